@@ -1,0 +1,5 @@
+"""``python -m gpuwatch``."""
+
+from gpuwatch.cli import main
+
+raise SystemExit(main())

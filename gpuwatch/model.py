@@ -1,0 +1,355 @@
+"""What gpuwatch knows: who (entities) and what (samples). Standard library only; imports nothing but ``names``.
+
+Sample fields carry base units (ratios 0-1, bytes, watts, joules, hertz, seconds) under their public names: the same name is used
+in SQL views, JSON, CSV and OpenMetrics. ``None`` is "not measured" and stays so to the pixel; the reason travels in
+``Batch.missing``. The metadata of a field says how it is kept (an integer in ``column`` = round(value * scale)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any, Literal
+
+from gpuwatch.names import Missing, Severity
+
+Kind = Literal["gauge", "delta", "state", "counter"]
+"""gauge: a value at (or a mean over) the row's time; delta: an amount within the row's time; state: an enumeration, a mask or a
+flag, never averaged; counter: cumulative since ``epoch`` of its entity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How one sample field is named, kept and explained.
+
+    ``group`` names the fields that are missing together and so share one denominator in the rollups.
+    """
+
+    column: str
+    unit: str
+    scale: float
+    kind: Kind
+    group: str
+    help: str
+    source: str
+
+
+def measure(column: str, unit: str, scale: float, kind: Kind, group: str, help: str, source: str) -> Any:
+    """A dataclass field that is ``None`` until measured and carries its :class:`Measure`."""
+    return field(default=None, metadata={"measure": Measure(column, unit, scale, kind, group, help, source)})
+
+
+@lru_cache(maxsize=None)
+def measures(sample_type: type) -> Mapping[str, Measure]:
+    """Public field name -> :class:`Measure`, in declaration order, of a sample dataclass."""
+    return {f.name: f.metadata["measure"] for f in fields(sample_type) if "measure" in f.metadata}
+
+
+@lru_cache(maxsize=None)
+def _quantiser(sample_type: type) -> tuple[tuple[str, float], ...]:
+    return tuple((name, m.scale) for name, m in measures(sample_type).items())
+
+
+def quantise(sample: object) -> tuple[int | None, ...]:
+    """The measures of a sample as the store's integers, in declaration order; ``None`` stays ``None``."""
+    out: list[int | None] = []
+    for name, scale in _quantiser(type(sample)):
+        value = getattr(sample, name)
+        out.append(None if value is None else round(value * scale))
+    return tuple(out)
+
+
+KIB, MIB = 1 / 1024, 1 / 1024**2
+
+
+# --------------------------------------------------------------------------------------------------------------- who
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine. ``machine_id`` is its stable identity (hashed /etc/machine-id, or the boot id where there is none)."""
+
+    machine_id: str
+    hostname: str
+    boot_id: str = ""
+    cpu_count: int | None = None
+    memory_total_bytes: int | None = None
+    kernel: str = ""
+    driver_version: str = ""
+    cuda_version: str = ""
+    utc_offset_seconds: int = 0
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU or MIG instance, identified by UUID, never by index. Values that the driver does not give are ``None``.
+
+    ``compute_fraction`` is 1 for a whole GPU and the instance's share of SM slices for a MIG instance.
+    ``memory_reserved_bytes`` is what the driver keeps for itself (NVML ``MemoryInfo_v2.reserved``).
+    """
+
+    uuid: str
+    index: int
+    name: str
+    parent_uuid: str = ""
+    mig_profile: str = ""
+    mig_enabled: bool = False
+    compute_fraction: float = 1.0
+    memory_total_bytes: int | None = None
+    memory_reserved_bytes: int | None = None
+    power_limit_watts: float | None = None
+    power_limit_default_watts: float | None = None
+    power_limit_max_watts: float | None = None
+    sm_clock_max_hertz: int | None = None
+    memory_clock_max_hertz: int | None = None
+    pci_bus_id: str = ""
+    pcie_generation_max: int | None = None
+    pcie_width_max: int | None = None
+    nvlink_count: int | None = None
+    architecture: str = ""
+    compute_capability: str = ""
+    serial: str = ""
+    ecc_enabled: bool | None = None
+    persistence_mode: bool | None = None
+    gpm_supported: bool | None = None
+    temperature_limit_celsius: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process = (host, pid, start time). Texts are cleaned and redacted at the collector's edge.
+
+    ``start_ms`` is unix milliseconds; ``start_known`` is False when it was only first seen then (the pid is not visible in
+    /proc). ``parent_pid``/``parent_start_ms`` link to the process above when that is watched too. ``role`` says why it is
+    watched: ``gpu``, ``ancestor``, ``worker``, ``ml`` (an ML process on the CPU).
+    """
+
+    pid: int
+    start_ms: int
+    name: str
+    start_known: bool = True
+    parent_pid: int = 0
+    parent_start_ms: int = 0
+    uid: int | None = None
+    user: str = ""
+    command: str = ""
+    container: str = ""
+    job: str = ""
+    workload_pid: int = 0
+    workload_start_ms: int = 0
+    role: str = "gpu"
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(pid, start_ms): what identifies a process on its host."""
+        return self.pid, self.start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A process tree that does one job; identity = (root pid, root start, port or 0) on its host."""
+
+    root_pid: int
+    root_start_ms: int
+    port: int = 0
+    kind: Literal["training", "inference", "other"] = "other"
+    name: str = ""
+    model: str = ""
+    engine: str = ""
+    engine_version: str = ""
+    user: str = ""
+    job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at one instant, in one cleaned line."""
+
+    ts_ms: int
+    kind: str
+    detail: str
+    severity: Severity = Severity.INFO
+    gpu_uuid: str = ""
+    pid: int = 0
+
+
+# -------------------------------------------------------------------------------------------------------------- what
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSample:
+    """One GPU over the time since its previous sample."""
+
+    gpu_uuid: str
+    unavailable: bool = False
+    """The GPU is there but cannot be used or read: lost, needs a reset."""
+    utilization_ratio: float | None = measure("utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which at least one kernel was resident", "NVML nvmlDeviceGetSamples (mean since the last tick), else nvmlDeviceGetUtilizationRates.gpu")  # fmt: skip
+    memory_utilization_ratio: float | None = measure("memory_utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which device memory was read or written", "NVML nvmlDeviceGetUtilizationRates.memory")  # fmt: skip
+    encoder_utilization_ratio: float | None = measure("encoder_pm", "ratio", 1000, "gauge", "codec", "Video encoder utilization", "NVML nvmlDeviceGetEncoderUtilization")  # fmt: skip
+    decoder_utilization_ratio: float | None = measure("decoder_pm", "ratio", 1000, "gauge", "codec", "Video decoder utilization", "NVML nvmlDeviceGetDecoderUtilization")  # fmt: skip
+    graphics_active_ratio: float | None = measure("graphics_active_pm", "ratio", 1000, "gauge", "gpm", "Share of time in which any compute or graphics work was active", "NVML GPM metric 1")  # fmt: skip
+    sm_active_ratio: float | None = measure("sm_active_pm", "ratio", 1000, "gauge", "gpm", "Share of time x SMs with at least one warp", "NVML GPM metric 2")  # fmt: skip
+    sm_occupancy_ratio: float | None = measure("sm_occupancy_pm", "ratio", 1000, "gauge", "gpm", "Active warps relative to the maximum", "NVML GPM metric 3")  # fmt: skip
+    tensor_active_ratio: float | None = measure("tensor_active_pm", "ratio", 1000, "gauge", "gpm", "Share of time x SMs with tensor instructions", "NVML GPM metric 5")  # fmt: skip
+    dram_active_ratio: float | None = measure("dram_active_pm", "ratio", 1000, "gauge", "gpm", "Device memory bandwidth in use, of its peak", "NVML GPM metric 10")  # fmt: skip
+    fp64_active_ratio: float | None = measure("fp64_active_pm", "ratio", 1000, "gauge", "gpm", "FP64 pipe activity", "NVML GPM metric 11")  # fmt: skip
+    fp32_active_ratio: float | None = measure("fp32_active_pm", "ratio", 1000, "gauge", "gpm", "FP32 pipe activity", "NVML GPM metric 12")  # fmt: skip
+    fp16_active_ratio: float | None = measure("fp16_active_pm", "ratio", 1000, "gauge", "gpm", "FP16 pipe activity", "NVML GPM metric 13")  # fmt: skip
+    memory_used_bytes: float | None = measure("memory_used_mib", "bytes", MIB, "gauge", "memory", "Device memory in use without the driver's reserve", "NVML nvmlDeviceGetMemoryInfo_v2.used, else v1")  # fmt: skip
+    power_watts: float | None = measure("power_mw", "watts", 1000, "gauge", "power", "Board power", "NVML field 186 (instant), else nvmlDeviceGetPowerUsage")  # fmt: skip
+    power_limit_watts: float | None = measure("power_limit_mw", "watts", 1000, "gauge", "power_limit", "Power limit in force", "NVML nvmlDeviceGetEnforcedPowerLimit")  # fmt: skip
+    energy_joules: float | None = measure("energy_mj", "joules", 1000, "delta", "energy", "Energy used since the previous row", "NVML nvmlDeviceGetTotalEnergyConsumption (difference)")  # fmt: skip
+    temperature_celsius: float | None = measure("temperature_c", "celsius", 1, "gauge", "temperature", "GPU core temperature", "NVML nvmlDeviceGetTemperature")  # fmt: skip
+    memory_temperature_celsius: float | None = measure("memory_temperature_c", "celsius", 1, "gauge", "memory_temperature", "Device memory temperature", "NVML field 82")  # fmt: skip
+    sm_clock_hertz: float | None = measure("sm_clock_mhz", "hertz", 1e-6, "gauge", "clock", "SM clock", "NVML nvmlDeviceGetClockInfo(SM)")  # fmt: skip
+    memory_clock_hertz: float | None = measure("memory_clock_mhz", "hertz", 1e-6, "gauge", "clock", "Memory clock", "NVML nvmlDeviceGetClockInfo(MEM)")  # fmt: skip
+    pcie_rx_bytes: float | None = measure("pcie_rx_kib", "bytes", KIB, "delta", "pcie", "Bytes received over PCIe since the previous row", "NVML field 198 (difference), else GPM metric 21")  # fmt: skip
+    pcie_tx_bytes: float | None = measure("pcie_tx_kib", "bytes", KIB, "delta", "pcie", "Bytes sent over PCIe since the previous row", "NVML field 197 (difference), else GPM metric 20")  # fmt: skip
+    nvlink_rx_bytes: float | None = measure("nvlink_rx_kib", "bytes", KIB, "delta", "nvlink", "Bytes received over all NVLinks since the previous row", "NVML field 139 (difference), else GPM metric 60")  # fmt: skip
+    nvlink_tx_bytes: float | None = measure("nvlink_tx_kib", "bytes", KIB, "delta", "nvlink", "Bytes sent over all NVLinks since the previous row", "NVML field 138 (difference), else GPM metric 61")  # fmt: skip
+    clock_event_reasons: int | None = measure("clock_event_reasons", "mask", 1, "state", "reasons", "Reasons for the present clocks, NVML bit mask", "NVML nvmlDeviceGetCurrentClocksEventReasons")  # fmt: skip
+    power_throttled_seconds: float | None = measure("power_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by a power limit", "NVML field 74 (difference, ns)")  # fmt: skip
+    thermal_throttled_seconds: float | None = measure("thermal_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by heat", "NVML field 75 and 270 (difference, ns)")  # fmt: skip
+    performance_state: int | None = measure("performance_state", "state", 1, "state", "pstate", "Performance state, 0 (highest) to 15", "NVML nvmlDeviceGetPerformanceState")  # fmt: skip
+    process_count: int | None = measure("process_count", "count", 1, "state", "processes", "Compute processes that the driver lists", "NVML nvmlDeviceGetComputeRunningProcesses_v3")  # fmt: skip
+    ecc_uncorrected_total: int | None = measure("ecc_uncorrected", "total", 1, "counter", "ecc", "Uncorrected ECC errors since the driver was loaded", "NVML nvmlDeviceGetTotalEccErrors(UNCORRECTED, VOLATILE)")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """One process on one GPU (``gpu_uuid``), or its host side (``gpu_uuid == ""``), over the time since its previous sample.
+
+    ``start_ms`` 0 means that the source knows the pid alone (the driver does); the recorder joins it to the process that has
+    that pid now. The recorder merges the host side into the row of the process' first GPU.
+    """
+
+    pid: int
+    start_ms: int = 0
+    gpu_uuid: str = ""
+    kind: Literal["compute", "graphics", "mps", ""] = ""
+    gpu_memory_bytes: float | None = measure("gpu_memory_mib", "bytes", MIB, "gauge", "gpu_memory", "Device memory held by the process on this GPU", "NVML nvmlDeviceGetComputeRunningProcesses_v3.usedGpuMemory")  # fmt: skip
+    sm_utilization_ratio: float | None = measure("sm_pm", "ratio", 1000, "gauge", "sm", "Share of time in which a kernel of the process was resident", "NVML nvmlDeviceGetProcessUtilization.smUtil")  # fmt: skip
+    memory_utilization_ratio: float | None = measure("memory_pm", "ratio", 1000, "gauge", "sm", "Memory utilization caused by the process", "NVML nvmlDeviceGetProcessUtilization.memUtil")  # fmt: skip
+    cpu_ratio: float | None = measure("cpu_pm", "ratio", 1000, "gauge", "cpu", "CPU time per second; 1 is one core", "/proc/PID/stat utime + stime")  # fmt: skip
+    rss_bytes: float | None = measure("rss_mib", "bytes", MIB, "gauge", "rss", "Resident host memory", "/proc/PID/stat rss")  # fmt: skip
+    read_bytes: float | None = measure("read_kib", "bytes", KIB, "delta", "io", "Bytes read from storage since the previous row", "/proc/PID/io read_bytes")  # fmt: skip
+    write_bytes: float | None = measure("write_kib", "bytes", KIB, "delta", "io", "Bytes written to storage since the previous row", "/proc/PID/io write_bytes")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class HostSample:
+    """The host over the time since the previous sample."""
+
+    cpu_ratio: float | None = measure("cpu_pm", "ratio", 1000, "gauge", "cpu", "CPU in use, of all cores", "/proc/stat")
+    iowait_ratio: float | None = measure("iowait_pm", "ratio", 1000, "gauge", "cpu", "CPU idle while I/O was pending, of all cores", "/proc/stat iowait")  # fmt: skip
+    memory_used_bytes: float | None = measure("memory_used_mib", "bytes", MIB, "gauge", "memory", "Host memory in use: MemTotal - MemAvailable", "/proc/meminfo")  # fmt: skip
+    swap_used_bytes: float | None = measure("swap_used_mib", "bytes", MIB, "gauge", "memory", "Swap in use", "/proc/meminfo")
+    load_average: float | None = measure("load_cent", "count", 100, "gauge", "load", "Load average over one minute", "/proc/loadavg")  # fmt: skip
+    disk_read_bytes: float | None = measure("disk_read_kib", "bytes", KIB, "delta", "disk", "Bytes read from block devices since the previous row", "/proc/diskstats")  # fmt: skip
+    disk_write_bytes: float | None = measure("disk_write_kib", "bytes", KIB, "delta", "disk", "Bytes written to block devices since the previous row", "/proc/diskstats")  # fmt: skip
+    network_receive_bytes: float | None = measure("network_receive_kib", "bytes", KIB, "delta", "network", "Bytes received on all interfaces but loopback", "/proc/net/dev")  # fmt: skip
+    network_transmit_bytes: float | None = measure("network_transmit_kib", "bytes", KIB, "delta", "network", "Bytes sent on all interfaces but loopback", "/proc/net/dev")  # fmt: skip
+    process_count: int | None = measure("process_count", "count", 1, "gauge", "processes", "Processes on the host", "/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderSample:
+    """What watching costs: the recorder's own process, and one driver, over the time since the previous sample."""
+
+    cpu_seconds: float | None = measure("cpu_us", "seconds", 1e6, "delta", "own", "CPU time of the recorder", "time.process_time")
+    rss_bytes: float | None = measure("rss_kib", "bytes", KIB, "gauge", "own", "Resident memory of the recorder", "/proc/self/statm")  # fmt: skip
+    driver_seconds: float | None = measure("driver_us", "seconds", 1e6, "delta", "own", "Time spent inside driver calls", "monotonic clock around NVML calls")  # fmt: skip
+    driver_calls_total: int | None = measure("driver_calls", "total", 1, "delta", "own", "Driver calls made", "count of NVML calls")  # fmt: skip
+    written_bytes: float | None = measure("written_kib", "bytes", KIB, "delta", "own", "Bytes written by the recorder", "/proc/self/io wchar")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSample:
+    """One training process over the time since its previous sample (filled by the hook, a later issue)."""
+
+    pid: int
+    start_ms: int = 0
+    steps_total: float | None = measure("steps", "total", 1, "delta", "training", "Optimizer steps", "hook")
+    tokens_total: float | None = measure("tokens", "total", 1, "delta", "training", "Tokens in training batches, padding included", "hook")  # fmt: skip
+    nonpad_tokens_total: float | None = measure("nonpad_tokens", "total", 1, "delta", "training", "Tokens in training batches without padding", "hook")  # fmt: skip
+    eval_tokens_total: float | None = measure("eval_tokens", "total", 1, "delta", "training", "Tokens in evaluation batches", "hook")  # fmt: skip
+    samples_total: float | None = measure("samples", "total", 1, "delta", "training", "Samples in training batches", "hook")
+    data_wait_seconds: float | None = measure("data_wait_ms", "seconds", 1000, "delta", "phase", "Time the loop waited for data", "hook")  # fmt: skip
+    forward_seconds: float | None = measure("forward_ms", "seconds", 1000, "delta", "phase", "Time in forward", "hook")
+    backward_seconds: float | None = measure("backward_ms", "seconds", 1000, "delta", "phase", "Time in backward", "hook")
+    optimizer_seconds: float | None = measure("optimizer_ms", "seconds", 1000, "delta", "phase", "Time in the optimizer", "hook")
+    checkpoint_seconds: float | None = measure("checkpoint_ms", "seconds", 1000, "delta", "phase", "Time writing checkpoints", "hook")  # fmt: skip
+    eval_seconds: float | None = measure("eval_ms", "seconds", 1000, "delta", "phase", "Time in evaluation", "hook")
+    compile_seconds: float | None = measure("compile_ms", "seconds", 1000, "delta", "phase", "Time compiling", "hook")
+    other_seconds: float | None = measure("other_ms", "seconds", 1000, "delta", "phase", "Other time of the loop", "hook")
+    allocated_bytes: float | None = measure("allocated_mib", "bytes", MIB, "gauge", "allocator", "Memory allocated by PyTorch", "torch.cuda.memory_stats")  # fmt: skip
+    reserved_bytes: float | None = measure("reserved_mib", "bytes", MIB, "gauge", "allocator", "Memory reserved by PyTorch", "torch.cuda.memory_stats")  # fmt: skip
+    loss: float | None = measure("loss_micro", "count", 1e6, "gauge", "loss", "Loss, when it is free", "hook")
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSample:
+    """One inference server over the time since its previous sample (filled by the engines, a later issue)."""
+
+    root_pid: int
+    root_start_ms: int = 0
+    port: int = 0
+    output_tokens_total: float | None = measure("output_tokens", "total", 1, "delta", "tokens", "Tokens generated (decode)", "server metrics")  # fmt: skip
+    prefill_tokens_total: float | None = measure("prefill_tokens", "total", 1, "delta", "tokens", "Prompt tokens computed", "server metrics")  # fmt: skip
+    cached_tokens_total: float | None = measure("cached_tokens", "total", 1, "delta", "tokens", "Prompt tokens taken from the prefix cache", "server metrics")  # fmt: skip
+    requests_total: float | None = measure("requests", "total", 1, "delta", "requests", "Requests ended", "server metrics")
+    preemptions_total: float | None = measure("preemptions", "total", 1, "delta", "requests", "Requests preempted", "server metrics")  # fmt: skip
+    running_requests: float | None = measure("running_milli", "count", 1000, "gauge", "queue", "Requests running", "server metrics")  # fmt: skip
+    waiting_requests: float | None = measure("waiting_milli", "count", 1000, "gauge", "queue", "Requests waiting", "server metrics")  # fmt: skip
+    kv_cache_ratio: float | None = measure("kv_cache_pm", "ratio", 1000, "gauge", "kv", "KV cache in use", "server metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraSample:
+    """A plugin's own metric: declared by name and unit, kept narrow."""
+
+    name: str
+    unit: str
+    value: float
+    gpu_uuid: str = ""
+    pid: int = 0
+
+
+MissingKey = tuple[str, str, str]
+"""(entity kind: ``host|gpu|process|workload``, entity key: uuid, ``pid:start_ms`` or ``""``, field name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that one collector learned at one grid second.
+
+    ``t`` is the grid second (unix), ``monotonic_ns`` the true instant of reading, ``duration_ns`` how long reading took,
+    ``driver_calls``/``driver_ns`` what it cost the driver. ``error`` is one clear line when nothing could be read; the rest is
+    then empty. ``gpus``, ``processes`` list every entity that exists now (``None``: not looked at this time).
+    """
+
+    collector: str
+    t: int
+    monotonic_ns: int = 0
+    duration_ns: int = 0
+    driver_calls: int = 0
+    driver_ns: int = 0
+    host: Host | None = None
+    gpus: Sequence[Gpu] | None = None
+    processes: Sequence[Process] | None = None
+    workloads: Sequence[Workload] | None = None
+    gpu_samples: Sequence[GpuSample] = ()
+    process_samples: Sequence[ProcessSample] = ()
+    host_sample: HostSample | None = None
+    training_samples: Sequence[TrainingSample] = ()
+    inference_samples: Sequence[InferenceSample] = ()
+    extra_samples: Sequence[ExtraSample] = ()
+    events: Sequence[Event] = ()
+    missing: Mapping[MissingKey, Missing] = field(default_factory=dict)
+    error: str | None = None
+    hint: str | None = None
+
+
+Sink = Callable[[Batch], None]

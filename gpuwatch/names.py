@@ -1,0 +1,115 @@
+"""The closed vocabularies of gpuwatch: why a value is missing, ledger buckets, causes, tiers, states, severities.
+
+Members are ``IntEnum`` because their numbers are stored; a number, once released, is never given a second meaning.
+``label`` is the word that views, JSON and screens use.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class _Word(IntEnum):
+    """An integer for the store with one word for people."""
+
+    @property
+    def label(self) -> str:
+        """The public word: the member's name in lower case with ``_`` (``HELD_IDLE`` -> ``held_idle``)."""
+        return self.name.lower()
+
+
+class Missing(_Word):
+    """Why a value is not there. A missing value is ``None`` everywhere; this says which kind of nothing it is."""
+
+    NOT_SUPPORTED = 1
+    NO_PERMISSION = 2
+    DRIVER_ERROR = 3
+    STALE = 4
+    NOT_ATTACHED = 5
+
+
+class Context(_Word):
+    """Who holds a GPU at one tick (a fact, stored with the row). ``None`` means it cannot be known."""
+
+    NONE = 0
+    PROCESS = 1
+    """At least one compute process is seen."""
+    MEMORY_ONLY = 2
+    """No process is visible, but more than max(2 %, 1 GiB) of memory is in use: the holder is not visible."""
+
+
+class Bucket(_Word):
+    """Exclusive parts of a GPU's time; over any span they sum to its capacity (DESIGN section 6)."""
+
+    UNOBSERVED = 0
+    UNAVAILABLE = 1
+    UNALLOCATED = 2
+    IDLE_UNATTRIBUTED = 3
+    ALLOCATED_UNUSED = 4
+    HELD_IDLE = 5
+    OVERHEAD = 6
+    WAIT = 7
+    THROTTLED = 8
+    REDONE = 9
+    EMPTY_SM = 10
+    STALLED_SM = 11
+    EFFECTIVE = 12
+    BUSY_UNKNOWN = 13
+    QUIET = 14
+    """Provisional only: an unfinished quiet run younger than five minutes. Shown, never stored, never waste."""
+
+
+class Cause(_Word):
+    """Why a GPU waits; ``NONE`` for every other bucket."""
+
+    NONE = 0
+    PEERS = 1
+    INPUT = 2
+    HOST = 3
+    TRANSFER = 4
+    DEMAND = 5
+    UNEXPLAINED = 6
+
+
+class Tier(_Word):
+    """The evidence behind a split of busy time: nothing, power, hook or GPM. P and N are shown as ranges, never points."""
+
+    N = 0
+    P = 1
+    H = 2
+    G = 3
+
+
+class State(_Word):
+    """The one word on a GPU's row (design/screens.md 1.2)."""
+
+    NO_DATA = 0
+    FREE = 1
+    QUIET = 2
+    HELD_IDLE = 3
+    UNUSED = 4
+    WAITING = 5
+    THROTTLED = 6
+    BUSY = 7
+    UNAVAILABLE = 8
+    IDLE_UNATTRIBUTED = 9
+
+
+class Severity(_Word):
+    """How much an event or a finding matters."""
+
+    INFO = 0
+    NOTICE = 1
+    WARNING = 2
+    CRITICAL = 3
+
+
+class GapReason(_Word):
+    """Why there is no row for a span of time."""
+
+    OFF = 0
+    CRASH = 1
+    STALL = 2
+    SUSPEND = 3
+    CLOCK = 4
+    DRIVER = 5

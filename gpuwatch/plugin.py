@@ -1,0 +1,92 @@
+"""The door for collectors: a protocol of three methods, found by the entry-point group ``gpuwatch.collectors``.
+
+Built-in collectors come through the same door as a stranger's.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from gpuwatch.clock import Clock, SystemClock
+from gpuwatch.model import Batch
+
+GROUP = "gpuwatch.collectors"
+
+
+class WatchedPids:
+    """Which pids a driver sees on GPUs right now: written by driver collectors, read by the process collector. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pids: dict[str, frozenset[int]] = {}
+        self.changed = threading.Event()
+
+    def publish(self, collector: str, pids: Iterable[int]) -> None:
+        """Replace what ``collector`` sees; sets ``changed`` when a new pid appears."""
+        seen = frozenset(pids)
+        with self._lock:
+            fresh = seen - self._pids.get(collector, frozenset())
+            self._pids[collector] = seen
+        if fresh:
+            self.changed.set()
+
+    def current(self) -> frozenset[int]:
+        """The union over all collectors."""
+        with self._lock:
+            return frozenset().union(*self._pids.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorContext:
+    """What a collector is given: nothing here is global, so tests inject all of it."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    proc_root: Path = Path("/proc")
+    sys_root: Path = Path("/sys")
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("gpuwatch.collectors"))
+    gpu_pids: WatchedPids = field(default_factory=WatchedPids)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The collector's own section of the configuration (``[collectors.NAME]``) plus ``command_lines``."""
+
+
+class Collector(Protocol):
+    """One source of data.
+
+    ``open`` imports the vendor library and connects; it raises :class:`gpuwatch.errors.Unavailable` with reason and hint.
+    ``collect`` reads once for the grid second ``now`` and never raises for a single missing value (that is ``None`` plus a
+    reason). An exception from it is a broken source: the recorder closes it, backs off and opens it again.
+    """
+
+    name: str
+    interval_seconds: float
+
+    def open(self) -> None: ...
+
+    def collect(self, now: float) -> Batch: ...
+
+    def close(self) -> None: ...
+
+
+Factory = Callable[[CollectorContext], Collector]
+
+
+def names() -> list[str]:
+    """Names of all installed collectors, without importing any of them."""
+    from importlib.metadata import entry_points
+
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def load(name: str) -> Factory:
+    """The factory behind one name. Raises ``KeyError`` if there is none, or whatever its import raises."""
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP, name=name):
+        factory: Factory = point.load()
+        return factory
+    raise KeyError(name)

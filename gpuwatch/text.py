@@ -1,0 +1,30 @@
+"""Foreign text made harmless: every name, command line, user or label from outside passes ``clean()`` at the collector's edge."""
+
+from __future__ import annotations
+
+import re
+
+MAX_LENGTH = 512
+REPLACEMENT = "·"
+
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"  # zero width, bidi, selectors
+    "\ud800-\udfff"  # surrogates from undecodable bytes
+    "\U000e0000-\U000e0fff]"  # tags and selectors
+)
+
+
+def clean(text: str, limit: int = MAX_LENGTH) -> str:
+    """One harmless line: cut to ``limit`` characters, controls, bidi marks, zero-width and undecodable ones become ``·``."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(REPLACEMENT, text)
+
+
+def clean_bytes(raw: bytes, limit: int = MAX_LENGTH) -> str:
+    """``clean`` of bytes that should be UTF-8."""
+    return clean(raw[: limit * 4].decode("utf-8", "surrogateescape"), limit)

@@ -1,0 +1,1 @@
+"""The one read model of gpuwatch: ``build_view(window, at)`` and the frozen types it returns."""
