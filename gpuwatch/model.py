@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal
 
 from gpuwatch.names import Missing, Severity
@@ -40,13 +40,13 @@ def measure(column: str, unit: str, scale: float, kind: Kind, group: str, help: 
     return field(default=None, metadata={"measure": Measure(column, unit, scale, kind, group, help, source)})
 
 
-@lru_cache(maxsize=None)
+@cache
 def measures(sample_type: type) -> Mapping[str, Measure]:
     """Public field name -> :class:`Measure`, in declaration order, of a sample dataclass."""
     return {f.name: f.metadata["measure"] for f in fields(sample_type) if "measure" in f.metadata}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _quantiser(sample_type: type) -> tuple[tuple[str, float], ...]:
     return tuple((name, m.scale) for name, m in measures(sample_type).items())
 
@@ -54,7 +54,8 @@ def _quantiser(sample_type: type) -> tuple[tuple[str, float], ...]:
 def quantise(sample: object) -> tuple[int | None, ...]:
     """The measures of a sample as the store's integers, in declaration order; ``None`` stays ``None``."""
     out: list[int | None] = []
-    for name, scale in _quantiser(type(sample)):
+    sample_type: type = type(sample)
+    for name, scale in _quantiser(sample_type):
         value = getattr(sample, name)
         out.append(None if value is None else round(value * scale))
     return tuple(out)
