@@ -29,3 +29,47 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there")
     return SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--allowed-skips", metavar="FILE", help="fail when a test is skipped for a reason that is not listed in FILE")
+
+
+def _skips(reporter: pytest.TerminalReporter) -> dict[str, list[str]]:
+    """Reason -> the tests it skipped."""
+    by_reason: dict[str, list[str]] = {}
+    for report in reporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        by_reason.setdefault(reason.removeprefix("Skipped: "), []).append(report.nodeid)
+    return by_reason
+
+
+def _allowed(config: pytest.Config) -> list[str] | None:
+    path = config.getoption("--allowed-skips")
+    if path is None:
+        return None
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End with what was skipped and why, so that a green run cannot hide a hole."""
+    skips = _skips(terminalreporter)
+    if not skips:
+        return
+    allowed = _allowed(config)
+    terminalreporter.section("skipped, and why")
+    for reason, tests in sorted(skips.items()):
+        verdict = "" if allowed is None or any(text in reason for text in allowed) else "   NOT ALLOWED"
+        terminalreporter.write_line(f"{len(tests):5d}  {reason}{verdict}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """An unexpected skip is a failure in CI."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    allowed = _allowed(session.config)
+    if reporter is None or allowed is None or exitstatus != pytest.ExitCode.OK:
+        return
+    if any(not any(text in reason for text in allowed) for reason in _skips(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

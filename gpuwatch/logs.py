@@ -1,0 +1,56 @@
+"""The log file: where everything goes that a user should not have to read. 1 MB, one older file kept, mode 0600.
+
+``--debug`` (or ``--debug=collectors,sql``) adds detail for the topics named; without it only warnings are written. The
+terminal is never written to.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = "gpuwatch"
+TOPICS = ("collectors", "nvml", "procs", "recorder", "store", "sql", "view", "tui", "runtime")
+_MAX_BYTES = 1_000_000
+
+
+def log_path(environ: Mapping[str, str]) -> Path:
+    """``$XDG_STATE_HOME/gpuwatch/gpuwatch.log``."""
+    base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME", "~"), ".local", "state")
+    return Path(base).expanduser() / "gpuwatch" / "gpuwatch.log"
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """Opens lazily, 0600, and swallows a file that cannot be written: a full disk must not stop watching."""
+
+    def _open(self):  # type: ignore[no-untyped-def]
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """A log line that cannot be written is dropped."""
+
+
+def configure(debug: str | None, environ: Mapping[str, str]) -> None:
+    """Send the package's log to its file. ``debug``: None, ``""`` (all topics) or topics separated by commas."""
+    logger = logging.getLogger(ROOT)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    handler = _PrivateFile(log_path(environ), maxBytes=_MAX_BYTES, backupCount=1, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if debug == "" else logging.WARNING)
+    for topic in (debug or "").split(","):
+        if topic.strip():
+            logging.getLogger(f"{ROOT}.{topic.strip()}").setLevel(logging.DEBUG)
+
+
+def note_crash(error: BaseException) -> None:
+    """Write the traceback of an internal error to the log file."""
+    logging.getLogger(ROOT).critical("internal error", exc_info=error)

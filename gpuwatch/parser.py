@@ -1,0 +1,107 @@
+"""Every option and command of gpuwatch, declared once: the parser, the man page and the completions come from here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gpuwatch import __version__
+from gpuwatch.commands import COMMANDS
+from gpuwatch.errors import UsageError
+from gpuwatch.logs import TOPICS
+
+DEFAULT_SCENARIO = "lab"
+
+_EPILOG = """\
+Without a command gpuwatch opens the live screen; without a terminal it prints `gpuwatch status` once.
+Exit codes: 0 ok, 1 check failed, 2 usage or configuration, 3 nothing to observe or no store, 130 interrupted.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"{self.prog}: {message}\n  try: {self.prog} --help\n")
+
+
+def normalise(arguments: Sequence[str]) -> list[str]:
+    """``--demo`` and ``--debug`` take a value only with ``=``: a bare one becomes ``--demo=lab``, ``--debug=`` (before ``--``)."""
+    out = list(arguments)
+    for position, word in enumerate(out):
+        if word == "--":
+            break
+        if word == "--demo":
+            out[position] = f"--demo={DEFAULT_SCENARIO}"
+        elif word == "--debug":
+            out[position] = "--debug="
+    return out
+
+
+def _speed(text: str) -> float:
+    try:
+        value = float(text.removesuffix("x"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a speed: write it as 60x, at most 3600x")
+    return value
+
+
+def _debug(text: str) -> str:
+    for topic in filter(None, text.split(",")):
+        if topic not in TOPICS:
+            raise argparse.ArgumentTypeError(f"unknown topic '{topic}'; known: {', '.join(TOPICS)}")
+    return text
+
+
+def add_common(parser: argparse.ArgumentParser, *, top: bool) -> None:
+    """Options that may stand before and after the command. Below the top their default is 'not given'."""
+
+    def default(value: object) -> object:
+        return value if top else argparse.SUPPRESS
+
+    group = parser.add_argument_group("everywhere")
+    group.add_argument("--store", metavar="PATH", default=default(None), help="the store to read or write")
+    group.add_argument("--config", metavar="FILE", default=default(None), help="configuration file instead of the usual ones")
+    group.add_argument("--tz", metavar="ZONE", default=default(None), help="time zone of every clock shown, as in Europe/Berlin")
+    group.add_argument(
+        "--demo", metavar="SCENARIO", default=default(None), help="a simulated host instead of this one; write --demo or --demo=SCENARIO"
+    )
+    group.add_argument("--seed", type=int, default=default(7), help="seed of the simulated host")
+    group.add_argument("--speed", type=_speed, default=default(1.0), help="how fast simulated time runs, as in 60x")
+    group.add_argument(
+        "--debug", type=_debug, metavar="TOPICS", default=default(None), help=f"write more to the log file; topics: {', '.join(TOPICS)}"
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. ``args.run(args, runtime)`` runs what was asked for."""
+    from gpuwatch.commands import screen
+
+    parser = _Parser(
+        prog="gpuwatch",
+        description="Where every GPU-second went, who spent it, what it cost, and what to change.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"gpuwatch {__version__}")
+    add_common(parser, top=True)
+    screen.add_options(parser)
+    parser.set_defaults(run=screen.run, command=None)
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
+    for module in COMMANDS:
+        child = module.add_parser(subparsers)
+        add_common(child, top=False)
+        child.set_defaults(run=module.run)
+    return parser
+
+
+def require_known(word: str, known: Sequence[str], what: str) -> None:
+    """Raise a UsageError that names the nearest known word."""
+    if word in known:
+        return
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1)
+    raise UsageError(f"unknown {what} '{word}'" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"))

@@ -1,0 +1,227 @@
+"""What can be configured, where each value came from, and one clear line when a value is wrong.
+
+Order: default < /etc/gpuwatch/config.toml < the user's config.toml < ``GPUWATCH_SECTION__KEY`` < option. Plain dataclasses hold
+the values; pydantic checks types and is imported only when a file, a variable or an option gives something.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gpuwatch.errors import UsageError
+
+SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
+ENV_PREFIX = "GPUWATCH_"
+_OWN_VARIABLES = {"GPUWATCH_STORE", "GPUWATCH_CONFIG"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the store lies and how much is kept."""
+
+    path: str = ""
+    """Path of the SQLite file; empty: the standard place (``gpuwatch db path``)."""
+    hot_hours: float = 2.0
+    """How long one-second rows are kept."""
+    minute_days: float = 35.0
+    """How long minute rows are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """How the recorder samples."""
+
+    interval_seconds: float = 1.0
+    """Seconds between two samples of the GPUs (processes and host take twice that)."""
+    commit_seconds: float = 10.0
+    """Seconds between commits while nobody watches (1 while somebody does)."""
+    collectors: tuple[str, ...] = ("nvml", "procs", "host")
+    """Collectors to run; installed plugins are named here to be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySettings:
+    """What of other people's command lines is kept."""
+
+    command_lines: Literal["redacted", "name", "none"] = "redacted"
+    """``redacted``: without secrets; ``name``: only the program's name; ``none``: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenSettings:
+    """How the screen looks."""
+
+    colors: Literal["auto", "truecolor", "256", "16", "none"] = "auto"
+    """Depth of colour; ``auto`` follows the terminal and NO_COLOR."""
+    ascii: bool = False
+    """Draw with ASCII characters only."""
+    read_only: bool = False
+    """No signals can be sent from the screen."""
+    timezone: str = ""
+    """IANA zone for all clocks shown; empty: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections. ``collector_options`` holds the free ``[collectors.NAME]`` tables that go to each collector."""
+
+    store: StoreSettings = field(default_factory=StoreSettings)
+    record: RecordSettings = field(default_factory=RecordSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
+    collector_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings plus the source of each ``section.key`` that is not a default."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+    files: tuple[Path, ...]
+
+
+_SECTIONS: Mapping[str, type] = {
+    "store": StoreSettings,
+    "record": RecordSettings,
+    "privacy": PrivacySettings,
+    "screen": ScreenSettings,
+}
+
+
+def known_keys() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every ``section.key`` with its dataclass field, in order."""
+    for section, kind in _SECTIONS.items():
+        for entry in dataclasses.fields(kind):
+            yield f"{section}.{entry.name}", entry
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """Where the user's configuration lies: ``$XDG_CONFIG_HOME/gpuwatch/config.toml``."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "~"), ".config")
+    return Path(base).expanduser() / "gpuwatch" / "config.toml"
+
+
+def load(
+    options: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str],
+    config: str | None = None,
+    system_file: Path = SYSTEM_FILE,
+) -> Loaded:
+    """Merge all sources. ``options`` maps ``section.key`` to a value the user really typed.
+
+    Raises:
+        UsageError: an unreadable file, an unknown key (the nearest known one is named), a value of the wrong kind.
+    """
+    named = config or environ.get("GPUWATCH_CONFIG")
+    candidates = [Path(named).expanduser()] if named else [system_file, user_file(environ)]
+    values: dict[str, dict[str, Any]] = {}
+    sources: dict[str, str] = {}
+    collector_options: dict[str, Mapping[str, Any]] = {}
+    files: list[Path] = []
+    for path in candidates:
+        table = _read(path, required=named is not None)
+        if table is None:
+            continue
+        files.append(path)
+        for name, sub in _pop_collectors(table, path).items():
+            collector_options[name] = sub
+        for key, value in _flatten(table, str(path)):
+            _put(values, sources, key, value, str(path))
+    for variable, value in sorted(environ.items()):
+        if variable.startswith(ENV_PREFIX) and "__" in variable and variable not in _OWN_VARIABLES:
+            key = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1)
+            _put(values, sources, key, value, f"variable {variable}")
+    for key, value in (options or {}).items():
+        if value is not None:
+            _put(values, sources, key, value, "option")
+    return Loaded(_build(values, sources, collector_options), sources, tuple(files))
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any] | None:
+    import tomllib
+
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except (FileNotFoundError, NotADirectoryError):
+        if required:
+            raise UsageError(f"config file {path} does not exist") from None
+        return None
+    except OSError as error:
+        raise UsageError(f"config file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"config file {path} is not valid TOML: {error}") from error
+
+
+def _pop_collectors(table: dict[str, Any], path: Path) -> dict[str, Mapping[str, Any]]:
+    section = table.pop("collectors", {})
+    if not isinstance(section, dict) or not all(isinstance(sub, dict) for sub in section.values()):
+        raise UsageError(f"{path}: [collectors] takes one table per collector, as in [collectors.nvml]")
+    return section
+
+
+def _flatten(table: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    for section, content in table.items():
+        if section not in _SECTIONS:
+            raise UsageError(f"{where}: unknown section or key '{section}'{_nearest(section, _SECTIONS)}")
+        if not isinstance(content, dict):
+            raise UsageError(f"{where}: '{section}' is a section: write [{section}] and its keys under it")
+        for key, value in content.items():
+            yield f"{section}.{key}", value
+
+
+def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, value: Any, source: str) -> None:
+    known = [name for name, _ in known_keys()]
+    if key not in known:
+        raise UsageError(f"{source}: unknown key '{key}'{_nearest(key, known)}")
+    section, name = key.split(".", 1)
+    if isinstance(value, str) and name == "collectors":
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    values.setdefault(section, {})[name] = value
+    sources[key] = source
+
+
+def _nearest(word: str, known: Any) -> str:
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(sorted(known))}"
+
+
+def _build(
+    values: Mapping[str, Mapping[str, Any]], sources: Mapping[str, str], collector_options: Mapping[str, Mapping[str, Any]]
+) -> Settings:
+    if not values:
+        return Settings(collector_options=collector_options)
+    from pydantic import TypeAdapter, ValidationError
+
+    sections: dict[str, Any] = {}
+    for section, content in values.items():
+        try:
+            sections[section] = TypeAdapter(_SECTIONS[section]).validate_python(dict(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = f"{section}.{'.'.join(str(part) for part in first['loc'])}"
+            source = sources.get(key, "config")
+            raise UsageError(f"{source}: {key} = {first['input']!r}: {first['msg'].lower()}") from error
+    settings = Settings(**sections, collector_options=collector_options)
+    _check_ranges(settings, sources)
+    return settings
+
+
+def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
+    limits = {
+        "record.interval_seconds": (settings.record.interval_seconds, 1.0, 60.0),
+        "record.commit_seconds": (settings.record.commit_seconds, 1.0, 60.0),
+        "store.hot_hours": (settings.store.hot_hours, 0.6, 48.0),
+        "store.minute_days": (settings.store.minute_days, 1.0, 400.0),
+    }
+    for key, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:g} is outside {low:g} to {high:g}")
