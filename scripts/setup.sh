@@ -1,7 +1,8 @@
-# Sourced by the other scripts: makes .venv in the checkout with the groups named in $groups, once, then never asks the network again.
+# Sourced by the other scripts: makes .venv in the checkout once; after that nothing asks the network again.
 # shellcheck shell=bash
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$here/.venv"
+peers="$here/.venv-peers"
 
 find_python() {
   local candidate
@@ -13,17 +14,27 @@ find_python() {
   exit 2
 }
 
-# ensure_venv DIR STAMP-WORDS... -- PIP-ARGS...: create DIR and install, unless the same was installed before.
-ensure_venv() {
-  local dir=$1 words="" stamp
-  shift
-  while [ "$1" != "--" ]; do words="$words $1"; shift; done
-  shift
-  stamp=$(printf '%s\n' "$words" "$here" "$@" | cat - "$here/pyproject.toml" "$here/scripts/constraints.txt" | cksum)
-  [ "$(cat "$dir/.gpuwatch-setup" 2>/dev/null)" = "$stamp" ] && return
+# ensure DIR LEVEL: DIR holds what LEVEL needs (1 run, 2 test, 3 all; 9 peers). A level once reached is kept.
+ensure() {
+  local dir=$1 level=$2 have=0 seen="" now
+  now=$(cat "$here/pyproject.toml" "$here/scripts/constraints.txt" | cksum)
+  [ -r "$dir/.gpuwatch-setup" ] && read -r have seen <"$dir/.gpuwatch-setup"
+  [ "$seen" = "$now" ] && [ "$have" -ge "$level" ] && return
+  [ "$have" -gt "$level" ] && level=$have
+  local what=()
+  case $level in
+    1) what=(-e .) ;;
+    2) what=(-e . --group test) ;;
+    3) what=(-e '.[postgres]' --group test --group check --group docs --group torch) ;;
+    9) what=(--group peers) ;;
+  esac
+  [ -n "${GPUWATCH_CONSTRAINTS:-}" ] && what+=(-c "$GPUWATCH_CONSTRAINTS")
   [ -x "$dir/bin/python" ] || "$(find_python)" -m venv "$dir"
-  echo "setting up $(basename "$dir") (once) ..." >&2
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' >&2
-  (cd "$here" && "$dir/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt "$@" >&2)
-  printf '%s\n' "$stamp" >"$dir/.gpuwatch-setup"
+  echo "setting up $(basename "$dir"), once ..." >&2
+  (
+    cd "$here"
+    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt "${what[@]}"
+  ) >&2
+  echo "$level $now" >"$dir/.gpuwatch-setup"
 }

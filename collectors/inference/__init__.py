@@ -1,0 +1,1 @@
+"""Inference servers, one declarative table an engine; a later issue fills this room."""

@@ -1,1 +1,1 @@
-
+"""Text made from a View: what ``status`` prints, and later the reports. Knows only the view."""
