@@ -1,0 +1,94 @@
+"""The facts of one tick that the ledger is built on: quiet, context, clock factor, busy share (DESIGN section 3).
+
+They are computed once, when a sample is recorded, stored with the row and never relabelled. All are pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from gpuwatch.model import Gpu, GpuSample
+from gpuwatch.names import Context
+
+QUIET_UTILIZATION = 0.05
+QUIET_SM_ACTIVE = 0.02
+CONTEXT_MEMORY_RATIO = 0.02
+CONTEXT_MEMORY_BYTES = 1024**3
+
+HARDWARE_SLOWDOWN, SW_THERMAL, HW_THERMAL, POWER_BRAKE = 0x8, 0x20, 0x40, 0x80
+SW_POWER_CAP = 0x4
+SLOWED = HARDWARE_SLOWDOWN | SW_THERMAL | HW_THERMAL | POWER_BRAKE
+"""Clock event reasons that always cost speed; a software power cap does so only under a lowered limit."""
+
+
+def quiet(sample: GpuSample) -> bool | None:
+    """Whether the GPU did nothing: utilization < 0.05 and, where measured, SM activity < 0.02 and no encoder or decoder.
+
+    Where the driver gives no utilization (MIG instances) GPM's graphics activity takes its place. ``None``: neither is known.
+    """
+    activity = sample.utilization_ratio if sample.utilization_ratio is not None else sample.graphics_active_ratio
+    sm = sample.sm_active_ratio
+    if sample.unavailable or (activity is None and sm is None):
+        return None
+    if activity is not None and activity >= QUIET_UTILIZATION:
+        return False
+    if sm is not None and sm >= QUIET_SM_ACTIVE:
+        return False
+    return not (sample.encoder_utilization_ratio or sample.decoder_utilization_ratio)
+
+
+def context(sample: GpuSample, gpu: Gpu, *, sliced: bool = False) -> Context | None:
+    """Who holds the GPU; ``None`` when neither a process list nor a memory reading says so.
+
+    ``sliced``: the GPU is cut into MIG instances that are listed as GPUs of their own; what is left of it is free.
+    """
+    if sliced:
+        return Context.NONE
+    if sample.process_count:
+        return Context.PROCESS
+    if gpu.mig_enabled and not gpu.parent_uuid:
+        return None  # its instances, not this device, are what programs hold, and they are not visible
+    used = sample.memory_used_bytes
+    if used is not None and used > max(CONTEXT_MEMORY_RATIO * (gpu.memory_total_bytes or 0), CONTEXT_MEMORY_BYTES):
+        return Context.MEMORY_ONLY
+    return None if used is None and sample.process_count is None else Context.NONE
+
+
+def kappa_pm(sample: GpuSample, gpu: Gpu) -> int:
+    """The clock factor in per mille: SM clock over its maximum while something lowers the clocks, else 1000.
+
+    A power cap at the default limit is how a busy GPU normally runs and costs nothing here; under a lowered limit it does.
+    """
+    reasons = sample.clock_event_reasons or 0
+    capped = bool(reasons & SW_POWER_CAP) and limit_lowered(sample, gpu)
+    if not (reasons & SLOWED or capped) or sample.sm_clock_hertz is None or not gpu.sm_clock_max_hertz:
+        return 1000
+    return min(1000, round(1000 * sample.sm_clock_hertz / gpu.sm_clock_max_hertz))
+
+
+def limit_lowered(sample: GpuSample, gpu: Gpu) -> bool:
+    """Whether the power limit in force is below the board's default; False when either is unknown."""
+    limit = sample.power_limit_watts if sample.power_limit_watts is not None else gpu.power_limit_watts
+    default = gpu.power_limit_default_watts
+    return limit is not None and default is not None and limit < default
+
+
+def busy_pm(sample: GpuSample) -> int | None:
+    """The busy share of the tick in per mille: GPM graphics activity, else utilization, else SM activity; ``None`` if unknown."""
+    for ratio in (sample.graphics_active_ratio, sample.utilization_ratio, sample.sm_active_ratio):
+        if ratio is not None:
+            return min(1000, max(0, round(1000 * ratio)))
+    return None
+
+
+def weight(gpu: Gpu, gpus: Iterable[Gpu]) -> Fraction:
+    """What one GPU counts for in the ledger: 1; a MIG instance its share of the SMs; a sliced GPU what its instances leave."""
+    if gpu.parent_uuid:
+        return _fraction(gpu.compute_fraction)
+    taken = sum((_fraction(other.compute_fraction) for other in gpus if other.parent_uuid == gpu.uuid), Fraction(0))
+    return max(Fraction(0), 1 - taken)
+
+
+def _fraction(ratio: float) -> Fraction:
+    return Fraction(ratio).limit_denominator(1000)

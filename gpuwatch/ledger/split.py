@@ -1,0 +1,168 @@
+"""Where one GPU's time went: rows in, buckets out, in exact integers (DESIGN section 6, the one function of the ledger).
+
+Time is cut on a fixed grid: the weighted milliseconds of ``[a, b)`` are ``floor(b * weight) - floor(a * weight)``, so that the
+parts of any partition of a span sum to the span. Energy of a row that a span cuts is cut the same way. Inside a call amounts are
+whole nanoseconds (and nanojoules); they become whole milliseconds (and millijoules) once, by largest remainder over the call:
+the sum is exact, and a single bucket is off by less than one unit per call. The minute closer calls it once per GPU and minute.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+
+from gpuwatch.ledger.rounding import divide, largest_remainder
+from gpuwatch.ledger.runs import Run, find_runs
+from gpuwatch.ledger.types import NOBODY, BucketRow, LedgerRow, Share
+from gpuwatch.names import Bucket, Cause, Context, Tier
+
+_NANO = 1_000_000
+_ONE = Fraction(1)
+
+_Label = tuple[Bucket, Cause, Tier]
+_Owners = tuple[tuple[int, int], ...]
+"""(owner, weight) pairs, ascending; empty: nobody."""
+
+_UNAVAILABLE: _Label = (Bucket.UNAVAILABLE, Cause.NONE, Tier.N)
+_UNALLOCATED: _Label = (Bucket.UNALLOCATED, Cause.NONE, Tier.N)
+_IDLE: _Label = (Bucket.IDLE_UNATTRIBUTED, Cause.NONE, Tier.N)
+_HELD: _Label = (Bucket.HELD_IDLE, Cause.NONE, Tier.N)
+_QUIET: _Label = (Bucket.QUIET, Cause.NONE, Tier.N)
+_WAIT: _Label = (Bucket.WAIT, Cause.UNEXPLAINED, Tier.N)
+_THROTTLED: _Label = (Bucket.THROTTLED, Cause.NONE, Tier.N)
+_BUSY: _Label = (Bucket.BUSY_UNKNOWN, Cause.NONE, Tier.N)
+
+
+def capacity(start_ms: int, end_ms: int, weight: Fraction = _ONE) -> int:
+    """The weighted milliseconds of ``[start_ms, end_ms)``; additive over adjacent spans."""
+    top, bottom = weight.numerator, weight.denominator
+    return end_ms * top // bottom - start_ms * top // bottom
+
+
+def split(
+    rows: Sequence[LedgerRow],
+    look_ahead: Sequence[LedgerRow] = (),
+    *,
+    start_ms: int,
+    end_ms: int,
+    weight: Fraction = _ONE,
+) -> list[BucketRow]:
+    """The buckets of one GPU over ``[start_ms, end_ms)``, ascending by owner and bucket, parts that are not zero only.
+
+    Rows may come in any order and reach over the span on both sides; only their time inside it counts. ``look_ahead`` are the
+    rows after the span (five minutes are enough): they tell how a quiet run goes on. Rows before the span tell how it began,
+    which matters only where the context is unknown. What is missing to :func:`capacity` was not observed and is not listed.
+    """
+    time: dict[tuple[_Label, _Owners], int] = defaultdict(int)
+    energy: dict[tuple[_Label, _Owners], int] = defaultdict(int)
+    ordered = _ascending([*rows, *look_ahead])
+    before = start_ms
+    for row, run in zip(ordered, find_runs(ordered), strict=True):
+        begin = max(row.ts_ms - row.dt_ms, before)
+        before = max(before, row.ts_ms)
+        until = min(row.ts_ms, end_ms)
+        if begin >= until:
+            continue
+        parts = list(_parts(row, run, capacity(begin, until, weight) * _NANO))
+        amounts = [amount for _, _, amount in parts]
+        if not any(amounts):
+            continue
+        for (label, owners, amount), joules in zip(parts, divide(_energy(row, begin, until) * _NANO, amounts)):
+            time[label, owners] += amount
+            energy[label, owners] += joules
+    return _rounded(time, energy)
+
+
+def _ascending(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """By time, one row for an instant (the longest, should the same one be given twice)."""
+    ordered: list[LedgerRow] = []
+    for row in sorted(rows, key=lambda row: (row.ts_ms, -row.dt_ms)):
+        if not ordered or row.ts_ms > ordered[-1].ts_ms:
+            ordered.append(row)
+    return ordered
+
+
+def _energy(row: LedgerRow, begin: int, until: int) -> int:
+    """The row's millijoules in ``[begin, until)``, spread evenly; sums exactly over the parts of the row."""
+    if not row.energy_mj or row.energy_mj < 0:
+        return 0
+    start = row.ts_ms - row.dt_ms
+    return row.energy_mj * (until - start) // row.dt_ms - row.energy_mj * (begin - start) // row.dt_ms
+
+
+def _parts(row: LedgerRow, run: Run | None, amount: int) -> Iterator[tuple[_Label, _Owners, int]]:
+    """The labels of one row's time and who they belong to; nothing when the row does not say what the GPU did."""
+    if row.unavailable:
+        yield _UNAVAILABLE, (), amount
+    elif row.quiet is None:
+        if row.context is Context.NONE:
+            yield _UNALLOCATED, (), amount
+    elif run is not None:
+        label = _quiet_label(row, run)
+        yield label, () if label == _UNALLOCATED else _by_memory(row.shares), amount
+    else:
+        owners = _by_sm(row.shares)
+        for label, part in _running(row, amount):
+            if part:
+                yield label, owners, part
+
+
+def _quiet_label(row: LedgerRow, run: Run) -> _Label:
+    if row.context is Context.NONE:
+        return _UNALLOCATED
+    if run.open:
+        return _QUIET
+    if row.context is None:
+        return _WAIT if not run.long and run.after_active and run.before_active else _IDLE
+    return _HELD if run.long else _WAIT
+
+
+def _running(row: LedgerRow, amount: int) -> Iterator[tuple[_Label, int]]:
+    """An active row from the top down: each line takes its share of what the line above left."""
+    busy = 1000 if row.busy_pm is None else row.busy_pm
+    part, left = _take(amount, 1000 - busy)
+    yield _WAIT, part
+    part, left = _take(left, 1000 - row.kappa_pm)
+    yield _THROTTLED, part
+    yield _BUSY, left
+
+
+def _take(amount: int, share_pm: int) -> tuple[int, int]:
+    part = amount * min(max(share_pm, 0), 1000) // 1000
+    return part, amount - part
+
+
+def _by_sm(shares: Sequence[Share]) -> _Owners:
+    return _weighted([(share.owner, share.sm_pm) for share in shares])
+
+
+def _by_memory(shares: Sequence[Share]) -> _Owners:
+    return _weighted([(share.owner, share.memory_mib) for share in shares])
+
+
+def _weighted(pairs: list[tuple[int, int | None]]) -> _Owners:
+    """Owners by what is known of their use; equally when nothing is."""
+    known = sorted((owner, weight) for owner, weight in pairs if weight is not None and weight > 0)
+    return tuple(known) if known else tuple(sorted((owner, 1) for owner, _ in pairs))
+
+
+def _rounded(time: dict[tuple[_Label, _Owners], int], energy: dict[tuple[_Label, _Owners], int]) -> list[BucketRow]:
+    ms = largest_remainder(_by_owner(time), _NANO)
+    mj = largest_remainder(_by_owner(energy), _NANO)
+    return [
+        BucketRow(owner, *label, ms[owner, label], mj[owner, label])
+        for owner, label in sorted(ms)
+        if ms[owner, label] or mj[owner, label]
+    ]
+
+
+def _by_owner(amounts: dict[tuple[_Label, _Owners], int]) -> dict[tuple[int, _Label], int]:
+    out: dict[tuple[int, _Label], int] = defaultdict(int)
+    for (label, owners), amount in amounts.items():
+        if not owners:
+            out[NOBODY, label] += amount
+            continue
+        for (owner, _), part in zip(owners, divide(amount, [weight for _, weight in owners])):
+            out[owner, label] += part
+    return out

@@ -1,0 +1,96 @@
+"""The facts of a tick: quiet, context, clock factor, busy share, weight."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from gpuwatch.ledger import facts
+from gpuwatch.model import Gpu, GpuSample
+from gpuwatch.names import Context
+
+GIB = 1024**3
+H100 = Gpu("GPU-a", 0, "H100", memory_total_bytes=80 * GIB, power_limit_default_watts=700, sm_clock_max_hertz=2_000_000_000)
+PARENT = Gpu("GPU-a", 0, "H100", mig_enabled=True, memory_total_bytes=80 * GIB)
+
+
+def sample(**values: object) -> GpuSample:
+    return GpuSample("GPU-a", **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, None),
+        ({"utilization_ratio": 0.0, "unavailable": True}, None),
+        ({"utilization_ratio": 0.049}, True),
+        ({"utilization_ratio": 0.05}, False),
+        ({"utilization_ratio": 0.01, "sm_active_ratio": 0.02}, False),
+        ({"utilization_ratio": 0.01, "sm_active_ratio": 0.019}, True),
+        ({"utilization_ratio": 0.0, "decoder_utilization_ratio": 0.01}, False),
+        ({"utilization_ratio": 0.0, "encoder_utilization_ratio": 0.0}, True),
+        ({"graphics_active_ratio": 0.5}, False),
+        ({"sm_active_ratio": 0.01}, True),
+        ({"sm_active_ratio": 0.5}, False),
+    ],
+)
+def test_quiet(values: dict[str, object], expected: bool | None) -> None:
+    assert facts.quiet(sample(**values)) is expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, None),
+        ({"process_count": 2}, Context.PROCESS),
+        ({"process_count": 0}, Context.NONE),
+        ({"process_count": 0, "memory_used_bytes": 1.5 * GIB}, Context.NONE),
+        ({"process_count": 0, "memory_used_bytes": 1.7 * GIB}, Context.MEMORY_ONLY),
+        ({"memory_used_bytes": 0.5 * GIB}, Context.NONE),
+        ({"memory_used_bytes": 9 * GIB}, Context.MEMORY_ONLY),
+    ],
+)
+def test_context(values: dict[str, object], expected: Context | None) -> None:
+    assert facts.context(sample(**values), H100) is expected
+
+
+def test_context_without_a_memory_total_uses_one_gibibyte() -> None:
+    unified = Gpu("GPU-a", 0, "GB10")
+    assert facts.context(sample(memory_used_bytes=0.9 * GIB), unified) is Context.NONE
+    assert facts.context(sample(memory_used_bytes=1.1 * GIB), unified) is Context.MEMORY_ONLY
+
+
+def test_context_of_a_mig_parent_is_free_beside_its_instances_and_unknown_without_them() -> None:
+    used = sample(memory_used_bytes=40 * GIB, process_count=0)
+    assert facts.context(used, PARENT, sliced=True) is Context.NONE
+    assert facts.context(used, PARENT) is None
+
+
+@pytest.mark.parametrize(
+    ("reasons", "limit", "expected"),
+    [(None, 700, 1000), (0x1, 700, 1000), (0x4, 700, 1000), (0x4, 500, 700), (0x20, 700, 700), (0x40, 700, 700), (0x8, 700, 700), (0x80, 700, 700), (0x1, 500, 1000), (0x4, None, 1000)],
+)  # fmt: skip
+def test_kappa(reasons: int | None, limit: float | None, expected: int) -> None:
+    one = sample(clock_event_reasons=reasons, power_limit_watts=limit, sm_clock_hertz=1_400_000_000)
+    assert facts.kappa_pm(one, H100) == expected
+
+
+def test_kappa_needs_both_clocks_and_never_exceeds_one() -> None:
+    assert facts.kappa_pm(sample(clock_event_reasons=0x40), H100) == 1000
+    assert facts.kappa_pm(sample(clock_event_reasons=0x40, sm_clock_hertz=1), Gpu("GPU-a", 0, "x")) == 1000
+    assert facts.kappa_pm(sample(clock_event_reasons=0x40, sm_clock_hertz=3e9), H100) == 1000
+
+
+def test_busy_prefers_gpm_over_utilization() -> None:
+    assert facts.busy_pm(sample()) is None
+    assert facts.busy_pm(sample(utilization_ratio=0.9)) == 900
+    assert facts.busy_pm(sample(utilization_ratio=0.9, graphics_active_ratio=0.4)) == 400
+    assert facts.busy_pm(sample(sm_active_ratio=0.3)) == 300
+    assert facts.busy_pm(sample(utilization_ratio=1.2)) == 1000
+
+
+def test_weights_of_a_sliced_gpu_sum_to_one() -> None:
+    instances = [Gpu(f"MIG-{n}", n, "x", parent_uuid="GPU-a", compute_fraction=f) for n, f in enumerate((3 / 7, 2 / 7))]
+    gpus = [PARENT, *instances, Gpu("GPU-b", 1, "x")]
+    assert [facts.weight(gpu, gpus) for gpu in gpus] == [Fraction(2, 7), Fraction(3, 7), Fraction(2, 7), Fraction(1)]
