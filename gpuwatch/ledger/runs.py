@@ -59,10 +59,11 @@ def _adjoins(before: LedgerRow, after: LedgerRow) -> bool:
 
 def _goes_on(before: LedgerRow, after: LedgerRow) -> bool:
     return (
-        _is_quiet(after)
-        and _adjoins(before, after)
-        and same_run(before.context, after.context)
+        after.quiet is True
         and after.quiet_ms > before.quiet_ms
+        and (after.context is before.context or same_run(before.context, after.context))
+        and not after.unavailable
+        and _adjoins(before, after)
     )
 
 

@@ -9,7 +9,7 @@ the sum is exact, and a single bucket is off by less than one unit per call. The
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from gpuwatch.ledger.rounding import divide, largest_remainder
@@ -20,18 +20,21 @@ from gpuwatch.names import Bucket, Cause, Context, Tier
 _NANO = 1_000_000
 _ONE = Fraction(1)
 
-_Label = tuple[Bucket, Cause, Tier]
 _Owners = tuple[tuple[int, int], ...]
 """(owner, weight) pairs, ascending; empty: nobody."""
 
-_UNAVAILABLE: _Label = (Bucket.UNAVAILABLE, Cause.NONE, Tier.N)
-_UNALLOCATED: _Label = (Bucket.UNALLOCATED, Cause.NONE, Tier.N)
-_IDLE: _Label = (Bucket.IDLE_UNATTRIBUTED, Cause.NONE, Tier.N)
-_HELD: _Label = (Bucket.HELD_IDLE, Cause.NONE, Tier.N)
-_QUIET: _Label = (Bucket.QUIET, Cause.NONE, Tier.N)
-_WAIT: _Label = (Bucket.WAIT, Cause.UNEXPLAINED, Tier.N)
-_THROTTLED: _Label = (Bucket.THROTTLED, Cause.NONE, Tier.N)
-_BUSY: _Label = (Bucket.BUSY_UNKNOWN, Cause.NONE, Tier.N)
+_UNAVAILABLE, _UNALLOCATED, _IDLE, _HELD, _QUIET, _WAIT, _THROTTLED, _BUSY = range(8)
+_LABELS = (
+    (Bucket.UNAVAILABLE, Cause.NONE, Tier.N),
+    (Bucket.UNALLOCATED, Cause.NONE, Tier.N),
+    (Bucket.IDLE_UNATTRIBUTED, Cause.NONE, Tier.N),
+    (Bucket.HELD_IDLE, Cause.NONE, Tier.N),
+    (Bucket.QUIET, Cause.NONE, Tier.N),
+    (Bucket.WAIT, Cause.UNEXPLAINED, Tier.N),
+    (Bucket.THROTTLED, Cause.NONE, Tier.N),
+    (Bucket.BUSY_UNKNOWN, Cause.NONE, Tier.N),
+)
+"""Labels are numbers inside a call: hashing an enumeration costs as much as booking a row."""
 
 
 def capacity(start_ms: int, end_ms: int, weight: Fraction = _ONE) -> int:
@@ -54,23 +57,26 @@ def split(
     rows after the span (five minutes are enough): they tell how a quiet run goes on. Rows before the span tell how it began,
     which matters only where the context is unknown. What is missing to :func:`capacity` was not observed and is not listed.
     """
-    time: dict[tuple[_Label, _Owners], int] = defaultdict(int)
-    energy: dict[tuple[_Label, _Owners], int] = defaultdict(int)
+    time: dict[tuple[int, _Owners], int] = defaultdict(int)
+    energy: dict[tuple[int, _Owners], int] = defaultdict(int)
+    top, bottom = weight.numerator, weight.denominator
     ordered = _ascending([*rows, *look_ahead])
     before = start_ms
-    for row, run in zip(ordered, find_runs(ordered), strict=True):
+    for row, run in zip(ordered, find_runs(ordered)):
         begin = max(row.ts_ms - row.dt_ms, before)
         before = max(before, row.ts_ms)
         until = min(row.ts_ms, end_ms)
         if begin >= until:
             continue
-        parts = list(_parts(row, run, capacity(begin, until, weight) * _NANO))
-        amounts = [amount for _, _, amount in parts]
-        if not any(amounts):
+        amount = (until * top // bottom - begin * top // bottom) * _NANO
+        owners, parts = _parts(row, run, amount)
+        if not amount or not parts:
             continue
-        for (label, owners, amount), joules in zip(parts, divide(_energy(row, begin, until) * _NANO, amounts)):
-            time[label, owners] += amount
-            energy[label, owners] += joules
+        joules = _energy(row, begin, until) * _NANO
+        shares = [joules] if len(parts) == 1 else divide(joules, [part for _, part in parts])
+        for (label, part), share in zip(parts, shares):
+            time[label, owners] += part
+            energy[label, owners] += share
     return _rounded(time, energy)
 
 
@@ -91,24 +97,19 @@ def _energy(row: LedgerRow, begin: int, until: int) -> int:
     return row.energy_mj * (until - start) // row.dt_ms - row.energy_mj * (begin - start) // row.dt_ms
 
 
-def _parts(row: LedgerRow, run: Run | None, amount: int) -> Iterator[tuple[_Label, _Owners, int]]:
-    """The labels of one row's time and who they belong to; nothing when the row does not say what the GPU did."""
+def _parts(row: LedgerRow, run: Run | None, amount: int) -> tuple[_Owners, list[tuple[int, int]]]:
+    """Whom one row's time belongs to, and its labels; no label when the row does not say what the GPU did."""
     if row.unavailable:
-        yield _UNAVAILABLE, (), amount
-    elif row.quiet is None:
-        if row.context is Context.NONE:
-            yield _UNALLOCATED, (), amount
-    elif run is not None:
-        label = _quiet_label(row, run)
-        yield label, () if label == _UNALLOCATED else _by_memory(row.shares), amount
-    else:
-        owners = _by_sm(row.shares)
-        for label, part in _running(row, amount):
-            if part:
-                yield label, owners, part
+        return (), [(_UNAVAILABLE, amount)]
+    if row.quiet is None:
+        return (), [(_UNALLOCATED, amount)] if row.context is Context.NONE else []
+    if run is None:
+        return _by_sm(row.shares), _running(row, amount)
+    label = _quiet_label(row, run)
+    return () if label == _UNALLOCATED else _by_memory(row.shares), [(label, amount)]
 
 
-def _quiet_label(row: LedgerRow, run: Run) -> _Label:
+def _quiet_label(row: LedgerRow, run: Run) -> int:
     if row.context is Context.NONE:
         return _UNALLOCATED
     if run.open:
@@ -118,50 +119,48 @@ def _quiet_label(row: LedgerRow, run: Run) -> _Label:
     return _HELD if run.long else _WAIT
 
 
-def _running(row: LedgerRow, amount: int) -> Iterator[tuple[_Label, int]]:
+def _running(row: LedgerRow, amount: int) -> list[tuple[int, int]]:
     """An active row from the top down: each line takes its share of what the line above left."""
     busy = 1000 if row.busy_pm is None else row.busy_pm
-    part, left = _take(amount, 1000 - busy)
-    yield _WAIT, part
-    part, left = _take(left, 1000 - row.kappa_pm)
-    yield _THROTTLED, part
-    yield _BUSY, left
+    wait, left = _take(amount, 1000 - busy)
+    throttled, left = _take(left, 1000 - row.kappa_pm)
+    return [(label, part) for label, part in ((_WAIT, wait), (_THROTTLED, throttled), (_BUSY, left)) if part]
 
 
 def _take(amount: int, share_pm: int) -> tuple[int, int]:
-    part = amount * min(max(share_pm, 0), 1000) // 1000
+    if share_pm <= 0:
+        return 0, amount
+    part = amount * share_pm // 1000
     return part, amount - part
 
 
 def _by_sm(shares: Sequence[Share]) -> _Owners:
-    return _weighted([(share.owner, share.sm_pm) for share in shares])
+    return _weighted(shares, [share.sm_pm for share in shares])
 
 
 def _by_memory(shares: Sequence[Share]) -> _Owners:
-    return _weighted([(share.owner, share.memory_mib) for share in shares])
+    return _weighted(shares, [share.memory_mib for share in shares])
 
 
-def _weighted(pairs: list[tuple[int, int | None]]) -> _Owners:
-    """Owners by what is known of their use; equally when nothing is."""
-    known = sorted((owner, weight) for owner, weight in pairs if weight is not None and weight > 0)
-    return tuple(known) if known else tuple(sorted((owner, 1) for owner, _ in pairs))
+def _weighted(shares: Sequence[Share], weights: Sequence[int | None]) -> _Owners:
+    """Owners by what is known of their use; equally when nothing is. One owner needs no weight."""
+    known = sorted((share.owner, weight) for share, weight in zip(shares, weights) if weight)
+    if not known:
+        known = sorted((share.owner, 1) for share in shares)
+    return tuple(known) if len(known) != 1 else ((known[0][0], 1),)
 
 
-def _rounded(time: dict[tuple[_Label, _Owners], int], energy: dict[tuple[_Label, _Owners], int]) -> list[BucketRow]:
+def _rounded(time: dict[tuple[int, _Owners], int], energy: dict[tuple[int, _Owners], int]) -> list[BucketRow]:
     ms = largest_remainder(_by_owner(time), _NANO)
     mj = largest_remainder(_by_owner(energy), _NANO)
-    return [
-        BucketRow(owner, *label, ms[owner, label], mj[owner, label])
-        for owner, label in sorted(ms)
-        if ms[owner, label] or mj[owner, label]
-    ]
+    return [BucketRow(key[0], *_LABELS[key[1]], ms[key], mj[key]) for key in sorted(ms) if ms[key] or mj[key]]
 
 
-def _by_owner(amounts: dict[tuple[_Label, _Owners], int]) -> dict[tuple[int, _Label], int]:
-    out: dict[tuple[int, _Label], int] = defaultdict(int)
+def _by_owner(amounts: dict[tuple[int, _Owners], int]) -> dict[tuple[int, int], int]:
+    out: dict[tuple[int, int], int] = defaultdict(int)
     for (label, owners), amount in amounts.items():
-        if not owners:
-            out[NOBODY, label] += amount
+        if len(owners) < 2:
+            out[owners[0][0] if owners else NOBODY, label] += amount
             continue
         for (owner, _), part in zip(owners, divide(amount, [weight for _, weight in owners])):
             out[owner, label] += part
