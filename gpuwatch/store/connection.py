@@ -1,0 +1,207 @@
+"""Opening the store for writing and for reading, and turning what SQLite says into one clear line with the next step."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from importlib.resources import files
+from pathlib import Path
+
+from gpuwatch.errors import StoreError
+from gpuwatch.store.columns import APPLICATION_ID, SCHEMA_VERSION
+
+FULL, CORRUPT, NOT_A_DATABASE, READ_ONLY, CANNOT_OPEN, BUSY, IO_ERROR = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_IOERR,
+)
+MIN_READER = "min_reader"
+
+
+class DamagedStore(StoreError):
+    """The file is not readable as a database any more."""
+
+
+class NewerStore(StoreError):
+    """The file was written by a newer gpuwatch; it must not be written by this one."""
+
+
+class NoStore(StoreError):
+    """There is no file yet."""
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """The primary SQLite result code of an error (0 if it has none)."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return 0 if code is None else code & 0xFF
+
+
+def explain(error: sqlite3.Error, path: Path | str) -> StoreError:
+    """What went wrong with which file, why that happens, and what to try."""
+    code = code_of(error)
+    if code in (CORRUPT, NOT_A_DATABASE):
+        return DamagedStore(
+            f"{path} is damaged ({error})", f"gpuwatch db check --store {path}; a recorder moves it aside by itself"
+        )
+    if code == FULL:
+        return StoreError(f"no room to write {path}: the disk or a quota is full", f"free some space on the disk of {path}")
+    if code == READ_ONLY:
+        return StoreError(f"{path} cannot be written: the file, its directory or its file system is read-only", "name another file with --store")  # fmt: skip
+    if code == CANNOT_OPEN:
+        return StoreError(f"{path} cannot be opened: no permission, or its directory cannot be written", f"ls -l {path}*")
+    if code in (BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError(f"{path} is locked by another program for more than 5 s", f"fuser {path}")
+    if code == IO_ERROR:
+        return StoreError(f"{path} cannot be read or written: the disk reports an error ({error})", "dmesg | tail")
+    return StoreError(f"{path}: {error}", f"gpuwatch db check --store {path}")
+
+
+def connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode that any one thread at a time may use; transactions are begun by hand."""
+    return sqlite3.connect(target, timeout=5.0, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def open_write(path: Path | str, *, wal: bool = True, mode: int = 0o600) -> sqlite3.Connection:
+    """Open the store for the recorder, creating it (mode ``mode``, owner only) when it is not there. ``:memory:`` is allowed.
+
+    Raises :class:`DamagedStore`, :class:`NewerStore` or :class:`StoreError`. A file of an older schema is opened as it is: see
+    ``upgrade``.
+    """
+    try:
+        if str(path) != ":memory:":
+            _create_file(Path(path), mode)
+        connection = connect(str(path))
+        try:
+            _prepare(connection, path, wal)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}", "name another file with --store") from error
+
+
+def _create_file(path: Path, mode: int) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, mode))
+    except FileExistsError:
+        pass
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | str, wal: bool) -> None:
+    version = schema_version(connection, path)
+    if version > SCHEMA_VERSION:
+        raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
+    if version == 0:
+        _create_schema(connection)
+    connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'TRUNCATE'}")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA journal_size_limit=16777216")
+    connection.execute("PRAGMA temp_store=MEMORY")
+
+
+def schema_version(connection: sqlite3.Connection, path: Path | str) -> int:
+    """The ordinal of the file's schema; 0 for an empty file. Raises :class:`StoreError` for another program's database."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    if mark == APPLICATION_ID:
+        return version
+    if mark or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreError(f"{path} is a database of another program", "name another file with --store")
+    return 0
+
+
+def _create_schema(connection: sqlite3.Connection) -> None:
+    """All tables, indices and views in one transaction; another process that did it at the same time is no error."""
+    connection.execute("PRAGMA page_size=4096")
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+    script = files("gpuwatch.store").joinpath("ddl.sql").read_text(encoding="utf-8")
+    marks = f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
+    meta = f"INSERT INTO meta VALUES('{MIN_READER}','1');"
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE;{script}{meta}{marks}COMMIT;")
+    except sqlite3.OperationalError:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not connection.execute("PRAGMA user_version").fetchone()[0]:
+            raise
+
+
+def open_read(path: Path | str) -> sqlite3.Connection:
+    """Open the store for reading: beside a recorder, without one, or from read-only media. The connection cannot write.
+
+    Raises :class:`NoStore`, :class:`DamagedStore`, :class:`NewerStore` or :class:`StoreError`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise NoStore(f"there is no store at {path}", "start a recorder with: gpuwatch record")
+    error: sqlite3.Error | None = None
+    for target in _read_targets(path):
+        connection = connect(target, uri=True)
+        try:
+            connection.execute("PRAGMA query_only=ON")
+            _check_readable(connection, path)
+            return connection
+        except sqlite3.Error as problem:
+            connection.close()
+            error = error or problem
+            if code_of(problem) not in (READ_ONLY, CANNOT_OPEN, IO_ERROR):
+                break
+        except BaseException:
+            connection.close()
+            raise
+    assert error is not None  # every target either returned or failed
+    raise explain(error, path) from error
+
+
+def _read_targets(path: Path) -> list[str]:
+    """A writable open can rebuild the shared index of a WAL file that nobody has open; ``immutable`` needs a file without WAL."""
+    base = path.absolute().as_uri()
+    targets = [f"{base}?mode=ro"]
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        targets.insert(0, f"{base}?mode=rw")
+    wal = path.with_name(path.name + "-wal")
+    if not wal.exists() or not wal.stat().st_size:
+        targets.append(f"{base}?mode=ro&immutable=1")
+    return targets
+
+
+def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
+    version = schema_version(connection, path)
+    if version == 0:
+        raise NoStore(f"{path} is empty", "start a recorder with: gpuwatch record")
+    if version <= SCHEMA_VERSION:
+        return
+    row = connection.execute("SELECT value FROM meta WHERE key=?", (MIN_READER,)).fetchone()
+    if row is None or int(row[0]) > SCHEMA_VERSION:
+        raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
+
+
+def close_cleanly(connection: sqlite3.Connection) -> None:
+    """Close; a file with no other user leaves WAL mode, so that it can be read from read-only places and by other users."""
+    try:
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error:
+        pass  # a reader is open, or the disk is full: the next recorder tidies up
+    connection.close()
+
+
+def move_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged file and its WAL to ``.corrupt-<stamp>`` and return the new name. Raises ``OSError``."""
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm", "-journal"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(aside.with_name(aside.name + suffix))
+    return aside
