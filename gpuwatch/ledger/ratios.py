@@ -1,4 +1,4 @@
-"""From buckets to the few figures people read: allocated, running, fill, efficiency, waste, and the parts of the bar.
+"""From buckets to the few figures people read: allocated, running, fill, efficiency, waste.
 
 Formulas: efficiency = allocated x running x fill = effective / observed. Where the hardware gives no fill signal, busy time is
 "busy, quality unknown" and fill and efficiency are ranges; nothing here turns a range into a point.
@@ -6,9 +6,8 @@ Formulas: efficiency = allocated x running x fill = effective / observed. Where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from gpuwatch.names import Bucket, Tier
@@ -31,47 +30,6 @@ WASTE = frozenset({Bucket.WAIT, Bucket.THROTTLED, Bucket.REDONE, Bucket.OVERHEAD
 FILL = frozenset({Bucket.EMPTY_SM, Bucket.STALLED_SM, Bucket.EFFECTIVE})
 BUSY = FILL | {Bucket.THROTTLED, Bucket.REDONE, Bucket.BUSY_UNKNOWN}
 NOT_ALLOCATED = frozenset({Bucket.UNOBSERVED, Bucket.UNAVAILABLE, Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED})
-
-
-class Part(Enum):
-    """The parts of the ledger bar in their fixed order, left to right; the value is the word on the screen."""
-
-    EFFECTIVE = "effective"
-    UNDER_FILLED = "under-filled"
-    BUSY_UNKNOWN = "busy, quality unknown"
-    WAIT = "wait"
-    LOST = "lost"
-    HELD_IDLE = "held idle"
-    UNUSED = "unused"
-    QUIET = "quiet"
-    FREE = "free"
-    IDLE_UNATTRIBUTED = "idle ?"
-    UNAVAILABLE = "unavailable"
-    UNKNOWN = "unknown"
-
-    def __lt__(self, other: Part) -> bool:
-        return _ORDER[self] < _ORDER[other]
-
-
-_ORDER = {part: number for number, part in enumerate(Part)}
-
-PART_OF: Mapping[Bucket, Part] = {
-    Bucket.EFFECTIVE: Part.EFFECTIVE,
-    Bucket.EMPTY_SM: Part.UNDER_FILLED,
-    Bucket.STALLED_SM: Part.UNDER_FILLED,
-    Bucket.BUSY_UNKNOWN: Part.BUSY_UNKNOWN,
-    Bucket.WAIT: Part.WAIT,
-    Bucket.THROTTLED: Part.LOST,
-    Bucket.REDONE: Part.LOST,
-    Bucket.OVERHEAD: Part.LOST,
-    Bucket.HELD_IDLE: Part.HELD_IDLE,
-    Bucket.ALLOCATED_UNUSED: Part.UNUSED,
-    Bucket.QUIET: Part.QUIET,
-    Bucket.UNALLOCATED: Part.FREE,
-    Bucket.IDLE_UNATTRIBUTED: Part.IDLE_UNATTRIBUTED,
-    Bucket.UNAVAILABLE: Part.UNAVAILABLE,
-    Bucket.UNOBSERVED: Part.UNKNOWN,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +78,3 @@ def ratios(parts: Iterable[Amount]) -> Ratios:
 
 def _over(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def grouped(parts: Iterable[Amount]) -> dict[Part, int]:
-    """Milliseconds per part of the bar, every part present, in the order of the bar."""
-    out = dict.fromkeys(Part, 0)
-    for part in parts:
-        out[PART_OF[part.bucket]] += part.ms
-    return out

@@ -29,14 +29,6 @@ def largest_remainder(amounts: Mapping[K, int], unit: int) -> dict[K, int]:
     return whole
 
 
-def percents(amounts: Mapping[K, int]) -> dict[K, int]:
-    """Whole percents that sum to 100 by largest remainder; all 0 when the sum is 0. Amounts must not be negative."""
-    total = sum(amounts.values())
-    if total <= 0:
-        return dict.fromkeys(amounts, 0)
-    return largest_remainder({key: amount * 100 for key, amount in amounts.items()}, total)
-
-
 def divide(amount: int, weights: Sequence[int]) -> list[int]:
     """``amount`` in proportion to ``weights`` (at least one above 0), each off by less than one, summing exactly."""
     total = sum(weights)

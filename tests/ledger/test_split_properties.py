@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch.ledger import capacity, split
-from gpuwatch.ledger.rounding import divide, largest_remainder, percents
+from gpuwatch.ledger.rounding import divide, largest_remainder
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.ledger.types import LedgerRow, Share
 from gpuwatch.names import Bucket, Context
@@ -131,11 +131,6 @@ def test_largest_remainder_hands_out_all_and_is_off_by_less_than_one(amounts: di
     out = largest_remainder(amounts, unit)
     assert sum(out.values()) == sum(amounts.values()) // unit
     assert all(abs(out[key] * unit - amount) < unit for key, amount in amounts.items())
-
-
-@given(st.dictionaries(st.integers(0, 20), st.integers(0, 10**9), max_size=12))
-def test_percents_sum_to_a_hundred(amounts: dict[int, int]) -> None:
-    assert sum(percents(amounts).values()) == (100 if sum(amounts.values()) else 0)
 
 
 @given(st.integers(0, 10**12), st.lists(st.integers(0, 10**6), min_size=1, max_size=20).filter(any))
