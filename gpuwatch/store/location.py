@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from gpuwatch.errors import StoreError
 
@@ -114,6 +115,7 @@ def private_directory(path: Path, uid: int) -> Path:
     return path
 
 
-def fallback_store(uid: int, root: Path = Path("/dev/shm")) -> Path:
-    """The store in memory for when the real one has no room or no permission. Raises :class:`StoreError`."""
-    return private_directory(root / f"gpuwatch-{uid}", uid) / FILE_NAME
+def fallback_store(uid: int, path: Path, root: Path = Path("/dev/shm")) -> Path:
+    """The store in memory that stands in for ``path`` when that has no room or no permission. Raises :class:`StoreError`."""
+    mark = crc32(os.fsencode(path.absolute()))
+    return private_directory(root / f"gpuwatch-{uid}", uid) / f"{path.stem}-{mark:08x}.db"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gpuwatch.model import Event, Gpu, Host, MissingKey, Process, Workload
+from gpuwatch.model import Event, ExtraSample, Gpu, Host, MissingKey, Process, Workload
 from gpuwatch.names import Context, GapReason, Missing
 
 Values = tuple[int | None, ...]
@@ -94,6 +94,7 @@ class Tick:
     host_values: Values | None = None
     recorder_dt_ms: int = 0
     recorder_values: Values | None = None
+    extras: Sequence[ExtraSample] = ()
     events: Sequence[Event] = ()
     gaps: Sequence[GapRow] = ()
     missing: Mapping[MissingKey, Missing | None] = field(default_factory=dict)

@@ -1,0 +1,215 @@
+"""From public identities (uuid, pid and start, user) to the store's row ids: looked up once, remembered, written when they change.
+
+Ids are given out here, in memory, so that a tick needs no read and no round trip; the rows follow with the next commit and stay
+queued until one succeeds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from gpuwatch.model import Gpu, Host, Process, Workload
+from gpuwatch.store import columns
+
+_TABLES = {
+    "host": "host_id",
+    "gpu": "gpu_id",
+    "user_account": "user_id",
+    "process": "proc_id",
+    "workload": "workload_id",
+    "missing": "missing_id",
+    "event": "event_id",
+}
+_KEEP_PROCESSES = 20_000
+
+
+def _upsert(table: str, names: Sequence[str], key: str, keep: Sequence[str] = ("first_ms",)) -> str:
+    changed = ",".join(f"{n}=excluded.{n}" for n in names if n != key and n not in keep)
+    return f"{columns.insert_sql(table, names).replace(' OR REPLACE', '')} ON CONFLICT({key}) DO UPDATE SET {changed}"
+
+
+_HOST = ("host_id", *columns.HOST, "first_ms", "last_ms")
+_GPU = ("gpu_id", "host_id", *columns.GPU, "first_ms", "last_ms")
+_PROCESS = ("proc_id", "host_id", *columns.PROCESS, "first_ms", "last_ms")
+_WORKLOAD = ("workload_id", "host_id", *columns.WORKLOAD, "first_ms", "last_ms")
+_SQL = {
+    "host": _upsert("host", _HOST, "host_id"),
+    "gpu": _upsert("gpu", _GPU, "gpu_id"),
+    "process": _upsert("process", _PROCESS, "proc_id"),
+    "workload": _upsert("workload", _WORKLOAD, "workload_id"),
+    "user_account": columns.insert_sql("user_account", ("user_id", "host_id", "uid", "name")),
+}
+_ORDER = ("host", "gpu", "user_account", "workload", "process")
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
+
+
+class Identities:
+    """The row ids of one store, with the entity rows that are still to be written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._next: dict[str, int] = {}
+        self._pending: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self._known: dict[tuple[str, int], tuple[Any, ...]] = {}
+        self.host_id = 0
+        self._hosts: dict[str, int] = {}
+        self._gpus: dict[str, int] = {}
+        self._users: dict[tuple[int | None, str], int] = {}
+        self._processes: dict[tuple[int, int], int] = {}
+        self._latest: dict[int, int] = {}
+        self._workloads: dict[tuple[int, int, int], int] = {}
+        self.attach(connection)
+
+    def attach(self, connection: sqlite3.Connection) -> None:
+        """Use this connection for look-ups; ids go on after its highest ones."""
+        self._connection = connection
+        for table, key in _TABLES.items():
+            highest = connection.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0
+            self._next[table] = max(self._next.get(table, 1), highest + 1)
+
+    def requeue_all(self) -> None:
+        """Write every known entity again: the file was replaced by an empty one."""
+        self._pending.update(self._known)
+
+    def take_id(self, table: str) -> int:
+        """A fresh row id."""
+        taken = self._next[table]
+        self._next[table] = taken + 1
+        return taken
+
+    def _lookup(self, table: str, where: str, values: tuple[Any, ...]) -> int:
+        row = self._connection.execute(f"SELECT {_TABLES[table]} FROM {table} WHERE {where}", values).fetchone()
+        return int(row[0]) if row else self.take_id(table)
+
+    def _queue(self, table: str, row: tuple[Any, ...]) -> None:
+        self._pending[table, row[0]] = self._known[table, row[0]] = row
+
+    def host(self, host: Host, ts_ms: int) -> None:
+        """The host whose rows follow."""
+        found = self._hosts.get(host.machine_id)
+        if found is None:
+            found = self._hosts[host.machine_id] = self._lookup("host", "machine_id=?", (host.machine_id,))
+        if found != self.host_id:
+            self.host_id = found
+            for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest):
+                cache.clear()
+        values = [_plain(getattr(host, name)) for name in columns.HOST]
+        self._queue("host", (found, *values, ts_ms, ts_ms))
+
+    def gpu(self, gpu: Gpu, ts_ms: int) -> None:
+        """A GPU that is new or has changed."""
+        values = [_plain(getattr(gpu, "index" if name == "gpu_index" else name)) for name in columns.GPU]
+        self._queue("gpu", (self._gpu_id(gpu.uuid), self.current_host(ts_ms), *values, ts_ms, ts_ms))
+
+    def _gpu_id(self, uuid: str) -> int:
+        found = self._gpus.get(uuid)
+        if found is None:
+            found = self._gpus[uuid] = self._lookup("gpu", "host_id=? AND uuid=?", (self.host_id, uuid))
+        return found
+
+    def gpu_id(self, uuid: str, ts_ms: int) -> int:
+        """The id of a GPU; one that was never described gets a row with its uuid alone, so that its values are not lost."""
+        found = self._gpus.get(uuid)
+        if found is None:
+            self.gpu(Gpu(uuid, -1, ""), ts_ms)
+            found = self._gpus[uuid]
+        return found
+
+    def current_host(self, ts_ms: int) -> int:
+        """The host's id; rows that come before its description get one without a name."""
+        if not self.host_id:
+            self.host(Host(machine_id="unknown", hostname=""), ts_ms)
+        return self.host_id
+
+    def _user_id(self, uid: int | None, name: str, ts_ms: int) -> int | None:
+        if uid is None and not name:
+            return None
+        found = self._users.get((uid, name))
+        if found is None:
+            host = self.current_host(ts_ms)
+            found = self._lookup("user_account", "host_id=? AND uid IS ? AND name=?", (host, uid, name))
+            self._users[uid, name] = found
+            self._queue("user_account", (found, host, uid, name))
+        return found
+
+    def process(self, process: Process, ts_ms: int) -> None:
+        """A process that is new or has changed."""
+        host = self.current_host(ts_ms)
+        proc_id = self._processes.get(process.key)
+        if proc_id is None:
+            where = "host_id=? AND pid=? AND start_ms=?"
+            proc_id = self._processes[process.key] = self._lookup("process", where, (host, *process.key))
+        self._latest[process.pid] = proc_id
+        user = self._user_id(process.uid, process.user, ts_ms)
+        given = {"user_id": user, "workload_id": self._workload_of(process), "start_known": int(process.start_known)}
+        values = [given[name] if name in given else getattr(process, name) for name in columns.PROCESS]
+        self._queue("process", (proc_id, host, *values, ts_ms, ts_ms))
+
+    def _workload_of(self, process: Process) -> int | None:
+        root = process.workload_pid, process.workload_start_ms
+        if not root[0]:
+            return None
+        matching = [found for key, found in self._workloads.items() if key[:2] == root]
+        return min(matching, default=None)
+
+    def process_id(self, key: tuple[int, int], ts_ms: int) -> int:
+        """The id of a process; one that was never described gets a row with its pid alone."""
+        found = self._processes.get(key)
+        if found is None:
+            self.process(Process(key[0], key[1], "", start_known=False), ts_ms)
+            found = self._processes[key]
+        return found
+
+    def latest_process(self, pid: int) -> int | None:
+        """The process that last had this pid."""
+        return self._latest.get(pid)
+
+    def workload(self, workload: Workload, ts_ms: int) -> None:
+        """A workload that is new or has changed; processes that named its root before are linked to it."""
+        host = self.current_host(ts_ms)
+        key = workload.root_pid, workload.root_start_ms, workload.port
+        found = self._workloads.get(key)
+        if found is None:
+            where = "host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
+            found = self._workloads[key] = self._lookup("workload", where, (host, *key))
+        user = self._user_id(None, workload.user, ts_ms)
+        values = [user if name == "user_id" else getattr(workload, name) for name in columns.WORKLOAD]
+        self._queue("workload", (found, host, *values, ts_ms, ts_ms))
+        at = {name: 2 + columns.PROCESS.index(name) for name in ("workload_pid", "workload_start_ms", "workload_id")}
+        for (table, _), row in list(self._known.items()):
+            if table == "process" and (row[at["workload_pid"]], row[at["workload_start_ms"]]) == key[:2]:
+                self._queue("process", (*row[: at["workload_id"]], found, *row[at["workload_id"] + 1 :]))
+
+    def workload_id(self, key: tuple[int, int, int], kind: str, ts_ms: int) -> int:
+        """The id of a workload; one that was never described gets a row with its root and kind alone."""
+        found = self._workloads.get(key)
+        if found is None:
+            known = "training" if kind == "training" else "inference"
+            self.workload(Workload(*key, kind="training" if known == "training" else "inference"), ts_ms)
+            found = self._workloads[key]
+        return found
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Put the pending rows into the open transaction; ``written`` forgets them after the commit."""
+        for table in _ORDER:
+            rows = [row for (name, _), row in self._pending.items() if name == table]
+            if rows:
+                connection.executemany(_SQL[table], rows)
+
+    def written(self) -> None:
+        """The commit succeeded."""
+        self._pending.clear()
+        if len(self._processes) > _KEEP_PROCESSES:
+            self._forget_processes()
+
+    def _forget_processes(self) -> None:
+        """Drop the older half of the remembered processes; they are looked up again if they come back."""
+        for key in list(self._processes)[: _KEEP_PROCESSES // 2]:
+            proc_id = self._processes.pop(key)
+            self._known.pop(("process", proc_id), None)
+            if self._latest.get(key[0]) == proc_id:
+                del self._latest[key[0]]

@@ -1,0 +1,146 @@
+"""Which file the writer really writes: the one asked for, a side file, a fresh one in place of a damaged one, or one in memory."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gpuwatch.clock import Clock
+from gpuwatch.errors import StoreError
+from gpuwatch.store import columns, connection
+from gpuwatch.store.connection import DamagedStore, NewerStore
+from gpuwatch.store.location import fallback_store, network_filesystem
+
+
+def scalar(db: sqlite3.Connection, sql: str) -> int:
+    """The one integer that a query gives; 0 for NULL."""
+    return int(db.execute(sql).fetchone()[0] or 0)
+
+
+def remove(path: Path) -> None:
+    """Delete a store and what SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+class Opener:
+    """Opens a store for writing and remembers how, so that it can be opened again elsewhere."""
+
+    connection: sqlite3.Connection
+    """The open store; there is none before ``open``."""
+
+    def __init__(self, path: Path | str, clock: Clock, simulated: bool, scenario: str, tmpfs_fallback: bool, mode: int) -> None:
+        self.path = path
+        self.clock = clock
+        self.hot_only = False
+        self.notices: list[str] = []
+        self._simulated = simulated
+        self._scenario = scenario
+        self._fallback = tmpfs_fallback and not self._in_memory
+        self._mode = mode
+
+    @property
+    def _in_memory(self) -> bool:
+        return str(self.path) == ":memory:"
+
+    def open(self) -> None:
+        """Open the file, or what stands in for it. Raises :class:`StoreError`."""
+        try:
+            self._open_here()
+        except StoreError as error:
+            if isinstance(error, MixedStore) or not self.move_to_memory(str(error)):
+                raise
+
+    def move_to_memory(self, reason: str, *, afresh: bool = False) -> bool:
+        """Go on in a store in memory that keeps the last two hours; False if that is not wanted, not possible or already so.
+
+        ``afresh`` removes what an earlier recorder left there.
+        """
+        if not self._fallback or self.hot_only:
+            return False
+        before, old = self.path, getattr(self, "connection", None)
+        try:
+            self.path = fallback_store(os.getuid(), Path(before))
+            if afresh:
+                remove(self.path)
+            self._open_here()
+        except StoreError:
+            self.path = before
+            if old is not None:
+                self.connection = old
+            return False
+        if old is not None:
+            old.close()
+        self.hot_only = True
+        self.notices.append(f"Recording into memory ({self.path}), the last 2 h only: {reason}")
+        return True
+
+    def replace_damaged(self) -> bool:
+        """Move the damaged file aside and begin a new one; False for a store that has no file."""
+        if self._in_memory:
+            return False
+        self.connection.close()
+        self._fresh(Path(self.path))
+        self._claim()
+        return True
+
+    def _open_here(self) -> None:
+        if self._in_memory:
+            self.connection = connection.open_write(self.path, wal=False)
+        else:
+            self._open_file(Path(self.path))
+        self._claim()
+
+    def _open_file(self, path: Path) -> None:
+        try:
+            self._connect(path)
+        except NewerStore as error:
+            side = path.with_name(f"{path.stem}.schema-{columns.SCHEMA_VERSION}{path.suffix}")
+            self._connect(side)
+            self.notices.append(f"Recording into {side}: {error}")
+        except DamagedStore:
+            self._fresh(path)
+        if scalar(self.connection, "PRAGMA user_version") < columns.SCHEMA_VERSION:
+            self.connection.close()
+            from gpuwatch.store.upgrade import upgrade  # SQLAlchemy and Alembic, only when a file is older
+
+            upgrade(Path(self.path))
+            self._connect(Path(self.path))
+
+    def _connect(self, path: Path) -> None:
+        self.connection = connection.open_write(path, wal=not network_filesystem(path), mode=self._mode)
+        self.path = path
+
+    def _fresh(self, path: Path) -> None:
+        stamp = datetime.fromtimestamp(self.clock.time(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            aside = connection.move_aside(path, stamp)
+        except OSError as error:
+            raise StoreError(f"{path} is damaged and cannot be moved aside: {error.strerror}", f"move {path} away") from error
+        self._connect(path)
+        self.notices.append(f"{path} was damaged; it is kept as {aside.name} and a new store was begun.")
+
+    def _claim(self) -> None:
+        """A store is born simulated or real and never mixes."""
+        db, kind = self.connection, "1" if self._simulated else "0"
+        try:
+            born = db.execute("SELECT value FROM meta WHERE key='simulated'").fetchone()
+            if born is None:
+                db.execute("BEGIN IMMEDIATE")
+                db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", [("simulated", kind), ("scenario", self._scenario)])
+                db.execute("COMMIT")
+        except sqlite3.Error as error:
+            db.close()
+            raise connection.explain(error, self.path) from error
+        if born is not None and born[0] != kind:
+            db.close()
+            what = "simulated" if born[0] == "1" else "real"
+            raise MixedStore(
+                f"{self.path} holds {what} data, which never mixes with the other kind", "name another file with --store"
+            )
+
+
+class MixedStore(StoreError):
+    """Simulated rows were to be written into a real store, or real ones into a simulated one."""

@@ -1,0 +1,338 @@
+"""The read side of the store: what a viewer asks SQLite for, each row once. Works beside a recorder, without one and on a copy.
+
+A :class:`Window` looks at one host of one store. Values are the store's integers under the store's names; the view turns them
+into base units. Nothing here holds a read transaction open between two calls.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from gpuwatch.errors import StoreError
+from gpuwatch.store import connection as opening
+from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
+
+T = TypeVar("T")
+LATE_TICKS = 4
+"""A slow collector may add its rows to a tick that was already read: so many ticks are looked at again."""
+
+
+class GpuFacts(NamedTuple):
+    """What the strips and the ledger need of one hot GPU row (over the ``dt_ms`` before ``ts_ms``)."""
+
+    tick_id: int
+    ts_ms: int
+    gpu_id: int
+    dt_ms: int
+    quiet: int | None
+    context: int | None
+    quiet_ms: int
+    kappa_pm: int
+    unavailable: int
+    utilization_pm: int | None
+    graphics_active_pm: int | None
+    sm_active_pm: int | None
+    power_mw: int | None
+    energy_mj: int | None
+
+
+class ProcessFacts(NamedTuple):
+    """One hot row of a process on one GPU (``gpu_id`` 0: on none)."""
+
+    tick_id: int
+    ts_ms: int
+    proc_id: int
+    gpu_id: int
+    dt_ms: int
+    gpu_memory_mib: int | None
+    sm_pm: int | None
+    memory_pm: int | None
+    cpu_pm: int | None
+    rss_mib: int | None
+    read_kib: int | None
+    write_kib: int | None
+
+
+class ProcessIdentity(NamedTuple):
+    """Who a process is."""
+
+    proc_id: int
+    pid: int
+    start_ms: int
+    name: str
+    start_known: int
+    parent_pid: int
+    parent_start_ms: int
+    command: str
+    container: str
+    job: str
+    role: str
+    uid: int | None
+    user: str
+
+
+class BucketSum(NamedTuple):
+    """A bucket's sum over a span of closed time."""
+
+    bucket: int
+    cause: int
+    tier: int
+    ms: int
+    energy_mj: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The life of the recorder that wrote last, and of the file."""
+
+    host_id: int | None
+    session_id: int
+    pid: int
+    started_ms: int
+    last_ms: int
+    ended_ms: int | None
+    period_ms: int
+    first_ms: int | None
+    simulated: bool
+    scenario: str
+
+
+_GPU_SQL = (
+    f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in GpuFacts._fields[2:])} "
+    "FROM gpu_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id, s.gpu_id"
+)
+_PROCESS_SQL = (
+    f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in ProcessFacts._fields[2:])} "
+    "FROM process_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
+)
+_IDENTITY_SQL = (
+    "SELECT p.proc_id, p.pid, p.start_ms, p.name, p.start_known, p.parent_pid, p.parent_start_ms, p.command, p.container, "
+    "p.job, p.role, u.uid, coalesce(u.name, '') FROM process p LEFT JOIN user_account u ON u.user_id = p.user_id "
+)
+
+
+class Window:
+    """Reads one store. ``source`` is a path or an open connection (a one-shot store in memory).
+
+    Raises :class:`gpuwatch.errors.StoreError` with one clear line when the store cannot be opened or read.
+    """
+
+    def __init__(self, source: Path | str | sqlite3.Connection, *, host_id: int | None = None) -> None:
+        self.path: Path | None = None
+        if isinstance(source, sqlite3.Connection):
+            self._db, self._owned = source, False
+        else:
+            self.path = Path(source)
+            self._db, self._owned = opening.open_read(self.path), True
+        self._host_id = host_id
+        self._identities: dict[int, ProcessIdentity] = {}
+        self.memo: dict[str, Any] = {}
+        """Room for what a reader derives from rows that no longer change."""
+
+    def close(self) -> None:
+        """Close the store, if this window opened it."""
+        if self._owned:
+            self._db.close()
+
+    def __enter__(self) -> Window:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise opening.explain(error, self.path or ":memory:") from error
+
+    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
+        rows = self._all(sql, values)
+        return rows[0] if rows else None
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed (``PRAGMA data_version``)."""
+        return int(self._one("PRAGMA data_version")[0])
+
+    # ------------------------------------------------------------------------------------------------------------ who
+
+    def recording(self) -> Recording | None:
+        """The newest session with the file's own facts; ``None`` when nothing was ever recorded."""
+        row = self._one(
+            "SELECT session_id, host_id, pid, started_ms, last_ms, ended_ms, period_ms FROM session ORDER BY session_id DESC LIMIT 1"
+        )
+        meta = dict(self._all("SELECT key, value FROM meta WHERE key IN ('simulated', 'scenario')"))
+        simulated, scenario = meta.get("simulated", "0") == "1", meta.get("scenario", "")
+        first = self.memo.get("first_ms")
+        if first is None:
+            first = self.memo["first_ms"] = self._one("SELECT min(first_ms) FROM host")[0]
+        if row is None:
+            return None
+        session, host, pid, started, last, ended, period = row
+        return Recording(host, session, pid, started, last, ended, period, first, simulated, scenario)
+
+    @property
+    def host_id(self) -> int:
+        """The host that this window looks at: the given one, else that of the newest session, else the newest host; 0: none."""
+        if self._host_id is None:
+            row = self._one("SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1")
+            row = row or self._one("SELECT host_id FROM host ORDER BY last_ms DESC LIMIT 1")
+            if row is None:
+                return 0
+            self._host_id = int(row[0])
+        return self._host_id
+
+    def host(self) -> Mapping[str, Any] | None:
+        """The host's row by column name."""
+        return self._named("SELECT * FROM host WHERE host_id=?", (self.host_id,), key=None).get(0)
+
+    def gpus(self) -> Mapping[int, Mapping[str, Any]]:
+        """All GPUs of the host that were ever seen, by ``gpu_id``, in the order of their index."""
+        return self._named("SELECT * FROM gpu WHERE host_id=? ORDER BY gpu_index, parent_uuid, uuid", (self.host_id,), key="gpu_id")
+
+    def workloads(self, at_ms: int, recent_ms: int) -> Mapping[int, Mapping[str, Any]]:
+        """Workloads of the host that were there in the ``recent_ms`` before ``at_ms``, by ``workload_id``."""
+        sql = (
+            "SELECT w.*, coalesce(u.name, '') AS user FROM workload w LEFT JOIN user_account u ON u.user_id = w.user_id "
+            "WHERE w.host_id=? AND w.first_ms<=? AND w.last_ms>=? ORDER BY w.workload_id"
+        )
+        return self._named(sql, (self.host_id, at_ms, at_ms - recent_ms), key="workload_id")
+
+    def _named(self, sql: str, values: Sequence[object], key: str | None) -> dict[int, dict[str, Any]]:
+        try:
+            cursor = self._db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise opening.explain(error, self.path or ":memory:") from error
+        return {int(row[key]) if key else number: row for number, row in enumerate(rows)}
+
+    def identities(self, proc_ids: Iterable[int], *, fresh: bool = False) -> Mapping[int, ProcessIdentity]:
+        """Who these processes are; each is read once, again with ``fresh`` (a command may change by exec)."""
+        wanted = [i for i in proc_ids if fresh or i not in self._identities]
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            marks = ",".join("?" * len(part))
+            for row in self._all(f"{_IDENTITY_SQL} WHERE p.proc_id IN ({marks})", part):
+                self._identities[row[0]] = ProcessIdentity._make(row)
+        return self._identities
+
+    def owners(self) -> Mapping[int, int]:
+        """``proc_id`` -> ``owner_id`` of every owner that is one process."""
+        newest = self._one("SELECT max(owner_id) FROM owner")[0]
+        if self.memo.get("owners_to") != newest:
+            self.memo["owners_to"] = newest
+            self.memo["owners"] = dict(self._all("SELECT proc_id, owner_id FROM owner WHERE proc_id<>0 ORDER BY owner_id"))
+        found: Mapping[int, int] = self.memo.get("owners", {})
+        return found
+
+    # ----------------------------------------------------------------------------------------------------------- rows
+
+    def last_tick(self) -> tuple[int, int] | None:
+        """``(tick_id, ts_ms)`` of the newest tick."""
+        row = self._one("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1")
+        return None if row is None else (row[0], row[1])
+
+    def tick_range(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """The first and last ``tick_id`` of ``[start_ms, end_ms]``; first > last when there is none."""
+        row = self._one("SELECT min(tick_id), max(tick_id) FROM tick WHERE ts_ms BETWEEN ? AND ?", (start_ms, end_ms))
+        return (1, 0) if row[0] is None else (row[0], row[1])
+
+    def gpu_rows(self, first_tick: int, last_tick: int) -> list[GpuFacts]:
+        """The facts of all GPUs in these ticks, in order."""
+        return [GpuFacts._make(row) for row in self._all(_GPU_SQL, (first_tick, last_tick))]
+
+    def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
+        """All process rows of these ticks, in order."""
+        return [ProcessFacts._make(row) for row in self._all(_PROCESS_SQL, (first_tick, last_tick))]
+
+    def gpu_row(self, tick_id: int, gpu_id: int) -> Mapping[str, Any] | None:
+        """All columns of one hot GPU row."""
+        row = self._one(f"SELECT {','.join(GPU_SAMPLE)} FROM gpu_sample WHERE tick_id=? AND gpu_id=?", (tick_id, gpu_id))
+        return None if row is None else dict(zip(GPU_SAMPLE, row, strict=True))
+
+    def gpu_table(self, tick_id: int) -> list[tuple[Any, ...]]:
+        """All columns (``columns.GPU_SAMPLE``) of all GPUs in one tick."""
+        return self._all(f"SELECT {','.join(GPU_SAMPLE)} FROM gpu_sample WHERE tick_id=?", (tick_id,))
+
+    def host_row(self, last_tick: int, lookback: int = 20) -> Mapping[str, Any] | None:
+        """The newest host row in the ``lookback`` ticks up to ``last_tick``, with its ``ts_ms``."""
+        row = self._one(
+            f"SELECT t.ts_ms, {','.join('s.' + c for c in HOST_SAMPLE)} FROM host_sample s JOIN tick t ON t.tick_id=s.tick_id "
+            "WHERE s.tick_id BETWEEN ? AND ? AND s.host_id=? ORDER BY s.tick_id DESC LIMIT 1",
+            (last_tick - lookback, last_tick, self.host_id),
+        )
+        return None if row is None else dict(zip(("ts_ms", *HOST_SAMPLE), row, strict=True))
+
+    # ------------------------------------------------------------------------------------------------- around the rows
+
+    def missing(self, at_ms: int) -> Mapping[tuple[str, str], Mapping[str, int]]:
+        """(entity kind, entity key) -> field -> reason, of what was not measured at ``at_ms``."""
+        out: dict[tuple[str, str], dict[str, int]] = {}
+        sql = (
+            "SELECT entity, entity_key, field, reason FROM missing "
+            "WHERE host_id=? AND t0_ms<=? AND (t1_ms IS NULL OR t1_ms>?) ORDER BY missing_id"
+        )
+        for entity, key, field, reason in self._all(sql, (self.host_id, at_ms, at_ms)):
+            out.setdefault((entity, key), {})[field] = reason
+        return out
+
+    def missing_mark(self) -> tuple[int, int]:
+        """Changes when a reason begins or ends: cheaper than reading them all again."""
+        row = self._one(
+            "SELECT coalesce((SELECT max(missing_id) FROM missing), 0), (SELECT count(*) FROM missing WHERE t1_ms IS NULL)"
+        )
+        return row[0], row[1]
+
+    def gaps(self, start_ms: int, end_ms: int) -> list[tuple[int, int, int, int]]:
+        """(gpu_id or 0 for the host, t0_ms, t1_ms, reason) of the gaps that touch a span."""
+        sql = "SELECT gpu_id, t0_ms, t1_ms, reason FROM gap WHERE host_id=? AND t0_ms<? AND t1_ms>? ORDER BY t0_ms, gpu_id"
+        return self._all(sql, (self.host_id, end_ms, start_ms))
+
+    def events(self, at_ms: int, limit: int = 20) -> list[tuple[int, str, int, str, int | None, int | None]]:
+        """(ts_ms, kind, severity, detail, gpu_id, pid) of the newest events up to ``at_ms``, newest first."""
+        sql = (
+            "SELECT ts_ms, kind, severity, detail, gpu_id, pid FROM event WHERE ts_ms<=? AND host_id=? "
+            "ORDER BY ts_ms DESC, event_id DESC LIMIT ?"
+        )
+        return self._all(sql, (at_ms, self.host_id, limit))
+
+    def sources(self) -> list[tuple[str, str, int | None, str, str, int]]:
+        """(name, state, last_ok_ms, detail, hint, changed_ms) of the collectors as they are now."""
+        sql = "SELECT name, state, last_ok_ms, detail, hint, changed_ms FROM source_state WHERE host_id=? ORDER BY name"
+        return self._all(sql, (self.host_id,))
+
+    # --------------------------------------------------------------------------------------------------- closed ledger
+
+    def ledger_minutes(self, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
+        """Bucket sums of the ledger's minutes in ``[start_s, end_s)`` over these GPUs, all owners together."""
+        return self._ledger("ledger_minute", start_s, end_s, gpu_ids)
+
+    def ledger_hours(self, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
+        """The same from the ledger's hours (whole hours only)."""
+        return self._ledger("ledger_hour", start_s, end_s, gpu_ids)
+
+    def _ledger(self, table: str, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
+        marks = ",".join("?" * len(gpu_ids))
+        sql = (
+            f"SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM {table} WHERE t>=? AND t<? AND gpu_id IN ({marks}) "
+            "GROUP BY bucket, cause, tier"
+        )
+        return [BucketSum._make(row) for row in self._all(sql, (start_s, end_s, *gpu_ids))]
+
+    def watermark(self, tier: str) -> int:
+        """Unix second up to which a rollup tier is closed for good; 0: not at all."""
+        row = self._one("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (self.host_id, tier))
+        return 0 if row is None else int(row[0])
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of a user's read-only SQL. Raises :class:`StoreError` with what SQLite says."""
+        try:
+            cursor = self._db.execute(sql)
+            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(str(error), "gpuwatch query 'SELECT * FROM v_schema' lists every view and column") from error
