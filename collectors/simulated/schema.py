@@ -1,0 +1,256 @@
+"""The author's format: TOML tables checked key by key into dataclasses, with the nearest known key named for a wrong one.
+
+Durations are texts such as ``"2h51m9s"`` or ``"250ms"`` (or a number of seconds), memory is in GiB, power in watts, clocks in MHz, rates in
+MiB/s, loads in percent, shares 0-1, CPU in cores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpuwatch.collectors.simulated.patterns import Phase
+from gpuwatch.collectors.simulated.profiles import PROFILES
+from gpuwatch.errors import UsageError
+
+_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+REASONS = {
+    "gpu_idle": 0x1,
+    "applications_clocks": 0x2,
+    "sw_power_cap": 0x4,
+    "hw_slowdown": 0x8,
+    "sw_thermal": 0x20,
+    "hw_thermal": 0x40,
+    "hw_power_brake": 0x80,
+}
+FAULT_KINDS = ("call", "slow", "hang", "lost", "reset", "mismatch", "driver_gone")
+GPM_IDS = {"graphics": 1, "sm": 2, "occupancy": 3, "tensor": 5, "dram": 10, "fp64": 11, "fp32": 12, "fp16": 13}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a GPU or an instance does: its load and what follows from it."""
+
+    load: tuple[Phase, ...] = (Phase(),)
+    gpm: Mapping[int, float] = field(default_factory=dict)
+    """GPM metric id -> share of the load."""
+    gpm_noise: float = 0.01
+    base_memory: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePlan:
+    """One MIG device of a GPU."""
+
+    profile: str
+    gi: int
+    ci: int
+    memory: int
+    work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class GpuPlan:
+    """One ``[[gpus]]`` block, for ``count`` devices. Pairs are (idle, full load)."""
+
+    profile: str
+    count: int
+    work: Work
+    power: tuple[float, float]
+    power_noise: float
+    temperature: tuple[float, float]
+    memory_temperature: tuple[float, float]
+    sm_clock: tuple[float, float]
+    sm_clock_max: int
+    memory_factor: float
+    pcie: tuple[float, float]
+    nvlink: tuple[float, float]
+    throttle_reasons: int
+    throttle_clock: int
+    throttle_when: tuple[Phase, ...]
+    power_limit: float
+    codec: tuple[float, float]
+    mig: tuple[InstancePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPlan:
+    """One ``[[processes]]`` block, for ``copies`` processes. ``gpus`` maps places to GiB held there."""
+
+    slot: str
+    copies: int
+    kind: str
+    user: str
+    uid: int
+    job: str
+    name: str
+    command: str
+    gpus: Mapping[str, float]
+    share: float
+    age_ms: int
+    """How long before time 0 it started."""
+    ended_ms: int
+    """How long before time 0 it ended; 0: it still runs."""
+    born_ms: int
+    """When in each loop it starts; with ``lives_ms`` 0 both mean that it runs all the time."""
+    lives_ms: int
+    cpu: float
+    cpu_noise: float
+    rss: float
+    read: float
+    write: float
+    parent: str
+    role: str
+    container: str
+    workload: str
+    workload_kind: str
+    model: str
+    engine: str
+    engine_version: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PastPlan:
+    """One ``[[past]]`` block: before time 0, ``gpus`` did what another place does now, or nothing (``like`` empty).
+
+    ``from_ms`` and ``until_ms`` count back from time 0.
+    """
+
+    gpus: tuple[int, ...]
+    from_ms: int
+    until_ms: int
+    like: str
+    power_limit: float
+
+
+def duration_ms(text: object, where: str) -> int:
+    """Milliseconds of ``"1h2m3s"`` or of a number of seconds. Raises :class:`UsageError`."""
+    if isinstance(text, int | float) and not isinstance(text, bool):
+        return round(text * 1000)
+    if isinstance(text, str):
+        parts = _DURATION.findall(text)
+        if parts and "".join(number + unit for number, unit in parts) == text:
+            return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    raise UsageError(f"{where}: '{text}' is not a duration", "write it like 2h51m9s or 250ms")
+
+
+def check(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Raise :class:`UsageError` for the first key that is not known, naming the nearest that is."""
+    known = list(known)
+    for key in table:
+        if key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(key, known, 1, 0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+            raise UsageError(f"{where}: unknown key '{key}'", hint)
+
+
+class Reader:
+    """Typed access to one TOML table that was checked against its known keys."""
+
+    def __init__(self, table: object, where: str, known: Iterable[str]) -> None:
+        if not isinstance(table, dict):
+            raise UsageError(f"{where}: expected a table, got {table!r}")
+        check(table, known, where)
+        self.table: dict[str, Any] = table
+        self.where = where
+
+    def has(self, key: str) -> bool:
+        """Whether the author wrote the key."""
+        return key in self.table
+
+    def rows(self, key: str) -> list[Any]:
+        """An array of tables (empty when absent)."""
+        value = self.table.get(key, [])
+        if not isinstance(value, list):
+            raise UsageError(f"{self.where}.{key}: expected a list")
+        return value
+
+    def number(self, key: str, default: float = 0.0) -> float:
+        """A number."""
+        value = self.table.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{self.where}.{key}: '{value}' is not a number")
+        return float(value)
+
+    def whole(self, key: str, default: int = 0) -> int:
+        """A whole number."""
+        value = self.table.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise UsageError(f"{self.where}.{key}: '{value}' is not a whole number")
+        return value
+
+    def text(self, key: str, default: str = "") -> str:
+        """A text."""
+        value = self.table.get(key, default)
+        if not isinstance(value, str):
+            raise UsageError(f"{self.where}.{key}: {value!r} is not a text")
+        return value
+
+    def word(self, key: str, default: str = "") -> str:
+        """A text without spaces."""
+        value = self.text(key, default)
+        if " " in value:
+            raise UsageError(f"{self.where}.{key}: '{value}' must not contain spaces")
+        return value
+
+    def span(self, key: str, default: int = 0) -> int:
+        """A duration in milliseconds."""
+        return duration_ms(self.table[key], f"{self.where}.{key}") if key in self.table else default
+
+    def choice(self, key: str, allowed: Iterable[str], default: str) -> str:
+        """One of some words."""
+        value = self.text(key, default)
+        allowed = list(allowed)
+        if value not in allowed:
+            raise UsageError(f"{self.where}.{key}: '{value}' is not one of {', '.join(allowed)}")
+        return value
+
+    def pair(self, key: str, first: str, second: str, default: tuple[float, float]) -> tuple[float, float]:
+        """Two numbers of an inline table."""
+        if key not in self.table:
+            return default
+        inner = Reader(self.table[key], f"{self.where}.{key}", (first, second))
+        return inner.number(first, default[0]), inner.number(second, default[1])
+
+
+_PHASE = ("kind", "for", "level", "noise", "low", "high", "period", "duty", "to", "peak")
+
+
+def phases(value: object, where: str) -> tuple[Phase, ...]:
+    """A pattern: a number, one phase, or a list of phases. Raises :class:`UsageError`."""
+    if isinstance(value, int | float):
+        return (Phase(level=float(value)),)
+    rows = value if isinstance(value, list) else [value]
+    out = tuple(_phase(row, f"{where}[{i}]") for i, row in enumerate(rows))
+    if not out:
+        raise UsageError(f"{where}: an empty pattern")
+    return out
+
+
+def _phase(row: object, where: str) -> Phase:
+    r = Reader(row, where, _PHASE)
+    kind = r.choice("kind", ("flat", "square", "sine", "ramp"), "flat")
+    phase = Phase(
+        kind=kind, for_ms=r.span("for"), level=r.number("level"), noise=r.number("noise"), low=r.number("low"), high=r.number("high", 100.0),
+        period_ms=r.span("period"), duty=r.number("duty", 0.5), to=r.number("to"), peak_ms=r.span("peak"),
+    )  # fmt: skip
+    if kind in ("square", "sine") and phase.period_ms <= 0:
+        raise UsageError(f"{where}: a {kind} needs a period")
+    if not 0 < phase.duty <= 1:
+        raise UsageError(f"{where}.duty: {phase.duty} is not within 0 and 1")
+    return phase
+
+
+def profile_name(r: Reader) -> str:
+    """The device class of a block; an unknown one is an error that names the nearest."""
+    name = r.text("profile")
+    if name not in PROFILES:
+        check({name: 1}, PROFILES, f"{r.where}.profile")
+    return name
