@@ -10,13 +10,12 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self
 
 from gpuwatch.errors import StoreError
 from gpuwatch.store import connection as opening
-from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
+from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
 
-T = TypeVar("T")
 LATE_TICKS = 4
 """A slow collector may add its rows to a tick that was already read: so many ticks are looked at again."""
 
@@ -138,7 +137,7 @@ class Window:
         if self._owned:
             self._db.close()
 
-    def __enter__(self) -> Window:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
