@@ -1,0 +1,194 @@
+"""The host itself from /proc: who it is, and CPU, memory, load, disks and network over the time since the previous tick."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from pathlib import Path
+
+from gpuwatch import procfs
+from gpuwatch.errors import Unavailable
+from gpuwatch.model import Batch, Host, HostSample, MissingKey
+from gpuwatch.names import Missing
+from gpuwatch.plugin import Collector, CollectorContext
+from gpuwatch.text import clean, clean_bytes
+
+SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own is
+_WHOLE_DISK = re.compile(r"(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+|dasd[a-z]+)")
+
+Counters = dict[str, tuple[int, int]]
+
+
+class HostCollector:
+    """One tick reads six small files. Values that a kernel does not give are ``None`` with ``NOT_SUPPORTED``."""
+
+    name = "host"
+    interval_seconds = 2.0
+
+    def __init__(self, context: CollectorContext) -> None:
+        self.context = context
+        self.root = str(context.proc_root)
+        self.machine_id_path = Path(str(context.options.get("machine_id_path", "/etc/machine-id")))
+        self._host: Host | None = None
+        self._cpu: tuple[int, ...] | None = None
+        self._disks: Counters | None = None
+        self._links: Counters | None = None
+        self._whole: dict[str, bool] = {}
+
+    def open(self) -> None:
+        """Raises :class:`Unavailable` where there is no /proc (not Linux, not mounted)."""
+        try:
+            procfs.read(f"{self.root}/stat", 64)
+        except OSError as error:
+            raise Unavailable(f"{self.root} cannot be read: {type(error).__name__}", "hosts are recorded on Linux only") from None
+        self._host = self._cpu = self._disks = self._links = None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def collect(self, now: float) -> Batch:
+        """One tick; amounts and shares come from the second one on."""
+        began = self.context.clock.monotonic_ns()
+        cpu_lines = self._lines("stat", 1 << 20)
+        if self._host is None:
+            self._host = self._identify(cpu_lines)
+        cpu, iowait = self._cpu_ratios(cpu_lines)
+        memory, swap, load, read, written, received, sent = (None,) * 7
+        if meminfo := _table(self._lines("meminfo")):
+            memory, swap = _used(meminfo, "MemTotal", "MemAvailable"), _used(meminfo, "SwapTotal", "SwapFree")
+        if words := b" ".join(self._lines("loadavg")).split():
+            load = _number(words[0])
+        disks, links = self._read_disks(), self._read_links()
+        read, written = _increase(self._disks, disks)
+        received, sent = _increase(self._links, links)
+        absent = {
+            "memory_used_bytes": memory is None,
+            "swap_used_bytes": swap is None,
+            "load_average": load is None,
+            "cpu_ratio": not cpu_lines,
+            "iowait_ratio": not cpu_lines,
+            "disk_read_bytes": disks is None,
+            "disk_write_bytes": disks is None,
+            "network_receive_bytes": links is None,
+            "network_transmit_bytes": links is None,
+        }
+        self._disks, self._links = disks, links
+        missing: dict[MissingKey, Missing] = {("host", "", name): Missing.NOT_SUPPORTED for name, gone in absent.items() if gone}
+        sample = HostSample(cpu, iowait, memory, swap, load, read, written, received, sent, self._count())
+        took = self.context.clock.monotonic_ns() - began
+        return Batch(self.name, int(now), began, took, host=self._host, host_sample=sample, missing=missing)
+
+    def _lines(self, name: str, limit: int = 1 << 16) -> list[bytes]:
+        try:
+            return procfs.read(f"{self.root}/{name}", limit).splitlines()
+        except OSError:
+            return []
+
+    def _text(self, name: str) -> str:
+        lines = self._lines(name)
+        return clean_bytes(lines[0].strip(), 128) if lines else ""
+
+    def _count(self) -> int | None:
+        try:
+            return len(procfs.pids(self.root))
+        except OSError:
+            return None
+
+    def _identify(self, cpu_lines: list[bytes]) -> Host:
+        boot_id = self._text("sys/kernel/random/boot_id")
+        hostname = self._text("sys/kernel/hostname")
+        try:
+            machine = self.machine_id_path.read_text("ascii", "replace").strip()
+        except OSError:
+            machine = ""
+        if not re.fullmatch(r"[0-9a-f-]{32,36}", machine):
+            machine = boot_id or hostname
+        total = _table(self._lines("meminfo")).get("MemTotal")
+        return Host(
+            machine_id=hashlib.sha256(f"gpuwatch:{machine}".encode("utf-8", "replace")).hexdigest()[:16],
+            hostname=hostname or "localhost",
+            boot_id=boot_id,
+            cpu_count=sum(line.startswith(b"cpu") and line[3:4].isdigit() for line in cpu_lines) or None,
+            memory_total_bytes=total,
+            kernel=self._text("sys/kernel/osrelease"),
+            utc_offset_seconds=time.localtime(self.context.clock.time()).tm_gmtoff,
+        )
+
+    def _cpu_ratios(self, lines: list[bytes]) -> tuple[float | None, float | None]:
+        """(in use, waiting for I/O) of all cores since the previous tick: user to steal without idle and iowait."""
+        words = lines[0].split()[1:9] if lines and lines[0].startswith(b"cpu ") else []
+        if len(words) < 5 or not all(word.isdigit() for word in words):
+            self._cpu = None
+            return None, None
+        before, self._cpu = self._cpu, tuple(int(word) for word in words)
+        if before is None or len(before) != len(self._cpu):
+            return None, None
+        # a core that goes offline, and iowait by itself, may count backwards
+        grown = [max(0, new - old) for new, old in zip(self._cpu, before, strict=True)]
+        total = sum(grown)
+        if total == 0:
+            return None, None
+        return (total - grown[3] - grown[4]) / total, grown[4] / total
+
+    def _read_disks(self) -> Counters | None:
+        """Bytes (read, written) of whole physical disks: partitions, loop, RAM, RAID and mapped devices would count twice."""
+        lines = self._lines("diskstats", 1 << 18)
+        out: Counters = {}
+        for words in map(bytes.split, lines):
+            if len(words) >= 10 and self._is_disk(name := clean_bytes(words[2], 64)):
+                out[name] = int(words[5]) * SECTOR_BYTES, int(words[9]) * SECTOR_BYTES
+        return out if lines else None
+
+    def _is_disk(self, name: str) -> bool:
+        known = self._whole.get(name)
+        if known is None:
+            block = self.context.sys_root / "block"
+            in_sysfs = block.is_dir() and (block / name / "device").exists()
+            known = self._whole[name] = in_sysfs or _WHOLE_DISK.fullmatch(name) is not None
+        return known
+
+    def _read_links(self) -> Counters | None:
+        """Bytes (received, sent) of all interfaces but loopback."""
+        lines = self._lines("net/dev", 1 << 18)[2:]
+        out: Counters = {}
+        for line in lines:
+            name, _, rest = line.rpartition(b":")
+            words = rest.split()
+            if len(words) >= 9 and (text := clean_bytes(name.strip(), 64)) != "lo":
+                out[text] = int(words[0]), int(words[8])
+        return out if lines else None
+
+
+def factory(context: CollectorContext) -> Collector:
+    """The collector ``host``. Option ``machine_id_path``: where the machine's id is (default /etc/machine-id)."""
+    return HostCollector(context)
+
+
+def _table(lines: list[bytes]) -> dict[str, int]:
+    """``Name:  123 kB`` lines as bytes."""
+    out = {}
+    for line in lines:
+        words = line.split()
+        if len(words) >= 2 and words[1].isdigit():
+            out[clean(words[0].decode("ascii", "replace").rstrip(":"), 64)] = int(words[1]) * 1024
+    return out
+
+
+def _used(table: dict[str, int], total: str, free: str) -> int | None:
+    return max(0, table[total] - table[free]) if total in table and free in table else None
+
+
+def _number(word: bytes) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _increase(before: Counters | None, now: Counters | None) -> tuple[int | None, int | None]:
+    """How much all devices that exist in both counted; one that was reset in between counts from its last state on."""
+    if before is None or now is None:
+        return None, None
+    both = [(now[name], before[name]) for name in now.keys() & before.keys()]
+    return sum(max(0, n[0] - b[0]) for n, b in both), sum(max(0, n[1] - b[1]) for n, b in both)

@@ -1,0 +1,18 @@
+"""Processes from /proc: those on GPUs, their ancestors up to the job, their workers, and ML processes on the CPU.
+
+Per tick one listing of /proc and one 15 us read per watched process; everything else is looked at once or in turn. Secrets are
+masked before anything leaves this package. Which processes can be seen by whom: ``visibility``.
+"""
+
+from __future__ import annotations
+
+from gpuwatch.collectors.procs.collector import ProcsCollector
+from gpuwatch.collectors.procs.visibility import Visibility, visibility
+from gpuwatch.plugin import Collector, CollectorContext
+
+__all__ = ["ProcsCollector", "Visibility", "factory", "visibility"]
+
+
+def factory(context: CollectorContext) -> Collector:
+    """The collector ``procs``. Option ``command_lines``: ``redacted`` (default), ``name`` or ``none``."""
+    return ProcsCollector(context)

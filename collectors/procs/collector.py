@@ -1,0 +1,109 @@
+"""The process collector: a tick reads what changed, plans the trees again when they did, and samples every watched process."""
+
+from __future__ import annotations
+
+import os
+
+from gpuwatch import procfs
+from gpuwatch.collectors.procs.entry import user_name
+from gpuwatch.collectors.procs.table import Table
+from gpuwatch.collectors.procs.watch import Watch
+from gpuwatch.errors import Unavailable
+from gpuwatch.model import Batch, MissingKey, Process, ProcessSample
+from gpuwatch.names import Missing
+from gpuwatch.plugin import CollectorContext
+
+COMMAND_LINES = ("redacted", "name", "none")
+
+
+class ProcsCollector:
+    """GPU processes, their ancestors up to the job, their workers, and ML processes on the CPU. See the package's docstring."""
+
+    name = "procs"
+    interval_seconds = 2.0
+
+    def __init__(self, context: CollectorContext) -> None:
+        self.context = context
+        self.root = str(context.proc_root)
+        wanted = str(context.options.get("command_lines", "redacted"))
+        self.command_lines = wanted if wanted in COMMAND_LINES else "redacted"
+        self.watch: Watch | None = None
+        self._unseen: dict[int, int] = {}
+        """GPU pids that /proc does not show -> unix ms of the first tick without them; reported from the second tick on."""
+
+    def open(self) -> None:
+        """Raises :class:`Unavailable` where there is no /proc (not Linux, not mounted)."""
+        try:
+            btime = procfs.boot_time(self.root)
+        except (OSError, ValueError) as error:
+            raise Unavailable(
+                f"{self.root} cannot be read: {type(error).__name__}", "processes are recorded on Linux only"
+            ) from None
+        own_pid = os.getpid() if self.root == "/proc" else 0
+        self.watch = Watch(Table(self.root, btime, own_pid), self.command_lines)
+        self._unseen = {}
+
+    def close(self) -> None:
+        """Forget everything; ``open`` starts anew."""
+        self.watch = None
+
+    def collect(self, now: float) -> Batch:
+        """One tick. Lists all watched processes and workloads that exist now."""
+        if self.watch is None:
+            raise RuntimeError("collect() before open()")
+        clock, watch = self.context.clock, self.watch
+        began, now_ms = clock.monotonic_ns(), round(clock.time() * 1000)
+        gpu = self.context.gpu_pids.current()
+        watch.update(now_ms, gpu)
+        samples, missing = self._sample(watch, began)
+        unseen = self._not_visible(watch.table, gpu, now_ms, missing)
+        return Batch(
+            collector=self.name,
+            t=int(now),
+            monotonic_ns=began,
+            duration_ns=clock.monotonic_ns() - began,
+            processes=[*watch.processes.values(), *unseen],
+            workloads=watch.workloads,
+            process_samples=samples,
+            missing=missing,
+        )
+
+    def _sample(self, watch: Watch, now_ns: int) -> tuple[list[ProcessSample], dict[MissingKey, Missing]]:
+        samples: list[ProcessSample] = []
+        missing: dict[MissingKey, Missing] = {}
+        for entry in watch.watched():
+            cpu = read = written = None
+            elapsed = (now_ns - entry.sampled_ns) / 1e9
+            io = entry.read_io(self.root)
+            if entry.sampled_ns and elapsed > 0:
+                cpu = max(0, entry.cpu_ticks - entry.sampled_cpu_ticks) / procfs.CLOCK_TICKS / elapsed
+                if io is not None and entry.sampled_io is not None:
+                    read, written = max(0, io[0] - entry.sampled_io[0]), max(0, io[1] - entry.sampled_io[1])
+            if entry.io_missing is not None:
+                key = f"{entry.pid}:{entry.start_ms}"
+                missing["process", key, "read_bytes"] = missing["process", key, "write_bytes"] = entry.io_missing
+            entry.sampled_ns, entry.sampled_cpu_ticks, entry.sampled_io = now_ns, entry.cpu_ticks, io
+            rss = entry.rss_pages * procfs.PAGE_BYTES
+            samples.append(
+                ProcessSample(entry.pid, entry.start_ms, cpu_ratio=cpu, rss_bytes=rss, read_bytes=read, write_bytes=written)
+            )
+        return samples, missing
+
+    def _not_visible(self, table: Table, gpu: frozenset[int], now_ms: int, missing: dict[MissingKey, Missing]) -> list[Process]:
+        """GPU processes that the driver lists and /proc does not show: other users' under hidepid, or another pid namespace."""
+        before = self._unseen
+        self._unseen = {pid: before.get(pid, now_ms) for pid in gpu if pid not in table.entries}
+        out = []
+        for pid, first_ms in self._unseen.items():
+            if pid in before or pid in table.hidden:
+                uid = self._owner(pid)
+                out.append(Process(pid, first_ms, "", start_known=False, uid=uid, user="" if uid is None else user_name(uid)))
+                for name in ("name", "command", "cpu_ratio", "rss_bytes", "read_bytes", "write_bytes"):
+                    missing["process", f"{pid}:{first_ms}", name] = Missing.NO_PERMISSION
+        return out
+
+    def _owner(self, pid: int) -> int | None:
+        try:
+            return os.stat(f"{self.root}/{pid}").st_uid
+        except OSError:
+            return None

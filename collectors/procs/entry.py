@@ -1,0 +1,134 @@
+"""One process as the collector knows it: the last stat line, what its command line told, and its static facts."""
+
+from __future__ import annotations
+
+import pwd
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gpuwatch import procfs
+from gpuwatch.collectors.procs.programs import Program
+from gpuwatch.collectors.procs.redact import redact, redact_argv
+from gpuwatch.collectors.procs.where import Where, parse_cgroup
+from gpuwatch.names import Missing
+from gpuwatch.text import clean, clean_bytes
+
+CMDLINE_LIMIT = 16384
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """The account of ``uid``, or the number as text where there is none (a container's user)."""
+    try:
+        return clean(pwd.getpwuid(uid).pw_name, 64)
+    except (KeyError, OSError):
+        return str(uid)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A process that exists. ``ml``: an ML library was found in its memory map. Rates are relative to the last sample."""
+
+    pid: int
+    start_ticks: int
+    start_ms: int
+    comm: str = ""
+    raw_comm: bytes = b""
+    state: str = ""
+    ppid: int = 0
+    kernel: bool = False
+    cpu_ticks: int = 0
+    rss_pages: int = 0
+    program: Program = field(default_factory=Program)
+    ml: bool = False
+    maps_due_ms: int = 0
+    maps_delay_ms: int = 0
+    facts_stale: bool = True
+    uid: int | None = None
+    user: str = ""
+    command: str = ""
+    where: Where = field(default_factory=Where)
+    io_missing: Missing | None = None
+    sampled_ns: int = 0
+    sampled_cpu_ticks: int = 0
+    sampled_io: tuple[int, int] | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """(pid, start_ms)."""
+        return self.pid, self.start_ms
+
+    @property
+    def ended(self) -> bool:
+        """A zombie: it ran, it holds nothing."""
+        return self.state in ("Z", "X")
+
+    @property
+    def is_ml(self) -> bool:
+        """Whether it is an ML process by its memory map or its command line."""
+        return self.ml or self.program.ml
+
+    def update(self, stat: procfs.Stat) -> bool:
+        """Take over a stat line; True when the name changed, so that it has become another program."""
+        self.state, self.ppid = stat.state, stat.ppid
+        self.cpu_ticks, self.rss_pages = stat.cpu_ticks, stat.rss_pages
+        self.kernel = bool(stat.flags & procfs.PF_KTHREAD)
+        if stat.comm == self.raw_comm:
+            return False
+        if self.raw_comm:
+            self.ml, self.maps_due_ms, self.maps_delay_ms = False, 0, 0
+        self.raw_comm, self.comm = stat.comm, redact(clean_bytes(stat.comm, 64))
+        return True
+
+    def read_argv(self, root: str) -> list[str]:
+        """The arguments as they are now; empty for zombies, for kernel threads and where they cannot be read. Never kept."""
+        try:
+            raw = procfs.read(f"{root}/{self.pid}/cmdline", CMDLINE_LIMIT)
+        except OSError:
+            return []
+        argv = raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
+        if len(raw) >= CMDLINE_LIMIT and len(argv) > 1:
+            argv.pop()  # it may be half a secret
+        return argv if argv != [""] else []
+
+    def read_facts(self, root: str, command_lines: str) -> bool:
+        """Read user, command line and cgroup (three reads); True when any of them is new."""
+        before = (self.uid, self.command, self.where)
+        self.facts_stale = False
+        self.uid = self._read_uid(root)
+        self.user = "" if self.uid is None else user_name(self.uid)
+        self.command = ""
+        if command_lines == "name":
+            self.command = self.comm
+        elif command_lines != "none":
+            self.command = clean(redact_argv(self.read_argv(root)))
+        try:
+            self.where = parse_cgroup(procfs.read(f"{root}/{self.pid}/cgroup", 16384).decode("utf-8", "replace"))
+        except OSError:
+            pass
+        return before != (self.uid, self.command, self.where)
+
+    def _read_uid(self, root: str) -> int | None:
+        try:
+            for line in procfs.read(f"{root}/{self.pid}/status", 4096).splitlines():
+                if line.startswith(b"Uid:"):
+                    return int(line.split()[1])
+        except (OSError, ValueError, IndexError):
+            pass
+        return self.uid
+
+    def read_io(self, root: str) -> tuple[int, int] | None:
+        """(bytes read, bytes written) from and to storage so far; ``None`` with ``io_missing``, which is remembered."""
+        if self.io_missing is not None:
+            return None
+        try:
+            words = procfs.read(f"{root}/{self.pid}/io", 1024).split()
+            at = words.index(b"read_bytes:")
+            return int(words[at + 1]), int(words[at + 3])
+        except PermissionError:
+            self.io_missing = Missing.NO_PERMISSION
+        except (FileNotFoundError, ValueError, IndexError):
+            self.io_missing = Missing.NOT_SUPPORTED
+        except OSError:
+            pass
+        return None

@@ -1,0 +1,123 @@
+"""Every process that exists, known cheaply: new pids are looked at once, watched ones each tick, the others in turn.
+
+One entry is one process (pid and start time); when a pid turns up with another start time the old entry is gone before the new
+one is made, so nothing of one process is ever booked to the next. The raw command line is read, judged and dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from gpuwatch import procfs
+from gpuwatch.collectors.procs.entry import Entry
+from gpuwatch.collectors.procs.maps import imports_ml
+from gpuwatch.collectors.procs.programs import classify
+
+YOUNG_MS = 10_000
+"""A process may still become another program (a shell that execs python): until this age it is looked at each tick."""
+FRESH_PER_TICK = 512
+REVISIT_PER_TICK = 48
+MAPS_PER_TICK, MAPS_FIRST_TICK = 4, 64
+MAPS_DELAY_MS, MAPS_DELAY_MAX_MS = 2_000, 600_000
+
+
+class Table:
+    """The processes below one /proc. ``changed`` is True when a tick added, removed or re-judged one."""
+
+    def __init__(self, root: str, btime: int, own_pid: int) -> None:
+        self.root, self.btime, self.own_pid = root, btime, own_pid
+        self.entries: dict[int, Entry] = {}
+        self.hidden: set[int] = set()
+        """Pids that are listed but whose stat line is refused (hidepid=1)."""
+        self.count = 0
+        self.changed = True
+        self._turn: deque[int] = deque()
+        self._young: set[int] = set()
+        self._first = True
+
+    def refresh(self, now_ms: int, watched: Collection[int], gpu: Collection[int]) -> None:
+        """Bring all entries up to date; those in ``watched`` and ``gpu`` are read in any case."""
+        alive = procfs.pids(self.root)
+        present = frozenset(alive)
+        self.count = len(alive)
+        for pid in [pid for pid in self.entries if pid not in present]:
+            self._drop(pid)
+        self.hidden &= present
+        fresh = [pid for pid in alive if pid not in self.entries and pid not in self.hidden]
+        if not self._first and len(fresh) > FRESH_PER_TICK:
+            fresh = fresh[:FRESH_PER_TICK]
+        must = (set(watched) | set(gpu) | set(itertools.islice(self._young, FRESH_PER_TICK))) & present
+        for pid in itertools.chain(must | set(fresh), self._next_in_turn(must)):
+            self._read(pid, now_ms)
+        self._scan_maps(now_ms)
+        self._first = False
+
+    def _next_in_turn(self, skip: Collection[int]) -> Iterable[int]:
+        turn = list(itertools.islice(self._turn, REVISIT_PER_TICK))
+        self._turn.rotate(-len(turn))
+        return [pid for pid in turn if pid not in skip and (pid in self.entries or pid in self.hidden)]
+
+    def _drop(self, pid: int) -> None:
+        entry = self.entries.pop(pid)
+        self._young.discard(pid)
+        self.changed = self.changed or not entry.kernel
+        if len(self._turn) > 2 * len(self.entries) + REVISIT_PER_TICK:
+            self._turn = deque(self.entries)
+
+    def _read(self, pid: int, now_ms: int) -> None:
+        try:
+            stat = procfs.read_stat(self.root, pid)
+        except PermissionError:
+            if pid not in self.hidden:
+                self.hidden.add(pid)
+                self._turn.append(pid)
+            return
+        except (OSError, ValueError):
+            if pid in self.entries:
+                self._drop(pid)
+            return
+        self.hidden.discard(pid)
+        entry = self.entries.get(pid)
+        if entry is not None and entry.start_ticks != stat.start_ticks:
+            self._drop(pid)
+            entry = None
+        if entry is None:
+            entry = Entry(pid, stat.start_ticks, procfs.start_ms(self.btime, stat.start_ticks))
+            self.entries[pid] = entry
+            self._turn.append(pid)
+            self._young.add(pid)
+        parent = entry.ppid
+        renamed = entry.update(stat)
+        self.changed = self.changed or parent != entry.ppid
+        if entry.kernel:
+            self._young.discard(pid)
+            return
+        if renamed or pid in self._young:
+            self._judge(entry)
+        if now_ms - entry.start_ms > YOUNG_MS:
+            self._young.discard(pid)
+
+    def _judge(self, entry: Entry) -> None:
+        argv = entry.read_argv(self.root)
+        program = classify(argv, entry.comm) if entry.pid != self.own_pid else classify(("gpuwatch",), "gpuwatch")
+        entry.facts_stale = True
+        if program != entry.program:
+            entry.program = program
+            self.changed = True
+
+    def _scan_maps(self, now_ms: int) -> None:
+        """Look for ML libraries in python processes that the command line did not tell, a few per tick, less and less often."""
+        budget = MAPS_FIRST_TICK if self._first else MAPS_PER_TICK
+        for entry in self.entries.values():
+            program = entry.program
+            if entry.ml or not program.python or program.supervisor or program.ml or now_ms < entry.maps_due_ms:
+                continue
+            if budget == 0:
+                break
+            budget -= 1
+            entry.maps_delay_ms = min(entry.maps_delay_ms * 2 or MAPS_DELAY_MS, MAPS_DELAY_MAX_MS)
+            entry.maps_due_ms = now_ms + entry.maps_delay_ms
+            if imports_ml(self.root, entry.pid):
+                entry.ml = self.changed = True

@@ -1,0 +1,99 @@
+"""Which processes are watched and what they are to each other: jobs as trees, from GPU and ML processes up and down again.
+
+Upwards a job goes on through interpreters, launchers and servers, and through a shell only when a launcher stands above it; it
+ends below a shell, a session, a notebook server, a container's or the system's init. Downwards all descendants belong to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gpuwatch.collectors.procs.entry import Entry
+
+MAX_STEPS = 32
+SHELL_STEPS = 3
+
+
+@dataclass(slots=True)
+class Tree:
+    """One job: its root and all watched processes in it, root first, each with its role."""
+
+    root: Entry
+    roles: dict[int, str] = field(default_factory=dict)
+
+
+def parent(entry: Entry, table: Mapping[int, Entry]) -> Entry | None:
+    """The process above, unless its pid was reused by one that is younger than its supposed child."""
+    above = table.get(entry.ppid)
+    if above is None or above is entry or above.kernel or above.start_ticks > entry.start_ticks:
+        return None
+    return above
+
+
+def lineage(entry: Entry, table: Mapping[int, Entry]) -> Iterable[Entry]:
+    """All ancestors, nearest first."""
+    for _ in range(MAX_STEPS):
+        above = parent(entry, table)
+        if above is None:
+            return
+        yield above
+        entry = above
+
+
+def path_to_root(entry: Entry, table: Mapping[int, Entry]) -> list[Entry]:
+    """From ``entry`` up to the root of its job, both included."""
+    path, shells = [entry], list[Entry]()
+    for above in lineage(entry, table):
+        program = above.program
+        if program.shell and len(shells) < SHELL_STEPS:
+            shells.append(above)
+            continue
+        if not program.joins or (shells and not (program.launcher or program.engine)):
+            break
+        path += [*shells, above]
+        shells = []
+    while len(path) > 1 and path[-1].program.wrapper:
+        path.pop()
+    return path
+
+
+def plan(table: Mapping[int, Entry], gpu: Collection[int]) -> list[Tree]:
+    """The jobs of all GPU processes and ML processes, ordered by their root's pid."""
+    live = {pid: entry for pid, entry in table.items() if not entry.kernel and (not entry.ended or pid in gpu)}
+    seeds = {pid for pid, entry in live.items() if pid in gpu or entry.is_ml}
+    trees: dict[int, Tree] = {}
+    above_seed: set[int] = set()
+    for pid in seeds:
+        path = path_to_root(live[pid], live)
+        trees.setdefault(path[-1].pid, Tree(path[-1]))
+        above_seed.update(entry.pid for entry in path[1:])
+    children: dict[int, list[Entry]] = {}
+    for entry in live.values():
+        if (above := parent(entry, live)) is not None:
+            children.setdefault(above.pid, []).append(entry)
+    for root_pid, tree in trees.items():
+        _descend(tree, children, gpu, above_seed, trees.keys() - {root_pid})
+    return sorted(trees.values(), key=lambda tree: tree.root.pid)
+
+
+def _descend(
+    tree: Tree, children: Mapping[int, list[Entry]], gpu: Collection[int], above_seed: Collection[int], others: Collection[int]
+) -> None:
+    """Give every process of the tree its role; a job that is the root of its own inside this one is left to itself."""
+    todo = [(tree.root, False)]
+    while todo:
+        entry, below_work = todo.pop(0)
+        works = entry.pid in gpu or (entry.is_ml and not entry.program.launcher)
+        if entry.pid in gpu:
+            role = "gpu"
+        elif works and not below_work:
+            role = "ml"
+        elif entry.pid in above_seed and not works:
+            role = "ancestor"
+        else:
+            role = "worker"
+        tree.roles[entry.pid] = role
+        for child in sorted(children.get(entry.pid, ()), key=lambda child: child.pid):
+            if child.pid not in others and child.pid not in tree.roles:
+                todo.append((child, below_work or works))

@@ -1,0 +1,92 @@
+"""What is watched now: the planned trees turned into ``Process`` and ``Workload`` entities, kept until something changes."""
+
+from __future__ import annotations
+
+from gpuwatch.collectors.procs.entry import Entry
+from gpuwatch.collectors.procs.jobs import job_of, workload_of
+from gpuwatch.collectors.procs.table import Table
+from gpuwatch.collectors.procs.tree import Tree, plan
+from gpuwatch.model import Process, Workload
+
+Key = tuple[int, int]
+"""(pid, start_ms)."""
+
+
+class Watch:
+    """``processes`` by pid and ``workloads`` as of the last ``update``."""
+
+    def __init__(self, table: Table, command_lines: str) -> None:
+        self.table = table
+        self.command_lines = command_lines
+        self.processes: dict[int, Process] = {}
+        self.workloads: list[Workload] = []
+        self._gpu: frozenset[int] = frozenset()
+        self._lasting: dict[Key, Key] = {}
+        """Process -> root of its workload: a process keeps it when the root has ended before it."""
+        self._known: dict[Key, Workload] = {}
+
+    def update(self, now_ms: int, gpu: frozenset[int]) -> None:
+        """Read /proc once more; plan again only when a process came, went, became another one or got a new parent."""
+        self.table.refresh(now_ms, self.processes, gpu)
+        if self.table.changed or gpu != self._gpu or any(entry.facts_stale for entry in self.watched()):
+            self._plan(gpu)
+
+    def watched(self) -> list[Entry]:
+        """The entries of all watched processes."""
+        entries = self.table.entries
+        return [entries[pid] for pid in self.processes if pid in entries]
+
+    def _plan(self, gpu: frozenset[int]) -> None:
+        """Trees, roles, workloads and the Process of every watched pid; unchanged ones stay the same objects."""
+        entries = self.table.entries
+        trees, self._gpu, self.table.changed = plan(entries, gpu), gpu, False
+        watched = {pid for tree in trees for pid in tree.roles}
+        for pid in watched:
+            if entries[pid].facts_stale:
+                entries[pid].read_facts(self.table.root, self.command_lines)
+        processes: dict[int, Process] = {}
+        current: dict[tuple[int, int], Workload] = {}
+        for tree in trees:
+            members = [entries[pid] for pid in tree.roles]
+            job = job_of(self.table.root, tree.root, entries)
+            key = self._root_key(tree)
+            if key == tree.root.key:
+                current[key] = workload_of(tree, members, job, self.command_lines)
+            elif key in self._known:
+                current[key] = self._known[key]
+            for entry in members:
+                self._lasting[entry.key] = key
+                made = self._process(entry, tree.roles[entry.pid], key, watched, job)
+                old = self.processes.get(entry.pid)
+                processes[entry.pid] = old if old == made and old is not None else made
+        self.processes, self._known, self.workloads = processes, current, list(current.values())
+        alive = {entries[pid].key for pid in processes}
+        self._lasting = {key: root for key, root in self._lasting.items() if key in alive}
+
+    def _root_key(self, tree: Tree) -> tuple[int, int]:
+        """The workload of a tree: its root's, or the one it had under a root that has ended."""
+        before = self._lasting.get(tree.root.key, tree.root.key)
+        above = self.table.entries.get(before[0])
+        ended = above is None or above.key != before or above.ended
+        return before if ended and before in self._known else tree.root.key
+
+    def _process(self, entry: Entry, role: str, root: tuple[int, int], watched: set[int], tree_job: str) -> Process:
+        above = self.table.entries.get(entry.ppid) if entry.ppid in watched else None
+        job = tree_job
+        if entry.where.slurm or entry.where.pod or entry.where.container:
+            job = job_of(self.table.root, entry, self.table.entries)
+        return Process(
+            pid=entry.pid,
+            start_ms=entry.start_ms,
+            name=entry.comm,
+            parent_pid=above.pid if above else 0,
+            parent_start_ms=above.start_ms if above else 0,
+            uid=entry.uid,
+            user=entry.user,
+            command=entry.command,
+            container=entry.where.container,
+            job=job,
+            workload_pid=root[0],
+            workload_start_ms=root[1],
+            role=role,
+        )
