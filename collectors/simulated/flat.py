@@ -159,6 +159,8 @@ class FlatTable:
 
     def mean(self, series: Series, start_ms: int, end_ms: int) -> float:
         """The mean over [start, end), or the value at ``end`` for an empty span."""
+        if len(series.values) == 1:
+            return float(series.values[0])
         if end_ms <= start_ms:
             return float(self.at(series, end_ms))
         return self.integral(series, start_ms, end_ms) / (end_ms - start_ms)

@@ -1,0 +1,212 @@
+"""One moment of a simulated host as a Batch, and many past ones quickly: the same code serves the live collector and the back-fill.
+
+A scenario that loops shows the same span again and again, so samples of equal spans are built once and shared: 24 hours in minutes
+cost a few hundred samples, not ten thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+from gpuwatch.collectors.simulated.compile import Scenario
+from gpuwatch.collectors.simulated.flat import Fault
+from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
+from gpuwatch.collectors.simulated.people import Axis, Life, People
+from gpuwatch.collectors.simulated.samples import Sampler, Span, broken_measures, gpu_entity, instance_entity
+from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload, measures
+from gpuwatch.names import Missing
+
+HOSTNAME = "demo-01"
+NAME = "simulated"
+_Built = TypeVar("_Built")
+_WHOLE_DRIVER = {"driver_gone": "the NVIDIA driver is not loaded", "mismatch": "driver and library versions differ"}
+
+
+class _Scene(NamedTuple):
+    """Who is there and who did what where: one object while nothing of that changes."""
+
+    number: int
+    until_ms: int
+    """Scenario time at which it may change."""
+    lives: tuple[Life, ...]
+    starts: dict[str, int]
+    processes: tuple[Process, ...]
+    workloads: tuple[Workload, ...]
+    held: dict[str, tuple[int, ...]]
+    """Place -> bytes of each process there. A GPU in MIG mode lists those of its instances."""
+
+
+class Stage:
+    """A scenario on an absolute time axis. Not thread-safe; holds no time of its own."""
+
+    def __init__(self, scenario: Scenario, axis: Axis) -> None:
+        self.scenario, self.axis, self.table = scenario, axis, scenario.table
+        self.people = People(scenario)
+        self.sampler = Sampler(scenario, self.people)
+        devices = self.table.devices
+        self.gpus: dict[str, Gpu] = {str(d.index): gpu_entity(d) for d in devices}
+        self.gpus |= {i.place: instance_entity(i, devices[i.gpu]) for i in self.table.instances}
+        self._changes = self.people.changes()
+        self._scene: _Scene | None = None
+        self._since = 0
+        self._shared: dict[object, Any] = {}
+        self._usual = {
+            ("gpu", self.gpus[p].uuid, f): Missing.NOT_SUPPORTED
+            for p, absent in self.sampler.absent.items()
+            for f in sorted(absent)
+        }
+
+    def host(self) -> Host:
+        """The simulated machine."""
+        plan = self.scenario.plan
+        return Host(
+            machine_id=f"simulated-{plan.name}-{self.scenario.seed}",
+            hostname=HOSTNAME,
+            boot_id=f"simulated-{self.axis.epoch_ms}",
+            cpu_count=plan.host.cpu_count,
+            memory_total_bytes=plan.host.memory_total,
+            kernel=plan.host.kernel,
+            driver_version=plan.driver,
+            cuda_version=f"{plan.cuda // 1000}.{plan.cuda % 1000 // 10}",
+            simulated=True,
+        )
+
+    def scene(self, t_ms: int) -> _Scene:
+        """Who runs at ``t_ms``; the same object as before while nobody came, went or grew."""
+        old = self._scene
+        if old is not None and old.until_ms > t_ms >= self._since:
+            return old
+        self._since, until = self._changes.around(t_ms)
+        lives = tuple(self.people.alive(t_ms))
+        held = {place: self._held(place, lives, t_ms) for place in self.gpus}
+        processes, workloads = self.people.entities(list(lives), self.axis)
+        if old is not None and processes == old.processes:
+            processes, workloads = old.processes, old.workloads
+        starts = {life.slot: self.axis.unix_ms(life.start_ms) for life in lives}
+        self._scene = _Scene(0 if old is None else old.number + 1, until, lives, starts, processes, workloads, held)
+        return self._scene
+
+    def batch(self, previous: float | None, now: float, *, share: bool = False) -> Batch:
+        """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
+
+        ``share`` keeps built samples for spans that look the same, which only pays when the step is long beside the loop.
+        """
+        t = int(now)
+        span = self._span(previous, now)
+        scene = self.scene(span.end)
+        whole = next((f for f in self.table.broken(span.end) if f.kind in _WHOLE_DRIVER and f.gpu < 0), None)
+        if whole is not None:
+            return Batch(NAME, t, error=_WHOLE_DRIVER[whole.kind], hint="wait, or restart the machine")
+        faults = {p: self.table.broken(span.end, int(p.partition(".")[0])) for p in self.gpus} if self.table.faults else {}
+        gpus, missing = self._gpus(span, scene, faults, share)
+        return Batch(
+            NAME,
+            t,
+            host=self.host(),
+            gpus=tuple(self.gpus.values()),
+            processes=scene.processes,
+            workloads=scene.workloads,
+            gpu_samples=gpus,
+            process_samples=self._processes(span, scene, faults, share),
+            host_sample=self._host_sample(span, share),
+            events=self._events(span),
+            missing=missing,
+        )
+
+    def past(self, start: int, end: int, step: int) -> Iterator[Batch]:
+        """Batches at ``start + step, …, end`` (unix seconds), for the time before each. Entities only when they change."""
+        seen = None
+        for now in range(start + step, end + 1, step):
+            batch = self.batch(now - step, now, share=True)
+            if batch.error is None:
+                known, seen = seen, batch.processes
+                if seen is known:
+                    batch = replace(batch, host=None, gpus=None, processes=None, workloads=None)
+            yield batch
+
+    def _events(self, span: Span) -> tuple[Event, ...]:
+        if span.start is None or not (self.table.faults or self.table.xids):
+            return ()
+        return tuple(incidents(self.table, self.gpus, self.axis, span.start, span.end))
+
+    def _span(self, previous: float | None, now: float) -> Span:
+        end = self.axis.scenario_ms(round(now * 1000))
+        if previous is None:
+            return Span(None, end, 0.0)
+        return Span(self.axis.scenario_ms(round(previous * 1000)), end, now - previous)
+
+    def _once(self, key: tuple[object, ...], span: Span, build: Callable[[], _Built]) -> _Built:
+        """What ``build`` gives, built once for all spans that look the same."""
+        start = None if span.start is None else span.end - span.start
+        whole = (self.table.wrap(span.end), start, span.end < 0, *key)
+        if whole not in self._shared:
+            self._shared[whole] = build()
+        built: _Built = self._shared[whole]
+        return built
+
+    def _gpus(
+        self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool
+    ) -> tuple[Sequence[GpuSample], dict[MissingKey, Missing]]:
+        if share and not faults:
+            return self._once(
+                (scene.number, "gpus"), span, lambda: tuple(self._shared_gpu(place, span, scene) for place in self.gpus)
+            ), self._usual
+        if not faults:
+            return [self.sampler.gpu(place, span, scene.held[place]) for place in self.gpus], self._usual
+        missing = dict(self._usual)
+        samples: list[GpuSample] = []
+        for place, gpu in self.gpus.items():
+            sample = self._broken(gpu, faults.get(place, []), missing)
+            if sample is None:
+                continue
+            if not sample.unavailable:
+                sample = _without(self.sampler.gpu(place, span, scene.held[place]), broken_measures(faults.get(place, [])))
+            samples.append(sample)
+        return samples, missing
+
+    def _shared_gpu(self, place: str, span: Span, scene: _Scene) -> GpuSample:
+        source, held = self.people.source(place, span.end), scene.held[place]
+        limit = self.people.power_limit_mw(int(place.partition(".")[0]), span.end)
+        return self._once((place, source, held, limit), span, lambda: self.sampler.gpu(place, span, held))
+
+    def _broken(self, gpu: Gpu, faults: list[Fault], missing: dict[MissingKey, Missing]) -> GpuSample | None:
+        """An empty sample to fill, an unavailable one, or None for a call that does not return. Adds the reasons to ``missing``."""
+        kinds = {fault.kind for fault in faults}
+        lost, hung = not kinds.isdisjoint(GPU_LOST), "hang" in kinds
+        if lost or hung:
+            for name in measures(GpuSample):
+                missing.setdefault(("gpu", gpu.uuid, name), Missing.DRIVER_ERROR if lost else Missing.STALE)
+            return GpuSample(gpu.uuid, unavailable=True) if lost else None
+        for name, reason in broken_measures(faults).items():
+            missing["gpu", gpu.uuid, name] = reason
+        return GpuSample(gpu.uuid)
+
+    def _held(self, place: str, lives: tuple[Life, ...], t_ms: int) -> tuple[int, ...]:
+        places = [place, *(i.place for i in self.table.instances if str(i.gpu) == place)]
+        held = (self.people.memory(life, p, t_ms) for p in places for life in lives)
+        return tuple(memory for memory in held if memory >= 0)
+
+    def _processes(self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool) -> Sequence[ProcessSample]:
+        gone = frozenset(p for p, broken in faults.items() if any(f.kind in (*GPU_LOST, "hang") for f in broken))
+        if not share:
+            return list(self._process_samples(span, scene, gone))
+        return self._once((scene.number, "processes", gone), span, lambda: list(self._process_samples(span, scene, gone)))
+
+    def _process_samples(self, span: Span, scene: _Scene, gone: frozenset[str]) -> Iterator[ProcessSample]:
+        for life in scene.lives:
+            started = scene.starts[life.slot]
+            for place in self.scenario.people[life.slot].plan.gpus:
+                held = self.people.memory(life, place, span.end)
+                if held >= 0 and place not in gone:
+                    yield self.sampler.process_on(life, started, place, span, held)
+            yield self.sampler.process_host(life, started, span)
+
+    def _host_sample(self, span: Span, share: bool) -> HostSample:
+        return self._once(("host",), span, lambda: self.sampler.host(span)) if share else self.sampler.host(span)
+
+
+def _without(sample: GpuSample, names: dict[str, Missing]) -> GpuSample:
+    lost: dict[str, Any] = dict.fromkeys(names)
+    return replace(sample, **lost) if lost else sample
