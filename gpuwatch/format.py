@@ -7,7 +7,7 @@ becomes ``–`` (not there, not supported) or ``?`` (no permission), never 0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 
 from gpuwatch.names import Missing, State
@@ -206,11 +206,11 @@ def stale(seconds: float) -> str:
 
 
 def _at(ms: int, tz: tzinfo | None) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, tz or UTC)
+    return datetime.fromtimestamp(ms / 1000, tz)
 
 
 def clock(ms: int, tz: tzinfo | None = None) -> str:
-    """``14:32:07`` in ``tz`` (UTC without)."""
+    """``14:32:07`` in ``tz`` (``None``: the zone of the system)."""
     return _at(ms, tz).strftime("%H:%M:%S")
 
 
