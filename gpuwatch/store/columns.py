@@ -163,12 +163,12 @@ GPU_ROLLUP_FACTS = (
     "quiet_context_ms",
     "unavailable_ms",
     "throttled_ms",
-    "energy_integral_mj",
+    "energy_used_mj",
     "quiet_energy_mj",
     "energy_src",
 )
 """Facts of a GPU's minute: ``quiet_context_ms`` is quiet time with a holder, ``energy_src`` 0 none, 1 counter, 2 power integral,
-3 mixed; ``energy_integral_mj`` is the energy by the best source of each row."""
+3 mixed; ``energy_used_mj`` is the energy by the best source of each row, where there is one."""
 
 PROCESS_ROLLUP_FACTS = ("obs_ms", "n", "quiet_ms")
 WORKLOAD_ROLLUP_FACTS = ("obs_ms", "n")

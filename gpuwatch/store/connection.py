@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -184,6 +186,27 @@ def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
     row = connection.execute("SELECT value FROM meta WHERE key=?", (MIN_READER,)).fetchone()
     if row is None or int(row[0]) > SCHEMA_VERSION:
         raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
+
+
+def roll_back(db: sqlite3.Connection) -> None:
+    """End a transaction that failed; SQLite may have ended it by itself."""
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``, or part of the transaction that is already open."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        roll_back(db)
+        raise
+    db.execute("COMMIT")
 
 
 def close_cleanly(connection: sqlite3.Connection) -> None:

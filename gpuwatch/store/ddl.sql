@@ -45,7 +45,7 @@ CREATE TABLE gpu_hour (
     quiet_context_ms INTEGER NOT NULL,
     unavailable_ms INTEGER NOT NULL,
     throttled_ms INTEGER NOT NULL,
-    energy_integral_mj INTEGER NOT NULL,
+    energy_used_mj INTEGER NOT NULL,
     quiet_energy_mj INTEGER NOT NULL,
     energy_src INTEGER NOT NULL,
     utilization_obs_ms INTEGER,
@@ -110,7 +110,7 @@ CREATE TABLE gpu_minute (
     quiet_context_ms INTEGER NOT NULL,
     unavailable_ms INTEGER NOT NULL,
     throttled_ms INTEGER NOT NULL,
-    energy_integral_mj INTEGER NOT NULL,
+    energy_used_mj INTEGER NOT NULL,
     quiet_energy_mj INTEGER NOT NULL,
     energy_src INTEGER NOT NULL,
     utilization_obs_ms INTEGER,
@@ -301,6 +301,14 @@ CREATE TABLE ledger_minute (
     energy_mj INTEGER NOT NULL,
     final INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_ledger_minute PRIMARY KEY (t, gpu_id, owner_id, bucket, cause, tier)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE ledger_span (
+    gpu_id INTEGER NOT NULL,
+    t0 INTEGER NOT NULL,
+    t1 INTEGER NOT NULL,
+    CONSTRAINT pk_ledger_span PRIMARY KEY (gpu_id, t0)
 )
  WITHOUT ROWID;
 

@@ -269,6 +269,14 @@ ledger_minute = Table(
     sqlite_with_rowid=False,
     comment="final 0: younger than the longest look-back, will be recomputed; unobserved time has no row",
 )
+ledger_span = Table(
+    "ledger_span",
+    metadata,
+    *[_int(c) for c in ("gpu_id", "t0", "t1")],
+    PrimaryKeyConstraint("gpu_id", "t0"),
+    sqlite_with_rowid=False,
+    comment="runs of minutes without a hole in ledger_minute: the time between them was not observed",
+)
 ledger_hour = Table("ledger_hour", metadata, *[_int(c) for c in names.LEDGER], PrimaryKeyConstraint(*_LEDGER_KEY), sqlite_with_rowid=False)  # fmt: skip
 finding = Table(
     "finding",

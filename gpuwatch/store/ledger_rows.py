@@ -1,0 +1,158 @@
+"""Between the store and ``ledger.split``: hot rows become its input, its buckets become ledger minutes, owners get their ids."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
+from gpuwatch.names import Bucket, Context
+from gpuwatch.store.columns import LEDGER, insert_sql
+from gpuwatch.store.connection import transaction
+
+PROCESS_PERIODS = 3
+"""A process row speaks for at most so many process periods after it, as long as no newer one has come."""
+_MAX_ROW_MS = 15_000
+
+_CONTEXT: dict[int | None, Context | None] = {None: None, **{int(c): c for c in Context}}
+_QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
+_GPU_SQL = (
+    "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.quiet, s.quiet_ms, s.context, coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm), s.kappa_pm,"
+    " s.unavailable, coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000) FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id"
+    " WHERE k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? ORDER BY k.ts_ms"
+)
+_PROCESS_SQL = (
+    "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k JOIN process_sample s"
+    " ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms, s.proc_id"
+)
+_INSERT = insert_sql("ledger_minute", (*LEDGER, "final"))
+
+
+def owner_id(
+    db: sqlite3.Connection,
+    host_id: int,
+    *,
+    user_id: int | None = None,
+    job: str = "",
+    workload_id: int | None = None,
+    proc_id: int = 0,
+) -> int:
+    """The id of one owner, made if it is new."""
+    key = (host_id, user_id or 0, job, workload_id or 0, proc_id)
+    query = "SELECT owner_id FROM owner WHERE host_id=? AND user_id=? AND job=? AND workload_id=? AND proc_id=?"
+    row = db.execute(query, key).fetchone()
+    if row is None:
+        db.execute("INSERT OR IGNORE INTO owner(host_id,user_id,job,workload_id,proc_id) VALUES(?,?,?,?,?)", key)
+        row = db.execute(query, key).fetchone()
+    return int(row[0])
+
+
+def process_owners(db: sqlite3.Connection, proc_ids: Iterable[int]) -> dict[int, int]:
+    """``proc_id`` -> ``owner_id`` by what is known of each process now (user, job, workload)."""
+    out: dict[int, int] = {}
+    for proc_id in proc_ids:
+        row = db.execute("SELECT host_id, user_id, job, workload_id FROM process WHERE proc_id=?", (proc_id,)).fetchone()
+        if row is not None:
+            out[proc_id] = owner_id(db, row[0], user_id=row[1], job=row[2], workload_id=row[3], proc_id=proc_id)
+    return out
+
+
+def ledger_input(db: sqlite3.Connection, gpu_id: int, t0_ms: int, t1_ms: int) -> list[LedgerRow]:
+    """The rows of one GPU that overlap ``[t0_ms, t1_ms)``, oldest first, with who holds it: input of ``ledger.split``."""
+    return ledger_inputs(db, t0_ms, t1_ms, gpu_id=gpu_id).get(gpu_id, [])
+
+
+def ledger_inputs(
+    db: sqlite3.Connection, t0_ms: int, t1_ms: int, *, shares_ms: tuple[int, int] | None = None, gpu_id: int | None = None
+) -> dict[int, list[LedgerRow]]:
+    """The same for all GPUs (or one) in one pass over the process rows.
+
+    ``shares_ms``: owners are only looked up for rows that overlap this span (the minute that is split; look-back and
+    look-ahead need none). New owners are written in a transaction of their own.
+    """
+    only, values = ("", ()) if gpu_id is None else (" AND s.gpu_id=?", (gpu_id,))
+    reach = _reach(db)
+    sql = _GPU_SQL.replace(" ORDER BY", f"{only} ORDER BY")
+    rows = db.execute(sql, (t0_ms, t1_ms + reach, t1_ms, *values)).fetchall()
+    first, last = shares_ms or (t0_ms, t1_ms)
+    sql = _PROCESS_SQL.replace(" ORDER BY", f"{only} ORDER BY")
+    holders = _Holders(db, db.execute(sql, (first - reach, last + reach, *values)).fetchall(), reach)
+    out: dict[int, list[LedgerRow]] = {}
+    for gpu, ts, dt, quiet, quiet_ms, context, busy, kappa, unavailable, energy in rows:
+        shares = holders.at(gpu, ts) if ts > first and ts - dt < last else ()
+        row = LedgerRow(
+            ts,
+            dt,
+            _QUIET[quiet],
+            quiet_ms,
+            _CONTEXT[context],
+            None if busy is None else min(busy, 1000),
+            kappa,
+            bool(unavailable),
+            energy,
+            shares,
+        )
+        out.setdefault(gpu, []).append(row)
+    return out
+
+
+def _reach(db: sqlite3.Connection) -> int:
+    """How far a row can speak for time before it: three of the recorder's periods."""
+    row = db.execute("SELECT period_ms FROM session ORDER BY session_id DESC LIMIT 1").fetchone()
+    return max(_MAX_ROW_MS, PROCESS_PERIODS * int(row[0])) if row else _MAX_ROW_MS
+
+
+class _Holders:
+    """Who holds each GPU at any instant, by the process rows around it."""
+
+    def __init__(self, db: sqlite3.Connection, rows: Sequence[tuple[int, ...]], reach_ms: int) -> None:
+        self._reach = reach_ms
+        self._times: dict[int, list[int]] = {}
+        self._shares: dict[int, list[tuple[Share, ...]]] = {}
+        self._dt: dict[int, list[int]] = {}
+        with transaction(db):
+            owners = process_owners(db, sorted({row[3] for row in rows}))
+        groups: dict[tuple[int, int], list[tuple[int, Share]]] = {}
+        for gpu, ts, dt, proc, sm, memory in rows:
+            groups.setdefault((gpu, ts), []).append((dt, Share(owners[proc], sm, memory)))
+        for (gpu, ts), group in groups.items():
+            self._times.setdefault(gpu, []).append(ts)
+            self._shares.setdefault(gpu, []).append(tuple(share for _, share in group))
+            self._dt.setdefault(gpu, []).append(max(dt for dt, _ in group))
+
+    def at(self, gpu: int, ts: int) -> tuple[Share, ...]:
+        """The rows that cover ``ts``, else the latest ones before it that still speak."""
+        times = self._times.get(gpu)
+        if not times:
+            return ()
+        at = bisect_left(times, ts)
+        if at < len(times) and (times[at] == ts or times[at] - self._dt[gpu][at] < ts):
+            return self._shares[gpu][at]
+        return self._shares[gpu][at - 1] if at and ts - times[at - 1] <= self._reach else ()
+
+
+def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
+    """Replace the ledger of one GPU's minute. A provisional write never replaces a final one. Unobserved time has no row.
+
+    Part of the open transaction, if there is one.
+    """
+    with transaction(db):
+        _write(db, gpu_id, minute_t, rows, final)
+
+
+def _write(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
+    key = (minute_t, gpu_id)
+    if not final and db.execute("SELECT 1 FROM ledger_minute WHERE t=? AND gpu_id=? AND final=1 LIMIT 1", key).fetchone():
+        return
+    db.execute("DELETE FROM ledger_minute WHERE t=? AND gpu_id=?", key)
+    kept = [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)]
+    if not kept:
+        return
+    db.executemany(
+        _INSERT, [(*key, r.owner, int(r.bucket), int(r.cause), int(r.tier), r.ms, r.energy_mj, int(final)) for r in kept]
+    )
+    extended = db.execute("UPDATE ledger_span SET t1=? WHERE gpu_id=? AND t1=?", (minute_t + 60, gpu_id, minute_t)).rowcount
+    inside = "SELECT 1 FROM ledger_span WHERE gpu_id=? AND t0<=? AND t1>? LIMIT 1"
+    if not extended and not db.execute(inside, (gpu_id, minute_t, minute_t)).fetchone():
+        db.execute("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", (gpu_id, minute_t, minute_t + 60))

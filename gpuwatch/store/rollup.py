@@ -1,0 +1,190 @@
+"""Closing minutes and keeping the file small: rollups from hot rows by SQL, trimming of hot rows, retention.
+
+A minute is always recomputed whole from its hot rows, in one transaction with the watermark, so doing it twice changes nothing.
+A row belongs to the minute in which it ends (a row at 12:01:00 is the last of 12:00). Rows that speak for no time (``dt_ms`` 0)
+count nowhere. The functions take the writer's connection and begin their own transactions.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cache
+
+from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.store.columns import GPU_ROLLUP, HOT_TABLES, PROCESS_ROLLUP, Rolled, rollup
+from gpuwatch.store.connection import transaction
+from gpuwatch.store.ledger_rows import ledger_input, ledger_inputs, owner_id, write_ledger
+
+__all__ = [
+    "MINUTE_TIER",
+    "close_minutes",
+    "ledger_input",
+    "ledger_inputs",
+    "owner_id",
+    "retain",
+    "set_watermark",
+    "trim_hot",
+    "watermark",
+    "write_ledger",
+]
+
+MINUTE_TIER = "minute"
+TRIM_SLICE_TICKS = 300
+DAY_S = 86_400
+THROTTLE_MASK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
+"""NVML clock event reasons that slow a GPU down: power cap, HW slowdown, SW and HW thermal, power brake."""
+QUIET_PM = 50
+"""Below 5 % utilization a GPU or process is quiet (DESIGN section 3)."""
+
+RETENTION_DAYS = {"gpu_minute": 35, "process_minute": 7, "workload_minute": 35, "ledger_minute": 35}
+EVENT_DAYS = 400
+COMMAND_DAYS = 35
+
+_GPU_FACTS = (
+    "sum(s.dt_ms)",
+    "count(*)",
+    "sum(CASE WHEN s.quiet=1 THEN s.dt_ms ELSE 0 END)",
+    "sum(CASE WHEN s.quiet IS NOT NULL THEN s.dt_ms ELSE 0 END)",
+    "sum(CASE WHEN s.context>0 THEN s.dt_ms ELSE 0 END)",
+    "sum(CASE WHEN s.context IS NOT NULL THEN s.dt_ms ELSE 0 END)",
+    "sum(CASE WHEN s.quiet=1 AND s.context>0 THEN s.dt_ms ELSE 0 END)",
+    "sum(CASE WHEN s.unavailable THEN s.dt_ms ELSE 0 END)",
+    f"sum(CASE WHEN s.clock_event_reasons & {THROTTLE_MASK} THEN s.dt_ms ELSE 0 END)",
+    "sum(coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000, 0))",
+    "sum(CASE WHEN s.quiet=1 THEN coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000, 0) ELSE 0 END)",
+    "max(s.energy_mj IS NOT NULL) + 2*max(s.energy_mj IS NULL AND s.power_mw IS NOT NULL)",
+)
+_PROCESS_FACTS = ("sum(s.dt_ms)", "count(*)", f"sum(CASE WHEN s.sm_pm<{QUIET_PM} THEN s.dt_ms ELSE 0 END)")
+_WORKLOAD_FACTS = ("sum(s.dt_ms)", "count(*)")
+_MINUTE = "(k.ts_ms-1)/60000*60"
+
+
+def _expression(column: Rolled) -> str:
+    if column.how == "observed":
+        known = f"s.{column.sources[0]}" if len(column.sources) == 1 else f"coalesce({','.join(f's.{c}' for c in column.sources)})"
+        return f"sum(CASE WHEN {known} IS NOT NULL THEN s.dt_ms END)"
+    if column.how == "integral":
+        return f"sum(s.{column.source}*s.dt_ms)"
+    return f"{column.how}(s.{column.source})"
+
+
+@cache
+def minute_sql(table: str, sample: str, sample_type: type, key: Sequence[str], columns: Sequence[str], facts: Sequence[str]) -> str:
+    """The statement that recomputes the minutes whose rows have ``ts_ms`` in ``(?, ?]``."""
+    rolled = rollup(sample_type)
+    ids = [f"s.{name}" for name in key]
+    values = ",".join([_MINUTE, *ids, *facts, *map(_expression, rolled)])
+    return (
+        f"INSERT OR REPLACE INTO {table}({','.join(columns)}) SELECT {values} "
+        f"FROM tick k JOIN {sample} s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? AND s.dt_ms>0 "
+        f"GROUP BY {','.join([_MINUTE, *ids])}"
+    )
+
+
+def _minute_statements() -> list[str]:
+    out = [
+        minute_sql("gpu_minute", "gpu_sample", GpuSample, ("gpu_id",), GPU_ROLLUP, _GPU_FACTS),
+        minute_sql("process_minute", "process_sample", ProcessSample, ("proc_id", "gpu_id"), PROCESS_ROLLUP, _PROCESS_FACTS),
+    ]
+    for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
+        columns = ("t", "workload_id", "obs_ms", "n", *(c.name for c in rollup(sample_type)))
+        out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, _WORKLOAD_FACTS))
+    return out
+
+
+def current_host(db: sqlite3.Connection) -> int:
+    """The host whose recorder writes here (0 before it is known)."""
+    row = db.execute("SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 0
+
+
+def watermark(db: sqlite3.Connection, tier: str) -> int | None:
+    """The unix second up to which a tier is closed; ``None``: nothing is closed yet."""
+    row = db.execute("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (current_host(db), tier)).fetchone()
+    return int(row[0]) if row else None
+
+
+def set_watermark(db: sqlite3.Connection, tier: str, done_s: int) -> None:
+    """Say that a tier is closed up to ``done_s`` (never backwards); in the open transaction, if there is one."""
+    with transaction(db):
+        db.execute(
+            "INSERT INTO rollup_state VALUES(?,?,?) ON CONFLICT(host_id,tier) DO UPDATE SET done_s=max(done_s,excluded.done_s)",
+            (current_host(db), tier, done_s),
+        )
+
+
+def close_minutes(db: sqlite3.Connection, now_ms: int, *, grace_ms: int = 10_000, late_ms: int | None = None) -> int:
+    """Recompute all minutes that ended ``grace_ms`` before ``now_ms`` or earlier and are not closed yet.
+
+    ``late_ms``: the oldest row that came after its minute was closed; minutes from there on are recomputed as well. Returns how
+    many minutes were looked at. A clock that went back closes nothing until it has caught up.
+    """
+    end_s = (now_ms - grace_ms) // 60_000 * 60
+    done = watermark(db, MINUTE_TIER)
+    if done is None:
+        first = db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0]
+        done = end_s if first is None else (first - 1) // 60_000 * 60
+    start_s = done if late_ms is None else min(done, (late_ms - 1) // 60_000 * 60)
+    if end_s <= start_s:
+        return 0
+    span = (start_s * 1000, end_s * 1000)
+    with transaction(db):
+        for statement in _minute_statements():
+            db.execute(statement, span)
+        _mark_seen(db, span)
+        set_watermark(db, MINUTE_TIER, end_s)
+    return (end_s - start_s) // 60
+
+
+def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
+    """When each entity was last seen."""
+    seen = "SELECT s.{0} AS id, max(k.ts_ms) AS ts FROM tick k JOIN {1} s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? GROUP BY 1"
+    for table, key, sample in (
+        ("gpu", "gpu_id", "gpu_sample"),
+        ("process", "proc_id", "process_sample"),
+        ("workload", "workload_id", "training_sample"),
+        ("workload", "workload_id", "inference_sample"),
+        ("host", "host_id", "host_sample"),
+    ):
+        query = seen.format(key, sample)
+        db.execute(f"UPDATE {table} SET last_ms=max(last_ms,m.ts) FROM ({query}) AS m WHERE {table}.{key}=m.id", span)
+
+
+def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: int = 4) -> int:
+    """Delete hot rows older than ``hours`` whose minutes are closed, in at most ``slices`` short transactions of 300 ticks.
+
+    Returns the number of ticks deleted; call again while it is not 0. Without any closed minute (a store in memory keeps none)
+    age alone decides.
+    """
+    cut_ms = now_ms - round(hours * 3_600_000)
+    done = watermark(db, MINUTE_TIER)
+    if done is not None:
+        cut_ms = min(cut_ms, (done - 120) * 1000)
+    deleted = 0
+    for _ in range(slices):
+        rows = db.execute("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id LIMIT ?", (TRIM_SLICE_TICKS,)).fetchall()
+        old = [tick_id for tick_id, ts_ms in rows if ts_ms < cut_ms]
+        if not old:
+            break
+        with transaction(db):
+            for table in (*HOT_TABLES, "tick"):
+                db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (old[-1],))
+        deleted += len(old)
+    return deleted
+
+
+def retain(db: sqlite3.Connection, now_ms: int) -> int:
+    """Delete what is older than its tier is kept for, and command lines after 35 days. Returns the rows deleted."""
+    now_s, deleted = now_ms // 1000, 0
+    for table, days in RETENTION_DAYS.items():
+        with transaction(db):
+            deleted += db.execute(f"DELETE FROM {table} WHERE t<?", (now_s - days * DAY_S,)).rowcount
+    old_ms = now_ms - EVENT_DAYS * DAY_S * 1000
+    with transaction(db):
+        deleted += db.execute("DELETE FROM event WHERE ts_ms<?", (old_ms,)).rowcount
+        deleted += db.execute("DELETE FROM gap WHERE t1_ms<?", (old_ms,)).rowcount
+        deleted += db.execute("DELETE FROM missing WHERE t1_ms<?", (now_ms - 35 * DAY_S * 1000,)).rowcount
+        deleted += db.execute("DELETE FROM ledger_span WHERE t1<?", (now_s - RETENTION_DAYS["ledger_minute"] * DAY_S,)).rowcount
+        db.execute("UPDATE process SET command='' WHERE last_ms<? AND command<>''", (now_ms - COMMAND_DAYS * DAY_S * 1000,))
+    return deleted
