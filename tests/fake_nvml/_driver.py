@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from ._build import build
 
@@ -72,7 +73,7 @@ class FakeDriver:
             self._clock.write_text("0")
         (self.folder / "nothing").mkdir(exist_ok=True)
 
-    def __enter__(self) -> FakeDriver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

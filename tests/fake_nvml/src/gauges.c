@@ -46,10 +46,21 @@ EXPORT nvmlReturn_t nvmlDeviceGetOfaUtilization(Device *device, unsigned *out, u
     return engine(device, "ofa", "nvmlDeviceGetOfaUtilization", out, period_us);
 }
 
+/* Compute instances of one GPU instance share its memory: one that has no series of its own shows its sibling's. */
+static SeriesSet *memory_owner(Device *device) {
+    for (int i = 0; device->parent && i < world->mig_count; i++) {
+        Device *other = &world->migs[i];
+        bool shared = other->parent == device->parent && other->gi == device->gi && device_exists(other);
+        if (shared && series_get(&other->series, "memory_used", false)) return &other->series;
+    }
+    return &device->series;
+}
+
 static void memory(Device *device, MemoryV2 *out) {
+    int64_t otherwise = gate_number(device, "nvmlDeviceGetMemoryInfo_v2.used", 0);
     out->total = (uint64_t)(device->memory >= 0 ? device->memory : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.total", 0));
     out->reserved = (uint64_t)(device->reserved >= 0 ? device->reserved : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.reserved", 0));
-    out->used = (uint64_t)now(device, "memory_used", "nvmlDeviceGetMemoryInfo_v2.used");
+    out->used = (uint64_t)series_at(memory_owner(device), "memory_used", clock_wrap_ms(clock_us()), otherwise);
     uint64_t taken = out->used + out->reserved;
     out->free = taken < out->total ? out->total - taken : 0;
 }

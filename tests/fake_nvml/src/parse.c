@@ -60,6 +60,15 @@ static bool device_attributes(Device *d, char *line, char *profile, size_t room)
     return !*line;
 }
 
+/* gpm=1 or gpm=0 on the gpu line overrules the class, unless its driver has no GPM at all. */
+static void set_gpm(Device *d) {
+    const Entry *query = gate_entry(d, "nvmlGpmQueryDeviceSupport");
+    if (d->gpm < 0 || !query || query->rc) return;
+    profile_set(d->own, "nvmlGpmQueryDeviceSupport", OK, d->gpm ? "1" : "0");
+    profile_set(d->own, "nvmlGpmSampleGet", d->gpm ? OK : NOT_SUPPORTED, "");
+    profile_set(d->own, "nvmlGpmMigSampleGet", d->gpm && d->mig ? OK : NOT_SUPPORTED, "");
+}
+
 static bool read_gpu(World *w, char *line) {
     char *number = next(&line), profile[48] = "hopper-h100", parent[64];
     if (!number || atoi(number) != w->gpu_count || w->gpu_count == MAX_GPUS) return false;
@@ -72,17 +81,22 @@ static bool read_gpu(World *w, char *line) {
     if (d->mig && !strstr(profile, "mig-parent")) d->profile = profile_load(parent);
     if (!d->profile) d->profile = profile_load(profile);
     d->own = calloc(1, sizeof(Profile));
+    if (!d->profile) return false;
+    if (gate_number(d, "nvmlDeviceGetMigMode", 0)) d->mig = true; /* the class itself is a MIG parent */
+    set_gpm(d);
     if (!d->uuid[0]) snprintf(d->uuid, sizeof d->uuid, "GPU-00000000-0000-4000-8000-%012d", d->gpu);
     if (!d->bdf[0]) snprintf(d->bdf, sizeof d->bdf, "00000000:%02X:00.0", 0x10 + d->gpu);
-    return d->profile != NULL;
+    return true;
 }
 
 static bool read_mig(World *w, char *line) {
     char *gpu = next(&line), *index = next(&line);
     if (!gpu || !index || atoi(gpu) >= w->gpu_count) return false;
     Device *parent = &w->gpus[atoi(gpu)], *d = &w->migs[w->mig_count++];
-    *d = (Device){.parent = parent, .gpu = parent->gpu, .index = atoi(index), .gpm = -1, .first_util = -1};
+    *d = (Device){.parent = parent, .gpu = parent->gpu, .index = atoi(index), .memory = -1, .power_limit = -1,
+                  .power_default = -1, .gpm = -1, .first_util = -1};
     if (!device_attributes(d, line, d->mig_profile, sizeof d->mig_profile)) return false;
+    if (!d->name[0]) snprintf(d->name, sizeof d->name, "%.56s MIG %s", device_name(parent), d->mig_profile);
     d->profile = profile_load("hopper-h100-mig-device");
     d->own = calloc(1, sizeof(Profile));
     if (!d->uuid[0]) snprintf(d->uuid, sizeof d->uuid, "MIG-00000000-0000-4000-80%02d-%012d", d->index, d->gpu);

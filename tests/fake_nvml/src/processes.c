@@ -45,7 +45,8 @@ static int seats(const Device *device, char kind, Seat *out) {
 }
 
 static uint64_t shown_memory(Device *device, const Seat *seat) {
-    return seat->memory < 0 || gate_rc(device, "process.usedGpuMemory") ? NOT_AVAILABLE : (uint64_t)seat->memory;
+    const Entry *entry = gate_entry(device, "process.usedGpuMemory"); /* without an example where the driver cannot tell */
+    return seat->memory < 0 || (entry && !*entry->text) ? NOT_AVAILABLE : (uint64_t)seat->memory;
 }
 
 /* The drivers whose _v3 call wrote the larger entry of the detail list, by mistake. */
