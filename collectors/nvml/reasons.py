@@ -1,0 +1,55 @@
+"""The readings of one GPU: for each field of ``GpuSample`` its latest value, or the reason why there is none."""
+
+from __future__ import annotations
+
+from gpuwatch.collectors.nvml import library as nvml
+from gpuwatch.model import GpuSample, MissingKey, measures
+from gpuwatch.names import Missing
+
+_FIELDS = tuple(measures(GpuSample))
+
+
+class Readings:
+    """Values that are kept between the ticks that read them. Every field is either present or has a reason."""
+
+    __slots__ = ("_keys", "_values", "_why", "uuid")
+
+    def __init__(self, uuid: str) -> None:
+        self.uuid = uuid
+        self._keys: dict[str, MissingKey] = {name: ("gpu", uuid, name) for name in _FIELDS}
+        self._values: dict[str, float | int] = {}
+        self._why: dict[str, Missing] = dict.fromkeys(_FIELDS, Missing.STALE)
+
+    def __getitem__(self, name: str) -> float | int | None:
+        return self._values.get(name)
+
+    def put(self, name: str, value: float) -> None:
+        """This field has a value now."""
+        self._values[name] = value
+        self._why.pop(name, None)
+
+    def lack(self, name: str, reason: Missing) -> None:
+        """This field has no value now; the last one is not shown."""
+        self._values.pop(name, None)
+        self._why[name] = reason
+
+    def settle(self, name: str, code: int, value: float) -> None:
+        """The value if ``code`` is success, else the reason behind the code."""
+        if code == nvml.SUCCESS:
+            self.put(name, value)
+        else:
+            self.lack(name, nvml.why(code))
+
+    def lack_all(self, reason: Missing) -> None:
+        """Nothing is known, e.g. because the GPU sleeps."""
+        self._values.clear()
+        self._why = dict.fromkeys(_FIELDS, reason)
+
+    def sample(self) -> GpuSample:
+        """The row of this tick."""
+        return GpuSample(self.uuid, **self._values)  # type: ignore[arg-type]
+
+    def missing(self) -> dict[MissingKey, Missing]:
+        """Why each absent field is absent."""
+        keys = self._keys
+        return {keys[name]: reason for name, reason in self._why.items()}

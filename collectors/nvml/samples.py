@@ -1,0 +1,74 @@
+"""Buffered utilization: the driver's own samples (about seven a second), so that no idle moment between two ticks is missed."""
+
+from __future__ import annotations
+
+import ctypes
+
+from gpuwatch.collectors.nvml import library as nvml
+from gpuwatch.collectors.nvml.devices import Device
+
+_GPU_UTILIZATION = 1
+_FIRST_CAPACITY = 128
+_LONGEST_US = 1_000_000
+"""A sample speaks for at most one second (NVML: sample periods of 1/6 to 1 s), and so does the very first reading."""
+_PERCENT_LIMIT = 200
+"""Above this a value is garbage, not rounding."""
+
+
+class UtilizationSamples:
+    """The time-weighted mean of one GPU's samples since the last reading. Time is the driver's own, never compared to ours."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._seen_us = 0
+        self._grow(_FIRST_CAPACITY)
+
+    def _grow(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._buffer = (self._device.library.binding.c_nvmlSample_t * capacity)()
+
+    def read(self) -> tuple[int, float | None]:
+        """(code, mean percent). ``NOT_FOUND`` means that nothing is newer than the last reading, which is not an error.
+
+        The mean may exceed 100 when the driver's values do; the caller clamps and flags.
+        """
+        kind, count = ctypes.c_uint(), ctypes.c_uint(self._capacity)
+        code = self._ask(kind, count)
+        if code == nvml.INSUFFICIENT_SIZE:
+            self._grow(max(2 * self._capacity, count.value))
+            count.value = self._capacity
+            code = self._ask(kind, count)
+        if code != nvml.SUCCESS:
+            return code, None
+        member = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")[kind.value] if kind.value < 7 else "uiVal"
+        pairs = [
+            (sample.timeStamp, getattr(sample.sampleValue, member))
+            for sample in self._buffer[: min(count.value, self._capacity)]
+            if sample.timeStamp > self._seen_us
+        ]
+        return (nvml.SUCCESS, self._mean(sorted(pairs))) if pairs else (nvml.NOT_FOUND, None)
+
+    def _ask(self, kind: ctypes.c_uint, count: ctypes.c_uint) -> int:
+        return self._device.ask(
+            "nvmlDeviceGetSamples",
+            _GPU_UTILIZATION,
+            ctypes.c_ulonglong(self._seen_us),
+            ctypes.byref(kind),
+            ctypes.byref(count),
+            self._buffer,
+        )
+
+    def _mean(self, pairs: list[tuple[int, float]]) -> float | None:
+        newest = pairs[-1][0]
+        before = self._seen_us or newest - _LONGEST_US
+        self._seen_us = newest
+        weight = total = 0.0
+        for at, value in pairs:
+            if at <= before:
+                continue
+            span = min(at - before, _LONGEST_US)
+            before = at
+            if value <= _PERCENT_LIMIT:
+                weight += span
+                total += span * value
+        return total / weight if weight else None

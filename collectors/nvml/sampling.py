@@ -1,0 +1,281 @@
+"""Reading one GPU at one tick: what is asked every second, what less often, and how raw answers become values.
+
+Rhythm (seconds): 1 field batch, memory, utilization, SM clock, clock reasons, GPM; 3 temperature; 5 limit, performance state and
+the slow fields; 10 memory clock and, while they are idle, the video engines; 30 ECC where it is no field, persistence.
+Slow readings of the GPUs are spread over the seconds. A value stays until it is read again; a failed reading removes it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import replace
+
+from gpuwatch.collectors.nvml import devices
+from gpuwatch.collectors.nvml import library as nvml
+from gpuwatch.collectors.nvml.deltas import LONGEST_SPAN_SECONDS, Deltas
+from gpuwatch.collectors.nvml.devices import Device
+from gpuwatch.collectors.nvml.fields import FieldBatch
+from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
+from gpuwatch.collectors.nvml.reasons import Readings
+from gpuwatch.collectors.nvml.samples import UtilizationSamples
+from gpuwatch.model import Gpu
+from gpuwatch.names import Missing
+
+_CLOCK_SM, _CLOCK_MEMORY = 1, 2
+_UNCORRECTED, _VOLATILE = 1, 0
+_GARBAGE_PERCENT = 200
+_NO_PERFORMANCE_STATE = 32
+_EMPTY = 0.02
+_HEALTH = ("remap_pending", "remap_failed", "recovery_action")
+
+Flag = Callable[[Device, str, int], None]
+"""Told about an impossible value: device, field, raw value."""
+
+
+class Rhythm:
+    """Which periods are due at a grid second; every period is due in the first tick. ``offset`` spreads GPUs over the seconds."""
+
+    def __init__(self, offset: int = 0) -> None:
+        self._offset = offset
+        self._next: dict[str, int] = {}
+
+    def due(self, what: str, period: int, second: int) -> bool:
+        """True once per ``period``; late ticks do not shift the grid, a clock that was set back does not stop it."""
+        upcoming = self._next.get(what)
+        if upcoming is not None and upcoming - period <= second < upcoming:
+            return False
+        self._next[what] = second - (second - self._offset) % period + period
+        return True
+
+
+class GpuReader:
+    """The reader of one GPU or MIG device. Keeps its buffers, counters and latest readings."""
+
+    def __init__(self, device: Device, gpu: Gpu, request: GpmRequest, flag: Flag, *, lone_instance: bool = True) -> None:
+        self.device = device
+        self.gpu = gpu
+        self.readings = Readings(device.uuid)
+        self.health: dict[str, int] = {}
+        """Latest of remap_pending, remap_failed, recovery_action, where the driver has them."""
+        self.handle_is_stale = False
+        """A MIG device whose handle answers no more: the GPU was cut anew."""
+        self._flag = flag
+        self._whole = device.parent is None
+        self._rhythm = Rhythm(device.index)
+        self._memory = device.library.binding.c_nvmlMemory_v2_t()
+        self._memory_v1 = device.library.binding.c_nvmlMemory_t()
+        self._rates = device.library.binding.c_nvmlUtilization_t()
+        self._mask, self._count = ctypes.c_ulonglong(), ctypes.c_ulonglong()
+        self._batch = FieldBatch(device)
+        self._deltas = Deltas(device, self._batch, self.readings)
+        self._samples = UtilizationSamples(device)
+        # two compute instances of one GPU instance share its counters: they would count each other's work
+        self._gpm = Gpm(device, request) if gpu.gpm_supported and lone_instance else None
+        self._read_ns: int | None = None
+        self._first = True
+
+    def tick(self, second: int, now_ns: int) -> None:
+        """Read what is due. Raises ``GpuGone`` and ``DriverGone``; any other refusal becomes a reason."""
+        last, self._read_ns = self._read_ns, now_ns
+        span = None if last is None else (now_ns - last) / 1e9
+        if span is not None and not 0 < span <= LONGEST_SPAN_SECONDS:
+            span = None
+            self.forget()
+            self._read_ns = now_ns
+        self._read_memory()
+        self._read_gpm(now_ns)
+        if self._whole:
+            slow = self._rhythm.due("slow", 5, second)
+            values = self._batch.read(slow=slow)
+            self._read_power(values)
+            self._deltas.settle(values, span, self._gpm.values if self._gpm else None)
+            self._read_utilization()
+            self._read_clocks(second)
+            self._read_temperature(second)
+            self._read_codecs(second)
+            if slow:
+                self._read_slow(values)
+            if self._rhythm.due("rare", 30, second):
+                self._read_rare()
+        else:
+            self._settle_instance()
+        self._first = False
+
+    def forget(self) -> None:
+        """After a hole in time (lost, asleep): counters and GPM begin anew."""
+        self._read_ns = None
+        self._deltas.reset()
+        if self._gpm:
+            self._gpm.forget()
+
+    def close(self) -> None:
+        """Give back what the driver lent."""
+        if self._gpm:
+            self._gpm.close()
+
+    def _read_memory(self) -> None:
+        info = self._memory
+        info.version = devices.memory_version(info)
+        code = first = self.device.ask("nvmlDeviceGetMemoryInfo_v2", ctypes.byref(info))
+        used = info.used
+        if code != nvml.SUCCESS:
+            code = self.device.ask("nvmlDeviceGetMemoryInfo", ctypes.byref(self._memory_v1))
+            used = self._memory_v1.used
+            if used != nvml.NOT_AVAILABLE:  # version 1 counts the driver's reserve as used
+                used = max(0, used - (self.gpu.memory_reserved_bytes or 0))
+        self.handle_is_stale = not self._whole and code in (nvml.INVALID_ARGUMENT, nvml.NOT_FOUND)
+        if code != nvml.SUCCESS:
+            self.readings.lack("memory_used_bytes", nvml.why(first if first == nvml.NO_PERMISSION else code))
+        elif used == nvml.NOT_AVAILABLE:
+            self.readings.lack("memory_used_bytes", Missing.NOT_SUPPORTED)
+        else:
+            self.readings.put("memory_used_bytes", used)
+
+    def _read_gpm(self, now_ns: int) -> None:
+        gpm = self._gpm
+        if gpm is not None:
+            gpm.read(now_ns)
+        for name in RATIOS.values():
+            if gpm is None:
+                self.readings.lack(name, Missing.NOT_SUPPORTED)
+            elif name in gpm.values:
+                self.readings.put(name, gpm.values[name])
+            else:
+                code = gpm.off or gpm.codes.get(name)
+                self.readings.lack(name, nvml.why(code) if code else Missing.STALE)
+
+    def _read_power(self, values: dict[str, float]) -> None:
+        code, milliwatts = nvml.SUCCESS, values.get("power_mw")
+        if milliwatts is None:
+            code, milliwatts = self.device.number("nvmlDeviceGetPowerUsage")
+        self.readings.settle("power_watts", code, milliwatts / 1000)
+
+    def _read_utilization(self) -> None:
+        rates = self._rates
+        code = self.device.ask("nvmlDeviceGetUtilizationRates", ctypes.byref(rates))
+        busy, memory = rates.gpu, rates.memory
+        self._percent("memory_utilization_ratio", code, memory)
+        if code == nvml.SUCCESS and self.gpu.memory_total_bytes is None and self.readings["memory_used_bytes"] is None:
+            self.readings.lack("memory_utilization_ratio", Missing.NOT_SUPPORTED)  # unified memory answers a constant 0
+        mean: float | None = None
+        if code != nvml.NOT_SUPPORTED:
+            sampled, mean = self._samples.read()
+            code = nvml.SUCCESS if sampled == nvml.SUCCESS and mean is not None else code
+        self._percent("utilization_ratio", code, busy if mean is None else mean)
+        if self._first and self.gpu.persistence_mode is False and self._looks_like_start():
+            self.readings.lack("utilization_ratio", Missing.STALE)
+
+    def _looks_like_start(self) -> bool:
+        """Without persistence the first reading after init shows the driver's own start (100 %, ECC scrub) on an empty GPU."""
+        used, total = self.readings["memory_used_bytes"], self.gpu.memory_total_bytes
+        return used is not None and total is not None and used < _EMPTY * total
+
+    def _percent(self, name: str, code: int, percent: float) -> None:
+        if code == nvml.SUCCESS and percent > 100:
+            self._flag(self.device, name, int(percent))
+        if code != nvml.SUCCESS:
+            self.readings.lack(name, nvml.why(code))
+        elif percent > _GARBAGE_PERCENT:
+            self.readings.lack(name, Missing.DRIVER_ERROR)
+        else:
+            self.readings.put(name, min(1.0, percent / 100))
+
+    def _read_clocks(self, second: int) -> None:
+        self._clock("sm_clock_hertz", _CLOCK_SM, self.gpu.sm_clock_max_hertz)
+        if self._rhythm.due("memory clock", 10, second):
+            self._clock("memory_clock_hertz", _CLOCK_MEMORY, self.gpu.memory_clock_max_hertz)
+        mask = ctypes.byref(self._mask)
+        code = self.device.ask("nvmlDeviceGetCurrentClocksEventReasons", mask)
+        if code == nvml.FUNCTION_NOT_FOUND:  # its name before driver 535
+            code = self.device.ask("nvmlDeviceGetCurrentClocksThrottleReasons", mask)
+        self.readings.settle("clock_event_reasons", code, self._mask.value)
+
+    def _clock(self, name: str, which: int, highest: int | None) -> None:
+        """0 MHz is real on some idle GPUs, but not where the highest clock is 0 as well (vGPU)."""
+        code, megahertz = self.device.number("nvmlDeviceGetClockInfo", which)
+        if code == nvml.SUCCESS and megahertz == 0 and not highest:
+            self.readings.lack(name, Missing.NOT_SUPPORTED)
+        else:
+            self.readings.settle(name, code, megahertz * 1_000_000)
+
+    def _read_temperature(self, second: int) -> None:
+        if self._rhythm.due("temperature", 3, second):
+            code, celsius = self.device.number("nvmlDeviceGetTemperature", 0)
+            self._positive("temperature_celsius", code, celsius)
+
+    def _read_codecs(self, second: int) -> None:
+        busy = self.readings["encoder_utilization_ratio"] or self.readings["decoder_utilization_ratio"]
+        if self._rhythm.due("codecs", 2 if busy else 10, second):
+            for name, call in _CODECS.items():
+                code, percent, _period = self.device.pair(call)
+                self._percent(name, code, percent)
+
+    def _read_slow(self, values: dict[str, float]) -> None:
+        put, batch = self.readings, self._batch
+        self._positive("memory_temperature_celsius", batch.code("memory_temperature_c"), values.get("memory_temperature_c", 0))
+        code, limit = nvml.SUCCESS, values.get("power_limit_mw")
+        if limit is None:
+            code, limit = self.device.number("nvmlDeviceGetEnforcedPowerLimit")
+        self._positive("power_limit_watts", code, limit / 1000)
+        if code == nvml.SUCCESS and limit and self.gpu.power_limit_watts != limit / 1000:
+            self.gpu = replace(self.gpu, power_limit_watts=limit / 1000)
+        code, state = self.device.number("nvmlDeviceGetPerformanceState")
+        put.settle(
+            "performance_state", nvml.NOT_SUPPORTED if code == nvml.SUCCESS and state >= _NO_PERFORMANCE_STATE else code, state
+        )
+        if "ecc_uncorrected" in values:
+            put.put("ecc_uncorrected_total", int(values["ecc_uncorrected"]))
+        self.health = {name: int(values[name]) for name in _HEALTH if name in values}
+
+    def _positive(self, name: str, code: int, value: float) -> None:
+        """A quantity that cannot be 0 on a running GPU: some drivers answer 0 with success where they know nothing (vGPU)."""
+        self.readings.settle(name, nvml.NOT_SUPPORTED if code == nvml.SUCCESS and value <= 0 else code, value)
+
+    def _read_rare(self) -> None:
+        if self.readings["ecc_uncorrected_total"] is None or "ecc_uncorrected" in self._batch.refused:
+            code = self.device.ask("nvmlDeviceGetTotalEccErrors", _UNCORRECTED, _VOLATILE, ctypes.byref(self._count))
+            self.readings.settle("ecc_uncorrected_total", code, self._count.value)
+        persistent, reserved = devices.persistence(self.device), self._memory.reserved or None
+        if "nvmlDeviceGetMemoryInfo_v2" in self.device.refused or reserved == nvml.NOT_AVAILABLE:
+            reserved = self.gpu.memory_reserved_bytes
+        if (persistent, reserved) != (self.gpu.persistence_mode, self.gpu.memory_reserved_bytes):
+            self.gpu = replace(self.gpu, persistence_mode=persistent, memory_reserved_bytes=reserved)
+
+    def _settle_instance(self) -> None:
+        """A MIG device has memory, GPM and processes; the rest belongs to its parent."""
+        active = self.readings["graphics_active_ratio"]
+        if active is not None:
+            self.readings.put("utilization_ratio", active)
+        else:
+            reason = Missing.STALE if self._gpm and not self._gpm.off else Missing.NOT_SUPPORTED
+            self.readings.lack("utilization_ratio", reason)
+        if self._first:
+            for name in _NOT_ON_INSTANCES:
+                self.readings.lack(name, Missing.NOT_SUPPORTED)
+
+
+_CODECS = {
+    "encoder_utilization_ratio": "nvmlDeviceGetEncoderUtilization",
+    "decoder_utilization_ratio": "nvmlDeviceGetDecoderUtilization",
+}
+_NOT_ON_INSTANCES = (
+    "memory_utilization_ratio",
+    *_CODECS,
+    "power_watts",
+    "power_limit_watts",
+    "energy_joules",
+    "temperature_celsius",
+    "memory_temperature_celsius",
+    "sm_clock_hertz",
+    "memory_clock_hertz",
+    "pcie_rx_bytes",
+    "pcie_tx_bytes",
+    "nvlink_rx_bytes",
+    "nvlink_tx_bytes",
+    "clock_event_reasons",
+    "power_throttled_seconds",
+    "thermal_throttled_seconds",
+    "performance_state",
+    "ecc_uncorrected_total",
+)
