@@ -58,7 +58,7 @@ static SeriesSet *memory_owner(Device *device) {
 
 static void memory(Device *device, MemoryV2 *out) {
     int64_t otherwise = gate_number(device, "nvmlDeviceGetMemoryInfo_v2.used", 0);
-    out->total = (uint64_t)(device->memory >= 0 ? device->memory : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.total", 0));
+    out->total = (uint64_t)(device->memory > 0 ? device->memory : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.total", 0));
     out->reserved = (uint64_t)(device->reserved >= 0 ? device->reserved : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.reserved", 0));
     out->used = (uint64_t)series_at(memory_owner(device), "memory_used", clock_wrap_ms(clock_us()), otherwise);
     uint64_t taken = out->used + out->reserved;
@@ -110,7 +110,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetPowerUsage(Device *device, unsigned *out) {
 EXPORT nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Device *device, unsigned *out) {
     ENTER(device);
     REQUIRE(out);
-    int64_t limit = device->power_limit >= 0 ? device->power_limit : gate_number(device, "nvmlDeviceGetEnforcedPowerLimit", 0);
+    int64_t limit = device->power_limit > 0 ? device->power_limit : gate_number(device, "nvmlDeviceGetEnforcedPowerLimit", 0);
     *out = (unsigned)series_at(&device->series, "power_limit_mw", clock_wrap_ms(clock_us()), limit);
     return OK;
 }
@@ -118,7 +118,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Device *device, unsigned *ou
 EXPORT nvmlReturn_t nvmlDeviceGetPowerManagementLimit(Device *device, unsigned *out) {
     ENTER(device);
     REQUIRE(out);
-    int64_t limit = device->power_limit >= 0 ? device->power_limit : gate_number(device, "nvmlDeviceGetPowerManagementLimit", 0);
+    int64_t limit = device->power_limit > 0 ? device->power_limit : gate_number(device, "nvmlDeviceGetPowerManagementLimit", 0);
     *out = (unsigned)series_at(&device->series, "power_limit_mw", clock_wrap_ms(clock_us()), limit);
     return OK;
 }
@@ -126,7 +126,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetPowerManagementLimit(Device *device, unsigned *
 EXPORT nvmlReturn_t nvmlDeviceGetPowerManagementDefaultLimit(Device *device, unsigned *out) {
     ENTER(device);
     REQUIRE(out);
-    *out = (unsigned)(device->power_default >= 0 ? device->power_default
+    *out = (unsigned)(device->power_default > 0 ? device->power_default
                                                  : gate_number(device, "nvmlDeviceGetPowerManagementDefaultLimit", 0));
     return OK;
 }
@@ -213,7 +213,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetMaxClockInfo(Device *device, unsigned kind, uns
     REQUIRE(out);
     CHECK(clock_entry(device, "nvmlDeviceGetMaxClockInfo", kind, &entry));
     int64_t own = kind == 2 ? device->mem_clock_max : kind < 2 ? device->sm_clock_max : -1;
-    *out = (unsigned)(own >= 0 ? own : entry ? entry->number : 0);
+    *out = (unsigned)(own > 0 ? own : entry ? entry->number : 0);
     return OK;
 }
 
