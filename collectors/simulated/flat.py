@@ -30,8 +30,8 @@ class Series:
     __hash__ = None  # type: ignore[assignment]
 
     def at(self, t_ms: int) -> int:
-        """The value in force at ``t_ms``; before the first record the first value."""
-        return self.values[max(bisect_right(self.times, t_ms) - 1, 0)]
+        """The value in force at ``t_ms`` >= 0."""
+        return self.values[bisect_right(self.times, t_ms) - 1]
 
     def area(self, t_ms: int) -> int:
         """The integral from 0 to ``t_ms`` >= 0 in value x ms."""
@@ -43,7 +43,7 @@ class Series:
                 total += values[i - 1] * (times[i] - times[i - 1])
                 sums.append(total)
             self._sums = sums
-        i = max(bisect_right(self.times, t_ms) - 1, 0)
+        i = bisect_right(self.times, t_ms) - 1
         return sums[i] + self.values[i] * (t_ms - self.times[i])
 
 

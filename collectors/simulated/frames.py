@@ -48,6 +48,8 @@ class Stage:
         devices = self.table.devices
         self.gpus: dict[str, Gpu] = {str(d.index): gpu_entity(d) for d in devices}
         self.gpus |= {i.place: instance_entity(i, devices[i.gpu]) for i in self.table.instances}
+        self._host = self._describe()
+        self._entities = tuple(self.gpus.values())
         self._changes = self.people.changes()
         self._scene: _Scene | None = None
         self._since = 0
@@ -58,8 +60,7 @@ class Stage:
             for f in sorted(absent)
         }
 
-    def host(self) -> Host:
-        """The simulated machine."""
+    def _describe(self) -> Host:
         plan = self.scenario.plan
         return Host(
             machine_id=f"simulated-{plan.name}-{self.scenario.seed}",
@@ -88,10 +89,11 @@ class Stage:
         self._scene = _Scene(0 if old is None else old.number + 1, until, lives, starts, processes, workloads, held)
         return self._scene
 
-    def batch(self, previous: float | None, now: float, *, share: bool = False) -> Batch:
+    def batch(self, previous: float | None, now: float, *, share: bool = False, known: Sequence[Process] | None = None) -> Batch:
         """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
 
         ``share`` keeps built samples for spans that look the same, which only pays when the step is long beside the loop.
+        Entities are left out while the processes are the ``known`` ones.
         """
         t = int(now)
         span = self._span(previous, now)
@@ -99,31 +101,29 @@ class Stage:
         whole = next((f for f in self.table.broken(span.end) if f.kind in _WHOLE_DRIVER and f.gpu < 0), None)
         if whole is not None:
             return Batch(NAME, t, error=_WHOLE_DRIVER[whole.kind], hint="wait, or restart the machine")
+        fresh = scene.processes is not known
         faults = {p: self.table.broken(span.end, int(p.partition(".")[0])) for p in self.gpus} if self.table.faults else {}
         gpus, missing = self._gpus(span, scene, faults, share)
         return Batch(
             NAME,
             t,
-            host=self.host(),
-            gpus=tuple(self.gpus.values()),
-            processes=scene.processes,
-            workloads=scene.workloads,
+            host=self._host if fresh else None,
+            gpus=self._entities if fresh else None,
+            processes=scene.processes if fresh else None,
+            workloads=scene.workloads if fresh else None,
             gpu_samples=gpus,
             process_samples=self._processes(span, scene, faults, share),
             host_sample=self._host_sample(span, share),
             events=self._events(span),
-            missing=missing,
+            missing=missing if span.start is not None else self._not_yet(missing, gpus),
         )
 
     def past(self, start: int, end: int, step: int) -> Iterator[Batch]:
         """Batches at ``start + step, …, end`` (unix seconds), for the time before each. Entities only when they change."""
-        seen = None
+        known: Sequence[Process] | None = None
         for now in range(start + step, end + 1, step):
-            batch = self.batch(now - step, now, share=True)
-            if batch.error is None:
-                known, seen = seen, batch.processes
-                if seen is known:
-                    batch = replace(batch, host=None, gpus=None, processes=None, workloads=None)
+            batch = self.batch(now - step, now, share=True, known=known)
+            known = batch.processes or known
             yield batch
 
     def _events(self, span: Span) -> tuple[Event, ...]:
@@ -136,6 +136,15 @@ class Stage:
         if previous is None:
             return Span(None, end, 0.0)
         return Span(self.axis.scenario_ms(round(previous * 1000)), end, now - previous)
+
+    def _not_yet(self, missing: dict[MissingKey, Missing], samples: Sequence[GpuSample]) -> dict[MissingKey, Missing]:
+        """A first sample speaks for no time: what needs two readings is missing for that reason."""
+        out = dict(missing)
+        for sample in samples:
+            for name in measures(GpuSample):
+                if getattr(sample, name) is None:
+                    out.setdefault(("gpu", sample.gpu_uuid, name), Missing.STALE)
+        return out
 
     def _once(self, key: tuple[object, ...], span: Span, build: Callable[[], _Built]) -> _Built:
         """What ``build`` gives, built once for all spans that look the same."""

@@ -11,24 +11,26 @@ from gpuwatch.names import Severity
 
 GPU_LOST = ("lost", "reset")
 """Faults that make a GPU unavailable."""
-_XID_TEXT = {
-    13: "graphics engine exception",
-    31: "GPU memory page fault",
-    43: "GPU stopped processing",
-    48: "double-bit ECC error",
-    63: "row remapping recorded",
-    79: "GPU has fallen off the bus",
-    94: "contained memory error",
+_XIDS = {
+    13: (Severity.WARNING, "graphics engine exception"),
+    31: (Severity.WARNING, "memory page fault"),
+    43: (Severity.WARNING, "the application's channel was stopped after an error"),
+    48: (Severity.CRITICAL, "double-bit ECC error"),
+    63: (Severity.WARNING, "a memory row was remapped"),
+    74: (Severity.CRITICAL, "NVLink error"),
+    79: (Severity.CRITICAL, "GPU has fallen off the bus"),
+    94: (Severity.CRITICAL, "contained memory error"),
 }
+_UNKNOWN_XID = (Severity.WARNING, "see NVIDIA's XID catalogue")
 
 
 def incidents(table: FlatTable, gpus: Mapping[str, Gpu], axis: Axis, start: int, end: int) -> Iterator[Event]:
     """Events in (start, end] of scenario time; ``gpus`` maps places to entities."""
     for xid in table.xids:
         gpu = gpus[str(xid.gpu)]
-        text = _XID_TEXT.get(xid.code, "see the driver's list of XID errors")
+        severity, text = _XIDS.get(xid.code, _UNKNOWN_XID)
         for at in _moments(xid.t_ms, table.loop_ms, start, end):
-            yield Event(axis.unix_ms(at), "xid", f"XID {xid.code} on GPU {xid.gpu}: {text}", Severity.CRITICAL, gpu.uuid)
+            yield Event(axis.unix_ms(at), "xid", f"XID {xid.code}: {text}", severity, gpu.uuid)
     for fault in table.faults:
         if fault.kind in GPU_LOST:
             for place, gpu in gpus.items():

@@ -81,10 +81,10 @@ def gpu_entity(device: Device) -> Gpu:
         power_limit_max_watts=device.power_default / 1000 or None,
         sm_clock_max_hertz=device.sm_clock_max * 1_000_000 or None,
         memory_clock_max_hertz=device.mem_clock_max * 1_000_000 or None,
-        pci_bus_id=device.bdf,
+        pci_bus_id=_bus_id(device),
         pcie_generation_max=profile.pcie_generation or None,
         pcie_width_max=profile.pcie_width or None,
-        nvlink_count=device.nvlinks,
+        nvlink_count=device.nvlinks or None,
         architecture=profile.architecture,
         compute_capability=profile.compute_capability,
         ecc_enabled=profile.ecc,
@@ -104,12 +104,19 @@ def instance_entity(instance: Instance, parent: Device) -> Gpu:
         mig_profile=instance.profile,
         compute_fraction=instance.slices / 7,
         memory_total_bytes=instance.memory or None,
-        memory_reserved_bytes=0,
-        pci_bus_id=parent.bdf,
+        sm_clock_max_hertz=parent.sm_clock_max * 1_000_000 or None,
+        memory_clock_max_hertz=parent.mem_clock_max * 1_000_000 or None,
+        pci_bus_id=_bus_id(parent),
         architecture=profile.architecture,
         compute_capability=profile.compute_capability,
+        ecc_enabled=profile.ecc,
         gpm_supported=bool(parent.gpm),
     )
+
+
+def _bus_id(device: Device) -> str:
+    """The PCI address as sysfs writes it."""
+    return device.bdf[4:].lower()
 
 
 def absent(place: str, scenario: Scenario) -> frozenset[str]:

@@ -115,6 +115,8 @@ def _add(into: dict[Any, Series], key: Any, words: list[str]) -> None:
     t_ms, value = int(words[0]), int(words[1])
     series = into.get(key)
     if series is None:
+        if t_ms:
+            raise ValueError("a series must begin at 0")
         into[key] = series = Series([], [])
     times, values = series.times, series.values
     assert isinstance(times, list) and isinstance(values, list)

@@ -1,0 +1,52 @@
+"""What is true at a second of a scenario: the answer sheet for tests that compare the driver, the store and the screens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpuwatch.collectors.simulated.compile import Scenario
+from gpuwatch.collectors.simulated.people import Axis, People
+
+
+@dataclass(frozen=True, slots=True)
+class GpuTruth:
+    """One GPU or MIG device at the end of a second. None: the device class has no such value, or the GPU is lost."""
+
+    uuid: str
+    utilization_ratio: float | None
+    """Mean over the second."""
+    utilization_percent_now: int | None
+    """The value in force at its end."""
+    memory_used_bytes: int | None
+    power_watts: float | None
+    """Mean over the second."""
+    power_watts_now: float | None
+    processes: dict[str, int]
+    """Slot -> bytes held."""
+    lost: bool
+
+
+def truth(scenario: Scenario, epoch_s: float, second: float, *, speed: float = 1.0) -> dict[str, GpuTruth]:
+    """Place (``I`` or ``I.J``) -> what is true at the unix ``second``, for means over the second before it."""
+    axis, people, table = Axis(round(epoch_s * 1000), speed), People(scenario), scenario.table
+    start, end = axis.scenario_ms(round((second - 1) * 1000)), axis.scenario_ms(round(second * 1000))
+    lives = people.alive(end)
+    uuids = {str(d.index): d.uuid for d in table.devices} | {i.place: i.uuid for i in table.instances}
+    out: dict[str, GpuTruth] = {}
+    for place, uuid in uuids.items():
+        series = scenario.sources[people.source(place, end)]
+        util, power, memory = series.get("util"), series.get("power_mw"), series.get("memory_used")
+        held = {life.slot: people.memory(life, place, end) for life in lives}
+        has_memory = memory is not None and (table.devices[int(place.partition(".")[0])].memory or "." in place)
+        lost = any(fault.kind in ("lost", "reset") for fault in table.broken(end, int(place.partition(".")[0])))
+        out[place] = GpuTruth(
+            uuid=uuid,
+            utilization_ratio=None if util is None or lost else table.mean(util, start, end) / 100,
+            utilization_percent_now=None if util is None or lost else table.at(util, end),
+            memory_used_bytes=table.at(memory, end) if memory is not None and has_memory and not lost else None,
+            power_watts=None if power is None or lost else table.mean(power, start, end) / 1000,
+            power_watts_now=None if power is None or lost else table.at(power, end) / 1000,
+            processes={} if lost else {slot: size for slot, size in held.items() if size >= 0},
+            lost=lost,
+        )
+    return out
