@@ -115,10 +115,9 @@ def test_the_value_of_a_named_secret_never_survives(name, secret, around):
         assert secret not in redact_argv(["prog", *given_as, *around])
 
 
-@given(st.text(max_size=300))
-def test_any_text_is_survived_and_masking_again_changes_nothing_that_matters(text):
-    once = redact(text)
-    assert len(redact(once)) <= len(once) + len(MASK) * 300
+@given(st.text(string.ascii_lowercase + " /._", max_size=300).filter(lambda text: "bearer" not in text and "basic" not in text))
+def test_plain_words_and_paths_are_left_alone(text):
+    assert redact(text) == text
 
 
 @given(st.lists(st.text(max_size=80), max_size=12))
