@@ -168,7 +168,8 @@ class Window:
         simulated, scenario = meta.get("simulated", "0") == "1", meta.get("scenario", "")
         first = self.memo.get("first_ms")
         if first is None:
-            first = self.memo["first_ms"] = self._one("SELECT min(first_ms) FROM host")[0]
+            found = self._one("SELECT first_ms FROM host WHERE host_id=?", (self.host_id,))
+            first = self.memo["first_ms"] = found[0] if found else None
         if row is None:
             return None
         session, host, pid, started, last, ended, period = row

@@ -1,0 +1,126 @@
+"""``build_view(window, at)``: the one read model, by the same code for now and for any instant that is kept.
+
+It is deterministic (everything about time is passed in) and cheap when called again on a growing store: only new rows are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from gpuwatch.names import Severity
+from gpuwatch.store.window import Recording, Window
+from gpuwatch.view import entities
+from gpuwatch.view.ledger import LedgerSums
+from gpuwatch.view.live import rows_at
+from gpuwatch.view.notices import notices
+from gpuwatch.view.types import EventView, RecordingView, SourceView, SpanView, View
+
+LAG_MS = 13_000
+"""A recorder that nobody watches commits every 10 s: its newest row may be so old while it is alive."""
+WATCHED_LAG_MS = 3_000
+
+
+def build_view(
+    window: Window,
+    at_ms: int | None = None,
+    *,
+    now_ms: int,
+    tz: tzinfo | None = None,
+    cells: int = 45,
+    cell_seconds: int = 20,
+    holder_pid: int | None = None,
+    lag_ms: int = LAG_MS,
+    reason: str = "",
+) -> View:
+    """Everything that is known at ``at_ms`` (unix milliseconds; ``None``: the end of the recording, or now if it has stopped).
+
+    Args:
+        window: the store to read.
+        now_ms: the present, for ages; ``at_ms`` may be long before it.
+        tz: whose midnight "today" starts at; ``None`` is the system's zone.
+        cells, cell_seconds: the strips: so many cells of so many seconds, the last one running.
+        holder_pid: pid of the recorder that holds the lease; ``None`` when nobody does.
+        lag_ms: how old the newest row of a live recorder may be (``WATCHED_LAG_MS`` once it knows that somebody watches).
+        reason: why the recording is not what it should be (in memory, a side file), in one line.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    past = window.recording()
+    recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason)
+    live = at_ms is None
+    if at_ms is None:
+        at_ms = recording.last_tick_ms if recording.live and recording.last_tick_ms else now_ms
+    rows = rows_at(window, at_ms, live=live, cell_ms=cell_seconds * 1000, cells=cells)
+    gpu_ids = rows.present()
+    sums = LedgerSums(window, rows, gpu_ids, at_ms, recording.first_ms)
+    waste, waste_span_ms = sums.waste_now()
+    stale_ms = round(3000 * max(1.0, recording.interval_seconds))
+    missing = entities.reasons(window, at_ms, live=live)
+    moment = entities.Moment(window, rows, at_ms, now_ms, stale_ms, missing, waste, waste_span_ms)
+    gpus, states = entities.gpu_views(moment, gpu_ids, cells)
+    sources = _sources(window, now_ms) if live else ()
+    ledger = sums.last_minutes() if gpu_ids else None
+    return View(
+        at_ms=at_ms,
+        now_ms=now_ms,
+        host=entities.host_view(moment),
+        recording=recording,
+        span=ledger.span if ledger else SpanView(at_ms - cells * cell_seconds * 1000, at_ms, None),
+        gpus=gpus,
+        processes=entities.process_views(moment, states),
+        workloads=entities.workload_views(window, at_ms),
+        ledger=ledger,
+        today=sums.since(midnight_ms(at_ms, tz)) if gpu_ids else None,
+        waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if gpu_ids and waste_span_ms else None,
+        findings=(),
+        events=_events(window, at_ms, rows.gpus),
+        sources=sources,
+        notices=notices(recording, sources, has_gpu=bool(gpus), now_ms=now_ms) if live else (),
+    )
+
+
+def midnight_ms(at_ms: int, tz: tzinfo | None) -> int:
+    """Unix milliseconds of the local midnight before ``at_ms`` (``None``: the system's zone)."""
+    moment = datetime.fromtimestamp(at_ms / 1000, tz)
+    start = moment.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    midnight = round(start.timestamp() * 1000)
+    if midnight > at_ms:  # a zone that skipped its midnight
+        midnight = round((start - timedelta(hours=1)).timestamp() * 1000)
+    return midnight
+
+
+def _recording(
+    window: Window, past: Recording | None, now_ms: int, holder_pid: int | None, lag_ms: int, reason: str
+) -> RecordingView:
+    if past is None:
+        return RecordingView(False, holder_pid, None, None, 1.0, False, "", reason)
+    newest = window.last_tick()
+    last_ms = newest[1] if newest else None
+    live = holder_pid is not None and last_ms is not None and now_ms - last_ms <= max(lag_ms, 3 * past.period_ms)
+    return RecordingView(
+        live=live,
+        pid=holder_pid,
+        last_tick_ms=last_ms,
+        first_ms=past.first_ms,
+        interval_seconds=past.period_ms / 1000,
+        simulated=past.simulated,
+        scenario=past.scenario,
+        read_only_reason=reason,
+    )
+
+
+def _sources(window: Window, now_ms: int) -> tuple[SourceView, ...]:
+    return tuple(
+        SourceView(name, state, None if ok is None else max(0.0, (now_ms - ok) / 1000), detail, hint)
+        for name, state, ok, detail, hint, _ in window.sources()
+    )
+
+
+def _events(window: Window, at_ms: int, gpus: Mapping[int, Mapping[str, Any]]) -> tuple[EventView, ...]:
+    return tuple(
+        EventView(ts, kind, Severity(severity), detail, gpus[gpu]["gpu_index"] if gpu is not None and gpu in gpus else None, pid)
+        for ts, kind, severity, detail, gpu, pid in window.events(at_ms)
+    )

@@ -1,0 +1,297 @@
+"""GPUs, processes, host and workloads of a view: the store's integers back in base units, with what is missing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gpuwatch.model import GpuSample, HostSample, measures
+from gpuwatch.names import Context, Missing, State
+from gpuwatch.store.columns import GPU_SAMPLE
+from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
+from gpuwatch.view.live import Rows
+from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
+
+Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]
+_NONE: Mapping[str, Missing] = {}
+MIB, KIB = 1024 * 1024, 1024
+_GPU_SCALES = {name: (GPU_SAMPLE.index(m.column), m.scale) for name, m in measures(GpuSample).items()}
+_HOST_SCALES = {name: (m.column, m.scale) for name, m in measures(HostSample).items()}
+_DETAILS = (
+    "pci_bus_id",
+    "architecture",
+    "compute_capability",
+    "serial",
+    "ecc_enabled",
+    "persistence_mode",
+    "pcie_generation_max",
+    "pcie_width_max",
+    "nvlink_count",
+    "gpm_supported",
+    "power_limit_max_watts",
+    "memory_clock_max_hertz",
+    "temperature_limit_celsius",
+)
+_FLAGS = frozenset({"ecc_enabled", "persistence_mode", "gpm_supported"})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a view is built from. ``waste`` is wasted milliseconds by (gpu_id, proc_id) within the last ``waste_span_ms``."""
+
+    window: Window
+    rows: Rows
+    at_ms: int
+    now_ms: int
+    stale_ms: int
+    missing: Reasons
+    waste: Mapping[tuple[int, int], int]
+    waste_span_ms: int
+
+
+def reasons(window: Window, at_ms: int, *, live: bool) -> Reasons:
+    """Why values are missing at an instant; for the live end they are read again only when one has changed."""
+    if not live:
+        return _typed(window.missing(at_ms))
+    mark = window.missing_mark()
+    kept = window.memo.get("missing")
+    if kept is None or kept[0] != mark:
+        kept = window.memo["missing"] = (mark, _typed(window.missing(at_ms)))
+    found: Reasons = kept[1]
+    return found
+
+
+def _typed(raw: Mapping[tuple[str, str], Mapping[str, int]]) -> Reasons:
+    return {key: {name: Missing(reason) for name, reason in fields.items()} for key, fields in raw.items()}
+
+
+# --------------------------------------------------------------------------------------------------------------- GPUs
+
+
+def gpu_views(moment: Moment, gpu_ids: Sequence[int], cells: int) -> tuple[tuple[GpuView, ...], dict[int, State]]:
+    """The GPUs at an instant with strips of ``cells`` cells, and the state of each by ``gpu_id``."""
+    rows = moment.rows
+    states: dict[int, State] = {}
+    users = _users(moment.window, rows)
+    table = _last_rows(moment.window, rows, gpu_ids)
+    wasted: dict[int, int] = {}
+    for (gpu_id, _), ms in moment.waste.items():
+        wasted[gpu_id] = wasted.get(gpu_id, 0) + ms
+    views = []
+    for gpu_id in gpu_ids:
+        view = _gpu(moment, gpu_id, cells, table.get(gpu_id), users.get(gpu_id), wasted.get(gpu_id, 0))
+        states[gpu_id] = view.state
+        views.append(view)
+    return tuple(views), states
+
+
+def _gpu(
+    moment: Moment, gpu_id: int, cells: int, row: tuple[Any, ...] | None, users: tuple[str, ...] | None, wasted_ms: int
+) -> GpuView:
+    track, who = moment.rows.tracks[gpu_id], moment.rows.gpus[gpu_id]
+    facts = track.facts
+    assert facts is not None  # a present GPU has a row
+    stale = moment.at_ms - facts.ts_ms > moment.stale_ms
+    value = _gpu_values(row)
+    context = None if facts.context is None else Context(facts.context)
+    limit = value["power_limit_watts"]
+    return GpuView(
+        gpu_uuid=who["uuid"],
+        gpu_index=who["gpu_index"],
+        name=who["name"],
+        parent_uuid=who["parent_uuid"],
+        mig_profile=who["mig_profile"],
+        mig_enabled=bool(who["mig_enabled"]),
+        compute_fraction=who["compute_fraction"],
+        state=State.NO_DATA if stale else track.state,
+        state_since_ms=facts.ts_ms if stale else track.since_ms,
+        quiet_seconds=facts.quiet_ms / 1000,
+        context=context,
+        age_seconds=max(0.0, (moment.now_ms - facts.ts_ms) / 1000),
+        utilization_ratio=value["utilization_ratio"],
+        sm_active_ratio=value["sm_active_ratio"],
+        tensor_active_ratio=value["tensor_active_ratio"],
+        dram_active_ratio=value["dram_active_ratio"],
+        memory_used_bytes=value["memory_used_bytes"],
+        memory_total_bytes=who["memory_total_bytes"],
+        power_watts=value["power_watts"],
+        power_limit_watts=who["power_limit_watts"] if limit is None else limit,
+        power_limit_default_watts=who["power_limit_default_watts"],
+        temperature_celsius=value["temperature_celsius"],
+        memory_temperature_celsius=value["memory_temperature_celsius"],
+        sm_clock_hertz=value["sm_clock_hertz"],
+        sm_clock_max_hertz=who["sm_clock_max_hertz"],
+        memory_clock_hertz=value["memory_clock_hertz"],
+        clock_event_reasons=_whole(value["clock_event_reasons"]),
+        performance_state=_whole(value["performance_state"]),
+        process_count=_whole(value["process_count"]),
+        users=users or (("?",) if context in (Context.PROCESS, Context.MEMORY_ONLY) else ()),
+        strip=track.cells((moment.at_ms - 1) // moment.rows.cell_ms, cells),
+        waste_gpus=wasted_ms / moment.waste_span_ms if moment.waste_span_ms else 0.0,
+        missing=moment.missing.get(("gpu", who["uuid"]), _NONE),
+        details={name: _detail(name, who[name]) for name in _DETAILS},
+    )
+
+
+def _last_rows(window: Window, rows: Rows, gpu_ids: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """All columns of each GPU's newest row: one query when they stand in the same tick, as they nearly always do."""
+    out: dict[int, tuple[Any, ...]] = {}
+    ticks = {facts.tick_id for i in gpu_ids if (facts := rows.tracks[i].facts) is not None}
+    for tick_id in ticks:
+        for row in window.gpu_table(tick_id):
+            facts = rows.tracks[row[1]].facts if row[1] in rows.tracks else None
+            if facts is not None and facts.tick_id == tick_id:
+                out[row[1]] = row
+    return out
+
+
+def _gpu_values(row: tuple[Any, ...] | None) -> dict[str, float | None]:
+    if row is None:
+        return dict.fromkeys(_GPU_SCALES)
+    return {name: None if (raw := row[at]) is None else raw / scale for name, (at, scale) in _GPU_SCALES.items()}
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _detail(name: str, value: Any) -> Any:
+    return bool(value) if name in _FLAGS and value is not None else value
+
+
+def _users(window: Window, rows: Rows) -> dict[int, tuple[str, ...]]:
+    """Who holds each GPU, the largest holder first."""
+    held = [row for (_, gpu_id), row in rows.processes.items() if gpu_id]
+    who = window.identities({row.proc_id for row in held})
+    out: dict[int, dict[str, int]] = {}
+    for row in held:
+        identity = who.get(row.proc_id)
+        user = (identity.user if identity else "") or "?"
+        users = out.setdefault(row.gpu_id, {})
+        users[user] = users.get(user, 0) + (row.gpu_memory_mib or 0)
+    return {gpu_id: tuple(sorted(users, key=lambda u: (-users[u], u))) for gpu_id, users in out.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------- processes
+
+
+def process_views(moment: Moment, states: Mapping[int, State]) -> tuple[ProcessView, ...]:
+    """The watched processes at an instant, those with GPU memory first; none when their newest rows are too old."""
+    rows = moment.rows
+    if moment.at_ms - rows.processes_ms > 5 * moment.stale_ms:
+        return ()
+    grouped: dict[int, list[ProcessFacts]] = {}
+    for (proc_id, _), row in rows.processes.items():
+        grouped.setdefault(proc_id, []).append(row)
+    who = moment.window.identities(grouped)
+    views = [_process(moment, who[proc_id], held, states) for proc_id, held in grouped.items() if proc_id in who]
+    return tuple(sorted(views, key=_process_order))
+
+
+def _process_order(view: ProcessView) -> tuple[float, int, int]:
+    return -sum(hold.gpu_memory_bytes or 1 for hold in view.holds), view.pid, view.start_ms
+
+
+def _process(moment: Moment, who: ProcessIdentity, held: list[ProcessFacts], states: Mapping[int, State]) -> ProcessView:
+    rows = moment.rows
+    host = next((row for row in held if row.cpu_pm is not None or row.rss_mib is not None), held[0])
+    on = sorted((row for row in held if row.gpu_id in rows.gpus), key=lambda row: (-(row.gpu_memory_mib or 0), row.gpu_id))
+    seconds = host.dt_ms / 1000
+    return ProcessView(
+        pid=who.pid,
+        start_ms=who.start_ms,
+        start_known=bool(who.start_known),
+        parent_pid=who.parent_pid,
+        parent_start_ms=who.parent_start_ms,
+        name=who.name,
+        command=who.command,
+        uid=who.uid,
+        user=who.user,
+        container=who.container,
+        job=who.job,
+        role=who.role,
+        age_seconds=max(0.0, (moment.at_ms - who.start_ms) / 1000),
+        sample_age_seconds=max(0.0, (moment.now_ms - rows.processes_ms) / 1000),
+        cpu_ratio=_scaled(host.cpu_pm, 1 / 1000),
+        rss_bytes=_scaled(host.rss_mib, MIB),
+        read_bytes_per_second=_scaled(host.read_kib, KIB / seconds) if seconds else None,
+        write_bytes_per_second=_scaled(host.write_kib, KIB / seconds) if seconds else None,
+        holds=tuple(_hold(moment, row) for row in on),
+        state=next((states.get(row.gpu_id, State.NO_DATA) for row in on), State.NO_DATA),
+        missing=moment.missing.get(("process", f"{who.pid}:{who.start_ms}"), _NONE),
+    )
+
+
+def _hold(moment: Moment, row: ProcessFacts) -> GpuHold:
+    gpu, span_ms = moment.rows.gpus[row.gpu_id], moment.waste_span_ms
+    return GpuHold(
+        gpu_uuid=gpu["uuid"],
+        gpu_index=gpu["gpu_index"],
+        gpu_memory_bytes=_scaled(row.gpu_memory_mib, MIB),
+        sm_utilization_ratio=_scaled(row.sm_pm, 1 / 1000),
+        waste_gpus=moment.waste.get((row.gpu_id, row.proc_id), 0) / span_ms if span_ms else None,
+    )
+
+
+def _scaled(value: int | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+# -------------------------------------------------------------------------------------------------- host and workloads
+
+
+def host_view(moment: Moment) -> HostView | None:
+    """The host at an instant; values are ``None`` when its newest row is older than 20 ticks."""
+    who = moment.window.host()
+    if who is None:
+        return None
+    row = moment.window.host_row(moment.rows.last_tick) if moment.rows.last_tick else None
+    value = {
+        name: None if row is None or row[column] is None else row[column] / scale for name, (column, scale) in _HOST_SCALES.items()
+    }
+    seconds = row["dt_ms"] / 1000 if row else 0.0
+
+    def rate(name: str) -> float | None:
+        amount = value[name]
+        return amount / seconds if amount is not None and seconds else None
+
+    return HostView(
+        hostname=who["hostname"],
+        machine_id=who["machine_id"],
+        driver_version=who["driver_version"],
+        cuda_version=who["cuda_version"],
+        kernel=who["kernel"],
+        cpu_count=who["cpu_count"],
+        memory_total_bytes=who["memory_total_bytes"],
+        cpu_ratio=value["cpu_ratio"],
+        iowait_ratio=value["iowait_ratio"],
+        memory_used_bytes=value["memory_used_bytes"],
+        swap_used_bytes=value["swap_used_bytes"],
+        load_average=value["load_average"],
+        disk_read_bytes_per_second=rate("disk_read_bytes"),
+        disk_write_bytes_per_second=rate("disk_write_bytes"),
+        network_receive_bytes_per_second=rate("network_receive_bytes"),
+        network_transmit_bytes_per_second=rate("network_transmit_bytes"),
+        process_count=_whole(value["process_count"]),
+        missing=moment.missing.get(("host", ""), _NONE),
+    )
+
+
+def workload_views(window: Window, at_ms: int) -> tuple[WorkloadView, ...]:
+    """The workloads seen in the last two minutes."""
+    return tuple(
+        WorkloadView(
+            root_pid=row["root_pid"],
+            root_start_ms=row["root_start_ms"],
+            port=row["port"],
+            kind=row["kind"],
+            name=row["name"],
+            model=row["model"],
+            engine=row["engine"],
+            user=row["user"],
+            gpu_indices=(),
+            attached=False,
+        )
+        for row in window.workloads(at_ms, 120_000).values()
+    )

@@ -1,0 +1,113 @@
+"""The ledger of a view: closed minutes from the store, younger time from hot rows by ``ledger.split``, and the sum is capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gpuwatch.ledger.ratios import ratios
+from gpuwatch.ledger.split import capacity
+from gpuwatch.names import Bucket, Cause, Tier
+from gpuwatch.store.window import BucketSum, Window
+from gpuwatch.view.live import LEDGER_MS, WASTE_MS, Rows
+from gpuwatch.view.track import BLOCK_MS, Sums
+from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
+
+MINUTE_MS = 60_000
+_UNOBSERVED = (Bucket.UNOBSERVED, Cause.NONE, Tier.N)
+
+
+class LedgerSums:
+    """Sums over some GPUs up to one instant. Spans never begin before the recording: what was not yet watched is no gap."""
+
+    def __init__(self, window: Window, rows: Rows, gpu_ids: Sequence[int], at_ms: int, first_ms: int | None) -> None:
+        self._window = window
+        self._rows = rows
+        self._gpu_ids = tuple(gpu_ids)
+        self._at_ms = at_ms
+        starts = [t.first_ms for t in (rows.tracks[i] for i in gpu_ids) if t.first_ms is not None]
+        hot_ms = min(starts, default=at_ms)
+        self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
+
+    def last_minutes(self) -> LedgerView:
+        """The last 15 minutes, begun at a whole 10 s."""
+        start = (self._at_ms // BLOCK_MS - LEDGER_MS // BLOCK_MS + 1) * BLOCK_MS
+        return self.between(start)
+
+    def since(self, start_ms: int) -> LedgerView:
+        """From ``start_ms`` (midnight) to the instant."""
+        return self.between(start_ms)
+
+    def between(self, start_ms: int) -> LedgerView:
+        """From ``start_ms``, or the start of the recording when that is later, to the instant."""
+        start = min(max(start_ms, self._first_ms), self._at_ms)
+        parts: Sums = {}
+        hot_ms = -(-(self._at_ms - self._rows.span_ms) // MINUTE_MS) * MINUTE_MS
+        if start < hot_ms:
+            _merge(parts, self._closed(start // MINUTE_MS * 60, hot_ms // 1000))
+        tracks = [self._rows.tracks[i] for i in self._gpu_ids]
+        for track in tracks:
+            _merge(parts, track.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
+        return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
+
+    def _closed(self, start_s: int, end_s: int) -> Sums:
+        """Closed minutes: kept in the window's memo and extended, so that a live view reads each minute once."""
+        memo: dict[tuple[int, tuple[int, ...]], tuple[int, Sums]] = self._window.memo.setdefault("ledger", {})
+        key = (start_s, self._gpu_ids)
+        done_s, sums = memo.get(key, (start_s, {}))
+        if done_s > end_s:
+            done_s, sums = start_s, {}
+        if done_s < end_s:
+            sums = dict(sums)
+            _merge(sums, _sums(self._window.ledger_minutes(done_s, end_s, self._gpu_ids)))
+            if len(memo) > 4:
+                memo.clear()
+            memo[key] = (end_s, sums)
+        return sums
+
+    def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
+        """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time."""
+        start = max((self._at_ms - WASTE_MS) // BLOCK_MS * BLOCK_MS, self._first_ms // BLOCK_MS * BLOCK_MS)
+        out = {}
+        for gpu_id in self._gpu_ids:
+            for owner, ms in self._rows.tracks[gpu_id].waste_by_owner(start, self._at_ms).items():
+                out[gpu_id, owner] = ms
+        return out, max(0, self._at_ms - max(start, self._first_ms))
+
+    @staticmethod
+    def waste_gpus(waste: dict[tuple[int, int], int], span_ms: int) -> float:
+        """Mean waste in GPUs."""
+        return sum(waste.values()) / span_ms
+
+
+def ledger_view(parts: Sums, start_ms: int, end_ms: int, capacity_ms: int) -> LedgerView:
+    """A span's parts with the unobserved rest, its ratios and its waste."""
+    rows = dict(parts)
+    observed = sum(ms for ms, _ in rows.values())
+    if capacity_ms > observed:
+        rows[_UNOBSERVED] = (capacity_ms - observed, 0)
+    listed = tuple(LedgerPart(*key, ms, mj) for key, (ms, mj) in sorted(rows.items()))
+    figures = ratios(listed)
+    coverage = observed / capacity_ms if capacity_ms else None
+    return LedgerView(
+        span=SpanView(start_ms, end_ms, coverage),
+        capacity_ms=max(capacity_ms, observed),
+        parts=listed,
+        allocated_ratio=figures.allocated,
+        running_ratio=figures.running,
+        fill_low=figures.fill_low,
+        fill_high=figures.fill_high,
+        efficiency_low=figures.efficiency_low,
+        efficiency_high=figures.efficiency_high,
+        tier=figures.tier,
+        waste_gpus=figures.waste_ms / (end_ms - start_ms) if end_ms > start_ms else 0.0,
+    )
+
+
+def _sums(rows: Iterable[BucketSum]) -> Sums:
+    return {(Bucket(r.bucket), Cause(r.cause), Tier(r.tier)): (r.ms, r.energy_mj) for r in rows}
+
+
+def _merge(into: Sums, more: Sums) -> None:
+    for key, (ms, energy) in more.items():
+        had_ms, had_energy = into.get(key, (0, 0))
+        into[key] = (had_ms + ms, had_energy + energy)

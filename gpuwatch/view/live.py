@@ -1,0 +1,167 @@
+"""The rows behind a view, read once each: tracks of all GPUs and the newest process rows, for the live end or one past instant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from gpuwatch.ledger.facts import weight
+from gpuwatch.ledger.types import HOLD_MS, Share
+from gpuwatch.model import Gpu
+from gpuwatch.store.window import LATE_TICKS, GpuFacts, ProcessFacts, Window
+from gpuwatch.view.track import BLOCK_MS, GpuTrack
+
+LEDGER_MS = 900_000
+FINAL_MS = 17 * 60_000
+"""A ledger minute is closed 16 min after its end: younger time is always computed from hot rows."""
+WASTE_MS = 60_000
+KEEP_SLACK_MS = 60_000
+_SHARES_MS = 3 * BLOCK_MS
+
+
+class Rows:
+    """Hot rows up to an instant. The live one grows with the store; one of the past is read once, with a look ahead."""
+
+    def __init__(self, window: Window, cell_ms: int, span_ms: int) -> None:
+        self._window = window
+        self.cell_ms = cell_ms
+        self.span_ms = span_ms
+        self.tracks: dict[int, GpuTrack] = {}
+        self.gpus: Mapping[int, Mapping[str, Any]] = {}
+        self.processes: dict[tuple[int, int], ProcessFacts] = {}
+        self.processes_ms = 0
+        """Time of the newest process rows."""
+        self.first_tick: int | None = None
+        self.last_tick = 0
+        self._shares: dict[int, tuple[Share, ...]] = {}
+        self._shares_ms = 0
+        self._processes_tick = 0
+        self._forgotten_ms = 0
+
+    # -------------------------------------------------------------------------------------------------------- feeding
+
+    def advance(self, at_ms: int) -> None:
+        """Take all rows up to ``at_ms`` that were not read yet."""
+        window = self._window
+        if self.first_tick is None:
+            first, last = window.tick_range(at_ms - self.span_ms, at_ms)
+            if first > last:
+                return
+            self.first_tick = first
+            start = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)[0]
+            self._take(first, start - 1, with_processes=False)
+            self._take(max(first, start), last, with_processes=True)
+        else:
+            newest = window.last_tick()
+            last = newest[0] if newest else self.last_tick
+            self._take(max(self.first_tick, self.last_tick - LATE_TICKS + 1), last, with_processes=True)
+        self.last_tick = max(self.last_tick, last)
+        self._forget(at_ms)
+
+    def look_ahead(self, at_ms: int) -> None:
+        """Learn how the quiet runs that are open at ``at_ms`` went on (five minutes are enough)."""
+        first, last = self._window.tick_range(at_ms + 1, at_ms + HOLD_MS + BLOCK_MS)
+        for track in self.tracks.values():
+            track.freeze()
+        waiting = {gpu_id: track for gpu_id, track in self.tracks.items() if not track.settled}
+        if first > last or not waiting:
+            return
+        for row in self._window.gpu_rows(first, last):
+            if row.gpu_id in waiting:
+                waiting[row.gpu_id].add(row)
+
+    def _take(self, first: int, last: int, *, with_processes: bool) -> None:
+        if first > last:
+            return
+        rows = self._window.gpu_rows(first, last)
+        if any(row.gpu_id not in self.tracks for row in rows):
+            self._meet(rows)
+        processes = self._by_tick(first, last) if with_processes else {}
+        tick = 0
+        for row in rows:
+            if row.tick_id != tick:
+                tick = row.tick_id
+                for earlier in [t for t in processes if t <= tick]:
+                    self._hold(processes.pop(earlier))
+            fresh = with_processes and row.ts_ms - self._shares_ms <= _SHARES_MS
+            self.tracks[row.gpu_id].add(row, self._shares.get(row.gpu_id, ()) if fresh else ())
+        for left in processes.values():
+            self._hold(left)
+
+    def _by_tick(self, first: int, last: int) -> dict[int, list[ProcessFacts]]:
+        out: dict[int, list[ProcessFacts]] = {}
+        for row in self._window.process_rows(max(first, self._processes_tick + 1), last):
+            out.setdefault(row.tick_id, []).append(row)
+        return out
+
+    def _hold(self, rows: list[ProcessFacts]) -> None:
+        """These rows say who is there now."""
+        at_ms = rows[0].ts_ms
+        if at_ms < self.processes_ms:
+            return
+        self.processes = {(row.proc_id, row.gpu_id): row for row in rows}
+        self.processes_ms = self._shares_ms = at_ms
+        self._processes_tick = rows[0].tick_id
+        shares: dict[int, list[Share]] = {}
+        for row in rows:
+            if row.gpu_id:
+                shares.setdefault(row.gpu_id, []).append(Share(row.proc_id, row.sm_pm, row.gpu_memory_mib))
+        self._shares = {gpu_id: tuple(held) for gpu_id, held in shares.items()}
+
+    def _meet(self, rows: list[GpuFacts]) -> None:
+        """Make tracks for GPUs that are new, each with what it counts for in the ledger."""
+        self.refresh_gpus()
+        there = {row.gpu_id for row in rows} | set(self.tracks)
+        models = {gpu_id: _model(row) for gpu_id, row in self.gpus.items() if gpu_id in there}
+        for gpu_id in there:
+            if gpu_id not in self.tracks:
+                model = models.get(gpu_id)
+                self.tracks[gpu_id] = GpuTrack(weight(model, models.values()) if model else Fraction(1), self.cell_ms)
+
+    def refresh_gpus(self) -> None:
+        """Read the GPUs' own facts again."""
+        self.gpus = self._window.gpus()
+
+    def _forget(self, at_ms: int) -> None:
+        before = at_ms - self.span_ms - KEEP_SLACK_MS
+        if before - self._forgotten_ms >= KEEP_SLACK_MS:
+            self._forgotten_ms = before
+            for track in self.tracks.values():
+                track.forget(before)
+
+    # --------------------------------------------------------------------------------------------------------- asking
+
+    def present(self) -> list[int]:
+        """The GPUs that had a row within five seconds of the newest one, by index, MIG instances behind their parent."""
+        newest = max((t.facts.ts_ms for t in self.tracks.values() if t.facts), default=0)
+        there = [i for i, t in self.tracks.items() if t.facts and t.facts.ts_ms > newest - 5_000 and i in self.gpus]
+        order = {gpu_id: number for number, gpu_id in enumerate(self.gpus)}
+        parents = {self.gpus[i]["uuid"]: self.gpus[i]["gpu_index"] for i in there}
+
+        def key(gpu_id: int) -> tuple[int, int, int]:
+            row = self.gpus[gpu_id]
+            return parents.get(row["parent_uuid"], row["gpu_index"]), int(bool(row["parent_uuid"])), order[gpu_id]
+
+        return sorted(there, key=key)
+
+
+def _model(row: Mapping[str, Any]) -> Gpu:
+    return Gpu(row["uuid"], row["gpu_index"], row["name"], row["parent_uuid"], compute_fraction=row["compute_fraction"])
+
+
+def rows_at(window: Window, at_ms: int, *, live: bool, cell_ms: int, cells: int) -> Rows:
+    """The rows behind a view at ``at_ms``; kept in the window's memo, so that a live view reads only what is new."""
+    span_ms = max(cells * cell_ms, FINAL_MS) + BLOCK_MS
+    key = (live, cell_ms, span_ms, 0 if live else at_ms)
+    kept = window.memo.get("rows", {})
+    rows: Rows | None = kept.get(key)
+    if rows is None:
+        rows = Rows(window, cell_ms, span_ms)
+        window.memo["rows"] = {k: v for k, v in kept.items() if k[0]} | {key: rows}
+        rows.advance(at_ms)
+        if not live:
+            rows.look_ahead(at_ms)
+    elif live:
+        rows.advance(at_ms)
+    return rows
