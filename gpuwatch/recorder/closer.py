@@ -1,0 +1,218 @@
+"""The work of a minute that has ended, in small pieces so that no tick has a burst: rollups, ledger minutes, trimming.
+
+A ledger minute is written as soon as it has ended, provisionally. What can still change is only the name of a quiet run that was
+open then; its minutes are computed again when the run has a name. Sixteen minutes after its end a minute is final. Everything is
+recomputed from hot rows, so a recorder that was killed finds the rest of its work on its next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from functools import partial
+from typing import NamedTuple
+
+from gpuwatch.ledger import split
+from gpuwatch.ledger.facts import weight
+from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
+from gpuwatch.model import Gpu
+from gpuwatch.names import Bucket
+from gpuwatch.store import rollup
+from gpuwatch.store.connection import transaction
+from gpuwatch.store.writer import StoreWriter
+
+LEDGER_TIER = "ledger"
+FINAL_AFTER_S = 16 * 60
+MINUTE_S, MINUTE_MS = 60, 60_000
+_GRACE_MS = 3000
+"""Rows of the minute may come this late."""
+_TICKS = 30
+"""A minute's jobs are spread over so many ticks."""
+_SILENT_MS = 15_000
+"""A GPU without a row for so long has ended its quiet run by a gap."""
+
+Job = Callable[[], None]
+
+
+class Closer:
+    """Closes minutes of one writer's store. ``hot_hours`` is how long single rows are kept."""
+
+    def __init__(self, writer: StoreWriter, *, hot_hours: float = 2.0, logger: logging.Logger | None = None) -> None:
+        self._writer = writer
+        self._hot_hours = hot_hours
+        self._log = logger or logging.getLogger("gpuwatch.recorder")
+        self._jobs: deque[Job] = deque()
+        self._per_tick = 1
+        self._minute: int | None = None
+        self._recovered = False
+        self._open: set[tuple[int, int]] = set()
+        """(gpu_id, minute) with a quiet run that has no name yet."""
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        return self._writer.connection
+
+    def due(self, ts_ms: int) -> bool:
+        """Whether a minute has ended whose work has not begun; what was buffered must be committed before ``work``."""
+        return (ts_ms - _GRACE_MS) // MINUTE_MS != self._minute
+
+    def work(self, ts_ms: int) -> None:
+        """A tick's share of the work that is open at ``ts_ms``."""
+        if self.due(ts_ms):
+            self._drain()
+            self._minute = (ts_ms - _GRACE_MS) // MINUTE_MS
+            self._per_tick = 1
+            self._attempt(lambda: self._plan(self._minute_end(), ts_ms))
+        self._per_tick = max(self._per_tick, -(-len(self._jobs) // _TICKS))
+        for _ in range(min(self._per_tick, len(self._jobs))):
+            self._attempt(self._jobs.popleft())
+
+    def finish(self, ts_ms: int | None = None) -> None:
+        """Do all that is open, also for a minute that ended by ``ts_ms`` (without the grace for late rows)."""
+        self._drain()
+        if ts_ms is not None and ts_ms // MINUTE_MS != self._minute:
+            self._minute = ts_ms // MINUTE_MS
+            self._attempt(lambda: self._plan(self._minute_end(), ts_ms))
+            self._drain()
+
+    def _minute_end(self) -> int:
+        return (self._minute or 0) * MINUTE_S
+
+    def _drain(self) -> None:
+        while self._jobs:
+            self._attempt(self._jobs.popleft())
+
+    def _attempt(self, job: Job) -> None:
+        """One job; if the store fails, the rest waits for the next minute, which finds it by the watermarks."""
+        try:
+            job()
+        except sqlite3.Error as error:
+            self._jobs.clear()
+            self._log.error("closing a minute failed: %s", error)
+
+    # ------------------------------------------------------------------------------------------------------------ plan
+
+    def _plan(self, end_s: int, ts_ms: int) -> None:
+        """Queue the work of all minutes up to ``end_s``."""
+        add = self._jobs.append
+        if not self._writer.hot_only:
+            add(lambda: _done(rollup.close_minutes(self._db, end_s * 1000)))
+            done = rollup.watermark(self._db, LEDGER_TIER)
+            if not self._recovered:
+                self._recovered = True
+                self._open.update(self._unfinished())
+            for minute in self._minutes(done, end_s):
+                add(partial(self._begin_minute, minute, ts_ms))
+            add(lambda: rollup.set_watermark(self._db, LEDGER_TIER, end_s))
+            add(lambda: self._name_open_runs(ts_ms))
+            add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
+        add(lambda: _done(rollup.trim_hot(self._db, ts_ms, self._hot_hours, slices=1)))
+        if end_s % 3600 == 0:
+            add(lambda: _done(rollup.retain(self._db, ts_ms)))
+
+    def _minutes(self, done_s: int | None, end_s: int) -> list[int]:
+        """Starts of the minutes that have rows and no ledger yet."""
+        sql = "SELECT DISTINCT (ts_ms-1)/60000*60 FROM tick WHERE ts_ms>? AND ts_ms<=?"
+        rows = self._db.execute(sql, ((done_s or 0) * 1000, end_s * 1000))
+        return sorted(row[0] for row in rows)
+
+    def _unfinished(self) -> set[tuple[int, int]]:
+        sql = "SELECT DISTINCT gpu_id, t FROM ledger_minute WHERE final=0 AND bucket=?"
+        return {(gpu_id, t) for gpu_id, t in self._db.execute(sql, (int(Bucket.QUIET),))}
+
+    # ---------------------------------------------------------------------------------------------------------- ledger
+
+    def _begin_minute(self, minute: int, ts_ms: int) -> None:
+        """Read a minute once for all GPUs; each GPU is split in a job of its own, and all are written together."""
+        start, end = minute * 1000, minute * 1000 + MINUTE_MS
+        rows = rollup.ledger_inputs(self._db, start, end)
+        weights = self._weights(minute)
+        found: dict[int, list[BucketRow]] = {}
+
+        def compute(gpu_id: int) -> None:
+            own = rows[gpu_id]
+            if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
+                own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
+            found[gpu_id] = _split(own, weights.get(gpu_id), minute, ts_ms)
+
+        def write() -> None:
+            with transaction(self._db):
+                for gpu_id, buckets in found.items():
+                    self._write(gpu_id, minute, buckets)
+
+        self._jobs.extendleft(reversed([*(partial(compute, gpu_id) for gpu_id in rows), write]))
+
+    def _write(self, gpu_id: int, minute: int, buckets: list[BucketRow]) -> None:
+        rollup.write_ledger(self._db, gpu_id, minute, buckets, False)
+        is_open = any(row.bucket is Bucket.QUIET for row in buckets)
+        (self._open.add if is_open else self._open.discard)((gpu_id, minute))
+
+    def _name_open_runs(self, ts_ms: int) -> None:
+        """Compute minutes again whose quiet run was open, if it has ended or reached five minutes since."""
+        for gpu_id, minute in sorted(self._open, key=lambda key: key[::-1]):
+            seen_ms, quiet_ms = self._latest(gpu_id) or (0, 0)
+            same_run = quiet_ms >= seen_ms - minute * 1000 - MINUTE_MS
+            if not (ts_ms - seen_ms <= _SILENT_MS and 0 < quiet_ms < HOLD_MS and same_run):
+                self._jobs.append(partial(self._again, gpu_id, minute, ts_ms))
+
+    def _latest(self, gpu_id: int) -> tuple[int, int] | None:
+        sql = (
+            "SELECT k.ts_ms, s.quiet_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=?"
+            " WHERE k.tick_id>(SELECT max(tick_id) FROM tick)-30 ORDER BY k.tick_id DESC LIMIT 1"
+        )
+        row = self._db.execute(sql, (gpu_id,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def _again(self, gpu_id: int, minute: int, ts_ms: int) -> None:
+        """One GPU's minute from its rows and the five minutes around it."""
+        start, end = minute * 1000, minute * 1000 + MINUTE_MS
+        reach = (start - HOLD_MS, min(end + HOLD_MS + MINUTE_MS, ts_ms))
+        rows = rollup.ledger_inputs(self._db, *reach, shares_ms=(start, end), gpu_id=gpu_id).get(gpu_id, [])
+        if any(start < row.ts_ms <= end for row in rows):
+            self._write(gpu_id, minute, _split(rows, self._weights(minute).get(gpu_id), minute, ts_ms))
+        else:
+            self._open.discard((gpu_id, minute))  # its rows are gone: the ledger keeps what it said
+
+    def _make_final(self, until_s: int, ts_ms: int) -> None:
+        """Minutes that ended by ``until_s`` are not recomputed any more."""
+        for gpu_id, minute in sorted(self._open):
+            if minute < until_s:
+                self._again(gpu_id, minute, ts_ms)
+                self._open.discard((gpu_id, minute))
+        with transaction(self._db):
+            self._db.execute("UPDATE ledger_minute SET final=1 WHERE t<? AND t>=? AND final=0", (until_s, until_s - 86_400))
+
+    def _weights(self, minute: int) -> dict[int, _Weight]:
+        """What each GPU that has rows in this minute counts for beside the others."""
+        sql = "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction FROM gpu_minute m JOIN gpu g ON g.gpu_id=m.gpu_id WHERE m.t=?"
+        gpus = {
+            gpu_id: Gpu(uuid, 0, "", parent_uuid=parent, compute_fraction=fraction)
+            for gpu_id, uuid, parent, fraction in self._db.execute(sql, (minute,))
+        }
+        sliced = {gpu.parent_uuid for gpu in gpus.values()}
+        return {gpu_id: _Weight(weight(gpu, gpus.values()), gpu.uuid in sliced) for gpu_id, gpu in gpus.items()}
+
+
+class _Weight(NamedTuple):
+    """What a GPU counts for; ``sliced``: instances are cut out of it."""
+
+    fraction: Fraction
+    sliced: bool
+
+
+def _split(rows: list[LedgerRow], own: _Weight | None, minute: int, ts_ms: int) -> list[BucketRow]:
+    """One GPU's minute. A GPU that has fallen silent has ended its run by a gap: that is said as a row that speaks for no time."""
+    fraction, sliced = own or _Weight(Fraction(1), False)
+    if sliced:  # the board's energy is its instances' too and belongs to none of them alone
+        rows = [replace(row, energy_mj=None) for row in rows]
+    silent = ts_ms - rows[-1].ts_ms > _SILENT_MS
+    after = [LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)] if silent else []
+    return split(rows, after, start_ms=minute * 1000, end_ms=minute * 1000 + MINUTE_MS, weight=fraction)
+
+
+def _done(_: object) -> None:
+    """A job has no result."""

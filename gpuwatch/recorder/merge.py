@@ -1,0 +1,174 @@
+"""From batches to a tick: rows that speak for their time, facts, the join of pids, changes of missing reasons.
+
+A row speaks for the time since the previous row of the same entity if that is at most three periods of its collector; else for no
+time at all, and the time between is a gap. Process rows come at the rhythm of the process collector: what a faster driver says in
+between is folded into them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gpuwatch.ledger import facts
+from gpuwatch.ledger.runs import next_quiet_ms
+from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, quantise
+from gpuwatch.names import Context, GapReason, Missing
+from gpuwatch.recorder.people import People
+from gpuwatch.recorder.processes import ProcessRows, fill
+from gpuwatch.store.rows import GapRow, GpuRow, Tick, Values, WorkloadRow
+
+PERIODS = 3
+"""A row bridges at most this many periods of its collector."""
+
+
+@dataclass(slots=True)
+class _GpuState:
+    """What the next row of a GPU builds on."""
+
+    ts_ms: int
+    quiet_ms: int
+    quiet: bool | None
+    context: Context | None
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of a tick while they are gathered."""
+
+    gpus: dict[str, GpuRow] = field(default_factory=dict)
+    workloads: list[WorkloadRow] = field(default_factory=list)
+    gaps: list[GapRow] = field(default_factory=list)
+    host_dt_ms: int = 0
+    host_values: Values | None = None
+    extras: list[ExtraSample] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    missing: dict[MissingKey, Missing | None] = field(default_factory=dict)
+
+
+class Merger:
+    """The memory between ticks. ``intervals`` are the collectors' periods in seconds by name."""
+
+    def __init__(self, intervals: Mapping[str, float]) -> None:
+        self.people = People()
+        self._period_ms = {name: round(seconds * 1000) for name, seconds in intervals.items()}
+        self._gpus: dict[str, _GpuState] = {}
+        self._last: dict[object, int] = {}
+        self._processes = ProcessRows(self.people, self._dt)
+        self._missing: dict[str, Mapping[MissingKey, Missing]] = {}
+        self.last_ms: int | None = None
+        """When the last tick was."""
+
+    def forget(self) -> None:
+        """After a break of the recorder or the clock: no row bridges it, and every quiet run begins anew."""
+        self._gpus.clear()
+        self._last.clear()
+        self._processes.forget()
+
+    def forget_reasons(self) -> None:
+        """A new session begins: reasons that still hold are told again."""
+        self._missing.clear()
+
+    def merge(self, ts_ms: int, batches: Mapping[str, Batch]) -> Tick:
+        """One tick from the batches (by collector) of one instant."""
+        rows = _Rows()
+        self.last_ms = ts_ms
+        for name, batch in batches.items():
+            self.people.learn(name, batch)
+        for name, batch in batches.items():
+            period = self._period_ms[name]
+            for sample in batch.gpu_samples:
+                self._add_gpu(rows, ts_ms, sample, period)
+            if batch.host_sample is not None:
+                rows.host_dt_ms = self._dt("host", ts_ms, period)
+                rows.host_values = quantise(batch.host_sample)
+            self._add_workloads(rows, ts_ms, batch, period)
+            rows.extras.extend(batch.extra_samples)
+            rows.events.extend(batch.events)
+            if batch.error is None:
+                self._changes(rows.missing, name, batch.missing)
+        process_rows = self._processes.merge(ts_ms, batches, self._period_ms)
+        host, gpus, processes, workloads = self.people.take()
+        return Tick(
+            ts_ms=ts_ms,
+            host=host,
+            gpus=gpus,
+            processes=processes,
+            workloads=workloads,
+            gpu_rows=list(rows.gpus.values()),
+            process_rows=process_rows,
+            workload_rows=rows.workloads,
+            host_dt_ms=rows.host_dt_ms,
+            host_values=rows.host_values,
+            extras=rows.extras,
+            events=rows.events,
+            gaps=rows.gaps,
+            missing=rows.missing,
+        )
+
+    def _dt(self, entity: object, ts_ms: int, period_ms: int) -> int:
+        """The time that a row of ``entity`` at ``ts_ms`` speaks for."""
+        last = self._last.get(entity)
+        self._last[entity] = ts_ms
+        return bridged(last, ts_ms, period_ms)
+
+    def prune(self, ts_ms: int) -> None:
+        """Forget entities that have had no row for so long that the next one could not bridge the time anyway."""
+        limit = ts_ms - PERIODS * max(self._period_ms.values(), default=0)
+        self._last = {entity: last for entity, last in self._last.items() if last >= limit}
+
+    def _add_gpu(self, rows: _Rows, ts_ms: int, sample: GpuSample, period_ms: int) -> None:
+        uuid = sample.gpu_uuid
+        if uuid in rows.gpus:  # a second collector knows more about it
+            known = rows.gpus[uuid]
+            rows.gpus[uuid] = replace(known, values=fill(known.values, quantise(sample)))
+            return
+        gpu = self.people.gpus.get(uuid) or Gpu(uuid, -1, "")
+        state = self._gpus.get(uuid)
+        dt = bridged(state.ts_ms if state else None, ts_ms, period_ms)
+        if state is not None and ts_ms - state.ts_ms > PERIODS * period_ms:
+            rows.gaps.append(GapRow(state.ts_ms, ts_ms, GapReason.DRIVER, uuid))
+        quiet = facts.quiet(sample)
+        context = None if sample.unavailable else facts.context(sample, gpu, sliced=uuid in self.people.sliced)
+        before = (state.quiet_ms, (state.quiet, state.context)) if state else (0, (None, None))
+        quiet_ms = next_quiet_ms(*before, quiet, context, dt)
+        self._gpus[uuid] = _GpuState(ts_ms, quiet_ms, quiet, context)
+        kappa = facts.kappa_pm(sample, gpu)
+        rows.gpus[uuid] = GpuRow(uuid, dt, quiet, context, quiet_ms, kappa, sample.unavailable, quantise(sample))
+
+    def _add_workloads(self, rows: _Rows, ts_ms: int, batch: Batch, period_ms: int) -> None:
+        for training in batch.training_samples:
+            process = self.people.find(training.pid)
+            root = (process.workload_pid, process.workload_start_ms) if process and process.workload_pid else (training.pid, training.start_ms)  # fmt: skip
+            dt = self._dt(("training", *root), ts_ms, period_ms)
+            rows.workloads.append(WorkloadRow(*root, 0, "training", dt, quantise(training)))
+        for server in batch.inference_samples:
+            key = server.root_pid, server.root_start_ms, server.port
+            dt = self._dt(("inference", *key), ts_ms, period_ms)
+            rows.workloads.append(WorkloadRow(*key, "inference", dt, quantise(server)))
+
+    def _changes(self, out: dict[MissingKey, Missing | None], name: str, now: Mapping[MissingKey, Missing]) -> None:
+        before = self._missing.get(name, {})
+        if now is before or now == before:
+            return
+        for key, reason in now.items():
+            if before.get(key) is not reason:
+                out[self._named(key)] = reason
+        for key in before:
+            if key not in now:
+                out.setdefault(self._named(key), None)
+        self._missing[name] = now
+
+    def _named(self, key: MissingKey) -> MissingKey:
+        """A driver says ``pid:0``; the store knows the process by its start."""
+        kind, entity, name = key
+        if kind != "process" or not entity.endswith(":0"):
+            return key
+        process = self.people.find(int(entity[:-2]))
+        return (kind, f"{process.pid}:{process.start_ms}", name) if process else key
+
+
+def bridged(last_ms: int | None, ts_ms: int, period_ms: int) -> int:
+    """Milliseconds since the last row, 0 if there is none or it is more than three periods ago."""
+    dt = 0 if last_ms is None else ts_ms - last_ms
+    return dt if 0 < dt <= PERIODS * period_ms else 0

@@ -1,0 +1,131 @@
+"""Who is there: hosts, GPUs and processes as the collectors describe them, and which of it the store has not been told yet.
+
+Drivers name pids alone; a process is (pid, start time). A pid is joined to the process that the process collector sees under it.
+A pid that it cannot see (another namespace, already gone) becomes a process whose start is the moment it was first seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+
+from gpuwatch.model import Batch, Gpu, Host, Process, Workload
+
+_PATIENCE_MS = 3000
+
+
+class People:
+    """The present entities of one host and the changes since they were last taken."""
+
+    def __init__(self) -> None:
+        self.gpus: dict[str, Gpu] = {}
+        self.sliced: frozenset[str] = frozenset()
+        """GPUs whose MIG instances are listed."""
+        self._host: Host | None = None
+        self._hosts: dict[str, Host] = {}
+        self._listed: dict[str, Sequence[Gpu]] = {}
+        self._described: dict[str, Mapping[int, Process]] = {}
+        self._told: dict[tuple[int, int], Process] = {}
+        self._workloads: dict[tuple[int, int, int], Workload] = {}
+        self._first_seen: dict[int, int] = {}
+        self._strangers: dict[int, Process] = {}
+        self._new: tuple[list[Gpu], list[Process], list[Workload]] = ([], [], [])
+        self._new_host: Host | None = None
+
+    def learn(self, name: str, batch: Batch) -> None:
+        """Take in who a batch says is there."""
+        if batch.host is not None:
+            self._learn_host(name, batch.host)
+        for gpu in batch.gpus or ():
+            if self.gpus.get(gpu.uuid) != gpu:
+                self.gpus[gpu.uuid] = gpu
+                self._new[0].append(gpu)
+        if batch.gpus is not None:
+            self._listed[name] = batch.gpus
+            self.sliced = frozenset(gpu.parent_uuid for listed in self._listed.values() for gpu in listed if gpu.parent_uuid)
+        if batch.processes is not None:
+            self._described[name] = {process.pid: process for process in batch.processes}
+            for process in batch.processes:
+                self._learn_process(process)
+            self._forget_processes()
+        for workload in batch.workloads or ():
+            key = workload.root_pid, workload.root_start_ms, workload.port
+            if self._workloads.get(key) != workload:
+                self._workloads[key] = workload
+                self._new[2].append(workload)
+
+    def _learn_host(self, name: str, host: Host) -> None:
+        if self._hosts.get(name) == host:
+            return
+        self._hosts[name] = host
+        merged = _merge_hosts(self._hosts[key] for key in sorted(self._hosts))
+        if merged is None or merged == self._host:
+            return
+        if self._host is not None and merged.machine_id != self._host.machine_id:
+            self._new[0].extend(gpu for gpu in self.gpus.values() if gpu not in self._new[0])
+            self._told.clear()
+        self._host = self._new_host = merged
+
+    def _learn_process(self, process: Process) -> None:
+        if self._told.get(process.key) != process:
+            self._told[process.key] = process
+            self._new[1].append(process)
+
+    def _forget_processes(self) -> None:
+        if len(self._told) < 2 * sum(map(len, self._described.values())) + 512:
+            return
+        alive = {process.key for known in self._described.values() for process in known.values()}
+        alive |= {process.key for process in self._strangers.values()}
+        self._told = {key: process for key, process in self._told.items() if key in alive}
+
+    def take(self) -> tuple[Host | None, list[Gpu], list[Process], list[Workload]]:
+        """What is new or changed since the last call."""
+        host, new = self._new_host, self._new
+        self._new_host, self._new = None, ([], [], [])
+        return host, *new
+
+    # ------------------------------------------------------------------------------------------------------------ pids
+
+    def find(self, pid: int) -> Process | None:
+        """The process that has this pid now."""
+        for known in self._described.values():
+            if (process := known.get(pid)) is not None:
+                return process
+        return self._strangers.get(pid)
+
+    def unknown(self, pids: Iterable[int]) -> bool:
+        """Whether a driver names a pid that nobody has described and that is not yet taken for invisible."""
+        return any(self.find(pid) is None for pid in pids)
+
+    def identify(self, pid: int, ts_ms: int, looked: bool) -> Process | None:
+        """The process behind a driver's pid; ``None`` while the process collector has not had its chance to see it.
+
+        ``looked``: the process collector has looked since; what it does not see then is invisible.
+        """
+        if (process := self.find(pid)) is not None:
+            return process
+        first = self._first_seen.setdefault(pid, ts_ms)
+        if not looked and ts_ms - first < _PATIENCE_MS:
+            return None
+        process = self._strangers[pid] = Process(pid, first, "", start_known=False)
+        self._learn_process(process)
+        return process
+
+    def keep_strangers(self, pids: frozenset[int]) -> None:
+        """Forget invisible processes that no driver names any more: their pid may come back as another process."""
+        for pid in [pid for pid in self._strangers if pid not in pids]:
+            del self._strangers[pid]
+        for pid in [pid for pid in self._first_seen if pid not in pids]:
+            del self._first_seen[pid]
+
+
+def _merge_hosts(hosts: Iterable[Host]) -> Host | None:
+    """One host from what several collectors know of it: the first that knows a thing says it."""
+    merged: Host | None = None
+    for host in hosts:
+        if merged is None:
+            merged = host
+            continue
+        gaps = {f.name: getattr(host, f.name) for f in fields(Host) if not getattr(merged, f.name) and getattr(host, f.name)}
+        merged = replace(merged, **gaps)
+    return merged
