@@ -1,0 +1,1 @@
+"""Drawing without Textual: pure functions from values to styled lines, one small module per kind of mark."""

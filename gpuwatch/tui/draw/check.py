@@ -1,0 +1,25 @@
+"""What is wrong with a drawn sheet: characters over others, beyond the edge, of the wrong set, or without a style."""
+
+from __future__ import annotations
+
+from gpuwatch.tui.draw.line import Sheet, width_of
+
+
+def faults(sheet: Sheet) -> list[str]:
+    """One line a mistake; empty for a good sheet. Finishing the strips is what finds text written over other text."""
+    out: list[str] = []
+    for y in range(sheet.height):
+        strip = sheet.strip(y)
+        text = strip.text
+        if width_of(text) != sheet.width:
+            out.append(f"row {y}: {width_of(text)} cells instead of {sheet.width}")
+        if any(segment.style is None for segment in strip):
+            out.append(f"row {y}: a segment without a style")
+        if any(not character.isprintable() for character in text):
+            out.append(f"row {y}: a control character in {text!r}")
+        if sheet.look.ascii and not text.isascii():
+            out.append(f"row {y}: not ASCII: {text!r}")
+    rows = [band.top for band in sheet.bands] + [sheet.height]
+    if [band.bottom for band in sheet.bands] != rows[1:]:
+        out.append(f"bands do not cover the sheet: {sheet.bands}")
+    return sheet.faults + out

@@ -1,0 +1,89 @@
+"""The stacked bar of the ledger and its legend, with the rules of design 1.3 for cells and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.style import Style
+
+from gpuwatch.format import shares
+from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.palette import Look
+from gpuwatch.tui.parts import UNKNOWN, Part, Share
+
+
+def cells_of(parts: Sequence[Share], width: int) -> list[int]:
+    """Cells a part: by largest remainder, at least one for whatever is there (taken from the widest)."""
+    out = shares([part.ms for part in parts], width)
+    for i in range(len(out)):
+        if out[i] == 0 and max(out) > 1:
+            out[out.index(max(out))] -= 1
+            out[i] = 1
+    return out
+
+
+def label(share: Share, cells: int) -> str:
+    """The first that fits: name and share, short name and share (a space on both sides), the bare share, nothing."""
+    percent = f"{share.percent}%"
+    for text in (f"{share.part.name} {percent}", f"{share.part.short} {percent}"):
+        if len(text) + 2 <= cells:
+            return text
+    return percent if len(percent) < cells else ""
+
+
+def ledger_bar(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Share]) -> None:
+    """The bar in ``width`` cells; dotted when there is nothing to show yet."""
+    look = sheet.look
+    if not parts:
+        sheet.put(y, x, look.glyphs.dot * width, look.style("free_text"))
+        return
+    for share, cells in zip(parts, cells_of(parts, width)):
+        if cells:
+            x = _part(sheet, y, x, cells, share)
+
+
+def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
+    look = sheet.look
+    text = label(share, cells)
+    if look.plain or look.ascii or (look.tier == "16" and share.part.fill == "under"):
+        mark = share.part.letter if look.plain or look.ascii else "▒"
+        style = _letter_style(look, share.part)
+        framed = f" {text} " if text and len(text) + 2 <= cells else text
+        before = (cells - len(framed)) // 2
+        return sheet.put(y, x, mark * before + framed + mark * (cells - before - len(framed)), style)
+    if share.part is UNKNOWN:
+        before = (cells - len(text)) // 2
+        after = cells - before - len(text)
+        at = sheet.put(y, x, look.glyphs.unknown * before, look.style("free"))
+        at = sheet.put(y, at, text, look.fg)
+        return sheet.put(y, at, look.glyphs.unknown * after, look.style("free"))
+    before = (cells - len(text)) // 2
+    return sheet.put(y, x, " " * before + text + " " * (cells - before - len(text)), look.style(share.part.label, share.part.fill, True))
+
+
+def _letter_style(look: Look, part: Part) -> Style:
+    if look.plain:
+        return look.white
+    return look.style("white" if look.tier == "16" and not look.ascii else ink_of(part), "bg", True)
+
+
+def ink_of(part: Part) -> str:
+    """The ink of a part's name in text."""
+    return {"unused": "unused_text", "free": "free_text", "quiet_fill": "quiet", "bg": "free_text"}.get(part.fill, part.fill)
+
+
+def legend_row(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Part]) -> None:
+    """A swatch and the name of each part, spread so that the row keeps its columns while the same parts are named."""
+    look = sheet.look
+    used = sum(2 + len(part.name) for part in parts)
+    gap = min(3, (width - used) // max(1, len(parts) - 1))
+    if gap < 1:
+        return
+    for part in parts:
+        if look.plain or look.ascii:
+            at = sheet.put(y, x, part.letter, look.white if look.plain else look.style(ink_of(part), "bg", True))
+        elif part is UNKNOWN:
+            at = sheet.put(y, x, look.glyphs.unknown, look.style("free"))
+        else:
+            at = sheet.put(y, x, look.glyphs.swatch, look.style(part.fill))
+        x = sheet.put(y, at + 1, part.name, look.dim) + gap

@@ -1,0 +1,148 @@
+"""A sheet of lines with absolute columns: text is put at a column, gaps are filled, and every mistake is written down.
+
+``Sheet.faults`` lists each character that would be written over another one or outside the sheet; tests demand that it is empty
+for every screen at every size. Segments of one style are merged and every cell has a style, which keeps a refresh small and
+Textual's monochrome filter alive. Widths are terminal cells, never ``len``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from gpuwatch.tui.palette import Look
+
+Put = tuple[int, int, str, Style]
+"""First column, column after the last, text, style."""
+
+
+def width_of(text: str) -> int:
+    """Cells that ``text`` takes on a terminal."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def cut(text: str, cells: int) -> str:
+    """``text`` in at most ``cells`` cells, with ``…`` as the last one where something is missing (foreign text only)."""
+    if width_of(text) <= cells:
+        return text
+    if cells <= 0:
+        return ""
+    return set_cell_size(text, cells - 1).rstrip(" ") + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Rows ``top`` to ``bottom`` (exclusive) whose parts are sent apart: a change between two cuts resends only that part."""
+
+    top: int
+    bottom: int
+    cuts: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Row:
+    """What stands on one line."""
+
+    puts: list[Put] = field(default_factory=list)
+    grounds: tuple[tuple[int, int, str], ...] = ()
+
+
+class Sheet:
+    """``height`` lines of ``width`` cells. Columns and rows count from 0; a right edge ``x`` is the column of the last character."""
+
+    def __init__(self, width: int, height: int, look: Look) -> None:
+        self.width = width
+        self.height = height
+        self.look = look
+        self.rows = [Row() for _ in range(height)]
+        self.bands: list[Band] = []
+        self.faults: list[str] = []
+        self.hits: dict[int, object] = {}
+        """Row -> what a click or Enter there means; screens fill it for their selectable rows."""
+
+    def put(self, y: int, x: int, text: str, style: Style) -> int:
+        """Write ``text`` from column ``x``; returns the column after it."""
+        if not text:
+            return x
+        if self.look.ascii:
+            text = self.look.text(text)
+        end = x + width_of(text)
+        if 0 <= y < self.height and x >= 0 and end <= self.width:
+            self.rows[y].puts.append((x, end, text, style))
+        else:
+            self.faults.append(f"row {y}: {text!r} at column {x} leaves the sheet of {self.width}x{self.height}")
+        return end
+
+    def right(self, y: int, x: int, text: str, style: Style) -> int:
+        """Write ``text`` so that its last character stands in column ``x``; returns the column after it."""
+        return self.put(y, x + 1 - width_of(text), text, style)
+
+    def words(self, y: int, x: int, parts: Sequence[tuple[str, Style]]) -> int:
+        """Write parts one after the other; returns the column after the last."""
+        for text, style in parts:
+            x = self.put(y, x, text, style)
+        return x
+
+    def words_right(self, y: int, x: int, parts: Sequence[tuple[str, Style]]) -> int:
+        """Write parts so that the last character stands in column ``x``; returns the first column."""
+        start = x + 1 - sum(width_of(text) for text, _ in parts)
+        self.words(y, start, parts)
+        return start
+
+    def ground(self, y: int, x0: int, x1: int, name: str) -> None:
+        """Lay a ground (``sel``, ``bar``) under columns ``x0`` to ``x1`` inclusive."""
+        if 0 <= y < self.height:
+            row = self.rows[y]
+            row.grounds = (*row.grounds, (x0, x1 + 1, name))
+
+    def band(self, top: int, bottom: int, *cuts: int) -> None:
+        """Rows ``top`` to ``bottom`` (exclusive) are sent in parts that end at ``cuts``; bands must follow each other."""
+        if bottom > top:
+            self.bands.append(Band(top, bottom, tuple(sorted({x for x in cuts if 0 < x < self.width}))))
+
+    def strip(self, y: int) -> Strip:
+        """The finished line ``y``."""
+        look, row = self.look, self.rows[y]
+        pieces: list[list[str]] = []
+        styles: list[Style] = []
+
+        def add(x0: int, text: str, style: Style) -> None:
+            for left, right, name in row.grounds:
+                if left <= x0 < right:
+                    style = look.on(style, name) if style.bgcolor is look.ground.bgcolor or look.plain else style
+            if styles and styles[-1] is style:
+                pieces[-1].append(text)
+            else:
+                styles.append(style)
+                pieces.append([text])
+
+        edges = sorted({x for left, right, _ in row.grounds for x in (left, right)})
+        at = 0
+        for x, end, text, style in sorted(row.puts, key=_column):
+            if x < at:
+                self.faults.append(f"row {y}: {text!r} at column {x} is written over what ends at column {at - 1}")
+                continue
+            self._pad(add, at, x, edges)
+            add(x, text, style)
+            at = end
+        self._pad(add, at, self.width, edges)
+        return Strip([Segment("".join(texts), style) for texts, style in zip(pieces, styles)], self.width)
+
+    def _pad(self, add: object, at: int, x: int, edges: list[int]) -> None:
+        for edge in (*[e for e in edges if at < e < x], x):
+            if edge > at:
+                add(at, " " * (edge - at), self.look.ground)  # type: ignore[operator]
+                at = edge
+
+    def text(self) -> str:
+        """The whole sheet as plain text, for tests and for copying."""
+        return "\n".join(self.strip(y).text.rstrip() for y in range(self.height))
+
+
+def _column(put: Put) -> int:
+    return put[0]

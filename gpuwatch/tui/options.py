@@ -1,0 +1,34 @@
+"""What the command line decides for the screen; plain values, so that it can be made without importing Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Literal
+
+Colors = Literal["auto", "truecolor", "256", "16", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class TuiOptions:
+    """``interval`` in seconds; ``tz`` for every clock time (None: UTC); ``on_hangup`` runs before the program dies with its terminal."""
+
+    read_only: bool = False
+    ascii_only: bool = False
+    colors: Colors = "auto"
+    interval: float = 1.0
+    tz: tzinfo | None = None
+    mouse: bool = True
+    on_hangup: Callable[[], None] | None = None
+
+
+def tier_of(colors: Colors, environ: Mapping[str, str]) -> Literal["truecolor", "256", "16", "none"]:
+    """The colour tier of a terminal: an option wins, then NO_COLOR, then COLORTERM and TERM."""
+    if colors != "auto":
+        return colors
+    if environ.get("NO_COLOR"):
+        return "none"
+    if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if "256color" in environ.get("TERM", "") else "16"

@@ -1,0 +1,154 @@
+"""The two widgets of every screen: a ``Canvas`` that takes a finished sheet, and the tiles that repaint only what changed.
+
+Textual resends from a widget's left edge to the right edge of the dirty region. So a screen's lines are cut into tiles at the
+columns its bands name: a number that moves costs its own tile, not the line it stands in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+from textual.geometry import Offset, Region, Size, Spacing
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gpuwatch.tui.draw.line import Band, Row, Sheet
+
+
+class Tile(Widget):
+    """A rectangle of stored lines."""
+
+    DEFAULT_CSS = "Tile { width: 1; height: 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Region()
+        self.lines: list[Strip] = []
+
+    def render_line(self, y: int) -> Strip:
+        """The stored line; blank while the terminal is larger than what was drawn last."""
+        return self.lines[y] if y < len(self.lines) else Strip.blank(self.size.width)
+
+    def show(self, y: int, strip: Strip) -> None:
+        """Store line ``y``; ask for a repaint up to its last changed cell."""
+        end = _changed_until(self.lines[y], strip)
+        if end:
+            self.lines[y] = strip
+            self.refresh(Region(0, y, end, 1))
+
+
+class _Placed(Layout):
+    """Tiles stand where they say."""
+
+    name = "placed"
+
+    def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
+        """One placement for each tile that is in use."""
+        return [
+            WidgetPlacement(child.place, Offset(), Spacing(), child)
+            for child in children
+            if isinstance(child, Tile) and child.place.area
+        ]
+
+
+class Canvas(Widget):
+    """All of a screen. ``show(sheet)`` compares with what stands there and sends the difference."""
+
+    DEFAULT_CSS = "Canvas { width: 100%; height: 100%; overflow: hidden; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tile_layout = _Placed()
+        self._drawn_bands: tuple[Band, ...] = ()
+        self._drawn_size = (0, 0)
+        self._drawn_rows: list[Row] = []
+        self._drawn_strips: list[Strip] = []
+        self._drawn_tiles: list[list[Tile]] = []
+        self._drawn_look: object = None
+
+    @property
+    def layout(self) -> Layout:
+        """Tiles stand where they say, not where CSS would flow them."""
+        return self._tile_layout
+
+    def show(self, sheet: Sheet) -> int:
+        """Paint ``sheet``; returns how many of its lines differ from the last one."""
+        if (sheet.width, sheet.height) != self._drawn_size or tuple(sheet.bands) != self._drawn_bands or sheet.look is not self._drawn_look:
+            self._lay_out(sheet)
+            return sheet.height
+        changed = 0
+        for y, row in enumerate(sheet.rows):
+            before = self._drawn_rows[y]
+            if row.puts == before.puts and row.grounds == before.grounds:
+                continue
+            changed += 1
+            self._drawn_rows[y] = row
+            strip = self._drawn_strips[y] = sheet.strip(y)
+            tiles = self._drawn_tiles[y]
+            for tile, part in zip(tiles, strip.divide([tile.place.right for tile in tiles])):
+                tile.show(y - tile.place.y, part)
+        return changed
+
+    def _lay_out(self, sheet: Sheet) -> None:
+        self._drawn_size, self._drawn_bands, self._drawn_look = (sheet.width, sheet.height), tuple(sheet.bands), sheet.look
+        self._drawn_rows = list(sheet.rows)
+        self._drawn_strips = [sheet.strip(y) for y in range(sheet.height)]
+        places = _places(self._drawn_bands, sheet.width)
+        pool = [child for child in self.children if isinstance(child, Tile)]
+        missing = [Tile() for _ in range(len(places) - len(pool))]
+        tiles = [*pool, *missing]
+        self._drawn_tiles = [[] for _ in range(sheet.height)]
+        for tile, place in zip(tiles, places):
+            tile.place = place
+            tile.lines = []
+            for y in range(place.y, place.bottom):
+                self._drawn_tiles[y].append(tile)
+        for tile in tiles[len(places) :]:
+            tile.place = Region()
+        for y, row in enumerate(self._drawn_tiles):
+            for tile, part in zip(row, self._drawn_strips[y].divide([tile.place.right for tile in row])):
+                tile.lines.append(part)
+        if missing:
+            self.mount_all(missing)
+        for tile in tiles:
+            tile.refresh()
+        self.refresh(layout=True)
+
+
+def _places(bands: Sequence[Band], width: int) -> list[Region]:
+    out = []
+    for band in bands:
+        left = 0
+        for right in (*band.cuts, width):
+            out.append(Region(left, band.top, right - left, band.bottom - band.top))
+            left = right
+    return out
+
+
+def _changed_until(old: Strip, new: Strip) -> int:
+    """The column after the last cell in which two lines differ; 0 when they are equal."""
+    before, after = list(old), list(new)
+    if before == after:
+        return 0
+    width = max(old.cell_length, new.cell_length)
+    end = width
+    while before and after and before[-1] == after[-1]:
+        end -= after.pop().cell_length
+        before.pop()
+    if before and after and before[-1].style is after[-1].style:
+        end -= _common_tail(before[-1], after[-1])
+    return max(1, end)
+
+
+def _common_tail(before: Segment, after: Segment) -> int:
+    """How many last cells of two segments are the same (plain ASCII only: one character is one cell there)."""
+    if not (before.text.isascii() and after.text.isascii()):
+        return 0
+    count = 0
+    for a, b in zip(reversed(before.text), reversed(after.text)):
+        if a != b:
+            break
+        count += 1
+    return count

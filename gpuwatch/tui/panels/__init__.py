@@ -1,0 +1,1 @@
+"""Parts that screens are put together from; each draws itself into a region of a ``Sheet``."""

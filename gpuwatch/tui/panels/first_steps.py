@@ -1,0 +1,33 @@
+"""First steps: what a new user can do next, until Esc hides it or 15 minutes are recorded. Only commands that exist are named."""
+
+from __future__ import annotations
+
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import View
+
+STEPS = (
+    ("Keep a history", "gpuwatch record", "now: only while this window is open; a systemd unit for it is included"),
+    ("Ask it anything", 'gpuwatch query "SELECT * FROM v_gpu_now"', "every number on this screen is a column of a view"),
+    ("See what is missing", "gpuwatch doctor", "which values this host can give, which not, and what enables them"),
+)
+
+
+def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """The boxed panel; without room for two rows a step, one row each."""
+    look = context.look
+    box(sheet, top, top + rows - 1, "First steps", foot=[("Esc hides this", look.dim)])
+    step = 2 if rows - 2 >= 2 * len(STEPS) else 1
+    y = top + 1
+    for number, (what, command, why) in enumerate(STEPS, 1):
+        if y + step > top + rows - 1:
+            return
+        sheet.put(y, 2, str(number), look.dim)
+        sheet.put(y, 4, what, look.white)
+        sheet.put(y, 32, command, look.acc)
+        if step == 2 and 32 + len(why) < context.width - 2:
+            sheet.put(y + 1, 32, why, look.dim)
+        y += step
+    if view.recording.simulated and y < top + rows - 1:
+        sheet.put(y, 2, "All values are simulated.", look.amber)

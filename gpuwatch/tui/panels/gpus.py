@@ -1,0 +1,256 @@
+"""The GPUs: one row each with activity, memory, power, temperature, 15 minutes of states, the state's word and who holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+
+from gpuwatch.format import celsius, gib, gib_of, percent, percent_sign, stale, state_word, watts
+from gpuwatch.names import State
+from gpuwatch.tui.draw.bars import bar, state_at, strip
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import GpuView, View
+
+THERMAL_REASONS = 0x20 | 0x40
+"""Clock event reasons: software and hardware thermal slowdown (NVML's nvmlClocksEventReason bits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the columns of one layout stand; -1: not there. ``bar`` and ``memory_bar`` are (first column, cells)."""
+
+    index: int
+    index_right: bool
+    bar: tuple[int, int]
+    activity: int
+    percent_sign: bool
+    memory_bar: tuple[int, int]
+    memory: int
+    memory_total: bool
+    power: int
+    power_limit: bool
+    temperature: int
+    strip: int
+    cells: int
+    state: int
+    user: int
+    user_limit: int
+    heads: tuple[tuple[int, str, bool], ...]
+    """(column, title, right-aligned) of the heads that are not the time axis."""
+
+    @property
+    def tick(self) -> int:
+        """The column of the state's tick, one before its word."""
+        return self.state - 1
+
+
+def wide_places(width: int, cells: int) -> Places:
+    """From 120 columns on, boxed; ``width`` is the panel's."""
+    strip_at = 54
+    state = strip_at + cells + 2
+    heads = ((3, "#", True), (6, "", False), (23, "Memory GiB", False), (47, "Power W", True), (51, "°C", True))
+    return Places(3, True, (6, 10), 20, True, (23, 8), 38, True, 43, True, 51, strip_at, cells, state, state + 11, width - 3, heads)
+
+
+def middle_places(width: int, cells: int) -> Places:
+    """100 to 119 columns, boxed: no memory bar, no power limit, no temperature."""
+    heads = ((3, "#", True), (5, "", False), (25, "Memory GiB", True), (30, "W", True))
+    return Places(3, True, (5, 6), 15, True, (0, 0), 25, True, 30, False, -1, 32, cells, 34 + cells, 45 + cells, width - 3, heads)
+
+
+def narrow_places(width: int, cells: int) -> Places:
+    """Below 100 columns, without a border."""
+    cells = min(cells, width - 35)
+    heads = ((0, "#", False), (5, "", True), (9, "GiB", True), (13, "W", True), (17, "°C", True))
+    state = 20 + cells
+    return Places(0, False, (0, 0), 5, False, (0, 0), 9, False, 13, False, 17, 19, cells, state, state + 10, width - 1, heads)
+
+
+def half_places(left: int, right: int, cells: int) -> Places:
+    """One of two columns of GPUs (more than eight): numbers and as much of the strip as fits."""
+    cells = max(0, min(cells, right - left - 30))
+    heads = tuple((left + x, title, True) for x, title in ((1, "#"), (6, ""), (10, "GiB"), (14, "W"), (17, "°C")))
+    state = left + 20 + cells
+    return Places(
+        left + 1, True, (0, 0), left + 6, False, (0, 0), left + 10, False, left + 14, False, left + 17, left + 19, cells, state, -1, right, heads
+    )  # fmt: skip
+
+
+def has_activity(view: View) -> bool:
+    """Whether every GPU that says anything measures SM activity; otherwise all show the older utilization counter."""
+    spoken = [gpu for gpu in view.gpus if gpu.utilization_ratio is not None or gpu.sm_active_ratio is not None]
+    return bool(spoken) and all(gpu.sm_active_ratio is not None for gpu in spoken)
+
+
+def activity(gpu: GpuView, sm_active: bool) -> float | None:
+    """The ratio that the row's bar stands for."""
+    return gpu.sm_active_ratio if sm_active else gpu.utilization_ratio
+
+
+def draw_heads(sheet: Sheet, y: int, places: Places, sm_active: bool) -> None:
+    """Titles and the time axis of one column of GPUs."""
+    dim = sheet.look.dim
+    short = not places.percent_sign
+    for x, title, right in places.heads:
+        if not title:
+            title = ("SM %" if sm_active else "GPU%") if short else ("SM active" if sm_active else "GPU util")
+        if right:
+            sheet.right(y, x, title, dim)
+        else:
+            sheet.put(y, x, title, dim)
+    _axis(sheet, y, places, dim)
+    sheet.put(y, places.state + (1 if sheet.look.ascii else 0), "State", dim)
+    if places.user >= 0:
+        sheet.put(y, places.user, "User", dim)
+
+
+def _axis(sheet: Sheet, y: int, places: Places, style: Style) -> None:
+    """``−15 min   −10   −5   now`` over a strip of 20-second cells."""
+    cells, left = places.cells, places.strip
+    if cells < 12:
+        return
+    minutes = cells // 3
+    at = sheet.put(y, left, f"−{minutes} min", style)
+    for mark in range(minutes - minutes % 5 - (5 if minutes % 5 == 0 else 0), 0, -5):
+        x = left + cells - mark * 3
+        text = f"−{mark}"
+        if x > at + 1 and x + len(text) < left + cells - 4:
+            at = sheet.put(y, x, text, style)
+    sheet.right(y, left + cells - 1, "now", style)
+
+
+def label_of(gpu: GpuView) -> str:
+    """The GPU's index; a MIG instance stands under its GPU as ``└1``."""
+    return f"└{gpu.gpu_index}" if gpu.parent_uuid else str(gpu.gpu_index)
+
+
+def draw_gpu(sheet: Sheet, y: int, gpu: GpuView, places: Places, sm_active: bool, interval: float) -> None:
+    """One GPU's row."""
+    look = sheet.look
+    old = gpu.age_seconds is None or gpu.age_seconds > max(3 * interval, 3.0)
+    value, plain = (look.dim, look.dim) if old else (look.white, look.fg)
+    state_style = look.state(gpu.state)
+    idle = gpu.state is State.HELD_IDLE
+    label = label_of(gpu)
+    if places.index_right:
+        sheet.right(y, places.index, label, look.white)
+    else:
+        sheet.put(y, places.index, label, look.white)
+    ratio = activity(gpu, sm_active)
+    if places.bar[1]:
+        bar(sheet, y, *places.bar, ratio, look.faint if old else look.mark(gpu.state))
+    reason = gpu.missing.get("sm_active_ratio" if sm_active else "utilization_ratio")
+    text = (percent_sign if places.percent_sign else percent)(ratio, 0, reason)
+    sheet.right(y, places.activity, text, look.dim if ratio is None else state_style if idle and ratio < 0.005 and not old else value)
+    _memory(sheet, y, gpu, places, plain)
+    _power(sheet, y, gpu, places, plain, old)
+    hot = bool((gpu.clock_event_reasons or 0) & THERMAL_REASONS) and not old
+    if places.temperature >= 0:
+        text = celsius(gpu.temperature_celsius, gpu.missing.get("temperature_celsius"))
+        sheet.right(y, places.temperature, text, look.style("throttled", "bg", True) if hot else plain)
+    if places.cells:
+        strip(sheet, y, places.strip, gpu.strip[-places.cells :])
+    _state_and_user(sheet, y, gpu, places, old)
+
+
+def _memory(sheet: Sheet, y: int, gpu: GpuView, places: Places, style: Style) -> None:
+    look = sheet.look
+    used, total = gpu.memory_used_bytes, gpu.memory_total_bytes
+    reason = gpu.missing.get("memory_used_bytes")
+    if places.memory_bar[1]:
+        bar(sheet, y, *places.memory_bar, used / total if used is not None and total else None, look.style("memory"))
+    if not places.memory_total:
+        sheet.right(y, places.memory, gib(used, 0, reason), style)
+        return
+    text = gib_of(used, total, reason)
+    if len(text) > 7:
+        text = f"{gib(used, 0, reason)}/{gib(total, 0)}"
+    sheet.right(y, places.memory, text, style)
+
+
+def _power(sheet: Sheet, y: int, gpu: GpuView, places: Places, style: Style, old: bool) -> None:
+    look = sheet.look
+    limit, default = gpu.power_limit_watts, gpu.power_limit_default_watts
+    lowered = limit is not None and default is not None and limit < default - 0.5 and not old
+    text = watts(gpu.power_watts, gpu.missing.get("power_watts"))
+    sheet.right(y, places.power, text, look.style("throttled", "bg", True) if lowered else style)
+    if places.power_limit and limit is not None:
+        sheet.put(y, places.power + 1, f"/{watts(limit)}", look.style("throttled") if lowered else look.dim)
+
+
+def _state_and_user(sheet: Sheet, y: int, gpu: GpuView, places: Places, old: bool) -> None:
+    look = sheet.look
+    end = places.user_limit
+    if old:
+        word = "no data" if gpu.age_seconds is None else stale(gpu.age_seconds)
+        at = sheet.put(y, places.state, cut(word, end + 1 - places.state), look.dim)
+    elif places.percent_sign:
+        at = state_at(sheet, y, places.tick, gpu.state, state_word(gpu.state, gpu.quiet_seconds))
+    else:
+        at = sheet.put(y, places.state, state_word(gpu.state, gpu.quiet_seconds), look.state(gpu.state))
+    user = users_text(gpu.users, end + 1 - places.user)
+    if user and places.user >= 0 and at < places.user:
+        sheet.put(y, places.user, user, look.dim if old else look.fg)
+
+
+def users_text(users: Sequence[str], room: int) -> str:
+    """The largest holder and how many more; the name is cut, the count is not."""
+    if not users:
+        return ""
+    more = f" +{len(users) - 1}" if len(users) > 1 else ""
+    return cut(users[0], room - len(more)) + more if room - len(more) >= 3 else cut(users[0], room)
+
+
+def bands(sheet: Sheet, top: int, bottom: int, *all_places: Places) -> None:
+    """Where the rows of GPUs may be parted: behind each number, before and behind the strip's running cell."""
+    cuts: list[int] = []
+    for places in all_places:
+        end = places.strip + places.cells
+        cuts += [places.index + 2, places.activity - 4, places.activity + 1, places.memory + 1, places.power + 1, end - 1, end]
+        cuts += [places.temperature + 1] if places.temperature >= 0 else []
+        cuts += [places.power + 6] if places.power_limit else []
+        cuts += [places.bar[0] + places.bar[1]] if places.bar[1] else []
+    sheet.band(top, bottom, *cuts)
+
+
+def draw_gpus(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int, columns: int, cells: int) -> None:
+    """The boxed panel of ``rows`` rows in columns 0 to ``right``, the GPUs in one or two ``columns``."""
+    look = context.look
+    sm_active = has_activity(view)
+    note = []
+    if view.recording.simulated:
+        note = [("SIMULATED", look.amber), (f" scenario {view.recording.scenario}" if view.recording.scenario else "", look.dim)]
+    per_column = rows - 3
+    shown = view.gpus[: per_column * columns]
+    reading = f"height = {'SM active' if sm_active else 'GPU util'} · colour = state"
+    if look.ascii:
+        reading = f"_.-=+*# height = {'SM active' if sm_active else 'GPU util'} · ~ waiting · ! throttled · x held idle"
+    elif look.plain:
+        reading = "height = busy · ░ waiting · ! throttled · × held idle"
+    if len(shown) < len(view.gpus):
+        reading = f"{len(view.gpus) - len(shown)} more: 2 shows each GPU · {reading}"
+    box(sheet, top, top + rows - 1, "GPUs", right=right, note=note, foot=[(reading, look.dim)])
+    if columns == 2:
+        middle = right // 2
+        layouts = [half_places(2, middle - 1, cells), half_places(middle + 1, right - 1, cells)]
+    else:
+        layouts = [wide_places(right + 1, cells) if right >= 119 else middle_places(right + 1, cells)]
+    for places in layouts:
+        draw_heads(sheet, top + 1, places, sm_active)
+    for i, gpu in enumerate(shown):
+        draw_gpu(sheet, top + 2 + i % per_column, gpu, layouts[i // per_column], sm_active, view.recording.interval_seconds)
+
+
+def draw_gpus_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """Below 100 columns: heads and up to ``rows`` - 1 GPUs."""
+    sm_active = has_activity(view)
+    places = narrow_places(context.width, 45)
+    draw_heads(sheet, top, places, sm_active)
+    sheet.band(top, top + 1)
+    for i, gpu in enumerate(view.gpus[: rows - 1]):
+        draw_gpu(sheet, top + 1 + i, gpu, places, sm_active, view.recording.interval_seconds)
+    bands(sheet, top + 1, top + rows, places)

@@ -1,0 +1,94 @@
+"""Row 0: who is watched, and whether what stands below is now (design 1)."""
+
+from __future__ import annotations
+
+from rich.style import Style
+
+from gpuwatch.format import clock, duration, gpu_summary, weekday_clock
+from gpuwatch.tui.draw.frame import words_width
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import View
+
+Words = list[tuple[str, Style]]
+
+
+def draw_header(sheet: Sheet, context: Context) -> None:
+    """The header with its band; the clock is a tile of its own, since it moves every second."""
+    look, view, width = context.look, context.view, context.width
+    sheet.ground(0, 0, width - 1, "bar")
+    right: Words = []
+    clock_at = width
+    if view is not None:
+        right, tail = _right(context, view)
+        interval = words_width(tail)
+        sheet.words_right(0, width - 2, right + tail)
+        clock_at = width - 1 - interval
+    used = words_width(right) + (width - clock_at)
+    _left(sheet, context, width - used - 2)
+    word = clock_at - len(right[-1][0]) if right else width
+    sheet.band(0, 1, word, clock_at)
+    if view is None and context.problem:
+        sheet.put(0, max(12, width - 20), "no data"[: max(0, width - 14)], look.amber)
+
+
+def _right(context: Context, view: View) -> tuple[Words, Words]:
+    look, narrow = context.look, context.width < 100
+    words: Words = []
+    recording = view.recording
+    if not narrow:
+        if recording.read_only_reason or not recording.live:
+            words += [("not recording", look.amber), ("   ", look.dim)]
+        elif recording.first_ms is not None and view.now_ms - recording.first_ms >= 3_600_000:
+            words += [(f"rec {duration((view.now_ms - recording.first_ms) / 1000)}", look.dim), ("   ", look.dim)]
+    trouble = trouble_of(context, view)
+    if trouble:
+        words += [(trouble, look.amber), ("  ", look.dim)]
+    else:
+        words += [(f"{look.glyphs.live} LIVE", look.style("busy", "bg", True)), ("  ", look.dim)]
+    words.append((clock(view.at_ms, context.tz) if narrow else weekday_clock(view.at_ms, context.tz), look.style("white")))
+    return words, [(f"  {context.ui.interval:g} s", look.dim)]
+
+
+def trouble_of(context: Context, view: View) -> str:
+    """What replaces LIVE: the most important thing that makes the picture old or partial, or nothing."""
+    if context.problem:
+        return "store not readable"
+    if context.ui.paused:
+        return "paused"
+    recording = view.recording
+    if not recording.live:
+        if recording.last_tick_ms is None:
+            return "no recorder yet"
+        return f"recorder gone: no data for {duration(max(0, view.now_ms - recording.last_tick_ms) / 1000)}"
+    for source in view.sources:
+        if source.state == "stalled":
+            return f"{source.name}: no answer for {duration(source.age_seconds or 0)}"
+    for source in view.sources:
+        if source.state == "error" and view.gpus:
+            return f"{source.name}: error"
+    return "slow link" if context.ui.slow_link else ""
+
+
+def _left(sheet: Sheet, context: Context, room: int) -> None:
+    look, view, narrow = context.look, context.view, context.width < 100
+    at = sheet.put(0, 0, " gpuwatch "[: sheet.width], look.badge)
+    if view is None:
+        return
+    if view.recording.simulated:
+        at = _if_fits(sheet, at, room, [(" SIMULATED ", look.fill("ink", "waiting"))])
+    host = view.host
+    name = cut(host.hostname if host else "", max(0, min(24, room - at - 1)))
+    at = _if_fits(sheet, at, room, [(" ", look.dim), (name, look.white)])
+    names = [gpu.name for gpu in view.gpus if not gpu.parent_uuid]
+    summary = gpu_summary(names)
+    if narrow and names:
+        summary = " + ".join(part.replace(" × ", "×").split(" ")[0] for part in summary.split(" + "))
+    at = _if_fits(sheet, at, room, [("  ", look.dim), (summary, look.fg)])
+    if context.width >= 120 and host and host.driver_version:
+        cuda = f" · CUDA {host.cuda_version}" if host.cuda_version else ""
+        _if_fits(sheet, at, room, [("  ", look.dim), (f"driver {host.driver_version}{cuda}", look.dim)])
+
+
+def _if_fits(sheet: Sheet, at: int, room: int, words: Words) -> int:
+    return sheet.words(0, at, words) if at + words_width(words) <= room else at

@@ -1,0 +1,132 @@
+"""The overview of a host without a GPU: what was checked, what to do, the host itself and its CPU workloads (design 10)."""
+
+from __future__ import annotations
+
+from gpuwatch.format import GIB, megabytes_per_second, percent_sign
+from gpuwatch.tui.draw.bars import bar
+from gpuwatch.tui.draw.columns import Column, cuts, put_heads, put_value
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.processes import selection_of, value
+from gpuwatch.tui.rows import build_rows
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import View
+
+
+def _cpu_columns(width: int) -> tuple[Column, ...]:
+    return (
+        Column("cpu", "CPU %", right=10),
+        Column("ram", "RAM GiB", right=20),
+        Column("age", "Age", right=32),
+        Column("pid", "PID", right=41),
+        Column("user", "User", left=44, limit=51),
+        Column("command", "Command", left=53, limit=width - 3),
+    )
+
+
+def draw_no_gpu(sheet: Sheet, context: Context, view: View) -> None:
+    """The whole screen between header and footer."""
+    height = context.height - 2
+    checked = min(max(9, len(view.sources) + 8), max(5, height // 2))
+    host = 6 if height - checked >= 14 else 0
+    draw_checked(sheet, context, view, 1, checked)
+    if host:
+        draw_host(sheet, context, view, 1 + checked, host)
+    draw_cpu_workloads(sheet, context, view, 1 + checked + host, height - checked - host)
+
+
+def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """Why there is no GPU: the sentences of the View, then each source with its result and the next step."""
+    look, width = context.look, context.width
+    box(sheet, top, top + rows - 1, "No GPU found", title_style=look.amber)
+    sheet.band(top, top + rows)
+    y, last = top + 1, top + rows - 2
+    if rows >= 11:
+        y += 1
+    sheet.put(y, 4, "gpuwatch found no NVIDIA GPU on this host."[: width - 6], look.white)
+    y += 1
+    goes_on = "It goes on watching CPU, memory and processes. GPU panels appear by themselves when a driver answers."
+    if len(goes_on) > width - 7:
+        goes_on = "GPU panels appear by themselves when a driver answers."
+    if y <= last:
+        sheet.put(y, 4, cut(goes_on, width - 7), look.fg)
+    for notice in view.notices[:2]:
+        if y + 1 <= last:
+            y += 1
+            sheet.put(y, 4, cut(notice, width - 7), look.style("waiting"))
+    y += 2
+    result_at, do_at = (41, 76) if width >= 120 else (20, 48)
+    if y < last:
+        for x, head in ((4, "Checked"), (result_at, "Result"), (do_at, "Do this")):
+            sheet.put(y, x, head, look.dim)
+    for source in view.sources:
+        y += 1
+        if y > last - 1:
+            break
+        good = source.state == "ok"
+        sheet.put(y, 4, cut(source.name, result_at - 6), look.fg)
+        result = source.detail or source.state
+        sheet.put(y, result_at, cut(result, do_at - result_at - 2), look.style("busy" if good else "waiting", "bg", True))
+        sheet.put(y, do_at, cut(source.hint, width - 3 - do_at), look.acc)
+    if y < last - 1:
+        sheet.words(last, 4, [("gpuwatch doctor", look.title), (" prints all checks", look.dim)])
+        if width >= 100:
+            sheet.words(last, 41, [("gpuwatch --demo", look.title), (" shows a simulated 8-GPU host", look.dim)])
+
+
+def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """CPU, memory, disk and waiting for it; no bar where there is no maximum."""
+    look, host = context.look, view.host
+    box(sheet, top, top + rows - 1, "Host")
+    sheet.band(top, top + rows, 19, context.width // 2)
+    if host is None:
+        sheet.put(top + 1, 4, "The host is not read: gpuwatch doctor says why.", look.fg)
+        return
+    cells = 40 if context.width >= 100 else 20
+    text_at = 19 + cells + 3
+    used, total = host.memory_used_bytes, host.memory_total_bytes
+    memory = "–" if used is None else f"{used / GIB:.1f} of {total / GIB:.1f} GiB" if total else f"{used / GIB:.1f} GiB"
+    cores = f" of {host.cpu_count} cores" if host.cpu_count and host.cpu_ratio is not None else ""
+    disk = megabytes_per_second(host.disk_read_bytes_per_second)
+    lines = (
+        ("CPU", host.cpu_ratio, f"{percent_sign(host.cpu_ratio)}{cores}"),
+        ("memory", used / total if used is not None and total else None, memory),
+        ("disk read", None, disk if disk == "–" else f"{disk} MB/s"),
+        ("I/O wait", host.iowait_ratio, percent_sign(host.iowait_ratio)),
+    )
+    for y, (name, ratio, text) in zip(range(top + 1, top + rows - 1), lines):
+        sheet.put(y, 4, name, look.fg)
+        bar(sheet, y, 19, cells, ratio, look.style("memory"))
+        sheet.put(y, text_at, text, look.style("white"))
+
+
+def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """The processes that train or serve on the CPU."""
+    look, width = context.look, context.width
+    found = build_rows(view, selection_of(context))
+    foot = [("training and inference processes without a GPU", look.dim)]
+    box(sheet, top, top + rows - 1, f"CPU workloads {len(found)}", foot=foot)
+    columns = _cpu_columns(width)
+    sheet.band(top, top + 2)
+    if rows < 4:
+        sheet.band(top + 2, top + rows)
+        return
+    put_heads(sheet, top + 1, columns, look.dim)
+    table = context.ui.table("processes")
+    body = rows - 4 if rows >= 7 else rows - 3
+    for y, i in enumerate(table.settle([row.key for row in found], body), top + 2):
+        sheet.put(y, 2, look.glyphs.tick, look.style("busy" if (found[i].totals.cpu_ratio or 0) > 0.05 else "free"))
+        for column in columns:
+            text, style = value(found[i], column, context)
+            if text:
+                put_value(sheet, y, column, text, style)
+        if i == table.index:
+            sheet.ground(y, 1, width - 2, "sel")
+        sheet.hits[y] = ("processes", i)
+    if not found:
+        sheet.put(top + 2, 4, "No training or inference process seen on the CPU. A new one is found within 2 s."[: width - 7], look.fg)
+    if rows >= 7:
+        ledger = "The ledger needs GPUs: it starts with the first GPU sample. CPU and memory are recorded now."
+        sheet.put(top + rows - 2, 4, cut(ledger, width - 7), look.dim)
+    sheet.band(top + 2, top + rows, *cuts(columns))
+

@@ -1,0 +1,117 @@
+"""Waste now: the findings when rules have run, else what the ledger alone knows of the last minutes."""
+
+from __future__ import annotations
+
+from gpuwatch.format import gpus_lost
+from gpuwatch.names import State
+from gpuwatch.tui.draw.bars import tick
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.parts import HELD, LOST, UNUSED, WAIT, WASTE, Part, split
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import FindingView, LedgerView, View
+
+PART_STATES: dict[Part, State] = {WAIT: State.WAITING, LOST: State.THROTTLED, HELD: State.HELD_IDLE, UNUSED: State.UNUSED}
+_FACTS: dict[Part, str] = {
+    WAIT: "a process is there, the GPU waits",
+    LOST: "clocks lowered or work redone",
+    HELD: "memory held, no work for more than 5 minutes",
+    UNUSED: "given to a job that does not use it",
+}
+NO_RULES = "From the ledger. No rule has run: this version names no causes yet."
+
+
+def _gpu_list(indices: tuple[int, ...], room: int) -> str:
+    text = "GPU " + " ".join(str(index) for index in indices)
+    return text if len(text) <= room else f"{len(indices)} GPUs"
+
+
+def _state_of(view: View, finding: FindingView) -> State:
+    """The state that colours a finding: the worst one that its GPUs are in."""
+    states = [gpu.state for gpu in view.gpus if gpu.gpu_index in finding.gpu_indices and gpu.state in PART_STATES.values()]
+    return min(states, default=State.BUSY)
+
+
+def draw_waste(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
+    """The boxed panel in columns 0 to ``right``."""
+    box(sheet, top, top + rows - 1, "Waste now", right=right)
+    y, last = top + 1, top + rows - 2
+    if view.findings:
+        step = 2 if rows - 2 >= 6 else 1
+        for rank, finding in enumerate(view.findings[: (rows - 2) // step], 1):
+            _finding(sheet, context, view, finding, rank, y, right, step)
+            y += step
+        return
+    found = _from_ledger(view.ledger) if view.ledger is not None else []
+    if not found:
+        sheet.put(y, 2, "Nothing wasted above 0.1 GPU in the time shown.", context.look.fg)
+        y += 1
+    for part, amount in found[: rows - 3]:
+        _part(sheet, context, view, part, amount, y, right)
+        y += 1
+    if y <= last:
+        sheet.put(last, 2, cut(NO_RULES, right - 4), context.look.dim)
+
+
+def _from_ledger(ledger: LedgerView) -> list[tuple[Part, float]]:
+    """The parts that are waste, as GPUs over the ledger's span, the largest first; less than a tenth of a GPU is left out."""
+    span = max(1, ledger.span.end_ms - ledger.span.start_ms)
+    found = [(share.part, share.ms / span) for share in split(ledger) if share.part in WASTE and share.ms / span >= 0.05]
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float, y: int, right: int) -> None:
+    look = context.look
+    state = PART_STATES[part]
+    tick(sheet, y, 5, state)
+    sheet.put(y, 7, f"{gpus_lost(amount)} GPU", look.state(state))
+    now = tuple(gpu.gpu_index for gpu in view.gpus if gpu.state is state and not gpu.parent_uuid)
+    if now:
+        sheet.put(y, 17, _gpu_list(now, 8), look.white)
+    text = f"{part.name}: {_FACTS[part]}"
+    at = 26
+    if at + len(text) > right - 1:
+        text = part.name
+    sheet.put(y, at, text, look.fg)
+
+
+def _finding(sheet: Sheet, context: Context, view: View, finding: FindingView, rank: int, y: int, right: int, step: int) -> None:
+    look = context.look
+    state = _state_of(view, finding)
+    sheet.right(y, 3, str(rank), look.dim)
+    for row in range(step):
+        tick(sheet, y + row, 5, state)
+    if finding.waste_gpus is not None:
+        sheet.put(y, 7, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
+    sheet.put(y, 17, _gpu_list(finding.gpu_indices, 8), look.white)
+    sheet.put(y, 26, cut(finding.title, right - 28), look.fg)
+    if step > 1:
+        sheet.put(y + 1, 26, cut(f"{finding.evidence} · {finding.advice}", right - 28), look.dim)
+
+
+def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
+    """Below 100 columns: one row each."""
+    look = context.look
+    sheet.band(top, top + rows)
+    if view.findings:
+        for y, finding in enumerate(view.findings[:rows], top):
+            state = _state_of(view, finding)
+            tick(sheet, y, 0, state)
+            if finding.waste_gpus is not None:
+                sheet.put(y, 2, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
+            sheet.put(y, 12, _gpu_list(finding.gpu_indices, 8), look.white)
+            sheet.put(y, 21, cut(finding.title, context.width - 22), look.fg)
+        return
+    found = _from_ledger(view.ledger)[:rows] if view.ledger is not None else []
+    for y, (part, amount) in enumerate(found, top):
+        state = PART_STATES[part]
+        tick(sheet, y, 0, state)
+        sheet.put(y, 2, f"{gpus_lost(amount)} GPU", look.state(state))
+        now = tuple(gpu.gpu_index for gpu in view.gpus if gpu.state is state and not gpu.parent_uuid)
+        if now:
+            sheet.put(y, 12, _gpu_list(now, 8), look.white)
+        sheet.put(y, 21, f"{part.name}: {_FACTS[part]}"[: context.width - 21], look.fg)
+    if len(found) < rows:
+        text = NO_RULES if found else "Nothing wasted above 0.1 GPU in the time shown."
+        sheet.put(top + len(found), 0, text[: context.width], look.dim)
+

@@ -1,0 +1,1 @@
+"""The screens, one module each: a ``draw(context) -> Sheet`` function and the keys that mean something there."""

@@ -1,0 +1,153 @@
+"""What every screen shares: a canvas, the keys that all have, and the way from a View to a painted sheet.
+
+A new screen is one module: a subclass with ``NAME``, ``DIGIT``, a ``draw(context) -> Sheet`` and its own BINDINGS (a binding with
+a description and ``show=True`` appears in the footer; all of them in the help), plus its line in ``screens/registry.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.panel import Canvas
+from gpuwatch.tui.panels.footer import draw_footer
+from gpuwatch.tui.panels.header import draw_header
+from gpuwatch.tui.state import Context
+
+if TYPE_CHECKING:
+    from gpuwatch.tui.app import GpuwatchApp
+
+SMALLEST = (60, 15)
+KEY_SIGNS = {"slash": "/", "question_mark": "?", "enter": "⏎", "escape": "Esc", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">", "plus": "+", "minus": "-"}  # fmt: skip
+
+
+class PanelScreen(Screen[None]):
+    """A screen that is drawn as one sheet."""
+
+    NAME: ClassVar[str] = ""
+    DIGIT: ClassVar[str] = ""
+    TABLE: ClassVar[str] = "processes"
+    """Which table the movement keys act on."""
+    DEFAULT_CSS = "PanelScreen { background: ansi_default; overflow: hidden; }"
+    BINDINGS: ClassVar[list[BindingType]] = []
+    AUTO_FOCUS = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.canvas = Canvas()
+        self.sheet: Sheet | None = None
+
+    @property
+    def gpuwatch(self) -> GpuwatchApp:
+        """The program's own App."""
+        return cast("GpuwatchApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """Only the canvas."""
+        yield self.canvas
+
+    def draw(self, context: Context) -> Sheet:
+        """The whole screen for ``context``; pure but for table positions. Subclasses override ``body``, seldom this."""
+        sheet = Sheet(context.width, context.height, context.look)
+        if context.width < SMALLEST[0] or context.height < SMALLEST[1]:
+            return too_small(sheet, context)
+        draw_header(sheet, context)
+        if context.view is None:
+            waiting(sheet, context)
+        else:
+            self.body(sheet, context)
+        draw_footer(sheet, context)
+        return sheet
+
+    def body(self, sheet: Sheet, context: Context) -> None:
+        """Rows 1 to height - 2; must append bands that cover them without a gap."""
+        raise NotImplementedError
+
+    def repaint(self) -> None:
+        """Draw and send what changed."""
+        size = self.app.size
+        if not self.is_mounted or size.width < 1 or size.height < 1:
+            return
+        self.sheet = self.draw(self.gpuwatch.context(self, size.width, size.height))
+        self.canvas.show(self.sheet)
+
+    def footer_keys(self) -> tuple[tuple[str, str], ...]:
+        """(key, word) of this screen's shown bindings, in their order."""
+        out = []
+        for binding in self.BINDINGS:
+            if isinstance(binding, Binding) and binding.show and binding.description:
+                out.append((sign_of(binding), binding.description))
+        return tuple(out)
+
+    def on_screen_resume(self) -> None:
+        """Shown again: draw with the latest View."""
+        self.gpuwatch.ask_cells()
+        self.repaint()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Another size: other columns, perhaps other strips."""
+        self.gpuwatch.ask_cells()
+        self.repaint()
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the row that was clicked; a screen's name in the footer switches to it."""
+        y = int(event.screen_y)
+        hit = self.sheet.hits.get(y) if self.sheet is not None else None
+        if isinstance(hit, tuple) and len(hit) == 2:
+            self.gpuwatch.ui.table(hit[0]).go_to(hit[1])
+            self.repaint()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """Three rows down."""
+        self.move(3)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Three rows up."""
+        self.move(-3)
+
+    def move(self, rows: int) -> None:
+        """Move the selection of this screen's table."""
+        self.gpuwatch.ui.table(self.TABLE).move += rows
+        self.repaint()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes into the filter while it is open."""
+        if self.gpuwatch.type_filter(event):
+            event.stop()
+            event.prevent_default()
+
+
+def sign_of(binding: Binding) -> str:
+    """How a binding's first key is written."""
+    if binding.key_display:
+        return binding.key_display
+    key = binding.key.split(",")[0]
+    return KEY_SIGNS.get(key, key)
+
+
+def too_small(sheet: Sheet, context: Context) -> Sheet:
+    """Below 60x15: one line that says so, and the sentence that matters most."""
+    look, view = context.look, context.view
+    sheet.put(0, 0, "terminal too small"[: context.width], look.amber)
+    if view is not None and context.height > 1:
+        waste = view.waste_now_gpus
+        text = f"{len(view.gpus)} GPUs, waste now {waste:.1f}" if waste is not None else f"{len(view.gpus)} GPUs"
+        sheet.put(1, 0, text[: context.width], look.fg)
+    sheet.band(0, context.height)
+    return sheet
+
+
+def waiting(sheet: Sheet, context: Context) -> None:
+    """No View yet, or none to be had: why, and what to do."""
+    look = context.look
+    text = context.problem or "Waiting for the first sample …"
+    style = look.amber if context.problem else look.dim
+    room = context.width - 4
+    for y, start in zip(range(2, context.height - 1), range(0, len(text), room)):
+        sheet.put(y, 2, text[start : start + room], style)
+    sheet.band(1, context.height - 1)

@@ -1,0 +1,134 @@
+"""Screen 1: in ten seconds, how much of this host works, who wastes what, what to do first (design 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.panels import gpus
+from gpuwatch.tui.panels.first_steps import draw_first_steps
+from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
+from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
+from gpuwatch.tui.panels.no_gpu import draw_no_gpu
+from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
+from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
+from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow
+from gpuwatch.tui.screens.base import PanelScreen
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import View
+
+WIDE = 180
+"""From this width on the GPUs' strips have 75 cells and a column of panels stands at the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Rows of each panel; they sum to the screen's height without header and footer."""
+
+    ledger: int
+    gpus: int
+    gpu_columns: int
+    middle: int
+    processes: int
+
+
+def heights(height: int, gpu_count: int) -> Heights:
+    """Share ``height`` rows: all panels if the table keeps five rows, else smaller ones; many GPUs in two columns."""
+    for columns in (1, 2) if gpu_count > 8 else (1,):
+        per_column = -(-gpu_count // columns)
+        for ledger, middle in ((6, 8), (6, 5), (4, 5), (4, 0)) if columns == 2 or gpu_count <= 8 else ((6, 8),):
+            rest = height - ledger - per_column - 3 - middle
+            if rest >= 8:
+                return Heights(ledger, per_column + 3, columns, middle, rest)
+    columns = 2 if gpu_count > 8 else 1
+    shown = max(4, min(-(-gpu_count // columns) + 3, height - 4 - 6))
+    return Heights(4, shown, columns, 0, height - 4 - shown)
+
+
+class OverviewScreen(PanelScreen):
+    """Ledger, GPUs, waste, throughput, processes."""
+
+    NAME = "Overview"
+    DIGIT = "1"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "app.open_filter", "filter", tooltip="rows whose user, command or pid has all the words"),
+        Binding("s", "app.cycle_sort", "sort", tooltip="sort by the next column"),
+        Binding("r", "app.reverse", "reverse the order", show=False),
+        Binding("t", "app.toggle_tree", "tree", tooltip="processes under their parents, or flat"),
+        Binding("a", "app.toggle_all", "all watched processes, or those that work with a GPU", show=False),
+        Binding("space", "app.pause", "pause", tooltip="keep this picture; the recording goes on"),
+    ]
+
+    def body(self, sheet: Sheet, context: Context) -> None:
+        """By width: no borders below 100, a right column from 180 on."""
+        view = context.view
+        assert view is not None
+        if not view.gpus or view.ledger is None:
+            draw_no_gpu(sheet, context, view)
+        elif context.width < 100:
+            _narrow(sheet, context, view)
+        else:
+            _boxed(sheet, context, view)
+
+
+def _narrow(sheet: Sheet, context: Context, view: View) -> None:
+    height = context.height - 2
+    ledger = view.ledger
+    assert ledger is not None
+    waste = min(3, max(1, len(view.findings) or 3)) if height >= 20 else 1
+    gpu_rows = max(2, min(len(view.gpus) + 1, height - 2 - waste - 4))
+    draw_ledger_narrow(sheet, context, view, ledger, 1)
+    draw_gpus_narrow(sheet, context, view, 3, gpu_rows)
+    draw_waste_narrow(sheet, context, view, 3 + gpu_rows, waste)
+    top = 3 + gpu_rows + waste
+    draw_processes_narrow(sheet, context, view, top, context.height - 1 - top)
+
+
+def _boxed(sheet: Sheet, context: Context, view: View) -> None:
+    ledger = view.ledger
+    assert ledger is not None
+    rows = heights(context.height - 2, len(view.gpus))
+    wide = context.width >= WIDE
+    right = context.width - 51 if wide else context.width - 1
+    cells = 75 if wide else 45
+    y = 1
+    draw_ledger(sheet, context, view, ledger, y, rows.ledger)
+    y += rows.ledger
+    draw_gpus(sheet, context, view, y, rows.gpus, right, rows.gpu_columns, cells)
+    if wide:
+        draw_throughput(sheet, context, view, y, rows.gpus, right + 1)
+    _gpu_bands(sheet, y, rows, right, cells)
+    y += rows.gpus
+    if rows.middle:
+        _middle(sheet, context, view, y, rows.middle, right, wide)
+        sheet.band(y, y + rows.middle, right + 1)
+        y += rows.middle
+    draw_processes(sheet, context, view, y, rows.processes)
+
+
+def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right: int, wide: bool) -> None:
+    if is_young(view) and context.ui.first_steps and not view.findings and not wide:
+        draw_first_steps(sheet, context, view, y, rows)
+    elif wide:
+        draw_waste(sheet, context, view, y, rows, right)
+        draw_events(sheet, context, view, y, rows, right + 1)
+    elif context.width >= 110:
+        draw_waste(sheet, context, view, y, rows, context.width - 44)
+        draw_throughput(sheet, context, view, y, rows, context.width - 43)
+    else:
+        draw_waste(sheet, context, view, y, rows, right)
+
+
+def _gpu_bands(sheet: Sheet, y: int, rows: Heights, right: int, cells: int) -> None:
+    sheet.band(y, y + 2)
+    if rows.gpu_columns == 2:
+        middle = right // 2
+        halves = (gpus.half_places(2, middle - 1, cells), gpus.half_places(middle + 1, right - 1, cells))
+        gpus.bands(sheet, y + 2, y + rows.gpus - 1, *halves)
+    else:
+        places = gpus.wide_places(right + 1, cells) if right >= 119 else gpus.middle_places(right + 1, cells)
+        gpus.bands(sheet, y + 2, y + rows.gpus - 1, places)
+    sheet.band(y + rows.gpus - 1, y + rows.gpus)

@@ -1,0 +1,14 @@
+"""The screens in the order of their digits: a new screen is its module and its line here."""
+
+from __future__ import annotations
+
+from gpuwatch.tui.screens.base import PanelScreen
+from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen, WasteScreen
+from gpuwatch.tui.screens.overview import OverviewScreen
+
+SCREENS: dict[str, type[PanelScreen]] = {
+    "1": OverviewScreen,
+    "4": WasteScreen,
+    "5": HistoryScreen,
+    "6": ReportScreen,
+}

@@ -1,0 +1,105 @@
+"""Where Views come from: a daemon thread that builds them off the event loop and keeps only the latest.
+
+The thread never waits for the screen and the screen never waits for the thread: one slot, one wake-up. A source that hangs holds
+neither a key nor the exit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from gpuwatch.clock import Clock, SystemClock
+from gpuwatch.errors import GpuwatchError
+from gpuwatch.view.types import View
+
+POLL_SECONDS = 0.25
+
+
+class ViewSource(Protocol):
+    """What the composition root hands to the screen."""
+
+    def changed(self) -> bool:
+        """Whether the store may hold something new since the last ``build``; cheap, asked four times a second."""
+        ...
+
+    def build(self, at_ms: int | None, cells: int) -> View:
+        """The View at ``at_ms`` (``None``: now) with strips of ``cells`` cells; raises ``GpuwatchError`` when it cannot."""
+        ...
+
+
+class Feeder:
+    """Polls a source and holds the latest View. ``wake`` is called from the thread, at most once until ``take``."""
+
+    def __init__(self, source: ViewSource, wake: Callable[[], None], clock: Clock | None = None) -> None:
+        self.source = source
+        self.clock = clock or SystemClock()
+        self.interval = 1.0
+        self.cells = 45
+        self.paused = False
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._latest: tuple[View | None, str] | None = None
+        self._told = False
+        self._now = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gpuwatch-view", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; it is never waited for."""
+        self._stop.set()
+        self._now.set()
+
+    def hurry(self) -> None:
+        """Build a View at the next chance (other cells, end of a pause, a retry)."""
+        self._now.set()
+
+    def take(self) -> tuple[View | None, str] | None:
+        """The latest View (or ``None`` with the reason why there is none) since the last call."""
+        with self._lock:
+            latest, self._latest, self._told = self._latest, None, False
+        return latest
+
+    def _run(self) -> None:
+        last_ns: int | None = None
+        while not self._stop.is_set():
+            now_ns = self.clock.monotonic_ns()
+            waited = None if last_ns is None else (now_ns - last_ns) / 1e9
+            if self._due(waited):
+                self._now.clear()
+                self._offer(*self._build())
+                last_ns = now_ns
+            self.clock.wait(self._now, POLL_SECONDS)
+
+    def _due(self, waited: float | None) -> bool:
+        """A new picture: the first, one asked for, one with news; without news after a full interval, since ages move."""
+        if waited is None or self._now.is_set():
+            return True
+        if self.paused:
+            return False
+        # News half a poll early is taken, so that a picture a second does not drift to one in 1.25 seconds.
+        return waited >= self.interval - POLL_SECONDS / 2 and (waited >= self.interval + POLL_SECONDS or self._news())
+
+    def _news(self) -> bool:
+        try:
+            return self.source.changed()
+        except GpuwatchError:
+            return True  # build() will say why
+
+    def _build(self) -> tuple[View | None, str]:
+        try:
+            return self.source.build(None, self.cells), ""
+        except GpuwatchError as error:
+            return None, str(error)
+
+    def _offer(self, view: View | None, problem: str) -> None:
+        with self._lock:
+            self._latest = (view, problem)
+            tell, self._told = not self._told, True
+        if tell and not self._stop.is_set():
+            self._wake()

@@ -1,0 +1,85 @@
+"""What the user has chosen (sort, filter, selection, pause): the only state of the screen; everything else is the View."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from gpuwatch.tui.palette import Look
+from gpuwatch.view.types import View
+
+INTERVALS = (1.0, 2.0, 5.0, 10.0)
+"""Seconds between two pictures that ``+`` and ``-`` choose from."""
+
+
+@dataclass(slots=True)
+class TableState:
+    """Selection and scroll position of one table. The selection follows its row, not its place."""
+
+    selected: Hashable | None = None
+    index: int = 0
+    top: int = 0
+    page: int = 1
+    move: int = 0
+    """Rows to move at the next drawing; a key handler adds to it."""
+
+    def settle(self, keys: Sequence[Hashable], page: int) -> range:
+        """Apply the pending move for rows ``keys`` of which ``page`` fit; returns the indices of the rows to draw."""
+        self.page = max(1, page)
+        if not keys:
+            self.selected, self.index, self.top, self.move = None, 0, 0, 0
+            return range(0)
+        if self.selected is not None and not (self.index < len(keys) and keys[self.index] == self.selected):
+            # The row moved (a new sort order) or ended; then its old place keeps the selection.
+            self.index = next((i for i, key in enumerate(keys) if key == self.selected), self.index)
+        self.index = min(len(keys) - 1, max(0, self.index + self.move))
+        self.move = 0
+        self.selected = keys[self.index]
+        self.top = min(max(self.top, self.index - self.page + 1), self.index, max(0, len(keys) - self.page))
+        return range(self.top, min(len(keys), self.top + self.page))
+
+    def go_to(self, index: int) -> None:
+        """Select the row at ``index`` at the next drawing (any number: it is clamped)."""
+        self.move = index - self.index
+
+
+@dataclass(slots=True)
+class UiState:
+    """Choices that outlive a refresh; one object for the whole program."""
+
+    interval: float = 1.0
+    paused: bool = False
+    slow_link: bool = False
+    read_only: bool = False
+    sort: str = "waste"
+    reverse: bool = False
+    filter: str = ""
+    filter_open: bool = False
+    tree: bool = False
+    show_all: bool = False
+    first_steps: bool = True
+    gpu: int = 0
+    """Position of the GPU that the GPU screen shows, in the View's order."""
+    tables: dict[str, TableState] = field(default_factory=dict)
+
+    def table(self, name: str) -> TableState:
+        """The state of the table of that name, made on first use."""
+        return self.tables.setdefault(name, TableState())
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a screen's ``draw`` may look at."""
+
+    view: View | None
+    width: int
+    height: int
+    look: Look
+    ui: UiState
+    tz: tzinfo | None = None
+    active: str = "1"
+    keys: tuple[tuple[str, str], ...] = ()
+    """The keys that do something on this screen now, for its footer: (key, word)."""
+    problem: str = ""
+    """Why there is no View or an old one, in one sentence."""
