@@ -19,12 +19,12 @@ _CONTEXT: dict[int | None, Context | None] = {None: None, **{int(c): c for c in 
 _QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
 _GPU_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.quiet, s.quiet_ms, s.context, coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm), s.kappa_pm,"
-    " s.unavailable, coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000) FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id"
-    " WHERE k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? ORDER BY k.ts_ms"
+    " s.unavailable, coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000) FROM tick k CROSS JOIN gpu_sample s"
+    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? ORDER BY k.ts_ms"
 )
 _PROCESS_SQL = (
-    "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k JOIN process_sample s"
-    " ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms, s.proc_id"
+    "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k CROSS JOIN process_sample s"
+    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms, s.proc_id"
 )
 _INSERT = insert_sql("ledger_minute", (*LEDGER, "final"))
 

@@ -77,7 +77,7 @@ def minute_sql(table: str, sample: str, sample_type: type, key: Sequence[str], c
     values = ",".join([_MINUTE, *ids, *facts, *map(_expression, rolled)])
     return (
         f"INSERT OR REPLACE INTO {table}({','.join(columns)}) SELECT {values} "
-        f"FROM tick k JOIN {sample} s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? AND s.dt_ms>0 "
+        f"FROM tick k CROSS JOIN {sample} s WHERE k.ts_ms>? AND k.ts_ms<=? AND s.tick_id=k.tick_id AND s.dt_ms>0 "
         f"GROUP BY {','.join([_MINUTE, *ids])}"
     )
 
@@ -139,7 +139,7 @@ def close_minutes(db: sqlite3.Connection, now_ms: int, *, grace_ms: int = 10_000
 
 def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
     """When each entity was last seen."""
-    seen = "SELECT s.{0} AS id, max(k.ts_ms) AS ts FROM tick k JOIN {1} s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? GROUP BY 1"
+    seen = "SELECT s.{0} AS id, max(k.ts_ms) AS ts FROM tick k CROSS JOIN {1} s WHERE k.ts_ms>? AND k.ts_ms<=? AND s.tick_id=k.tick_id GROUP BY 1"
     for table, key, sample in (
         ("gpu", "gpu_id", "gpu_sample"),
         ("process", "proc_id", "process_sample"),
