@@ -40,13 +40,18 @@ Sums = dict[Key, tuple[int, int]]
 """Bucket, cause, tier -> milliseconds, millijoules."""
 
 
-def ledger_row(facts: GpuFacts, shares: tuple[Share, ...] = ()) -> LedgerRow:
-    """What the ledger needs of a hot row; energy from the counter, else from the power reading."""
+def ledger_row(facts: GpuFacts, shares: tuple[Share, ...] = (), *, whole: bool = True) -> LedgerRow:
+    """What the ledger needs of a hot row; energy from the counter, else from the power reading.
+
+    Not ``whole``: a MIG instance or a sliced board, whose energy belongs to none of them alone.
+    """
     busy = facts.graphics_active_pm
     if busy is None:
         busy = facts.utilization_pm if facts.utilization_pm is not None else facts.sm_active_pm
     energy = facts.energy_mj
-    if energy is None and facts.power_mw is not None:
+    if not whole:
+        energy = None
+    elif energy is None and facts.power_mw is not None:
         energy = facts.power_mw * facts.dt_ms // 1000
     return LedgerRow(
         facts.ts_ms,
@@ -137,7 +142,7 @@ class GpuTrack:
         last = self._last
         if last is not None and facts.ts_ms <= last.ts_ms:
             return
-        row = ledger_row(facts, shares)
+        row = ledger_row(facts, shares, whole=self.weight == 1)
         adjacent = last is not None and row.dt_ms > 0 and row.ts_ms - row.dt_ms <= last.ts_ms
         label = self._label(row, last if adjacent else None)
         self._last = row
