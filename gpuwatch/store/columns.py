@@ -55,6 +55,13 @@ HOT_TABLES = (
     "extra_sample",
 )
 
+TABLES = (
+    *("meta", "host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "gap", "event", "missing"),
+    *("source_state", "tick", *HOT_TABLES, "chunk", "gpu_minute", "gpu_hour", "process_minute", "process_hour", "process_day"),
+    *("workload_minute", "workload_hour", "hist_bin", "hist_hour", "ledger_minute", "ledger_span", "ledger_hour", "finding"),
+    "rollup_state",
+)
+
 SAMPLES: dict[str, type] = {
     "gpu_sample": GpuSample,
     "process_sample": ProcessSample,
