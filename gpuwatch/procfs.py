@@ -41,6 +41,15 @@ def read(path: str, limit: int = 65536) -> bytes:
         os.close(fd)
 
 
+def read_once(path: str) -> bytes:
+    """A kernel file of less than a page in a single read, without a second one for its end; raises ``OSError``."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)
+
+
 def parse_stat(raw: bytes) -> Stat:
     """One stat line. The name may hold spaces, newlines and ``)``: only the last ``)`` ends it. Raises ``ValueError``."""
     left, right = raw.find(b"("), raw.rfind(b")")
@@ -62,11 +71,7 @@ def parse_stat(raw: bytes) -> Stat:
 
 def read_stat(root: str, pid: int) -> Stat:
     """The stat line of one process: one read, about 15 us. Raises ``OSError`` or ``ValueError``."""
-    fd = os.open(f"{root}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return parse_stat(os.read(fd, 4096))
-    finally:
-        os.close(fd)
+    return parse_stat(read_once(f"{root}/{pid}/stat"))
 
 
 def pids(root: str) -> list[int]:

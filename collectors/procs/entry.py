@@ -122,7 +122,7 @@ class Entry:
         if self.io_missing is not None:
             return None
         try:
-            words = procfs.read(f"{root}/{self.pid}/io", 1024).split()
+            words = procfs.read_once(f"{root}/{self.pid}/io").split()
             at = words.index(b"read_bytes:")
             return int(words[at + 1]), int(words[at + 3])
         except PermissionError:

@@ -19,7 +19,7 @@ YOUNG_MS = 10_000
 """A process may still become another program (a shell that execs python): until this age it is looked at each tick."""
 FRESH_PER_TICK = 512
 REVISIT_PER_TICK = 48
-MAPS_PER_TICK, MAPS_FIRST_TICK = 4, 64
+MAPS_PER_TICK, MAPS_FIRST_TICK = 8, 64
 MAPS_DELAY_MS, MAPS_DELAY_MAX_MS = 2_000, 600_000
 
 
@@ -108,16 +108,20 @@ class Table:
             self.changed = True
 
     def _scan_maps(self, now_ms: int) -> None:
-        """Look for ML libraries in python processes that the command line did not tell, a few per tick, less and less often."""
+        """Look for ML libraries in python processes that the command line did not tell, a few per tick, new ones first.
+
+        While a process is young it is looked at every two seconds, later less and less often.
+        """
         budget = MAPS_FIRST_TICK if self._first else MAPS_PER_TICK
-        for entry in self.entries.values():
+        for entry in reversed(self.entries.values()):
             program = entry.program
             if entry.ml or not program.python or program.supervisor or program.ml or now_ms < entry.maps_due_ms:
                 continue
             if budget == 0:
                 break
             budget -= 1
-            entry.maps_delay_ms = min(entry.maps_delay_ms * 2 or MAPS_DELAY_MS, MAPS_DELAY_MAX_MS)
+            young = now_ms - entry.start_ms <= YOUNG_MS
+            entry.maps_delay_ms = MAPS_DELAY_MS if young else min(entry.maps_delay_ms * 2 or MAPS_DELAY_MS, MAPS_DELAY_MAX_MS)
             entry.maps_due_ms = now_ms + entry.maps_delay_ms
             if imports_ml(self.root, entry.pid):
                 entry.ml = self.changed = True

@@ -114,14 +114,14 @@ def test_a_gpu_pid_that_proc_does_not_show_is_reported_from_the_second_tick_on(p
 
 def test_a_refused_disk_figure_has_a_reason(proc, watch, monkeypatch):
     proc.add(50)
-    original = procfs.read
+    original = procfs.read_once
 
-    def refuse(path: str, limit: int = 65536) -> bytes:
+    def refuse(path: str) -> bytes:
         if path.endswith("/io"):
             raise PermissionError(13, "Permission denied")
-        return original(path, limit)
+        return original(path)
 
-    monkeypatch.setattr(procfs, "read", refuse)
+    monkeypatch.setattr(procfs, "read_once", refuse)
     watcher = watch()
     watcher.tick(50)
     batch = watcher.tick(50)

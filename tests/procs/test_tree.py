@@ -125,4 +125,17 @@ def test_memory_maps_are_scanned_a_few_per_tick(proc, watch):
     for _ in range(3):
         watcher.tick()
         counts.append(len(watcher.roles))
-    assert counts == [64, 68, 72]
+    assert counts == [64, 72, 80]
+
+
+def test_a_process_of_seven_seconds_is_seen_even_when_it_imports_late(proc, watch):
+    watcher = watch()
+    watcher.tick()
+    proc.add(50, argv=["python3", "short.py"], start=1002.5)
+    seen = []
+    for second in range(4):
+        if second == 3:
+            (proc.root / "50" / "maps").write_text(TORCH)
+        watcher.tick()
+        seen.append(50 in watcher.roles)
+    assert seen == [False, False, False, True]
