@@ -35,16 +35,29 @@ class Series:
 
     def area(self, t_ms: int) -> int:
         """The integral from 0 to ``t_ms`` >= 0 in value x ms."""
-        sums = self._sums
-        if sums is None:
-            times, values, total = self.times, self.values, 0
-            sums = [0]
-            for i in range(1, len(times)):
-                total += values[i - 1] * (times[i] - times[i - 1])
-                sums.append(total)
-            self._sums = sums
+        sums = self._sums or self._add_up()
         i = bisect_right(self.times, t_ms) - 1
         return sums[i] + self.values[i] * (t_ms - self.times[i])
+
+    def mean(self, start_ms: int, end_ms: int) -> float:
+        """The mean over [start, end) with 0 <= start < end."""
+        times, values = self.times, self.values
+        i = bisect_right(times, start_ms) - 1
+        j = bisect_right(times, end_ms, i) - 1
+        if i == j:
+            return float(values[i])
+        sums = self._sums or self._add_up()
+        area = sums[j] - sums[i] + values[j] * (end_ms - times[j]) - values[i] * (start_ms - times[i])
+        return area / (end_ms - start_ms)
+
+    def _add_up(self) -> list[int]:
+        times, values, total = self.times, self.values, 0
+        sums = [0]
+        for i in range(1, len(times)):
+            total += values[i - 1] * (times[i] - times[i - 1])
+            sums.append(total)
+        self._sums = sums
+        return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,10 @@ class FlatTable:
             return float(series.values[0])
         if end_ms <= start_ms:
             return float(self.at(series, end_ms))
+        loop = self.loop_ms
+        begin = start_ms // loop * loop if loop else 0
+        if start_ms >= begin and (end_ms <= begin + loop or not loop):
+            return series.mean(start_ms - begin, end_ms - begin)
         return self.integral(series, start_ms, end_ms) / (end_ms - start_ms)
 
     def value(self, place: str, quantity: str, t_ms: int) -> int | None:

@@ -20,6 +20,7 @@ from gpuwatch.names import Missing
 
 HOSTNAME = "demo-01"
 NAME = "simulated"
+_SCENES_KEPT = 256
 _Built = TypeVar("_Built")
 _WHOLE_DRIVER = {"driver_gone": "the NVIDIA driver is not loaded", "mismatch": "driver and library versions differ"}
 
@@ -53,6 +54,8 @@ class Stage:
         self._changes = self.people.changes()
         self._scene: _Scene | None = None
         self._since = 0
+        self._scenes: dict[object, _Scene] = {}
+        self._built = 0
         self._shared: dict[object, Any] = {}
         self._usual = {
             ("gpu", self.gpus[p].uuid, f): Missing.NOT_SUPPORTED
@@ -81,13 +84,24 @@ class Stage:
             return old
         self._since, until = self._changes.around(t_ms)
         lives = tuple(self.people.alive(t_ms))
+        roles = tuple((self.people.source(p, t_ms), self.people.power_limit_mw(int(p.partition(".")[0]), t_ms)) for p in self.gpus)
+        scene = self._scenes.get((lives, roles, t_ms < 0))
+        if scene is None:
+            scene = self._scenes[lives, roles, t_ms < 0] = self._build(lives, t_ms)
+        self._scene = scene = scene._replace(until_ms=until)
+        return scene
+
+    def _build(self, lives: tuple[Life, ...], t_ms: int) -> _Scene:
+        if len(self._scenes) >= _SCENES_KEPT:
+            self._scenes.clear()
+            self._shared.clear()
+        self._built += 1
         held = {place: self._held(place, lives, t_ms) for place in self.gpus}
         processes, workloads = self.people.entities(list(lives), self.axis)
-        if old is not None and processes == old.processes:
-            processes, workloads = old.processes, old.workloads
+        if self._scene is not None and processes == self._scene.processes:
+            processes, workloads = self._scene.processes, self._scene.workloads
         starts = {life.slot: self.axis.unix_ms(life.start_ms) for life in lives}
-        self._scene = _Scene(0 if old is None else old.number + 1, until, lives, starts, processes, workloads, held)
-        return self._scene
+        return _Scene(self._built, 0, lives, starts, processes, workloads, held)
 
     def batch(self, previous: float | None, now: float, *, share: bool = False, known: Sequence[Process] | None = None) -> Batch:
         """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
@@ -158,10 +172,9 @@ class Stage:
     def _gpus(
         self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool
     ) -> tuple[Sequence[GpuSample], dict[MissingKey, Missing]]:
-        if share and not faults:
-            return self._once(
-                (scene.number, "gpus"), span, lambda: tuple(self._shared_gpu(place, span, scene) for place in self.gpus)
-            ), self._usual
+        if share:
+            key = (scene.number, "gpus", tuple(tuple(broken) for broken in faults.values()))
+            return self._once(key, span, lambda: self._gpus(span, scene, faults, False))
         if not faults:
             return [self.sampler.gpu(place, span, scene.held[place]) for place in self.gpus], self._usual
         missing = dict(self._usual)
@@ -174,11 +187,6 @@ class Stage:
                 sample = _without(self.sampler.gpu(place, span, scene.held[place]), broken_measures(faults.get(place, [])))
             samples.append(sample)
         return samples, missing
-
-    def _shared_gpu(self, place: str, span: Span, scene: _Scene) -> GpuSample:
-        source, held = self.people.source(place, span.end), scene.held[place]
-        limit = self.people.power_limit_mw(int(place.partition(".")[0]), span.end)
-        return self._once((place, source, held, limit), span, lambda: self.sampler.gpu(place, span, held))
 
     def _broken(self, gpu: Gpu, faults: list[Fault], missing: dict[MissingKey, Missing]) -> GpuSample | None:
         """An empty sample to fill, an unavailable one, or None for a call that does not return. Adds the reasons to ``missing``."""
