@@ -11,30 +11,21 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
-from fractions import Fraction
 from functools import partial
-from typing import NamedTuple
 
-from gpuwatch.ledger import split
-from gpuwatch.ledger.facts import weight
-from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
-from gpuwatch.model import Gpu
+from gpuwatch.ledger.types import HOLD_MS, BucketRow
 from gpuwatch.names import Bucket
+from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, SILENT_MS, WHOLE, split_minute, weights
 from gpuwatch.store import rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.writer import StoreWriter
 
 LEDGER_TIER = "ledger"
 FINAL_AFTER_S = 16 * 60
-MINUTE_S, MINUTE_MS = 60, 60_000
 _GRACE_MS = 3000
 """Rows of the minute may come this late."""
 _TICKS = 30
 """A minute's jobs are spread over so many ticks."""
-_SILENT_MS = 15_000
-"""A GPU without a row for so long has ended its quiet run by a gap."""
-
 Job = Callable[[], None]
 
 
@@ -130,14 +121,14 @@ class Closer:
         """Read a minute once for all GPUs; each GPU is split in a job of its own, and all are written together."""
         start, end = minute * 1000, minute * 1000 + MINUTE_MS
         rows = rollup.ledger_inputs(self._db, start, end)
-        weights = self._weights(minute)
+        owns = weights(self._db, minute)
         found: dict[int, list[BucketRow]] = {}
 
         def compute(gpu_id: int) -> None:
             own = rows[gpu_id]
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
-            found[gpu_id] = _split(own, weights.get(gpu_id), minute, ts_ms)
+            found[gpu_id] = split_minute(own, owns.get(gpu_id, WHOLE), minute, ts_ms)
 
         def write() -> None:
             with transaction(self._db):
@@ -156,7 +147,7 @@ class Closer:
         for gpu_id, minute in sorted(self._open, key=lambda key: key[::-1]):
             seen_ms, quiet_ms = self._latest(gpu_id) or (0, 0)
             same_run = quiet_ms >= seen_ms - minute * 1000 - MINUTE_MS
-            if not (ts_ms - seen_ms <= _SILENT_MS and 0 < quiet_ms < HOLD_MS and same_run):
+            if not (ts_ms - seen_ms <= SILENT_MS and 0 < quiet_ms < HOLD_MS and same_run):
                 self._jobs.append(partial(self._again, gpu_id, minute, ts_ms))
 
     def _latest(self, gpu_id: int) -> tuple[int, int] | None:
@@ -173,7 +164,7 @@ class Closer:
         reach = (start - HOLD_MS, min(end + HOLD_MS + MINUTE_MS, ts_ms))
         rows = rollup.ledger_inputs(self._db, *reach, shares_ms=(start, end), gpu_id=gpu_id).get(gpu_id, [])
         if any(start < row.ts_ms <= end for row in rows):
-            self._write(gpu_id, minute, _split(rows, self._weights(minute).get(gpu_id), minute, ts_ms))
+            self._write(gpu_id, minute, split_minute(rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
         else:
             self._open.discard((gpu_id, minute))  # its rows are gone: the ledger keeps what it said
 
@@ -185,33 +176,6 @@ class Closer:
                 self._open.discard((gpu_id, minute))
         with transaction(self._db):
             self._db.execute("UPDATE ledger_minute SET final=1 WHERE t<? AND t>=? AND final=0", (until_s, until_s - 86_400))
-
-    def _weights(self, minute: int) -> dict[int, _Weight]:
-        """What each GPU that has rows in this minute counts for beside the others."""
-        sql = "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction FROM gpu_minute m JOIN gpu g ON g.gpu_id=m.gpu_id WHERE m.t=?"
-        gpus = {
-            gpu_id: Gpu(uuid, 0, "", parent_uuid=parent, compute_fraction=fraction)
-            for gpu_id, uuid, parent, fraction in self._db.execute(sql, (minute,))
-        }
-        sliced = {gpu.parent_uuid for gpu in gpus.values()}
-        return {gpu_id: _Weight(weight(gpu, gpus.values()), gpu.uuid in sliced) for gpu_id, gpu in gpus.items()}
-
-
-class _Weight(NamedTuple):
-    """What a GPU counts for; ``sliced``: instances are cut out of it."""
-
-    fraction: Fraction
-    sliced: bool
-
-
-def _split(rows: list[LedgerRow], own: _Weight | None, minute: int, ts_ms: int) -> list[BucketRow]:
-    """One GPU's minute. A GPU that has fallen silent has ended its run by a gap: that is said as a row that speaks for no time."""
-    fraction, sliced = own or _Weight(Fraction(1), False)
-    if sliced:  # the board's energy is its instances' too and belongs to none of them alone
-        rows = [replace(row, energy_mj=None) for row in rows]
-    silent = ts_ms - rows[-1].ts_ms > _SILENT_MS
-    after = [LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)] if silent else []
-    return split(rows, after, start_ms=minute * 1000, end_ms=minute * 1000 + MINUTE_MS, weight=fraction)
 
 
 def _done(_: object) -> None:

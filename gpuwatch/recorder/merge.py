@@ -59,6 +59,15 @@ class Merger:
         self.last_ms: int | None = None
         """When the last tick was."""
 
+    def set_interval(self, name: str, seconds: float) -> None:
+        """A collector is read at another rhythm from here on."""
+        self._period_ms[name] = round(seconds * 1000)
+
+    def resume(self, facts: Mapping[str, tuple[int, int, bool | None, Context | None]]) -> None:
+        """Go on where another recorder has just stopped: GPU -> (time, quiet run, quiet, context) of its last row."""
+        for uuid, (ts_ms, quiet_ms, quiet, context) in facts.items():
+            self._gpus[uuid] = _GpuState(ts_ms, quiet_ms, quiet, context)
+
     def forget(self) -> None:
         """After a break of the recorder or the clock: no row bridges it, and every quiet run begins anew."""
         self._gpus.clear()

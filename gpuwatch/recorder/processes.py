@@ -67,10 +67,10 @@ class ProcessRows:
         looked = False
         host_side: dict[Key, Values] = {}
         for name, batch in batches.items():
-            if batch.processes is not None:
+            if batch.processes is not None or any(not sample.gpu_uuid for sample in batch.process_samples):
                 looked, self._looked_ms, self._look_period_ms = True, ts_ms, periods_ms[name]
-                for process in batch.processes:
-                    host_side[process.key] = _NOTHING
+            for process in batch.processes or ():
+                host_side[process.key] = _NOTHING
         driver_period = 0
         for name, batch in batches.items():
             if self._take_driver(ts_ms, batch, looked):

@@ -21,6 +21,7 @@ from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.cost import CostMeter
 from gpuwatch.recorder.merge import PERIODS, Merger
+from gpuwatch.recorder.resume import last_facts
 from gpuwatch.recorder.source import Delivery, Source
 from gpuwatch.recorder.timeline import Timeline
 from gpuwatch.store.rows import GapRow, SourceState, Tick
@@ -39,7 +40,8 @@ class Recorder:
     """One life of a recorder over an open writer; the caller holds the lease and closes the writer.
 
     ``watched`` says whether somebody looks (then commits come each second), ``closer`` does the work of closed minutes, ``cost``
-    measures the recorder itself. ``period_seconds`` defaults to the fastest collector's.
+    measures the recorder itself. ``period_seconds`` defaults to the fastest collector's; ``commit_seconds`` is how often an
+    unwatched recorder writes.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Recorder:
         closer: Closer | None = None,
         cost: CostMeter | None = None,
         period_seconds: float | None = None,
+        commit_seconds: float = COMMIT_SECONDS,
         boot_id: str = "",
         logger: logging.Logger | None = None,
     ) -> None:
@@ -64,6 +67,7 @@ class Recorder:
         self._closer = closer
         self._cost = cost
         self._boot_id = boot_id
+        self._commit_seconds = commit_seconds
         self._merger = Merger({source.name: source.interval for source in self.sources})
         self._timeline = Timeline(clock, self.period)
         self._deliveries: deque[Delivery] = deque()
@@ -159,13 +163,20 @@ class Recorder:
     # ---------------------------------------------------------------------------------------------------- step by step
 
     def begin(self) -> None:
-        """Begin the session; what lies between the last one and now is a gap. Called by ``run`` and ``run_once``."""
+        """Begin the session. What lies between the last one and now is a gap, unless it is so short that rows bridge it.
+
+        Called by ``run`` and ``run_once``.
+        """
         if self._begun:
             return
         self._begun = True
         now_ms = round(self._clock.time() * 1000)
         info = self._writer.begin_session(now_ms, round(self.period * 1000), self._boot_id)
-        if info.previous_end_ms is not None and info.previous_end_ms < now_ms:
+        if info.previous_end_ms is None or info.previous_end_ms >= now_ms:
+            return
+        if info.previous_clean and now_ms - info.previous_end_ms <= PERIODS * self.period * 1000:
+            self._merger.resume(last_facts(self._writer.connection))
+        else:
             reason = GapReason.OFF if info.previous_clean else GapReason.CRASH
             self._gaps.append(GapRow(info.previous_end_ms, now_ms, reason))
 
@@ -264,7 +275,7 @@ class Recorder:
     def _commit_due(self) -> bool:
         since = self._clock.monotonic_ns() / _NS - (self._committed or 0.0)
         slack = self.period / 2
-        return since >= COMMIT_SECONDS - slack or (since >= WATCHED_COMMIT_SECONDS - slack and self._watched())
+        return since >= self._commit_seconds - slack or (since >= WATCHED_COMMIT_SECONDS - slack and self._watched())
 
     def _commit(self) -> None:
         self._committed = self._clock.monotonic_ns() / _NS

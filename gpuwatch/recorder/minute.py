@@ -1,0 +1,48 @@
+"""One GPU's minute of the ledger from its rows: what it counts for, whose energy it is, how a silent GPU's run ends."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import NamedTuple
+
+from gpuwatch.ledger import split
+from gpuwatch.ledger.facts import weight
+from gpuwatch.ledger.types import BucketRow, LedgerRow
+from gpuwatch.model import Gpu
+
+MINUTE_S, MINUTE_MS = 60, 60_000
+SILENT_MS = 15_000
+"""A GPU without a row for so long has ended its quiet run by a gap."""
+_SQL = "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction FROM gpu_minute m JOIN gpu g ON g.gpu_id=m.gpu_id WHERE m.t=?"
+
+
+class Weight(NamedTuple):
+    """What a GPU counts for; ``sliced``: instances are cut out of it."""
+
+    fraction: Fraction = Fraction(1)
+    sliced: bool = False
+
+
+WHOLE = Weight()
+
+
+def weights(db: sqlite3.Connection, minute: int) -> Mapping[int, Weight]:
+    """The weight of each GPU that has rows in this (closed) minute, beside the others."""
+    gpus = {gpu_id: Gpu(uuid, 0, "", parent_uuid=parent, compute_fraction=part) for gpu_id, uuid, parent, part in db.execute(_SQL, (minute,))}  # fmt: skip
+    sliced = {gpu.parent_uuid for gpu in gpus.values()}
+    return {gpu_id: Weight(weight(gpu, gpus.values()), gpu.uuid in sliced) for gpu_id, gpu in gpus.items()}
+
+
+def split_minute(
+    rows: Sequence[LedgerRow], own: Weight, minute: int, now_ms: int, look_ahead: Sequence[LedgerRow] = ()
+) -> list[BucketRow]:
+    """The buckets of one GPU in the minute that starts at unix second ``minute``, as known at ``now_ms``."""
+    if own.sliced:  # the board's energy is its instances' too and belongs to none of them alone
+        rows = [replace(row, energy_mj=None) for row in rows]
+    last = look_ahead[-1] if look_ahead else rows[-1]
+    if now_ms - last.ts_ms > SILENT_MS:  # a row that speaks for no time says that there was a gap
+        look_ahead = [*look_ahead, LedgerRow(last.ts_ms + 1, 0, None, 0, None, None)]
+    return split(rows, look_ahead, start_ms=minute * 1000, end_ms=minute * 1000 + MINUTE_MS, weight=own.fraction)
