@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal
 
 from gpuwatch.names import Missing, Severity
@@ -47,18 +48,16 @@ def measures(sample_type: type) -> Mapping[str, Measure]:
 
 
 @cache
-def _quantiser(sample_type: type) -> tuple[tuple[str, float], ...]:
-    return tuple((name, m.scale) for name, m in measures(sample_type).items())
+def _quantiser(sample_type: type) -> tuple[Callable[[object], tuple[float | None, ...]], tuple[float, ...]]:
+    found = measures(sample_type)
+    return attrgetter(*found), tuple(m.scale for m in found.values())
 
 
 def quantise(sample: object) -> tuple[int | None, ...]:
     """The measures of a sample as the store's integers, in declaration order; ``None`` stays ``None``."""
-    out: list[int | None] = []
     sample_type: type = type(sample)
-    for name, scale in _quantiser(sample_type):
-        value = getattr(sample, name)
-        out.append(None if value is None else round(value * scale))
-    return tuple(out)
+    values, scales = _quantiser(sample_type)
+    return tuple([None if value is None else round(value * scale) for value, scale in zip(values(sample), scales)])
 
 
 KIB, MIB = 1 / 1024, 1 / 1024**2
