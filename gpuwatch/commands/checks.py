@@ -1,0 +1,181 @@
+"""The checks behind ``doctor``: each has a stable id, one result line and, where something can be done, the command that does it."""
+
+from __future__ import annotations
+
+import grp
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch import __version__, format
+from gpuwatch.names import Missing
+from gpuwatch.settings import known_keys
+
+if TYPE_CHECKING:
+    from gpuwatch.runtime import Runtime
+    from gpuwatch.view.types import GpuView, View
+
+LOW_SPACE_BYTES = 256 * 1024 * 1024
+"""Below this the recorder keeps to memory (research: a full SQLite file cannot even delete)."""
+
+_FIX = {
+    Missing.NO_PERMISSION: "run the recorder as root, or ask for the permission named by the driver",
+    Missing.NOT_SUPPORTED: "",
+    Missing.DRIVER_ERROR: "look for the driver's own message: dmesg | grep -i nvrm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. ``state``: ok, missing, warn, info."""
+
+    id: str
+    group: str
+    title: str
+    state: str
+    result: str
+    fix: str = ""
+
+
+def collect(runtime: Runtime) -> list[Check]:
+    """All checks, in the order they are read best."""
+    from gpuwatch.view import build_view
+
+    with runtime.observe() as window:
+        view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz)
+    found = [*_program(), *_who(), *_sources(view), *_gpus(view), *_processes(runtime)]
+    return [*found, *_store(runtime), *_terminal(runtime)]
+
+
+def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:
+    """(key, value in force, source or empty for a default) of every setting."""
+    rows = []
+    for key, entry in known_keys():
+        section, name = key.split(".", 1)
+        value = getattr(getattr(runtime.settings, section), name)
+        rows.append((key, value, runtime.loaded.sources.get(key, "")))
+        del entry
+    return rows
+
+
+def _program() -> Iterator[Check]:
+    version = f"gpuwatch {__version__}, Python {platform.python_version()}, {platform.system()} {platform.release()}"
+    yield Check("program", "program", "version", "ok", version)
+
+
+def _who() -> Iterator[Check]:
+    groups = []
+    for gid in os.getgroups():
+        try:
+            groups.append(grp.getgrgid(gid).gr_name)
+        except KeyError:
+            groups.append(str(gid))
+    root = os.geteuid() == 0
+    yield Check(
+        "who.user", "who looks", "user", "info", f"uid {os.geteuid()}{' (root)' if root else ''}, groups {', '.join(groups) or '-'}"
+    )
+    inside = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    text = "yes: only this container's processes are visible unless it shares the host's pid namespace" if inside else "no"
+    yield Check("who.container", "who looks", "container", "info", text)
+
+
+def _sources(view: View) -> Iterator[Check]:
+    for source in view.sources:
+        good = source.state == "ok"
+        yield Check(
+            f"source.{source.name}",
+            "sources",
+            source.name,
+            "ok" if good else "missing",
+            source.detail or source.state,
+            "" if good else source.hint,
+        )
+
+
+def _gpus(view: View) -> Iterator[Check]:
+    if not view.gpus:
+        yield Check(
+            "gpu", "GPUs", "GPUs", "missing", "none seen", "nvidia-smi should list them; in a container start it with --gpus all"
+        )
+        return
+    if view.host and view.host.driver_version:
+        yield Check("driver", "GPUs", "driver", "ok", f"{view.host.driver_version}, CUDA {view.host.cuda_version or '?'}")
+    for gpu in view.gpus:
+        yield Check(f"gpu.{gpu.gpu_index}", "GPUs", f"GPU {gpu.gpu_index}", "ok", f"{gpu.name} {gpu.mig_profile}".strip())
+        yield from _gpu_details(gpu)
+
+
+def _gpu_details(gpu: GpuView) -> Iterator[Check]:
+    prefix = f"gpu.{gpu.gpu_index}"
+    gpm = gpu.details.get("gpm_supported")
+    if gpm is False:
+        text = "SM, tensor and memory-bandwidth activity need Hopper or newer: busy time stays 'busy, quality unknown'"
+        yield Check(f"{prefix}.gpm", "GPUs", "  GPM", "missing", text)
+    elif gpm:
+        yield Check(f"{prefix}.gpm", "GPUs", "  GPM", "ok", "SM, tensor and memory-bandwidth activity are measured")
+    if gpu.mig_enabled:
+        yield Check(f"{prefix}.mig", "GPUs", "  MIG", "info", "on: utilization exists per instance only through GPM")
+    if gpu.details.get("persistence_mode") is False:
+        fix = "sudo nvidia-smi -pm 1"
+        yield Check(
+            f"{prefix}.persistence", "GPUs", "  persistence", "warn", "off: the driver unloads when nothing uses the GPU", fix
+        )
+    by_reason: dict[Missing, list[str]] = {}
+    for name, reason in sorted(gpu.missing.items()):
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        words = reason.label.replace("_", " ")
+        yield Check(f"{prefix}.{reason.label}", "GPUs", f"  {words}", "missing", ", ".join(names), _FIX.get(reason, ""))
+
+
+def _processes(runtime: Runtime) -> Iterator[Check]:
+    if runtime.simulated:
+        return
+    from gpuwatch.collectors.procs import visibility
+
+    for number, line in enumerate(visibility(runtime.context("procs"))):
+        yield Check(f"processes.{number}", "processes", "visible" if not number else "", "info", line)
+
+
+def _store(runtime: Runtime) -> Iterator[Check]:
+    place = runtime.place
+    yield Check("store.path", "store", "path", "info", f"{place.path}   from {place.source}")
+    if place.notice:
+        yield Check("store.notice", "store", "notice", "warn", place.notice)
+    folder = place.path.parent
+    while not folder.exists():
+        folder = folder.parent
+    writable = os.access(folder if not place.path.exists() else place.path, os.W_OK)
+    fix = "" if writable else "choose another place: gpuwatch --store PATH"
+    yield Check(
+        "store.writable",
+        "store",
+        "writable",
+        "ok" if writable else "missing",
+        "yes" if writable else "no: read only for this user",
+        fix,
+    )
+    free = shutil.disk_usage(folder).free
+    low = free < LOW_SPACE_BYTES
+    yield Check(
+        "store.space", "store", "free space", "warn" if low else "ok", format.gib(free) + " GiB", "free some space" if low else ""
+    )
+    holder = runtime.lease_holder()
+    text = f"running, pid {holder}" if holder else "none: history is kept only while a screen is open"
+    fix = "" if holder else "gpuwatch record --print-unit user"
+    yield Check("recorder", "store", "recorder", "ok" if holder else "missing", text, fix)
+
+
+def _terminal(runtime: Runtime) -> Iterator[Check]:
+    size = shutil.get_terminal_size()
+    encoding = (getattr(sys.__stderr__, "encoding", "") or "?").upper()
+    term = runtime.environ.get("TERM", "none")
+    color = runtime.environ.get("COLORTERM", "")
+    yield Check(
+        "terminal", "terminal", "terminal", "info", f"{term} {color}".strip() + f", {size.columns}x{size.lines}, {encoding}"
+    )

@@ -1,0 +1,84 @@
+"""``gpuwatch db``: care of the store: where it is, bring it up to date, check it, back it up."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuwatch.errors import EXIT_CHECK, StoreError
+
+if TYPE_CHECKING:
+    from gpuwatch.runtime import Runtime
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declare the command and its actions."""
+    parser = subparsers.add_parser("db", help="where the store is; upgrade, check, back it up", description="Care of the store.")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("path", help="print the path of the store")
+    actions.add_parser("upgrade", help="bring an older store to this version's schema")
+    actions.add_parser("check", help="look for damage (reads the whole file)")
+    backup = actions.add_parser("backup", help="copy the store to another file while a recorder runs")
+    backup.add_argument("target", metavar="FILE", help="file to write; it must not exist")
+    return parser
+
+
+def run(args: argparse.Namespace, runtime: Runtime) -> int:
+    """Do one action."""
+    return {"path": _path, "upgrade": _upgrade, "check": _check, "backup": _backup}[args.action](args, runtime)
+
+
+def _path(args: argparse.Namespace, runtime: Runtime) -> int:
+    print(runtime.place.path)
+    if runtime.place.notice:
+        print(runtime.place.notice, file=sys.stderr)
+    return 0
+
+
+def _existing(runtime: Runtime) -> Path:
+    path = runtime.store_path()
+    if not path.exists():
+        raise StoreError(f"there is no store at {path}", "start a recorder with: gpuwatch record")
+    return path
+
+
+def _upgrade(args: argparse.Namespace, runtime: Runtime) -> int:
+    from gpuwatch.store.lease import Lease, holder
+    from gpuwatch.store.upgrade import upgrade
+
+    path = _existing(runtime)
+    lease = Lease.acquire(path, {"work": "upgrade"})
+    if lease is None:
+        found = holder(path)
+        raise StoreError(
+            f"a recorder (pid {found.pid if found else '?'}) holds {path}; only the holder may change the schema", "stop it first"
+        )
+    try:
+        before, after = upgrade(path)
+    finally:
+        lease.release()
+    print(f"{path}: schema {before}" + (", already current" if before == after else f" -> {after}"))
+    return 0
+
+
+def _check(args: argparse.Namespace, runtime: Runtime) -> int:
+    from gpuwatch.store.check import check
+
+    path = _existing(runtime)
+    problems = check(path)
+    for line in problems:
+        print(line)
+    if not problems:
+        print(f"{path}: no damage found")
+    return EXIT_CHECK if problems else 0
+
+
+def _backup(args: argparse.Namespace, runtime: Runtime) -> int:
+    from gpuwatch.store.backup import backup
+
+    target = Path(args.target).expanduser()
+    size = backup(_existing(runtime), target)
+    print(f"{target}: {size} bytes")
+    return 0

@@ -1,0 +1,166 @@
+"""What feeds a screen: follows the store of a recorder, starts a recorder of its own when nobody holds the lease, and ends it.
+
+``build`` and ``changed`` are called from the screen's source thread, never from its event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpuwatch.errors import StoreError
+from gpuwatch.store import lease
+from gpuwatch.store.window import Window
+from gpuwatch.view import build_view, empty_view
+
+if TYPE_CHECKING:
+    from gpuwatch.runtime import Runtime
+    from gpuwatch.view.types import View
+
+logger = logging.getLogger("gpuwatch.runtime")
+
+LEASE_CHECK_NS = 1_000_000_000
+"""How often a viewer looks whether a recorder is there: a killed one is noticed within this and replaced."""
+
+LEAVE_SECONDS = 0.3
+"""How long leaving waits for the child recorder's clean end before it goes on by itself."""
+
+
+class ChildRecorder:
+    """A ``gpuwatch record`` that lives as long as this process: it ends when the pipe to it closes, however that happens."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ensure(self) -> None:
+        """Start it, or again if it has ended."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # ctrl-c and a hangup of the terminal are the screen's to handle
+        )
+
+    def close(self) -> None:
+        """Close the pipe and wait a moment; a recorder stuck in its driver ends by itself later."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            logger.warning("the recorder (pid %d) has not ended yet", self._process.pid)
+
+
+class LiveSource:
+    """Follows one store. ``start_recorder`` is None for a viewer that must not record."""
+
+    def __init__(self, runtime: Runtime, path: Path, child: ChildRecorder | None, monotonic_ns: Callable[[], int]) -> None:
+        self._runtime = runtime
+        self._path = path
+        self._child = child
+        self._monotonic_ns = monotonic_ns
+        self._window: Window | None = None
+        self._file: tuple[int, int] | None = None
+        self._watching: lease.ViewerLock | None = None
+        self._version = -1
+        self._holder: lease.Holder | None = None
+        self._next_lease_check = 0
+        self.problem = ""
+
+    def changed(self) -> bool:
+        """Whether a new view would show something else: a commit, a recorder that came or went, another file."""
+        turned = self._check_lease()
+        window = self._open()
+        if window is None:
+            return turned
+        try:
+            version = window.data_version()
+        except StoreError as error:
+            self._lose(error)
+            return True
+        fresh, self._version = version != self._version, version
+        return fresh or turned
+
+    def build(self, at_ms: int | None, cells: int) -> View:
+        """The view of now (``None``) or of a past instant, with strips of that many cells."""
+        now_ms = self._runtime.now_ms()
+        window = self._open()
+        if window is None:
+            return empty_view(now_ms, notices=(self.problem,) if self.problem else ())
+        try:
+            return build_view(window, at_ms, now_ms=now_ms, tz=self._runtime.tz, cells=cells)
+        except StoreError as error:
+            self._lose(error)
+            return empty_view(now_ms, notices=(error.message,))
+
+    @property
+    def window(self) -> Window | None:
+        """The open window, for the queries of detail screens."""
+        return self._open()
+
+    def close(self) -> None:
+        """Stop watching; end the recorder that was started here."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+        if self._watching is not None:
+            self._watching.close()
+        if self._child is not None:
+            self._child.close()
+
+    def _check_lease(self) -> bool:
+        """Look at the lease once a second; start a recorder where none is. True if a recorder came, went or changed."""
+        now = self._monotonic_ns()
+        if now < self._next_lease_check:
+            return False
+        self._next_lease_check = now + LEASE_CHECK_NS
+        found = lease.holder(self._path)
+        if found is None and self._child is not None:
+            self._child.ensure()
+        turned = (found and found.pid) != (self._holder and self._holder.pid) or found is None
+        self._holder = found
+        return turned
+
+    def _target(self) -> Path:
+        """The file that the recorder writes: it may have moved to memory or to a side file."""
+        named = self._holder.info.get("path") if self._holder else None
+        return Path(named) if isinstance(named, str) and named else self._path
+
+    def _open(self) -> Window | None:
+        target = self._target()
+        try:
+            status = os.stat(target)
+        except OSError:
+            return self._window
+        identity = (status.st_dev, status.st_ino)
+        if self._window is not None and identity == self._file:
+            return self._window
+        try:
+            window = Window(target)
+        except StoreError as error:
+            self.problem = error.message
+            return None
+        if self._window is not None:
+            self._window.close()
+        if self._watching is not None:
+            self._watching.close()
+        self._window, self._file, self.problem, self._version = window, identity, "", -1
+        self._watching = lease.ViewerLock(self._path)
+        return window
+
+    def _lose(self, error: StoreError) -> None:
+        logger.warning("store lost: %s", error)
+        self.problem = error.message
+        if self._window is not None:
+            self._window.close()
+        self._window, self._file = None, None

@@ -1,0 +1,309 @@
+"""The composition root: puts settings, clock, collectors, recorder, store and view together for the commands.
+
+Everything heavy is imported where it is needed; a command that only reads a live store imports no collector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpuwatch import __version__, settings
+from gpuwatch.clock import Clock, SystemClock
+from gpuwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from gpuwatch.plugin import Collector, CollectorContext, WatchedPids
+    from gpuwatch.store.lease import Lease
+    from gpuwatch.store.location import Location
+    from gpuwatch.store.window import Window
+    from gpuwatch.store.writer import StoreWriter
+
+logger = logging.getLogger("gpuwatch.runtime")
+
+STANDBY_SECONDS = 1.0
+"""How often a waiting recorder asks for the lease."""
+
+GPM_PAUSE_SECONDS = 0.12
+"""GPM values are differences of two readings at least 100 ms apart (NVML documentation)."""
+
+
+class Runtime:
+    """What one run of the program works with."""
+
+    def __init__(self, args: argparse.Namespace, environ: Mapping[str, str], clock: Clock, loaded: settings.Loaded) -> None:
+        self.args = args
+        self.environ = environ
+        self.clock = clock
+        self.loaded = loaded
+        self.settings = loaded.settings
+        self._closing: list[Any] = []
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace, environ: Mapping[str, str], clock: Clock | None = None) -> Runtime:
+        """Load the settings for parsed arguments. Raises :class:`UsageError`."""
+        options = {
+            "store.path": None,  # --store is a place of its own: it wins over GPUWATCH_STORE, a setting does not
+            "record.interval_seconds": getattr(args, "interval", None),
+            "screen.ascii": getattr(args, "ascii", None),
+            "screen.colors": getattr(args, "colors", None),
+            "screen.read_only": getattr(args, "read_only", None),
+            "screen.timezone": args.tz,
+        }
+        loaded = settings.load(options, environ=environ, config=args.config)
+        return cls(args, environ, clock or SystemClock(), loaded)
+
+    def close(self) -> None:
+        """Undo what was opened, newest first (temporary stores, children)."""
+        while self._closing:
+            self._closing.pop()()
+
+    # ----------------------------------------------------------------------------------------------------- time and place
+
+    def now_ms(self) -> int:
+        """Unix milliseconds."""
+        return round(self.clock.time() * 1000)
+
+    @cached_property
+    def tz(self) -> tzinfo | None:
+        """The zone for clocks that are shown; ``None`` is the system's. Raises :class:`UsageError` for an unknown one."""
+        name = self.settings.screen.timezone
+        if not name:
+            return None
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise UsageError(f"unknown time zone '{name}'", "write it as in Europe/Berlin or UTC") from None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this run is a demo."""
+        return self.args.demo is not None
+
+    @cached_property
+    def place(self) -> Location:
+        """Where the store is, and why. A demo has a temporary one of its own unless ``--store`` names another."""
+        from gpuwatch.store.location import Location, locate
+
+        if self.simulated and self.args.store is None:
+            import shutil
+            import tempfile
+
+            folder = tempfile.mkdtemp(prefix="gpuwatch-demo-")
+            self._closing.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+            return Location(Path(folder) / "demo.db", "demo")
+        return locate(
+            option=self.args.store,
+            environ=self.environ,
+            config=self.settings.store.path or None,
+            home=Path(self.environ.get("HOME", "~")).expanduser(),
+            uid=os.getuid(),
+            writing=getattr(self.args, "command", None) == "record",
+        )
+
+    def store_path(self) -> Path:
+        """The store's file. For a demo that reads, it is filled first."""
+        if self.simulated and not self.place.path.exists():
+            self._fill_demo()
+        return self.place.path
+
+    def lease_holder(self) -> int | None:
+        """Pid of the recorder that holds the store, or ``None``."""
+        from gpuwatch.store.lease import holder
+
+        found = holder(self.place.path)
+        return found.pid if found else None
+
+    # ----------------------------------------------------------------------------------------------------------- sources
+
+    def context(self, name: str, pids: WatchedPids | None = None) -> CollectorContext:
+        """What the collector of that name is given."""
+        from gpuwatch.plugin import CollectorContext, WatchedPids
+
+        options = dict(self.settings.collector_options.get(name, {}))
+        options["command_lines"] = self.settings.privacy.command_lines
+        if name == "simulated":
+            options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed}
+        log = logging.getLogger(f"gpuwatch.collectors.{name}")
+        return CollectorContext(clock=self.clock, logger=log, gpu_pids=pids or WatchedPids(), options=options)
+
+    def collector_names(self) -> Sequence[str]:
+        """The collectors that this run uses."""
+        return ("simulated",) if self.simulated else self.settings.record.collectors
+
+    def collectors(self) -> list[Collector]:
+        """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""
+        from gpuwatch.plugin import WatchedPids
+        from gpuwatch.recorder import load_collectors
+
+        pids = WatchedPids()
+        names = list(self.collector_names())
+        found = load_collectors(names, {name: self.context(name, pids) for name in names})
+        for collector in found:
+            collector.interval_seconds *= self.settings.record.interval_seconds
+        return found
+
+    # ---------------------------------------------------------------------------------------------------------- recording
+
+    def open_writer(self, path: Path | str) -> StoreWriter:
+        """Open a store for writing; the caller holds its lease (or it is in memory)."""
+        from gpuwatch.store.writer import StoreWriter
+
+        mode = 0o640 if str(path).startswith("/var/lib/") else 0o600
+        return StoreWriter.open(
+            path, clock=self.clock, simulated=self.simulated, scenario=self.args.demo or "", version=__version__, mode=mode
+        )
+
+    def record(self, stop: threading.Event, *, duration: float | None, wait_for_lease: bool, talk: bool) -> int:
+        """Record until ``stop`` is set or ``duration`` seconds are over; wait for the lease first if somebody else has it."""
+        from gpuwatch.store.lease import Lease, holder
+
+        path = self.place.path
+
+        def say(text: str) -> None:
+            if talk:
+                print(f"gpuwatch: {text}", file=sys.stderr, flush=True)
+
+        if self.place.notice:
+            say(self.place.notice)
+        lease = Lease.acquire(path, {"path": str(path)})
+        if lease is None:
+            found = holder(path)
+            if not wait_for_lease:
+                return 0
+            say(f"another recorder (pid {found.pid if found else '?'}) holds {path}; waiting to take over")
+            while lease is None:
+                if self.clock.wait(stop, STANDBY_SECONDS):
+                    return 0
+                lease = Lease.acquire(path, {"path": str(path)})
+        try:
+            return self._record_with(lease, stop, duration, say)
+        finally:
+            lease.release()
+
+    def _record_with(self, lease: Lease, stop: threading.Event, duration: float | None, say: Callable[[str], None]) -> int:
+        from gpuwatch.recorder import Closer, CostMeter, Recorder
+
+        if self.simulated:
+            self._fill_demo()
+        writer = self.open_writer(self.place.path)
+        lease.update({"path": str(writer.path), "interval": self.settings.record.interval_seconds})
+        for notice in writer.notices:
+            say(notice)
+        say(f"recording to {writer.path}")
+        recorder = Recorder(
+            self.collectors(),
+            writer,
+            self.clock,
+            watched=lease.watched,
+            closer=None if writer.hot_only else Closer(writer),
+            cost=CostMeter(),
+            commit_seconds=self.settings.record.commit_seconds,
+            boot_id=boot_id(),
+        )
+        if duration is not None:
+            timer = threading.Timer(duration, stop.set)
+            timer.daemon = True
+            timer.start()
+        try:
+            recorder.run(stop)
+        finally:
+            writer.close()
+        return 0
+
+    # ---------------------------------------------------------------------------------------------------------- observing
+
+    @contextmanager
+    def observe(self) -> Iterator[Window]:
+        """A window on what is so now: a live recorder's store, the store that ``--store`` names, else one sample of this host."""
+        from gpuwatch.store.window import Window
+
+        path = self.store_path()
+        if path.exists() and (self.lease_holder() is not None or self.simulated or not os.access(path, os.W_OK)):
+            with Window(path) as window:
+                yield window
+            return
+        connection = self.sample_once()
+        try:
+            yield Window(connection)
+        finally:
+            connection.close()
+
+    def sample_once(self) -> sqlite3.Connection:
+        """One tick of all collectors into a store in memory, plus a second one 120 ms later where GPM needs two readings."""
+        from gpuwatch.recorder import Recorder
+
+        writer = self.open_writer(":memory:")
+        recorder = Recorder(self.collectors(), writer, self.clock, boot_id=boot_id())
+        now = float(int(self.clock.time()))
+        recorder.run_once(now)
+        writer.commit()
+        if writer.connection.execute("SELECT count(*) FROM gpu WHERE gpm_supported=1").fetchone()[0]:
+            self.clock.wait(threading.Event(), GPM_PAUSE_SECONDS)
+            recorder.run_once(now + 1)
+        recorder.end()
+        return writer.connection
+
+    def _fill_demo(self) -> None:
+        """Back-fill a demo's own store with a day of history, once."""
+        path = self.place.path
+        if path.exists():
+            return
+        from gpuwatch.recorder.backfill import backfill
+
+        writer = self.open_writer(path)
+        try:
+            backfill(writer, self.context("simulated"), now=int(self.clock.time()))
+        finally:
+            writer.close()
+
+    # ---------------------------------------------------------------------------------------------------------- the screen
+
+    def show_screen(self) -> int:
+        """The live screen on this store, with a recorder of its own where none is."""
+        from gpuwatch.live import ChildRecorder, LiveSource
+
+        child = None if self.args.no_record else ChildRecorder(self._child_command())
+        source = LiveSource(self, self.place.path, child, self.clock.monotonic_ns)
+        self._closing.append(source.close)
+        source.changed()  # the recorder starts before the screen's libraries are imported
+        from gpuwatch import tui
+
+        screen = self.settings.screen
+        options = tui.TuiOptions(
+            read_only=screen.read_only or os.geteuid() == 0,
+            ascii=screen.ascii,
+            colors=screen.colors,
+            interval=self.settings.record.interval_seconds,
+        )
+        return tui.run(source, options=options)
+
+    def _child_command(self) -> list[str]:
+        command = [sys.executable, "-m", "gpuwatch", "record", "--child", "--store", str(self.place.path)]
+        if self.simulated:
+            command += [f"--demo={self.args.demo}", "--seed", str(self.args.seed), "--speed", str(self.args.speed)]
+        if self.args.config:
+            command += ["--config", self.args.config]
+        if self.args.debug is not None:
+            command.append(f"--debug={self.args.debug}")
+        return command
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot, empty where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
