@@ -7,10 +7,10 @@ masked before anything leaves this package. Which processes can be seen by whom:
 from __future__ import annotations
 
 from gpuwatch.collectors.procs.collector import ProcsCollector
-from gpuwatch.collectors.procs.visibility import Visibility, visibility
+from gpuwatch.collectors.procs.visibility import Visibility, look, visibility
 from gpuwatch.plugin import Collector, CollectorContext
 
-__all__ = ["ProcsCollector", "Visibility", "factory", "visibility"]
+__all__ = ["ProcsCollector", "Visibility", "factory", "look", "visibility"]
 
 
 def factory(context: CollectorContext) -> Collector:

@@ -28,8 +28,8 @@ class ProcsCollector:
         wanted = str(context.options.get("command_lines", "redacted"))
         self.command_lines = wanted if wanted in COMMAND_LINES else "redacted"
         self.watch: Watch | None = None
-        self._unseen: dict[int, int] = {}
-        """GPU pids that /proc does not show -> unix ms of the first tick without them; reported from the second tick on."""
+        self._refused: dict[int, int] = {}
+        """GPU pids whose files are refused -> unix ms of the first tick that found them so."""
 
     def open(self) -> None:
         """Raises :class:`Unavailable` where there is no /proc (not Linux, not mounted)."""
@@ -41,7 +41,7 @@ class ProcsCollector:
             ) from None
         own_pid = os.getpid() if self.root == "/proc" else 0
         self.watch = Watch(Table(self.root, btime, own_pid), self.command_lines)
-        self._unseen = {}
+        self._refused = {}
 
     def close(self) -> None:
         """Forget everything; ``open`` starts anew."""
@@ -56,13 +56,13 @@ class ProcsCollector:
         gpu = self.context.gpu_pids.current()
         watch.update(now_ms, gpu)
         samples, missing = self._sample(watch, began)
-        unseen = self._not_visible(watch.table, gpu, now_ms, missing)
+        refused = self._not_readable(watch.table, gpu, now_ms, missing)
         return Batch(
             collector=self.name,
             t=int(now),
             monotonic_ns=began,
             duration_ns=clock.monotonic_ns() - began,
-            processes=[*watch.processes.values(), *unseen],
+            processes=[*watch.processes.values(), *refused],
             workloads=watch.workloads,
             process_samples=samples,
             missing=missing,
@@ -89,17 +89,18 @@ class ProcsCollector:
             )
         return samples, missing
 
-    def _not_visible(self, table: Table, gpu: frozenset[int], now_ms: int, missing: dict[MissingKey, Missing]) -> list[Process]:
-        """GPU processes that the driver lists and /proc does not show: other users' under hidepid, or another pid namespace."""
-        before = self._unseen
-        self._unseen = {pid: before.get(pid, now_ms) for pid in gpu if pid not in table.entries}
+    def _not_readable(self, table: Table, gpu: frozenset[int], now_ms: int, missing: dict[MissingKey, Missing]) -> list[Process]:
+        """GPU processes of other users under hidepid=1: /proc shows that they are there and whose, and nothing else.
+
+        Pids that /proc does not show at all are the recorder's to tell: only it sees the driver's list at the same moment.
+        """
+        self._refused = {pid: self._refused.get(pid, now_ms) for pid in gpu & table.hidden}
         out = []
-        for pid, first_ms in self._unseen.items():
-            if pid in before or pid in table.hidden:
-                uid = self._owner(pid)
-                out.append(Process(pid, first_ms, "", start_known=False, uid=uid, user="" if uid is None else user_name(uid)))
-                for name in ("name", "command", "cpu_ratio", "rss_bytes", "read_bytes", "write_bytes"):
-                    missing["process", f"{pid}:{first_ms}", name] = Missing.NO_PERMISSION
+        for pid, first_ms in self._refused.items():
+            uid = self._owner(pid)
+            out.append(Process(pid, first_ms, "", start_known=False, uid=uid, user="" if uid is None else user_name(uid)))
+            for name in ("cpu_ratio", "rss_bytes", "read_bytes", "write_bytes"):
+                missing["process", f"{pid}:{first_ms}", name] = Missing.NO_PERMISSION
         return out
 
     def _owner(self, pid: int) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpuwatch import procfs
+from gpuwatch.plugin import CollectorContext
 
 _HIDEPID = {"off": 0, "noaccess": 1, "invisible": 2, "ptraceable": 4}
 _SAMPLE = 200
@@ -48,7 +49,12 @@ class Visibility:
         return out
 
 
-def visibility(proc_root: Path = Path("/proc"), uid: int | None = None) -> Visibility:
+def visibility(context: CollectorContext) -> list[str]:
+    """Who can see what about processes here, as lines for ``gpuwatch doctor``."""
+    return look(context.proc_root).lines()
+
+
+def look(proc_root: Path = Path("/proc"), uid: int | None = None) -> Visibility:
     """Look once (up to 200 processes are tried). Never raises: what cannot be read is counted as not visible."""
     root = str(proc_root)
     try:

@@ -97,16 +97,11 @@ def test_a_shell_that_is_watched_by_nobody_becomes_python_and_is_found(proc, wat
     assert watcher.roles == {50: "ml"}
 
 
-def test_a_gpu_pid_that_proc_does_not_show_is_reported_from_the_second_tick_on(proc, watch):
+def test_a_gpu_pid_that_proc_does_not_show_is_left_to_the_recorder(proc, watch):
     watcher = watch()
     watcher.tick(77)
-    assert watcher.processes == {}, "it may just have ended"
-    first_ms = round(watcher.clock.time() * 1000)
     batch = watcher.tick(77)
-    process = watcher.processes[77]
-    assert (process.start_known, process.start_ms, process.name, process.user) == (False, first_ms, "", "")
-    assert batch.missing["process", f"77:{first_ms}", "cpu_ratio"] is Missing.NO_PERMISSION
-    assert batch.process_samples == []
+    assert batch.processes == [] and batch.missing == {}
     proc.add(77)
     watcher.tick(77)
     assert watcher.processes[77].start_known
@@ -149,9 +144,17 @@ def test_a_stat_line_that_is_refused_leaves_the_owner_and_a_reason(proc, watch, 
 
     monkeypatch.setattr(procfs, "read_stat", refuse)
     watcher = watch()
+    watcher.tick(50)
+    first = watcher.processes[50]
     batch = watcher.tick(50)
-    assert watcher.processes[50].uid == os.getuid() and not watcher.processes[50].start_known
-    assert Missing.NO_PERMISSION in batch.missing.values()
+    process = watcher.processes[50]
+    assert process is not first and process == first, "one identity from the first tick on"
+    assert (process.uid, process.start_known, process.name) == (os.getuid(), False, "")
+    assert batch.missing["process", f"50:{process.start_ms}", "cpu_ratio"] is Missing.NO_PERMISSION
+    assert batch.process_samples == []
+    monkeypatch.undo()
+    watcher.tick(50)
+    assert watcher.processes[50].start_known
 
 
 @pytest.mark.parametrize(
@@ -181,3 +184,16 @@ def test_closed_and_opened_again_it_starts_anew(proc, watch):
         watcher.tick(50)
     watcher.collector.open()
     assert samples(watcher.tick(50))[50].cpu_ratio is None
+
+
+def test_the_contract_of_collectors_is_kept(proc):
+    from gpuwatch.clock import FakeClock
+    from gpuwatch.collectors.procs import factory
+    from gpuwatch.testing import check_collector
+
+    for pid in (50, 51):
+        proc.add(pid, ppid=50 if pid == 51 else 1, start=pid)
+    context = CollectorContext(clock=FakeClock(), proc_root=proc.root)
+    context.gpu_pids.publish("test", [50])
+    batches = check_collector(factory, context=context, advance=lambda _: proc.add(50, start=50, cpu=7, io=(8, 9)))
+    assert len(batches[0].process_samples) == 2

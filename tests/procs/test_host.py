@@ -137,3 +137,10 @@ def test_without_sysfs_disks_are_known_by_name(machine, tmp_path):
 def test_no_proc_is_one_clear_line(tmp_path):
     with pytest.raises(Unavailable, match="cannot be read"):
         factory(CollectorContext(proc_root=tmp_path / "none")).open()
+
+
+def test_the_contract_of_collectors_is_kept(machine):
+    from gpuwatch.testing import check_collector
+
+    batches = check_collector(factory, context=machine.context, advance=lambda _: machine.cpu(120, 0, 60, 850, 70))
+    assert batches[1].host_sample.cpu_ratio == 0.3
