@@ -17,6 +17,7 @@ from gpuwatch.clock import Clock
 from gpuwatch.model import ExtraSample, MissingKey
 from gpuwatch.names import GapReason, Missing, Severity
 from gpuwatch.store import columns, connection
+from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.connection import DamagedStore
 from gpuwatch.store.identities import Identities
 from gpuwatch.store.opening import Opener, scalar
@@ -26,15 +27,15 @@ RING_ROWS = 20_000
 """Sample rows that are kept in memory while the file cannot be written (about 6 MB)."""
 _RECENT_TICKS = 64
 _FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
-_SQL = {
-    "tick": columns.insert_sql("tick", ("tick_id", "ts_ms", "session_id")),
-    "gpu_sample": columns.insert_sql("gpu_sample", columns.GPU_SAMPLE),
-    "process_sample": columns.insert_sql("process_sample", columns.PROCESS_SAMPLE),
-    "host_sample": columns.insert_sql("host_sample", columns.HOST_SAMPLE),
-    "recorder_sample": columns.insert_sql("recorder_sample", columns.RECORDER_SAMPLE),
-    "training_sample": columns.insert_sql("training_sample", columns.TRAINING_SAMPLE),
-    "inference_sample": columns.insert_sql("inference_sample", columns.INFERENCE_SAMPLE),
-    "extra_sample": columns.insert_sql("extra_sample", columns.EXTRA_SAMPLE),
+_INSERT = {
+    "tick": Inserter("tick", ("tick_id", "ts_ms", "session_id")),
+    "gpu_sample": Inserter("gpu_sample", columns.GPU_SAMPLE),
+    "process_sample": Inserter("process_sample", columns.PROCESS_SAMPLE),
+    "host_sample": Inserter("host_sample", columns.HOST_SAMPLE),
+    "recorder_sample": Inserter("recorder_sample", columns.RECORDER_SAMPLE),
+    "training_sample": Inserter("training_sample", columns.TRAINING_SAMPLE),
+    "inference_sample": Inserter("inference_sample", columns.INFERENCE_SAMPLE),
+    "extra_sample": Inserter("extra_sample", columns.EXTRA_SAMPLE),
 }
 _EVENT = columns.insert_sql("event", ("event_id", "ts_ms", "host_id", "gpu_id", "proc_id", "pid", "kind", "severity", "detail"))
 _GAP = columns.insert_sql("gap", ("host_id", "gpu_id", "t0_ms", "t1_ms", "reason", "session_id"))
@@ -75,7 +76,7 @@ class StoreWriter:
         """Why the last commit failed, in one line, or empty."""
         self._version = version
         self._ids = Identities(self.connection)
-        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _SQL}
+        self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERT}
         self._ops: list[tuple[str, tuple[Any, ...]]] = []
         self._open_missing: dict[MissingKey, tuple[Any, ...]] = {}
         self._sources: dict[str, tuple[Any, ...]] = {}
@@ -270,7 +271,7 @@ class StoreWriter:
             db.execute(_SESSION, (*values, os.getpid()))
         for table, rows in self._rows.items():
             if rows:
-                db.executemany(_SQL[table], rows)
+                _INSERT[table].insert(db, rows)
         for sql, values in self._ops:
             db.execute(sql, values)
         if self._dropped is not None:
