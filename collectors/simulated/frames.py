@@ -163,7 +163,7 @@ class Stage:
     def _once(self, key: tuple[object, ...], span: Span, build: Callable[[], _Built]) -> _Built:
         """What ``build`` gives, built once for all spans that look the same."""
         start = None if span.start is None else span.end - span.start
-        whole = (self.table.wrap(span.end), start, span.end < 0, *key)
+        whole = (self.table.wrap(span.end), start, span.seconds, span.end < 0, *key)
         if whole not in self._shared:
             self._shared[whole] = build()
         built: _Built = self._shared[whole]
