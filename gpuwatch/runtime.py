@@ -93,6 +93,11 @@ class Runtime:
         return self.args.demo is not None
 
     @cached_property
+    def demo_epoch(self) -> int:
+        """Unix second of scenario time 0: one for the back-filled past and the live present."""
+        return int(self.clock.time())
+
+    @cached_property
     def place(self) -> Location:
         """Where the store is, and why. A demo has a temporary one of its own unless ``--store`` names another."""
         from gpuwatch.store.location import Location, locate
@@ -135,7 +140,7 @@ class Runtime:
         options = dict(self.settings.collector_options.get(name, {}))
         options["command_lines"] = self.settings.privacy.command_lines
         if name == "simulated":
-            options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed}
+            options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed, "epoch": self.demo_epoch}
         log = logging.getLogger(f"gpuwatch.collectors.{name}")
         return CollectorContext(clock=self.clock, logger=log, gpu_pids=pids or WatchedPids(), options=options)
 
@@ -208,7 +213,7 @@ class Runtime:
             writer,
             self.clock,
             watched=lease.watched,
-            closer=None if writer.hot_only else Closer(writer),
+            closer=Closer(writer),
             cost=CostMeter(),
             commit_seconds=self.settings.record.commit_seconds,
             boot_id=boot_id(),
@@ -265,7 +270,7 @@ class Runtime:
 
         writer = self.open_writer(path)
         try:
-            backfill(writer, self.context("simulated"), now=int(self.clock.time()))
+            backfill(writer, self.context("simulated"), now=self.demo_epoch)
         finally:
             writer.close()
 
