@@ -31,3 +31,27 @@ def play(tmp_path: Path) -> Iterator[Play]:
             return fake
 
         yield start
+
+
+@pytest.fixture
+def gpm() -> Callable[..., list[tuple[int, float]]]:
+    """``gpm(handle, fake, from_ms, to_ms, *ids, gi=None)``: (code, value) of GPM metrics between two instants."""
+    return _gpm
+
+
+def _gpm(handle: Any, fake: FakeDriver, from_ms: int, to_ms: int, *ids: int, gi: int | None = None) -> list[tuple[int, float]]:
+    request = pynvml.c_nvmlGpmMetricsGet_t(version=pynvml.NVML_GPM_METRICS_GET_VERSION, numMetrics=len(ids))
+    samples = [pynvml.nvmlGpmSampleAlloc(), pynvml.nvmlGpmSampleAlloc()]
+    for sample, ms in zip(samples, (from_ms, to_ms)):
+        fake.set_clock(ms)
+        if gi is None:
+            pynvml.nvmlGpmSampleGet(handle, sample)
+        else:
+            pynvml.nvmlGpmMigSampleGet(handle, gi, sample)
+    request.sample1, request.sample2 = samples
+    for metric, number in zip(request.metrics, ids):
+        metric.metricId = number
+    pynvml.nvmlGpmMetricsGet(request)
+    for sample in samples:
+        pynvml.nvmlGpmSampleFree(sample)
+    return [(request.metrics[i].nvmlReturn, request.metrics[i].value) for i in range(len(ids))]

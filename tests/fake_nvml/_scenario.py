@@ -36,12 +36,12 @@ def profile(name: str) -> dict[str, tuple[int, str]]:
     return table
 
 
-def of_class(name: str, gpus: int = 1, *, attributes: str = "", values: Iterable[str] = ()) -> str:
+def of_class(name: str, gpus: int = 1, *, driver: str = "", attributes: str = "", values: Iterable[str] = ()) -> str:
     """A scenario of ``gpus`` GPUs of one class that stand still at the class's example values.
 
-    ``attributes`` are added to each ``gpu`` line; ``values`` are further lines.
+    ``driver`` is the class's own unless given; ``attributes`` are added to each ``gpu`` line; ``values`` are further lines.
     """
-    driver = profile(name)["driver"][1]
+    driver = driver or profile(name)["driver"][1]
     head = ["gpuwatch-scenario 1", f"name {name}", f"driver {driver}", "loop_ms 0"]
     return "\n".join([*head, *(f"gpu {i} profile={name} {attributes}".rstrip() for i in range(gpus)), *values]) + "\n"
 

@@ -70,13 +70,14 @@ double series_mean(const SeriesSet *set, const char *name, int64_t from_us, int6
 }
 
 void series_derive_bits(SeriesSet *set, const char *mask_name) {
+    if (!series_get(set, mask_name, false)) return; /* the class's example counters stay */
     static const int masks[] = {0x4, 0x10, 0x20, 0x40, 0x80, 0x8 | 0x20 | 0x40};
     for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
         char name[28];
         snprintf(name, sizeof name, "%s.%d", mask_name, masks[i]);
         Series *bit = series_get(set, name, true);
         const Series *mask = series_get(set, mask_name, false); /* after the line above: it may have moved */
-        for (int k = 0; mask && k < mask->count; k++)
+        for (int k = 0; k < mask->count; k++)
             series_add(bit, mask->steps[k].t, (mask->steps[k].value & masks[i]) != 0);
     }
 }

@@ -59,9 +59,14 @@ EXPORT nvmlReturn_t nvmlInit(void) {
     return opened();
 }
 
+static void drop(int *held) {
+    if (*held) __atomic_fetch_sub(&references, 1, __ATOMIC_RELAXED);
+}
+
+/* The count lives in the process: it falls even when the driver behind it is gone. */
 EXPORT nvmlReturn_t nvmlShutdown(void) {
+    __attribute__((cleanup(drop))) int held = init_count() > 0;
     GATE(NULL, NEEDS_INIT);
-    __atomic_fetch_sub(&references, 1, __ATOMIC_RELAXED);
     return OK;
 }
 
