@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from gpuwatch.errors import StoreError
 from gpuwatch.store import lease
 from gpuwatch.store.window import Window
-from gpuwatch.view import build_view, empty_view
+from gpuwatch.view.build import LAG_MS, WATCHED_LAG_MS, build_view
+from gpuwatch.view.empty import empty_view
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -75,6 +76,7 @@ class LiveSource:
         self._version = -1
         self._holder: lease.Holder | None = None
         self._next_lease_check = 0
+        self._watching_since = 0
         self.problem = ""
 
     def changed(self) -> bool:
@@ -96,12 +98,31 @@ class LiveSource:
         now_ms = self._runtime.now_ms()
         window = self._open()
         if window is None:
-            return empty_view(now_ms, notices=(self.problem,) if self.problem else ())
+            return empty_view(now_ms, (self.problem,) if self.problem else (), self._holder_pid)
+        watched = self._monotonic_ns() - self._watching_since > LAG_MS * 1_000_000
         try:
-            return build_view(window, at_ms, now_ms=now_ms, tz=self._runtime.tz, cells=cells)
+            return build_view(
+                window,
+                at_ms,
+                now_ms=now_ms,
+                tz=self._runtime.tz,
+                cells=cells,
+                holder_pid=self._holder_pid,
+                lag_ms=WATCHED_LAG_MS if watched else LAG_MS,
+                reason=self._reason(),
+            )
         except StoreError as error:
             self._lose(error)
-            return empty_view(now_ms, notices=(error.message,))
+            return empty_view(now_ms, (error.message,))
+
+    @property
+    def _holder_pid(self) -> int | None:
+        return self._holder.pid if self._holder else None
+
+    def _reason(self) -> str:
+        """Why the recording is not where it should be, as its recorder says."""
+        said = self._holder.info.get("notice") if self._holder else None
+        return said if isinstance(said, str) else ""
 
     @property
     def window(self) -> Window | None:
@@ -155,7 +176,7 @@ class LiveSource:
         if self._watching is not None:
             self._watching.close()
         self._window, self._file, self.problem, self._version = window, identity, "", -1
-        self._watching = lease.ViewerLock(self._path)
+        self._watching, self._watching_since = lease.ViewerLock(self._path), self._monotonic_ns()
         return window
 
     def _lose(self, error: StoreError) -> None:

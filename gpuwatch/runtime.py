@@ -204,9 +204,9 @@ class Runtime:
         if self.simulated:
             self._fill_demo()
         writer = self.open_writer(self.place.path)
-        lease.update({"path": str(writer.path), "interval": self.settings.record.interval_seconds})
         for notice in writer.notices:
             say(notice)
+        lease.update({"path": str(writer.path), "notice": " ".join(writer.notices)})
         say(f"recording to {writer.path}")
         recorder = Recorder(
             self.collectors(),
@@ -289,9 +289,12 @@ class Runtime:
         screen = self.settings.screen
         options = tui.TuiOptions(
             read_only=screen.read_only or os.geteuid() == 0,
-            ascii=screen.ascii,
+            ascii_only=screen.ascii,
             colors=screen.colors,
             interval=self.settings.record.interval_seconds,
+            tz=self.tz,
+            mouse=not self.args.no_mouse,
+            on_hangup=source.close,
         )
         return tui.run(source, options=options)
 

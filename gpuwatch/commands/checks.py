@@ -44,7 +44,7 @@ class Check:
 
 def collect(runtime: Runtime) -> list[Check]:
     """All checks, in the order they are read best."""
-    from gpuwatch.view import build_view
+    from gpuwatch.view.build import build_view
 
     with runtime.observe() as window:
         view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
 
 
-def has_terminal(environ: dict[str, str] | os._Environ[str]) -> bool:
+def has_terminal(environ: Mapping[str, str]) -> bool:
     """Whether a screen can be drawn. Textual draws on stderr, so both ends are looked at."""
     return sys.stdin.isatty() and sys.stderr.isatty() and environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
 
