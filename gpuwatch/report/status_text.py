@@ -83,8 +83,7 @@ def _header(view: View, width: int, tz: tzinfo | None, paint: Paint) -> str:
 def _ledger(view: View, ledger: LedgerView, width: int, paint: Paint) -> list[str]:
     """The bar in letters, its parts in words, and the sentence."""
     found = [amount for amount in amounts(ledger) if amount.ms]
-    seconds = (ledger.span.end_ms - ledger.span.start_ms) / 1000
-    label = fmt.duration(seconds + 10 if seconds > 600 else seconds)  # the span begins at a whole 10 s
+    label = fmt.duration((ledger.span.end_ms - ledger.span.start_ms) / 1000)
     room = width - fmt.cells(label) - 2
     marks = fmt.shares([amount.ms for amount in found], room)
     bar = "".join(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from gpuwatch.errors import StoreError
 from gpuwatch.store import connection as opening
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
 
@@ -328,11 +327,3 @@ class Window:
         """Unix second up to which a rollup tier is closed for good; 0: not at all."""
         row = self._one("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (self.host_id, tier))
         return 0 if row is None else int(row[0])
-
-    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and rows of a user's read-only SQL. Raises :class:`StoreError` with what SQLite says."""
-        try:
-            cursor = self._db.execute(sql)
-            return [column[0] for column in cursor.description or ()], cursor.fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(str(error), "gpuwatch query 'SELECT * FROM v_schema' lists every view and column") from error

@@ -52,7 +52,7 @@ def build_view(
     recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason)
     live = at_ms is None
     if at_ms is None:
-        at_ms = recording.last_tick_ms if recording.live and recording.last_tick_ms else now_ms
+        at_ms = _end(recording, now_ms, lag_ms)
     rows = rows_at(window, at_ms, live=live, cell_ms=cell_seconds * 1000, cells=cells)
     gpu_ids = rows.present()
     sums = LedgerSums(window, rows, gpu_ids, at_ms, recording.first_ms)
@@ -78,8 +78,17 @@ def build_view(
         findings=(),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
-        notices=notices(recording, sources, has_gpu=bool(gpus), now_ms=now_ms) if live else (),
+        notices=notices(recording, sources, has_gpu=bool(gpus), now_ms=now_ms, sampled=window.path is None) if live else (),
     )
+
+
+def _end(recording: RecordingView, now_ms: int, lag_ms: int) -> int:
+    """The newest instant of which all is known: the last tick, or now when the recording has stopped."""
+    last_ms = recording.last_tick_ms
+    if last_ms is None:
+        return now_ms
+    fresh = recording.simulated and now_ms - last_ms <= lag_ms
+    return last_ms if recording.live or fresh or last_ms > now_ms else now_ms
 
 
 def midnight_ms(at_ms: int, tz: tzinfo | None) -> int:

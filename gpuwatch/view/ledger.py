@@ -29,9 +29,8 @@ class LedgerSums:
         self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
 
     def last_minutes(self) -> LedgerView:
-        """The last 15 minutes, begun at a whole 10 s."""
-        start = (self._at_ms // BLOCK_MS - LEDGER_MS // BLOCK_MS + 1) * BLOCK_MS
-        return self.between(start)
+        """The last 15 minutes, rounded out to a whole 10 s."""
+        return self.between((self._at_ms - LEDGER_MS) // BLOCK_MS * BLOCK_MS)
 
     def since(self, start_ms: int) -> LedgerView:
         """From ``start_ms`` (midnight) to the instant."""

@@ -11,14 +11,18 @@ DRIVERS = ("nvml", "simulated")
 """Collectors that find GPUs."""
 
 
-def notices(recording: RecordingView, sources: Sequence[SourceView], *, has_gpu: bool, now_ms: int) -> tuple[str, ...]:
-    """What to tell beside the numbers; empty when all is well."""
+def notices(
+    recording: RecordingView, sources: Sequence[SourceView], *, has_gpu: bool, now_ms: int, sampled: bool = False
+) -> tuple[str, ...]:
+    """What to tell beside the numbers; empty when all is well. ``sampled``: a store in memory with one sample of this host."""
     out = []
     if recording.read_only_reason:
         out.append(sentence(recording.read_only_reason))
     if not has_gpu:
         out.append(_no_gpu(sources))
-    if not recording.live:
+    if sampled:
+        out.append("This is one sample: nobody records on this host. Start with: gpuwatch record")
+    elif not recording.live and not recording.simulated:
         out.append(_not_recording(recording, now_ms))
     for source in sources:
         if source.state in ("error", "stalled") and (has_gpu or source.name not in DRIVERS):
