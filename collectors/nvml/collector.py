@@ -134,6 +134,7 @@ class NvmlCollector:
         begin, calls, spent = clock.monotonic_ns(), library.calls, library.spent_ns
         answered, failed = library.answered, library.failed
         try:
+            self._look_who_sleeps(self._boards)
             boards = self._recount(self._boards, second)
             self._poll(boards)
             for board in boards.all:
@@ -161,6 +162,12 @@ class NvmlCollector:
             events=self._happenings.take(),
             missing=missing | roll.missing if roll else missing,
         )
+
+    def _look_who_sleeps(self, boards: Boards) -> None:
+        for board in boards.all:
+            if boards.falls_asleep(board):
+                detail = f"GPU {board.gpu.index} sleeps and is not woken"
+                self._happenings.tell_once("gpu_asleep", detail, Severity.INFO, board.gpu.uuid)
 
     def _recount(self, boards: Boards, second: int) -> Boards:
         """GPUs may come and go (hot plug, draining). Nothing is asked while one sleeps."""
@@ -193,8 +200,6 @@ class NvmlCollector:
             if self._events is not None and board.device is not None:
                 self._events.add(board.device)
             self._happenings.tell("gpu_recovered", f"GPU {gpu.index} {gpu.name} answers again", Severity.NOTICE, gpu.uuid)
-        if boards.falls_asleep(board):
-            self._happenings.tell_once("gpu_asleep", f"GPU {gpu.index} sleeps and is not woken", Severity.INFO, gpu.uuid)
         if board.asleep or board.reader is None:
             return
         try:
