@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from textual import events
@@ -13,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from gpuwatch.tui.guard import DrawGuard
+from gpuwatch.tui.guard import DrawGuard, paint_once
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import TIERS, ColorTier, Look
 from gpuwatch.tui.rows import SORTS
@@ -26,6 +27,7 @@ from gpuwatch.tui.themes import register_theme
 from gpuwatch.view.types import View
 
 WIDE_CELLS, CELLS = 75, 45
+SETTLE_SECONDS = 0.01
 
 
 class GpuwatchApp(App[int]):
@@ -69,17 +71,37 @@ class GpuwatchApp(App[int]):
         self._panels = {"1": self.below_help}
         self._guard = DrawGuard(self)
         self._redraw_later = False
+        self._opening = ExitStack()
         self.animation_level = "none"
         register_theme(self, tier)
 
     # -------------------------------------------------------------------------------------------------- life
 
+    def on_load(self) -> None:
+        """Hold the first pictures back until the layout stands: Textual would paint the same one four times."""
+        self._opening.enter_context(self.batch_update())
+
     def on_mount(self) -> None:
         """Show the first screen and begin to listen to the feeder."""
         self.app_suspend_signal.subscribe(self, self._suspended)
         self.app_resume_signal.subscribe(self, self._resumed)
+        self.set_timer(SETTLE_SECONDS, self._settled)
         self.take_latest()
-        self.push_screen(self._panels["1"])
+
+    def _settled(self) -> None:
+        first = self._panels["1"].canvas
+        if first.size != self.size and self.is_running:
+            self.set_timer(SETTLE_SECONDS, self._settled)
+        else:
+            self._opening.close()
+            paint_once(self.screen)
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The overview is the screen below all others."""
+        latest = self.feeder.take() if self.feeder is not None else None
+        if latest is not None:
+            self.view, self.problem = latest
+        return self._panels["1"]
 
     def waker(self) -> Callable[[], None]:
         """A function for another thread that makes this App take the latest View; call it on the event loop."""

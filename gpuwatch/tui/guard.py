@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from textual.app import App
+from textual.screen import Screen
 
 MOST_WAITING = 4
 """Items in the queue above which no new frame is drawn; one frame is three items (begin, lines, end)."""
@@ -19,6 +20,14 @@ def waiting_writes(app: App[Any]) -> int | None:
     thread = getattr(getattr(app, "_driver", None), "_writer_thread", None)
     queue = getattr(thread, "_queue", None)
     return int(queue.qsize()) if queue is not None else None
+
+
+def paint_once(screen: Screen[Any]) -> None:
+    """After a batch: the layout that is still asked for paints everything; without one ask for a painting."""
+    if getattr(screen, "_layout_required", False):
+        screen.check_idle()
+    else:
+        screen.refresh()
 
 
 class DrawGuard:

@@ -34,13 +34,12 @@ class LiveApp(GpuwatchApp):
         self._waker = waker
 
     def on_mount(self) -> None:
-        """Install the handlers, then listen to the feeder."""
+        """Install the handlers; Textual calls the handler of the base class by itself."""
         loop = asyncio.get_running_loop()
         # A handler on the loop also replaces an ignored SIGHUP (nohup): a program without its terminal must end.
         loop.add_signal_handler(signal.SIGHUP, self.hang_up)
         loop.add_signal_handler(signal.SIGTERM, self.action_leave, EXIT_TERM)
         self._waker.call = self.waker()
-        super().on_mount()
 
     def hang_up(self) -> None:
         """The terminal is gone: nothing can be restored or drawn."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.segment import Segment
+from textual.app import ComposeResult
 from textual.geometry import Offset, Region, Size, Spacing
 from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.strip import Strip
@@ -67,6 +68,12 @@ class Canvas(Widget):
         self._drawn_strips: list[Strip] = []
         self._drawn_tiles: list[list[Tile]] = []
         self._drawn_look: object = None
+        self._to_mount: list[Tile] = []
+
+    def compose(self) -> ComposeResult:
+        """The tiles of what was shown before mounting: the first layout is then the final one, and is painted once."""
+        yield from self._to_mount
+        self._to_mount = []
 
     @property
     def layout(self) -> Layout:
@@ -97,8 +104,8 @@ class Canvas(Widget):
         self._drawn_strips = [sheet.strip(y) for y in range(sheet.height)]
         places = _places(self._drawn_bands, sheet.width)
         pool = [child for child in self.children if isinstance(child, Tile)]
-        missing = [Tile() for _ in range(len(places) - len(pool))]
-        tiles = [*pool, *missing]
+        missing = [Tile() for _ in range(len(places) - len(pool) - len(self._to_mount))]
+        tiles = [*pool, *self._to_mount, *missing]
         self._drawn_tiles = [[] for _ in range(sheet.height)]
         for tile, place in zip(tiles, places):
             tile.place = place
@@ -110,6 +117,9 @@ class Canvas(Widget):
         for y, row in enumerate(self._drawn_tiles):
             for tile, part in zip(row, self._drawn_strips[y].divide([tile.place.right for tile in row])):
                 tile.lines.append(part)
+        if not self.is_attached:
+            self._to_mount += missing
+            return
         if missing:
             self.mount_all(missing)
         for tile in tiles:

@@ -110,34 +110,39 @@ class Sheet:
         look, row = self.look, self.rows[y]
         pieces: list[list[str]] = []
         styles: list[Style] = []
-
-        def add(x0: int, text: str, style: Style) -> None:
-            for left, right, name in row.grounds:
-                if left <= x0 < right:
-                    style = look.on(style, name) if style.bgcolor is look.ground.bgcolor or look.plain else style
-            if styles and styles[-1] is style:
-                pieces[-1].append(text)
-            else:
-                styles.append(style)
-                pieces.append([text])
-
         edges = sorted({x for left, right, _ in row.grounds for x in (left, right)})
         at = 0
         for x, end, text, style in sorted(row.puts, key=_column):
             if x < at:
                 self.faults.append(f"row {y}: {text!r} at column {x} is written over what ends at column {at - 1}")
                 continue
-            self._pad(add, at, x, edges)
-            add(x, text, style)
+            if at < x:
+                self._pad(row, pieces, styles, at, x, edges)
+            if row.grounds and (style.bgcolor is look.ground.bgcolor or look.plain):
+                style = _grounded(look, row, x, style)
+            if styles and styles[-1] is style:
+                pieces[-1].append(text)
+            else:
+                styles.append(style)
+                pieces.append([text])
             at = end
-        self._pad(add, at, self.width, edges)
+        if at < self.width:
+            self._pad(row, pieces, styles, at, self.width, edges)
         return Strip([Segment("".join(texts), style) for texts, style in zip(pieces, styles)], self.width)
 
-    def _pad(self, add: object, at: int, x: int, edges: list[int]) -> None:
+    def _pad(self, row: Row, pieces: list[list[str]], styles: list[Style], at: int, x: int, edges: list[int]) -> None:
+        """Fill columns ``at`` to ``x``. Blanks join the text before them where only the ground shows: a segment less to send."""
         for edge in (*[e for e in edges if at < e < x], x):
-            if edge > at:
-                add(at, " " * (edge - at), self.look.ground)  # type: ignore[operator]
-                at = edge
+            if edge == at:
+                continue
+            style = _grounded(self.look, row, at, self.look.ground) if row.grounds else self.look.ground
+            last = styles[-1] if styles else None
+            if last is not None and last.bgcolor == style.bgcolor and bool(last.reverse) == bool(style.reverse):
+                pieces[-1].append(" " * (edge - at))
+            else:
+                styles.append(style)
+                pieces.append([" " * (edge - at)])
+            at = edge
 
     def text(self) -> str:
         """The whole sheet as plain text, for tests and for copying."""
@@ -146,3 +151,10 @@ class Sheet:
 
 def _column(put: Put) -> int:
     return put[0]
+
+
+def _grounded(look: Look, row: Row, x: int, style: Style) -> Style:
+    for left, right, name in row.grounds:
+        if left <= x < right:
+            return look.on(style, name)
+    return style

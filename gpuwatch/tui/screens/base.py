@@ -48,7 +48,8 @@ class PanelScreen(Screen[None]):
         return cast("GpuwatchApp", self.app)
 
     def compose(self) -> ComposeResult:
-        """Only the canvas."""
+        """Only the canvas, already drawn."""
+        self.repaint()
         yield self.canvas
 
     def draw(self, context: Context) -> Sheet:
@@ -71,7 +72,7 @@ class PanelScreen(Screen[None]):
     def repaint(self) -> None:
         """Draw and send what changed."""
         size = self.app.size
-        if not self.is_mounted or size.width < 1 or size.height < 1:
+        if size.width < 1 or size.height < 1:
             return
         self.sheet = self.draw(self.gpuwatch.context(self, size.width, size.height))
         self.canvas.show(self.sheet)
