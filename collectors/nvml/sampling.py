@@ -226,7 +226,7 @@ class GpuReader:
         )
         if "ecc_uncorrected" in values:
             put.put("ecc_uncorrected_total", int(values["ecc_uncorrected"]))
-        self.health = {name: int(values[name]) for name in _HEALTH if name in values}
+        self.health |= {name: int(values[name]) for name in _HEALTH if name in values}
 
     def _positive(self, name: str, code: int, value: float) -> None:
         """A quantity that cannot be 0 on a running GPU: some drivers answer 0 with success where they know nothing (vGPU)."""
@@ -236,11 +236,19 @@ class GpuReader:
         if self.readings["ecc_uncorrected_total"] is None or "ecc_uncorrected" in self._batch.refused:
             code = self.device.ask("nvmlDeviceGetTotalEccErrors", _UNCORRECTED, _VOLATILE, ctypes.byref(self._count))
             self.readings.settle("ecc_uncorrected_total", code, self._count.value)
+        self._read_remapped_rows()
         persistent, reserved = devices.persistence(self.device), self._memory.reserved or None
         if "nvmlDeviceGetMemoryInfo_v2" in self.device.refused or reserved == nvml.NOT_AVAILABLE:
             reserved = self.gpu.memory_reserved_bytes
         if (persistent, reserved) != (self.gpu.persistence_mode, self.gpu.memory_reserved_bytes):
             self.gpu = replace(self.gpu, persistence_mode=persistent, memory_reserved_bytes=reserved)
+
+    def _read_remapped_rows(self) -> None:
+        """The row remapper's state, where it is no field."""
+        if "remap_pending" in self._batch.refused:
+            rows = [ctypes.c_uint() for _ in range(4)]  # correctable, uncorrectable, pending, failed
+            if self.device.ask("nvmlDeviceGetRemappedRows", *map(ctypes.byref, rows)) == nvml.SUCCESS:
+                self.health |= {"remap_pending": rows[2].value, "remap_failed": rows[3].value}
 
     def _settle_instance(self) -> None:
         """A MIG device has memory, GPM and processes; the rest belongs to its parent."""
