@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -239,7 +240,7 @@ def status_json(view: View) -> Json:
     return {
         "schema": SCHEMA,
         "kind": "status",
-        "generated_at": view.now_ms / 1000,
+        "generated_at": iso(view.now_ms),
         "at": view.at_ms / 1000,
         "simulated": simulated,
         "host": view.host.hostname if view.host else None,
@@ -273,6 +274,12 @@ def query_json(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, simulat
         "columns": list(columns),
         "rows": [dict(zip(columns, row, strict=True)) for row in rows],
     }
+
+
+def iso(ms: int) -> str:
+    """Unix milliseconds as UTC text: ``2025-11-14T14:32:07.400Z``."""
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -35,6 +35,7 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _RATIO = {"type": ["number", "null"]}
+_GENERATED = {"type": "string", "format": "date-time", "description": "When it was made, UTC"}
 _MISSING = {"type": "object", "additionalProperties": {"enum": ["not_supported", "no_permission", "driver_error", "stale", "not_attached"]}, "description": "Why a null key of the same object was not measured"}  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def status() -> dict[str, Any]:
         "status",
         "gpuwatch status",
         {
-            "generated_at": {"type": "number", "description": "Unix seconds"},
+            "generated_at": _GENERATED,
             "at": {"type": "number", "description": "The instant that is shown, unix seconds"},
             "host": {"type": ["string", "null"]},
             "span": {**span, "description": "What ledger and ratios are about: the last 15 minutes or as much as there is"},
@@ -87,7 +88,24 @@ def query() -> dict[str, Any]:
     )
 
 
-KINDS = {"status": status, "query": query}
+def doctor() -> dict[str, Any]:
+    """The schema of ``gpuwatch doctor --json``."""
+    check = {
+        "id": {"type": "string", "description": "Stable id of the check"},
+        "state": {"type": "string", "description": "What was found: good, limited, missing or information"},
+        "title": {"type": "string"},
+        "result": {"type": "string"},
+        "fix": {"type": ["string", "null"], "description": "The command or step that enables it"},
+    }
+    setting = {"key": {"type": "string"}, "value": {}, "source": {"type": "string", "description": "Where the value comes from"}}
+    return _document(
+        "doctor",
+        "gpuwatch doctor",
+        {"generated_at": _GENERATED, "checks": _list(_object((), **check)), "settings": _list(_object((), **setting))},
+    )
+
+
+KINDS = {"status": status, "query": query, "doctor": doctor}
 
 
 def text(kind: str) -> str:
