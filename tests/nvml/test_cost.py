@@ -10,7 +10,7 @@ EXTRA = {"nvmlDeviceGetSamples", "nvmlGpmSampleGet", "nvmlGpmMetricsGet"}
 
 
 def lines(processes):
-    made = ["v 0 gpm.2 0 500"]
+    made = [f"v {gpu} {what}" for gpu in range(8) for what in ("util 0 60", "gpm.2 0 500")]
     for number in range(processes):
         made += [
             f"proc p{number} kind=C pid={5000 + number}",
