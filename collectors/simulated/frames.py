@@ -37,6 +37,8 @@ class _Scene(NamedTuple):
     workloads: tuple[Workload, ...]
     held: dict[str, tuple[int, ...]]
     """Place -> bytes of each process there. A GPU in MIG mode lists those of its instances."""
+    compute: dict[str, int]
+    """Place -> how many of them compute (the driver lists graphics clients apart)."""
 
 
 class Stage:
@@ -46,9 +48,11 @@ class Stage:
         self.scenario, self.axis, self.table = scenario, axis, scenario.table
         self.people = People(scenario)
         self.sampler = Sampler(scenario, self.people)
-        devices = self.table.devices
-        self.gpus: dict[str, Gpu] = {str(d.index): gpu_entity(d) for d in devices}
-        self.gpus |= {i.place: instance_entity(i, devices[i.gpu]) for i in self.table.instances}
+        self.gpus: dict[str, Gpu] = {}
+        for device in self.table.devices:
+            self.gpus[str(device.index)] = gpu_entity(device)
+            self.gpus |= {i.place: instance_entity(i, device) for i in self.table.instances if i.gpu == device.index}
+        self._instances = frozenset(instance.uuid for instance in self.table.instances)
         self._host = self._describe()
         self._entities = tuple(self.gpus.values())
         self._changes = self.people.changes()
@@ -96,12 +100,14 @@ class Stage:
             self._scenes.clear()
             self._shared.clear()
         self._built += 1
-        held = {place: self._held(place, lives, t_ms) for place in self.gpus}
+        found = {place: self._found(place, lives, t_ms) for place in self.gpus}
+        held = {place: tuple(memory for _, memory in there) for place, there in found.items()}
+        compute = {place: sum(kind != "G" for kind, _ in there) for place, there in found.items()}
         processes, workloads = self.people.entities(list(lives), self.axis)
         if self._scene is not None and processes == self._scene.processes:
             processes, workloads = self._scene.processes, self._scene.workloads
         starts = {life.slot: self.axis.unix_ms(life.start_ms) for life in lives}
-        return _Scene(self._built, 0, lives, starts, processes, workloads, held)
+        return _Scene(self._built, 0, lives, starts, processes, workloads, held, compute)
 
     def batch(self, previous: float | None, now: float, *, share: bool = False, known: Sequence[Process] | None = None) -> Batch:
         """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
@@ -118,6 +124,14 @@ class Stage:
         fresh = scene.processes is not known
         faults = {p: self.table.broken(span.end, int(p.partition(".")[0])) for p in self.gpus} if self.table.faults else {}
         gpus, missing = self._gpus(span, scene, faults, share)
+        processes = self._processes(span, scene, faults, share)
+        if self.table.instances:
+            unshared = {
+                ("process", f"{s.pid}:{s.start_ms}", "sm_utilization_ratio"): Missing.NOT_SUPPORTED
+                for s in processes
+                if s.gpu_uuid in self._instances
+            }
+            missing = missing | unshared
         return Batch(
             NAME,
             t,
@@ -126,7 +140,7 @@ class Stage:
             processes=scene.processes if fresh else None,
             workloads=scene.workloads if fresh else None,
             gpu_samples=gpus,
-            process_samples=self._processes(span, scene, faults, share),
+            process_samples=processes,
             host_sample=self._host_sample(span, share),
             events=self._events(span),
             missing=missing if span.start is not None else self._not_yet(missing, gpus),
@@ -176,7 +190,7 @@ class Stage:
             key = (scene.number, "gpus", tuple(tuple(broken) for broken in faults.values()))
             return self._once(key, span, lambda: self._gpus(span, scene, faults, False))
         if not faults:
-            return [self.sampler.gpu(place, span, scene.held[place]) for place in self.gpus], self._usual
+            return [self.sampler.gpu(place, span, scene.held[place], scene.compute[place]) for place in self.gpus], self._usual
         missing = dict(self._usual)
         samples: list[GpuSample] = []
         for place, gpu in self.gpus.items():
@@ -184,7 +198,9 @@ class Stage:
             if sample is None:
                 continue
             if not sample.unavailable:
-                sample = _without(self.sampler.gpu(place, span, scene.held[place]), broken_measures(faults.get(place, [])))
+                sample = _without(
+                    self.sampler.gpu(place, span, scene.held[place], scene.compute[place]), broken_measures(faults.get(place, []))
+                )
             samples.append(sample)
         return samples, missing
 
@@ -200,10 +216,12 @@ class Stage:
             missing["gpu", gpu.uuid, name] = reason
         return GpuSample(gpu.uuid)
 
-    def _held(self, place: str, lives: tuple[Life, ...], t_ms: int) -> tuple[int, ...]:
+    def _found(self, place: str, lives: tuple[Life, ...], t_ms: int) -> list[tuple[str, int]]:
+        """(kind, bytes) of each process on a place."""
         places = [place, *(i.place for i in self.table.instances if str(i.gpu) == place)]
-        held = (self.people.memory(life, p, t_ms) for p in places for life in lives)
-        return tuple(memory for memory in held if memory >= 0)
+        kinds = {life.slot: self.scenario.people[life.slot].plan.kind for life in lives}
+        there = ((kinds[life.slot], self.people.memory(life, p, t_ms)) for p in places for life in lives)
+        return [(kind, memory) for kind, memory in there if memory >= 0]
 
     def _processes(self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool) -> Sequence[ProcessSample]:
         gone = frozenset(p for p, broken in faults.items() if any(f.kind in (*GPU_LOST, "hang") for f in broken))

@@ -30,7 +30,7 @@ def incidents(table: FlatTable, gpus: Mapping[str, Gpu], axis: Axis, start: int,
         gpu = gpus[str(xid.gpu)]
         severity, text = _XIDS.get(xid.code, _UNKNOWN_XID)
         for at in _moments(xid.t_ms, table.loop_ms, start, end):
-            yield Event(axis.unix_ms(at), "xid", f"XID {xid.code}: {text}", severity, gpu.uuid)
+            yield Event(axis.unix_ms(at), "xid", f"GPU {xid.gpu} XID {xid.code}: {text}", severity, gpu.uuid)
     for fault in table.faults:
         if fault.kind in GPU_LOST:
             for place, gpu in gpus.items():
@@ -41,10 +41,10 @@ def incidents(table: FlatTable, gpus: Mapping[str, Gpu], axis: Axis, start: int,
 def _outage(fault: Fault, gpu: Gpu, loop_ms: int, axis: Axis, start: int, end: int) -> Iterator[Event]:
     loop = loop_ms if fault.for_ms else 0
     for at in _moments(fault.t_ms, loop, start, end):
-        yield Event(axis.unix_ms(at), "gpu_lost", f"GPU {gpu.index} is lost", Severity.CRITICAL, gpu.uuid)
+        yield Event(axis.unix_ms(at), "gpu_lost", f"GPU {gpu.index} {gpu.name}: GPU is lost", Severity.CRITICAL, gpu.uuid)
     if fault.for_ms:
         for at in _moments(fault.t_ms + fault.for_ms, loop, start, end):
-            yield Event(axis.unix_ms(at), "gpu_back", f"GPU {gpu.index} answers again", Severity.NOTICE, gpu.uuid)
+            yield Event(axis.unix_ms(at), "gpu_recovered", f"GPU {gpu.index} {gpu.name} answers again", Severity.NOTICE, gpu.uuid)
 
 
 def _moments(t_ms: int, loop_ms: int, start: int, end: int) -> Iterator[int]:

@@ -23,12 +23,15 @@ GPM = frozenset(
         "fp16_active_ratio",
     }
 )
-MIG_PARENT = _UTILIZATION | _CODEC | _NVLINK | GPM
-"""A GPU in MIG mode gives neither utilization nor link traffic; its instances have the fill signals."""
+MIG_PARENT = _UTILIZATION | _CODEC | GPM
+"""A GPU in MIG mode gives no utilization; its instances have the fill signals."""
+MIG_PARENT_WITHOUT_GPM = _NVLINK
+"""Nor link traffic, whose fields are then off: only GPM has it."""
 MIG_DEVICE = (
-    _UTILIZATION | _CODEC | _PCIE_COUNTERS | _NVLINK | _THROTTLE
+    _CODEC | _PCIE_COUNTERS | _NVLINK | _THROTTLE
     | {"power_watts", "power_limit_watts", "energy_joules", "temperature_celsius", "memory_temperature_celsius"}
     | {"sm_clock_hertz", "memory_clock_hertz", "clock_event_reasons", "performance_state"}
+    | {"memory_utilization_ratio", "ecc_uncorrected_total"}
 )  # fmt: skip
 
 
@@ -68,8 +71,8 @@ PROFILES = {
     ),
     "gb10": Profile(
         "NVIDIA GB10", "Blackwell", "12.1", 0, 0, 0, 5, 3003, 0, 208, 0, False, 0, 0, None,
-        missing=_PCIE_COUNTERS | _NVLINK | _CODEC | _THROTTLE
-        | {"memory_used_bytes", "power_limit_watts", "memory_clock_hertz", "memory_temperature_celsius", "ecc_uncorrected_total"},
+        missing=_PCIE_COUNTERS | _NVLINK | _CODEC
+        | {"power_throttled_seconds", "memory_used_bytes", "memory_utilization_ratio", "power_limit_watts", "memory_clock_hertz", "memory_temperature_celsius", "ecc_uncorrected_total"},
     ),
 }  # fmt: skip
 

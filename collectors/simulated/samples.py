@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gpuwatch.collectors.simulated.compile import Scenario
 from gpuwatch.collectors.simulated.flat import Device, Fault, Instance, Series
 from gpuwatch.collectors.simulated.people import Life, People
-from gpuwatch.collectors.simulated.profiles import GPM, MIG_DEVICE, MIG_PARENT, profile_of
+from gpuwatch.collectors.simulated.profiles import GPM, MIG_DEVICE, MIG_PARENT, MIG_PARENT_WITHOUT_GPM, profile_of
 from gpuwatch.model import Gpu, GpuSample, HostSample, ProcessSample
 from gpuwatch.names import Missing
 
@@ -126,8 +126,10 @@ def absent(place: str, scenario: Scenario) -> frozenset[str]:
     if not device.gpm:
         out |= GPM
     if "." in place:
-        return out | MIG_DEVICE
-    return out | MIG_PARENT if device.mig else out
+        return out | MIG_DEVICE | (frozenset() if device.gpm else {"utilization_ratio"})
+    if device.mig:
+        return out | MIG_PARENT | (frozenset() if device.gpm else MIG_PARENT_WITHOUT_GPM)
+    return out
 
 
 class Sampler:
@@ -145,8 +147,8 @@ class Sampler:
             if "reasons" in series
         }
 
-    def gpu(self, place: str, span: Span, held: Sequence[int]) -> GpuSample:
-        """One GPU or MIG device. ``held`` is the memory of its processes, in bytes."""
+    def gpu(self, place: str, span: Span, held: Sequence[int], compute: int) -> GpuSample:
+        """One GPU or MIG device. ``held`` is the memory of its processes in bytes, ``compute`` how many of them compute."""
         table, source = self.table, self.people.source(place, span.end)
         series, end = self.sources.get(source, {}), span.end
         start = end if span.start is None else span.start
@@ -166,7 +168,7 @@ class Sampler:
         out["memory_used_bytes"] = float(
             sum(held) if end < 0 or "memory_used" not in series else table.at(series["memory_used"], end)
         )
-        out["process_count"] = len(held)
+        out["process_count"] = compute
         out["ecc_uncorrected_total"] = 0
         missing = self.absent[place]
         return GpuSample(self.uuids[place], **{name: value for name, value in out.items() if name not in missing})
@@ -177,6 +179,8 @@ class Sampler:
         for name, quantity in _FILL.items():
             if quantity in series:
                 out[name] = table.mean(series[quantity], start, end) / 1000
+        if "util" not in series and "graphics_active_ratio" in out:
+            out["utilization_ratio"] = out["graphics_active_ratio"]
         if "power_mw" in series:
             out["energy_joules"] = out["power_watts"] * span.seconds
         for name, quantity in _AMOUNTS.items():

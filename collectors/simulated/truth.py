@@ -35,15 +35,17 @@ def truth(scenario: Scenario, epoch_s: float, second: float, *, speed: float = 1
     out: dict[str, GpuTruth] = {}
     for place, uuid in uuids.items():
         series = scenario.sources[people.source(place, end)]
-        util, power, memory = series.get("util"), series.get("power_mw"), series.get("memory_used")
+        power, memory = series.get("power_mw"), series.get("memory_used")
+        util, full = (series["gpm.1"], 1000) if "." in place and "gpm.1" in series else (series.get("util"), 100)
         held = {life.slot: people.memory(life, place, end) for life in lives}
+        total = sum(size for size in held.values() if size > 0)
         has_memory = memory is not None and (table.devices[int(place.partition(".")[0])].memory or "." in place)
         lost = any(fault.kind in ("lost", "reset") for fault in table.broken(end, int(place.partition(".")[0])))
         out[place] = GpuTruth(
             uuid=uuid,
-            utilization_ratio=None if util is None or lost else table.mean(util, start, end) / 100,
-            utilization_percent_now=None if util is None or lost else table.at(util, end),
-            memory_used_bytes=table.at(memory, end) if memory is not None and has_memory and not lost else None,
+            utilization_ratio=None if util is None or lost else table.mean(util, start, end) / full,
+            utilization_percent_now=None if util is None or lost else table.at(util, end) * 100 // full,
+            memory_used_bytes=None if memory is None or not has_memory or lost else total if end < 0 else table.at(memory, end),
             power_watts=None if power is None or lost else table.mean(power, start, end) / 1000,
             power_watts_now=None if power is None or lost else table.at(power, end) / 1000,
             processes={} if lost else {slot: size for slot, size in held.items() if size >= 0},
