@@ -90,14 +90,14 @@ def query() -> dict[str, Any]:
 
 def doctor() -> dict[str, Any]:
     """The schema of ``gpuwatch doctor --json``."""
-    check = {
+    check: dict[str, Any] = {
         "id": {"type": "string", "description": "Stable id of the check"},
         "state": {"type": "string", "description": "What was found: good, limited, missing or information"},
         "title": {"type": "string"},
         "result": {"type": "string"},
         "fix": {"type": ["string", "null"], "description": "The command or step that enables it"},
     }
-    setting = {"key": {"type": "string"}, "value": {}, "source": {"type": "string", "description": "Where the value comes from"}}
+    setting: dict[str, Any] = {"key": {"type": "string"}, "value": {}, "source": {"type": "string", "description": "Where the value comes from"}}
     return _document(
         "doctor",
         "gpuwatch doctor",
