@@ -114,7 +114,7 @@ def run_store(made: list[Tick], folder: Path) -> tuple[float, float, float]:
         costs.append((time.process_time() - began) * 1000 / BATCH)
     kib = (written() - before) / 1024 / (len(made) - BATCH)
     began = time.process_time()
-    close_minutes(writer.connection, made[-1].ts_ms, grace_ms=0)
+    close_minutes(writer.connection, made[-1].ts_ms)
     closing = (time.process_time() - began) * 1000 / len(made)
     writer.end_session()
     writer.close()

@@ -1199,7 +1199,7 @@ CREATE VIEW v_hist AS SELECT
     m.weight AS "weight"
 FROM hist_hour m JOIN hist_bin b ON b.bin=m.bin LEFT JOIN gpu g ON m.entity=0 AND g.gpu_id=m.entity_id LEFT JOIN workload w ON m.entity=1 AND w.workload_id=m.entity_id LEFT JOIN host h ON h.host_id=coalesce(g.host_id, w.host_id);
 
-CREATE VIEW v_ledger_minute AS WITH RECURSIVE hole(gpu_id, t, t1) AS (SELECT a.gpu_id, a.t1, (SELECT min(b.t0) FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>=a.t1) FROM ledger_span a WHERE EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>a.t1) AND NOT EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0=a.t1) UNION ALL SELECT gpu_id, t+60, t1 FROM hole WHERE t+60<t1), weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, gpu.gpu_index, CASE WHEN gpu.parent_uuid<>'' THEN CAST(round(gpu.compute_fraction*840) AS INTEGER) ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) END AS weight FROM gpu) SELECT
+CREATE VIEW v_ledger_minute AS WITH RECURSIVE weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, CASE WHEN gpu.parent_uuid<>'' THEN CAST(round(gpu.compute_fraction*840) AS INTEGER) WHEN EXISTS (SELECT 1 FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) THEN 0 ELSE 840 END AS weight FROM gpu), hole(gpu_id, t, t1, weight) AS (SELECT a.gpu_id, a.t1, (SELECT min(b.t0) FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>=a.t1), (CASE WHEN g.weight>0 THEN g.weight ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c JOIN gpu_minute r ON r.t=a.t1-60 AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END) FROM ledger_span a JOIN weighted g ON g.gpu_id=a.gpu_id WHERE EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>a.t1) AND NOT EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0=a.t1) UNION ALL SELECT gpu_id, t+60, t1, weight FROM hole WHERE t+60<t1) SELECT
     m.t AS "t",
     h.hostname AS "host",
     g.uuid AS "gpu_uuid",
@@ -1216,9 +1216,9 @@ CREATE VIEW v_ledger_minute AS WITH RECURSIVE hole(gpu_id, t, t1) AS (SELECT a.g
     m.ms AS "ms",
     m.energy_mj AS "energy_mj",
     m.provisional AS "provisional"
-FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, CASE m.final WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m UNION ALL SELECT m.t, m.gpu_id, 0, 0, 0, 0, ((m.t+60)*1000*g.weight/840-m.t*1000*g.weight/840)-sum(m.ms), 0, CASE max(m.final) WHEN 0 THEN 1 ELSE 0 END FROM ledger_minute m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight HAVING ((m.t+60)*1000*g.weight/840-m.t*1000*g.weight/840)>sum(m.ms) UNION ALL SELECT m.t, m.gpu_id, 0, 0, 0, 0, ((m.t+60)*1000*g.weight/840-m.t*1000*g.weight/840), 0, 0 FROM hole m JOIN weighted g ON g.gpu_id=m.gpu_id) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
+FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, CASE m.final WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m UNION ALL SELECT c.t, c.gpu_id, 0, 0, 0, 0, ((c.t+60)*1000*c.weight/840-c.t*1000*c.weight/840)-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, (CASE WHEN g.weight>0 THEN g.weight ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c JOIN gpu_minute r ON r.t=m.t AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END) AS weight, sum(m.ms) AS ms, CASE min(m.final) WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight, g.host_id, g.uuid) c WHERE ((c.t+60)*1000*c.weight/840-c.t*1000*c.weight/840)>c.ms UNION ALL SELECT m.t, m.gpu_id, 0, 0, 0, 0, ((m.t+60)*1000*m.weight/840-m.t*1000*m.weight/840), 0, 0 FROM hole m) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
 
-CREATE VIEW v_ledger_hour AS WITH weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, gpu.gpu_index, CASE WHEN gpu.parent_uuid<>'' THEN CAST(round(gpu.compute_fraction*840) AS INTEGER) ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) END AS weight FROM gpu) SELECT
+CREATE VIEW v_ledger_hour AS WITH weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, CASE WHEN gpu.parent_uuid<>'' THEN CAST(round(gpu.compute_fraction*840) AS INTEGER) WHEN EXISTS (SELECT 1 FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) THEN 0 ELSE 840 END AS weight FROM gpu) SELECT
     m.t AS "t",
     h.hostname AS "host",
     g.uuid AS "gpu_uuid",
@@ -1235,7 +1235,7 @@ CREATE VIEW v_ledger_hour AS WITH weighted AS (SELECT gpu.gpu_id, gpu.host_id, g
     m.ms AS "ms",
     m.energy_mj AS "energy_mj",
     m.provisional AS "provisional"
-FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, 0 AS provisional FROM ledger_hour m UNION ALL SELECT m.t, m.gpu_id, 0, 0, 0, 0, ((m.t+3600)*1000*g.weight/840-m.t*1000*g.weight/840)-sum(m.ms), 0, 0 FROM ledger_hour m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight HAVING ((m.t+3600)*1000*g.weight/840-m.t*1000*g.weight/840)>sum(m.ms)) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
+FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, 0 AS provisional FROM ledger_hour m UNION ALL SELECT c.t, c.gpu_id, 0, 0, 0, 0, ((c.t+3600)*1000*c.weight/840-c.t*1000*c.weight/840)-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, (CASE WHEN g.weight>0 THEN g.weight ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c JOIN gpu_hour r ON r.t=m.t AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END) AS weight, sum(m.ms) AS ms, 0 AS provisional FROM ledger_hour m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight, g.host_id, g.uuid) c WHERE ((c.t+3600)*1000*c.weight/840-c.t*1000*c.weight/840)>c.ms) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
 
 CREATE VIEW v_finding AS SELECT
     h.hostname AS "host",
@@ -1711,7 +1711,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_ledger_minute','tier','word','Evidence behind the split of busy time: n, p, h, g'),
     ('v_ledger_minute','ms','milliseconds','Time, a whole number, so that sums are exact'),
     ('v_ledger_minute','energy_mj','millijoules','Energy, a whole number, so that sums are exact'),
-    ('v_ledger_minute','provisional','flag','1 while the minute may still be recomputed'),
+    ('v_ledger_minute','provisional','flag','1 while the bucket may still be recomputed'),
     ('v_ledger_hour','t','unix seconds','Start of the bucket, UTC'),
     ('v_ledger_hour','host','text','Host name'),
     ('v_ledger_hour','gpu_uuid','id','UUID of the GPU or MIG instance'),
@@ -1727,7 +1727,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_ledger_hour','tier','word','Evidence behind the split of busy time: n, p, h, g'),
     ('v_ledger_hour','ms','milliseconds','Time, a whole number, so that sums are exact'),
     ('v_ledger_hour','energy_mj','millijoules','Energy, a whole number, so that sums are exact'),
-    ('v_ledger_hour','provisional','flag','1 while the minute may still be recomputed'),
+    ('v_ledger_hour','provisional','flag','1 while the bucket may still be recomputed'),
     ('v_finding','host','text','Host name'),
     ('v_finding','gpu_uuid','id','UUID of the GPU or MIG instance'),
     ('v_finding','gpu_index','id','Index as the driver lists it; may change between boots'),

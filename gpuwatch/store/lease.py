@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwatch.errors import StoreError
+from gpuwatch.store.location import fallback_path, fallback_store
 
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.01  # a viewer that only asks holds the lock for microseconds
 
@@ -63,14 +64,24 @@ class Lease:
     def acquire(cls, path: Path, info: Mapping[str, Any], *, mode: int = 0o600) -> Lease | None:
         """Take the lease of the store at ``path``; ``None`` if another recorder has it.
 
-        Raises :class:`StoreError` if the lock file cannot be made.
+        Where no lock file can be made beside the store, it is made beside the store in memory that stands in for it. Raises
+        :class:`StoreError` if that fails as well.
         """
-        lock = _beside(path, ".lock")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_NOFOLLOW | os.O_CLOEXEC | os.O_RDWR | os.O_CREAT, mode)
+            return cls._acquire(path, info, mode)
+        except OSError:
+            pass
+        stand_in = fallback_store(os.getuid(), path)
+        try:
+            return cls._acquire(stand_in, info, mode)
         except OSError as error:
-            raise StoreError(f"{lock} cannot be made: {error.strerror}", "name another file with --store") from error
+            raise StoreError(f"no lock file can be made for {path}: {error.strerror}", "name another file with --store") from error
+
+    @classmethod
+    def _acquire(cls, path: Path, info: Mapping[str, Any], mode: int) -> Lease | None:
+        lock = _beside(path, ".lock")
+        descriptor = os.open(lock, os.O_NOFOLLOW | os.O_CLOEXEC | os.O_RDWR | os.O_CREAT, mode)
         if not _try_lock(descriptor, fcntl.LOCK_EX) or not _same_file(descriptor, lock):
             os.close(descriptor)
             return None
@@ -79,10 +90,16 @@ class Lease:
         return lease
 
     def update(self, info: Mapping[str, Any]) -> None:
-        """Write who holds the lease: one JSON line with the pid."""
+        """Write who holds the lease: one JSON line with the pid. The lock files get the store's permissions."""
         line = json.dumps({"pid": os.getpid(), **info}).encode() + b"\n"
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
+        try:
+            mode = self._path.stat().st_mode & 0o666
+            for descriptor in (self._descriptor, self._viewers):
+                os.fchmod(descriptor, mode)
+        except OSError:
+            pass  # no store yet, or a lock file of somebody else
 
     def watched(self) -> bool:
         """True while at least one viewer is open (3 microseconds)."""
@@ -108,9 +125,13 @@ def _same_file(descriptor: int, path: Path) -> bool:
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the lease of the store at ``path`` now, or ``None``. Never disturbs the holder."""
+    """Who holds the lease of the store at ``path`` (or of its stand-in in memory) now, or ``None``. Never disturbs the holder."""
+    return _holder(path) or _holder(fallback_path(os.getuid(), path))
+
+
+def _holder(path: Path) -> Holder | None:
     try:
-        descriptor = os.open(_beside(path, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_beside(path, ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
@@ -134,15 +155,16 @@ class ViewerLock:
     """Says "somebody watches" for as long as it is held; a viewer without permission simply is not counted."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = -1
-        try:
-            self._descriptor = _open(_beside(path, ".viewers"), 0o600)
-            _try_lock(self._descriptor, fcntl.LOCK_SH)
-        except OSError:
-            pass
+        self._descriptors: list[int] = []
+        for place in (path, fallback_path(os.getuid(), path)):
+            try:
+                descriptor = _open(_beside(place, ".viewers"), 0o600)
+            except OSError:
+                continue
+            _try_lock(descriptor, fcntl.LOCK_SH)
+            self._descriptors.append(descriptor)
 
     def close(self) -> None:
         """Stop watching. Doing it twice is no error."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        while self._descriptors:
+            os.close(self._descriptors.pop())

@@ -17,6 +17,7 @@ from gpuwatch.errors import StoreError
 
 FILE_NAME = "gpuwatch.db"
 SYSTEM_STORE = Path("/var/lib/gpuwatch") / FILE_NAME
+MEMORY = Path("/dev/shm")
 MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = {
     "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "fuse", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "orangefs", "pvfs2",
@@ -115,7 +116,13 @@ def private_directory(path: Path, uid: int) -> Path:
     return path
 
 
-def fallback_store(uid: int, path: Path, root: Path = Path("/dev/shm")) -> Path:
-    """The store in memory that stands in for ``path`` when that has no room or no permission. Raises :class:`StoreError`."""
-    mark = crc32(os.fsencode(path.absolute()))
-    return private_directory(root / f"gpuwatch-{uid}", uid) / f"{path.stem}-{mark:08x}.db"
+def fallback_path(uid: int, path: Path, root: Path = MEMORY) -> Path:
+    """Where the store in memory that stands in for ``path`` would be."""
+    return root / f"gpuwatch-{uid}" / f"{path.stem}-{crc32(os.fsencode(path.absolute())):08x}.db"
+
+
+def fallback_store(uid: int, path: Path, root: Path = MEMORY) -> Path:
+    """The store in memory for when ``path`` has no room or no permission; makes its directory. Raises :class:`StoreError`."""
+    found = fallback_path(uid, path, root)
+    private_directory(found.parent, uid)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,16 @@ from gpuwatch.errors import StoreError
 from gpuwatch.store import columns, connection
 from gpuwatch.store.connection import DamagedStore, NewerStore
 from gpuwatch.store.location import fallback_store, network_filesystem
+
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+"""With less room on the store's disk gpuwatch stops writing, so that what it watches never runs out of disk because of it."""
+
+
+def free_bytes(path: Path) -> int:
+    """Room for an ordinary user on the disk of ``path``."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
 
 
 def scalar(db: sqlite3.Connection, sql: str) -> int:
@@ -36,6 +47,7 @@ class Opener:
         self.clock = clock
         self.hot_only = False
         self.notices: list[str] = []
+        self.free_bytes: Callable[[Path], int] = free_bytes
         self._simulated = simulated
         self._scenario = scenario
         self._fallback = tmpfs_fallback and not self._in_memory
@@ -44,6 +56,20 @@ class Opener:
     @property
     def _in_memory(self) -> bool:
         return str(self.path) == ":memory:"
+
+    def no_room(self) -> str:
+        """Why nothing may be written now though SQLite could, in one line, or empty."""
+        if self.hot_only or self._in_memory:
+            return ""
+        try:
+            free = self.free_bytes(Path(self.path))
+        except OSError:
+            return ""
+        if free >= MIN_FREE_BYTES:
+            return ""
+        return (
+            f"{free // 2**20} MiB are free on the disk of {self.path}, gpuwatch leaves the last {MIN_FREE_BYTES // 2**20} to others"
+        )
 
     def open(self) -> None:
         """Open the file, or what stands in for it. Raises :class:`StoreError`."""
@@ -78,12 +104,15 @@ class Opener:
         return True
 
     def replace_damaged(self) -> bool:
-        """Move the damaged file aside and begin a new one; False for a store that has no file."""
+        """Move the damaged file aside and begin a new one; False for a store that has no file, or if that fails as well."""
         if self._in_memory:
             return False
         self.connection.close()
-        self._fresh(Path(self.path))
-        self._claim()
+        try:
+            self._fresh(Path(self.path))
+            self._claim()
+        except StoreError:
+            return False
         return True
 
     def _open_here(self) -> None:

@@ -11,7 +11,7 @@ from gpuwatch.store import columns, connection, views
 
 _HINT = "gpuwatch query 'SELECT * FROM v_schema' lists every view and column"
 _PRIVATE = frozenset(columns.TABLES)
-_INSIDE = frozenset({*views.NAMES, "m", "hole", "weighted", "x"})
+_INSIDE = frozenset({*views.NAMES, "m", "c", "hole", "weighted", "x"})
 """Views, and the names of the subqueries inside them: SQLite says which of them reads a table."""
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "writefile", "readfile", "edit", "fts3_tokenizer"})
 

@@ -114,27 +114,25 @@ def set_watermark(db: sqlite3.Connection, tier: str, done_s: int) -> None:
         )
 
 
-def close_minutes(db: sqlite3.Connection, now_ms: int, *, grace_ms: int = 10_000, late_ms: int | None = None) -> int:
-    """Recompute all minutes that ended ``grace_ms`` before ``now_ms`` or earlier and are not closed yet.
+def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
+    """Recompute all minutes that ended by ``now_ms`` and are not closed yet; the caller decides how long late rows may take.
 
-    ``late_ms``: the oldest row that came after its minute was closed; minutes from there on are recomputed as well. Returns how
-    many minutes were looked at. A clock that went back closes nothing until it has caught up.
+    Returns how many minutes were looked at. A clock that went back closes nothing until it has caught up.
     """
-    end_s = (now_ms - grace_ms) // 60_000 * 60
+    end_s = now_ms // 60_000 * 60
     done = watermark(db, MINUTE_TIER)
     if done is None:
         first = db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0]
         done = end_s if first is None else (first - 1) // 60_000 * 60
-    start_s = done if late_ms is None else min(done, (late_ms - 1) // 60_000 * 60)
-    if end_s <= start_s:
+    if end_s <= done:
         return 0
-    span = (start_s * 1000, end_s * 1000)
+    span = (done * 1000, end_s * 1000)
     with transaction(db):
         for statement in _minute_statements():
             db.execute(statement, span)
         _mark_seen(db, span)
         set_watermark(db, MINUTE_TIER, end_s)
-    return (end_s - start_s) // 60
+    return (end_s - done) // 60
 
 
 def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:

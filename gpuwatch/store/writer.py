@@ -25,6 +25,8 @@ from gpuwatch.store.rows import SourceState, Tick
 
 RING_ROWS = 20_000
 """Sample rows that are kept in memory while the file cannot be written (about 6 MB)."""
+RING_OPS = 5_000
+"""Events, gaps, reasons and states that are kept so."""
 _RECENT_TICKS = 64
 _FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
 _INSERT = {
@@ -248,6 +250,10 @@ class StoreWriter:
     def commit(self) -> bool:
         """Write the buffer in one transaction. False if it failed: ``problem`` says why and the rows are kept for later."""
         db = self.connection
+        no_room = self._opener.no_room()
+        if no_room:
+            self._keep(no_room)
+            return False
         try:
             db.execute("BEGIN IMMEDIATE")
             self._write(db)
@@ -293,12 +299,18 @@ class StoreWriter:
         except sqlite3.Error:
             pass  # SQLite has rolled back by itself
         explained = connection.explain(error, self.path)
+        if not isinstance(explained, DamagedStore):
+            self._keep(str(explained))
+            return
         self.problem = str(explained)
-        if isinstance(explained, DamagedStore):
-            moved = self._opener.replace_damaged()
-        else:
-            moved = self._trim_ring() and self._opener.move_to_memory(self.problem, afresh=True)
-        if moved:
+        if self._opener.replace_damaged():
+            self._move_in()
+        self._trim_ring()
+
+    def _keep(self, problem: str) -> None:
+        """The rows wait in the ring; when that is full, recording moves to memory."""
+        self.problem = problem
+        if self._trim_ring() and self._opener.move_to_memory(problem, afresh=True):
             self._move_in()
 
     def _move_in(self) -> None:
@@ -311,6 +323,7 @@ class StoreWriter:
 
     def _trim_ring(self) -> bool:
         """Drop the oldest ticks when more than ``RING_ROWS`` rows wait; True if some were dropped."""
+        del self._ops[:-RING_OPS]
         excess = sum(map(len, self._rows.values())) - RING_ROWS
         ticks = self._rows["tick"]
         if excess <= 0 or not ticks:

@@ -1,0 +1,97 @@
+"""Writes ``docs/schema.md`` from the views and the tables: ``python -m gpuwatch.store.document [FILE]``; a test compares them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from gpuwatch.store import rollup, views
+from gpuwatch.store.columns import SCHEMA_VERSION
+from gpuwatch.store.schema import metadata
+
+EXAMPLE = '''import sqlite3
+import sys
+
+store = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+print("gpu  minutes  observed  utilization  energy")
+for index, minutes, seconds, ratio, joules in store.execute(
+    """
+    SELECT gpu_index, count(*), sum(observed_seconds),
+           sum(utilization_ratio * observed_seconds) / sum(observed_seconds), sum(energy_joules)
+    FROM v_gpu_minute WHERE t >= (SELECT max(t) FROM v_gpu_minute) - 3600
+    GROUP BY gpu_uuid ORDER BY gpu_index
+    """
+):
+    shown = "-" if ratio is None else f"{ratio:.3f}"
+    print(f"{index:>3}{minutes:>9}{seconds:>8.0f} s{shown:>13}", "-" if joules is None else f"{joules:9.0f} J")
+print("where the time went, in GPU-seconds")
+for user, bucket, ms in store.execute("SELECT \\"user\\", bucket, sum(ms) FROM v_ledger_minute GROUP BY 1, 2 ORDER BY 3 DESC"):
+    print(f"{user or '-':<16}{bucket:<20}{ms / 1000:>12.1f}")
+'''
+
+_INTRO = """\
+# The store
+
+One SQLite file, readable with any SQLite while gpuwatch records. The views below are a contract: within a major version columns
+are only added. The tables under them are private and may change.
+
+- Names carry their unit: `_ratio` is 0 to 1, `_bytes`, `_watts`, `_joules`, `_celsius`, `_hertz`, `_seconds` are base units,
+  `_total` counts. `ms` and `energy_mj` of the ledger are whole numbers, so that sums are exact.
+- `t` is the unix second (UTC) of a bucket's start, `ts_ms` the unix millisecond of a row. Filter by them: they are keys.
+- NULL is "not measured", never 0.
+- Means are taken over the time in which the quantity was measured. To average over several buckets, weight by `observed_seconds`.
+- `v_ledger_minute` holds the time that nobody observed as well: `sum(ms)` over a GPU is its capacity between its first and its last
+  recorded minute. Rows with `provisional` = 1 may still be recomputed; younger than 16 minutes they can change their bucket.
+- The file's kind is in `PRAGMA application_id` ({mark:#x}, "GPUW"), its version in `PRAGMA user_version` (now {version}).
+"""
+
+_KEEPING = """\
+## How long rows are kept
+
+Single rows: 2 hours. Minutes: {minutes}. Events and gaps: {events} days. A command line is erased {command} days after its process
+was last seen. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    parts = [_INTRO.format(mark=0x47505557, version=SCHEMA_VERSION)]
+    parts.append("## An example\n\nA plain script; it needs nothing but Python.\n\n```python\n" + EXAMPLE + "```\n")
+    parts.append("## Views\n")
+    for view in views.VIEWS:
+        parts.append(_table(view.name, view.help, [(c.name, c.unit, c.help) for c in view.columns]))
+    parts.append(_table(views.V_SCHEMA, "Every column of every view.", [(c.name, c.unit, c.help) for c in views.SCHEMA_COLUMNS]))
+    days = ", ".join(f"`{name}` {kept} days" for name, kept in rollup.RETENTION_DAYS.items())
+    parts.append(_KEEPING.format(minutes=days, events=rollup.EVENT_DAYS, command=rollup.COMMAND_DAYS))
+    parts.append(_tables())
+    return "\n".join(parts)
+
+
+def _table(name: str, help_text: str, rows: list[tuple[str, str, str]]) -> str:
+    lines = [f"### {name}\n", f"{help_text}\n", "| column | unit | meaning |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{a}` | {b} | {_escaped(c)} |" for a, b, c in rows)]) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _tables() -> str:
+    lines = ["## Tables (private)\n", "| table | key | what |", "|---|---|---|"]
+    for table in metadata.sorted_tables:
+        key = ", ".join(column.name for column in table.primary_key)
+        lines.append(f"| `{table.name}` | {key} | {table.comment or ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(say: Callable[[str], object] = sys.stdout.write) -> None:
+    """Write to the file that is named, else to standard output."""
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(document(), encoding="utf-8")
+    else:
+        say(document())
+
+
+if __name__ == "__main__":
+    main()
