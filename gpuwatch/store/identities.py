@@ -102,8 +102,9 @@ class Identities:
 
     def gpu(self, gpu: Gpu, ts_ms: int) -> None:
         """A GPU that is new or has changed."""
+        host = self.current_host(ts_ms)
         values = [_plain(getattr(gpu, "index" if name == "gpu_index" else name)) for name in columns.GPU]
-        self._queue("gpu", (self._gpu_id(gpu.uuid), self.current_host(ts_ms), *values, ts_ms, ts_ms))
+        self._queue("gpu", (self._gpu_id(gpu.uuid), host, *values, ts_ms, ts_ms))
 
     def _gpu_id(self, uuid: str) -> int:
         found = self._gpus.get(uuid)
