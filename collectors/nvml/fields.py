@@ -5,15 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 
 ALL_LINKS = 0xFFFF_FFFF
 """Scope of the NVLink counters that means the sum over all links."""
-_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-_DOUBLE = 0
 _ABSENT = nvml.FOR_GOOD | {nvml.INVALID_ARGUMENT, nvml.NOT_FOUND}
 
 
@@ -66,10 +64,7 @@ class FieldBatch:
         self._array = (binding.c_nvmlFieldValue_t * max(1, len(fields)))()
         for entry, field in zip(self._array, fields, strict=False):
             entry.fieldId, entry.scopeId = field.id, field.scope
-        # views into the array, made once: creating them anew for each reading costs more than the reading
-        self._entries: list[tuple[str, Any, Any]] = [
-            (field.name, entry, entry.value) for field, entry in zip(fields, self._array, strict=False)
-        ]
+        self._raw = layout.raw(self._array)
 
     def read(self, *, slow: bool) -> dict[str, float]:
         """Ask the driver once; name -> raw value of every entry that answered. Raises ``GpuGone``, ``DriverGone``."""
@@ -84,20 +79,18 @@ class FieldBatch:
             return {}
         values: dict[str, float] = {}
         gone = False
-        for name, entry, value in self._entries[:count]:
-            answer = entry.nvmlReturn
+        answers = layout.FIELD_VALUE.iter_unpack(self._raw[: count * layout.FIELD_VALUE.size])
+        for field, (_id, _scope, timestamp, _latency, kind, answer, bits) in zip(self._fields, answers, strict=False):
             if answer == nvml.SUCCESS:
-                kind = entry.valueType
-                if kind == _DOUBLE and entry.timestamp == 0 and value.ullVal == 0:
-                    answer = nvml.NOT_SUPPORTED  # older drivers leave an entry untouched instead of refusing it
-                else:
-                    values[name] = getattr(value, _MEMBERS[kind]) if kind < len(_MEMBERS) else value.ullVal
+                if kind != layout.DOUBLE or timestamp or bits:
+                    values[field.name] = layout.number(kind, bits)
                     continue
+                answer = nvml.NOT_SUPPORTED  # older drivers leave an entry untouched instead of refusing it
             if answer in _ABSENT:
-                self.refused[name] = answer
+                self.refused[field.name] = answer
                 gone = True
             else:
-                self.failed[name] = answer
+                self.failed[field.name] = answer
         if gone:
             self._build([field for field in self._fields if field.name not in self.refused])
         return values

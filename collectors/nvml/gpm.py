@@ -9,6 +9,7 @@ import ctypes
 import math
 from typing import Any
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.library import Library
@@ -42,7 +43,7 @@ class GpmRequest:
         self.struct.numMetrics = len(_IDS)
         for slot, metric_id in enumerate(_IDS):
             self.struct.metrics[slot].metricId = metric_id
-        self.entries = [(metric_id, self.struct.metrics[slot]) for slot, metric_id in enumerate(_IDS)]
+        self.answers = layout.raw(self.struct, type(self.struct).metrics.offset, len(_IDS) * layout.GPM_METRIC.size)
 
 
 class Gpm:
@@ -116,9 +117,8 @@ class Gpm:
         struct = self._request.struct
         struct.sample1, struct.sample2 = self._samples
         code = self._library.call("nvmlGpmMetricsGet", ctypes.byref(struct))
-        for metric_id, entry in self._request.entries:
-            answer = code or entry.nvmlReturn
-            value = entry.value
+        for metric_id, answer, value, *_ in layout.GPM_METRIC.iter_unpack(self._request.answers):
+            answer = code or answer
             name = RATIOS.get(metric_id)
             if answer == nvml.SUCCESS and (not math.isfinite(value) or value < 0 or (name and value > _PERCENT_LIMIT)):
                 answer = nvml.UNKNOWN

@@ -9,15 +9,15 @@ from __future__ import annotations
 import ctypes
 import struct
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.library import Library
 
 Kind = Literal["compute", "graphics", "mps", ""]
 LISTS: dict[Kind, str] = {"compute": "nvmlDeviceGetComputeRunningProcesses", "graphics": "nvmlDeviceGetGraphicsRunningProcesses"}
-_ENTRY, _LONG_ENTRY = struct.Struct("@IQII"), struct.Struct("@IQIIQ")
 _PATTERN = 0xA5
 _PID_LIMIT = 1 << 22
 """The kernel's largest pid + 1; some Jetson builds answer garbage above it."""
@@ -80,11 +80,13 @@ class ProcessReader:
 
     def _grow_list(self, capacity: int) -> None:
         self._capacity = capacity
-        self._buffer = (ctypes.c_ubyte * (capacity * _LONG_ENTRY.size))()
+        self._buffer = (ctypes.c_ubyte * (capacity * layout.LONG_PROCESS.size))()
+        self._raw = layout.raw(self._buffer)
 
     def _grow_ring(self, capacity: int) -> None:
         self._ring_capacity = capacity
         self._ring = (self._library.binding.c_nvmlProcessUtilizationSample_t * capacity)()
+        self._ring_raw = layout.raw(self._ring)
 
     def listed(self, device: Device, kind: Kind) -> tuple[int, list[Entry]]:
         """(code, processes of one kind). A list that grew meanwhile is asked for once more with room to spare."""
@@ -108,10 +110,10 @@ class ProcessReader:
     def _parse(self, count: int, kind: Kind) -> list[Entry]:
         if not count:
             return []
-        raw = memoryview(self._buffer).cast("B")
+        raw = self._raw
         if self._stride is None:
-            beyond = raw[count * _ENTRY.size : count * _LONG_ENTRY.size]
-            self._stride = _LONG_ENTRY if any(byte != _PATTERN for byte in beyond) else _ENTRY
+            beyond = raw[count * layout.PROCESS.size : count * layout.LONG_PROCESS.size]
+            self._stride = layout.LONG_PROCESS if any(byte != _PATTERN for byte in beyond) else layout.PROCESS
         entries = []
         for pid, memory, gi, ci, *_ in self._stride.iter_unpack(raw[: count * self._stride.size]):
             if 0 < pid < _PID_LIMIT:
@@ -135,15 +137,16 @@ class ProcessReader:
             return nvml.SUCCESS, {}, seen_us
         if code != nvml.SUCCESS:
             return code, {}, seen_us
-        return (code, *self._merge(self._ring[: min(count, self._ring_capacity)], seen_us))
+        size = layout.PROCESS_UTILIZATION.size
+        return (code, *self._merge(self._ring_raw[: min(count, self._ring_capacity) * size], seen_us))
 
     def _ask_ring(self, device: Device, seen_us: int) -> tuple[int, int]:
         count = ctypes.c_uint(self._ring_capacity)
         code = device.ask("nvmlDeviceGetProcessUtilization", self._ring, ctypes.byref(count), ctypes.c_ulonglong(seen_us))
         return code, count.value
 
-    def _merge(self, ring: list[Any], seen_us: int) -> tuple[dict[int, ProcessUtilization], int]:
-        rows = [(row.pid, row.timeStamp, row.smUtil, row.memUtil) for row in ring if row.timeStamp > seen_us and row.pid]
+    def _merge(self, ring: memoryview, seen_us: int) -> tuple[dict[int, ProcessUtilization], int]:
+        rows = [row[:4] for row in layout.PROCESS_UTILIZATION.iter_unpack(ring) if row[1] > seen_us and row[0]]
         if not rows:
             return {}, seen_us
         newest = max(at for _, at, _, _ in rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 
@@ -26,6 +27,7 @@ class UtilizationSamples:
     def _grow(self, capacity: int) -> None:
         self._capacity = capacity
         self._buffer = (self._device.library.binding.c_nvmlSample_t * capacity)()
+        self._raw = layout.raw(self._buffer)
 
     def read(self) -> tuple[int, float | None]:
         """(code, mean percent). ``NOT_FOUND`` means that nothing is newer than the last reading, which is not an error.
@@ -40,12 +42,8 @@ class UtilizationSamples:
             code = self._ask(kind, count)
         if code != nvml.SUCCESS:
             return code, None
-        member = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")[kind.value] if kind.value < 7 else "uiVal"
-        pairs = [
-            (sample.timeStamp, getattr(sample.sampleValue, member))
-            for sample in self._buffer[: min(count.value, self._capacity)]
-            if sample.timeStamp > self._seen_us
-        ]
+        filled = self._raw[: min(count.value, self._capacity) * layout.SAMPLE.size]
+        pairs = [(at, layout.number(kind.value, bits)) for at, bits in layout.SAMPLE.iter_unpack(filled) if at > self._seen_us]
         return (nvml.SUCCESS, self._mean(sorted(pairs))) if pairs else (nvml.NOT_FOUND, None)
 
     def _ask(self, kind: ctypes.c_uint, count: ctypes.c_uint) -> int:

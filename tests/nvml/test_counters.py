@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+
+import pynvml
 import pytest
 from fake_nvml import fault
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml.fields import WRAP, Counter
 from gpuwatch.names import Missing
 
@@ -158,8 +162,7 @@ def test_samples_of_gpm_are_given_back(start):
 def test_an_untouched_field_of_an_old_driver_is_no_zero(start):
     play = start(lines=[])
     batch = play.collector._boards.all[0].reader._batch
-    for _, entry, value in batch._entries:
-        entry.timestamp, entry.valueType, entry.nvmlReturn, value.ullVal = 0, 0, 0, 0
+    ctypes.memset(batch._array, 0, ctypes.sizeof(batch._array))
     batch._device.refused.clear()
     batch._device.library._functions["nvmlDeviceGetFieldValues"] = lambda *_: 0
     assert batch.read(slow=True) == {}
@@ -179,3 +182,43 @@ def test_counter_sums_what_was_added_over_wraps(steps, wraps):
 def test_counter_is_never_negative(values, wraps):
     counter = Counter(wraps=wraps)
     assert all(grown is None or grown >= 0 for grown in map(counter.step, values))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (layout.FIELD_VALUE, pynvml.c_nvmlFieldValue_t),
+        (layout.SAMPLE, pynvml.c_nvmlSample_t),
+        (layout.PROCESS_UTILIZATION, pynvml.c_nvmlProcessUtilizationSample_t),
+        (layout.GPM_METRIC, pynvml.c_nvmlGpmMetric_t),
+        (layout.PROCESS, pynvml.c_nvmlProcessInfo_v3_t),
+    ],
+)
+def test_layouts_are_those_of_the_binding(ours, theirs):
+    assert ours.size == ctypes.sizeof(theirs)
+    numbers = list(range(1, len(ours.unpack(bytes(ours.size))) + 1))
+    record = theirs.from_buffer_copy(ours.pack(*numbers))
+    seen = [
+        getattr(record, name)
+        for name, kind in theirs._fields_
+        if kind in (ctypes.c_uint, ctypes.c_ulonglong, ctypes.c_int64, ctypes.c_double)
+    ]
+    assert seen == numbers[: len(seen)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "member", "value"),
+    [
+        (0, "dVal", 2.5),
+        (1, "uiVal", 4294967295),
+        (2, "ulVal", 2**40),
+        (3, "ullVal", 2**63),
+        (4, "sllVal", -5),
+        (5, "siVal", -7),
+        (6, "usVal", 65535),
+    ],
+)
+def test_numbers_of_every_value_type(kind, member, value):
+    union = pynvml.c_nvmlValue_t()
+    setattr(union, member, value)
+    assert layout.number(kind, union.ullVal) == value
