@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gpuwatch.collectors.simulated.scenario import DEFAULT
 from gpuwatch.errors import Unavailable, UsageError
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
@@ -28,7 +30,7 @@ class SimulatedCollector:
     def __init__(self, context: CollectorContext) -> None:
         options = context.options
         self._clock = context.clock
-        self._scenario = str(options.get("scenario") or "lab")
+        self._scenario = str(options.get("scenario") or DEFAULT)
         self._seed = int(_number(options, "seed", 7))
         self._speed = _number(options, "speed", 1.0)
         self._epoch = options.get("epoch")
@@ -52,8 +54,7 @@ class SimulatedCollector:
         began = self._clock.monotonic_ns()
         batch = self._at(now).batch(self._previous, now)
         self._previous = now
-        object.__setattr__(batch, "monotonic_ns", began)
-        return batch
+        return replace(batch, monotonic_ns=began)
 
     def backfill(self, start: int, end: int, step: int) -> Iterator[Batch]:
         """Batches for the past, at ``start + step, …, end`` (unix seconds); a following :meth:`collect` goes on from ``end``.

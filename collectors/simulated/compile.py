@@ -8,53 +8,16 @@ follow its mean over a step, as sensors do.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 
+from gpuwatch.collectors.simulated.compiled import IDLE_REASON, Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST, Device, Fault, FlatTable, Instance, Series, Slot, Xid
 from gpuwatch.collectors.simulated.patterns import Noise, Points, means, render, squeeze
+from gpuwatch.collectors.simulated.plans import GpuPlan, PastPlan, Plan, ProcessPlan, Work
 from gpuwatch.collectors.simulated.profiles import MIG_CLASS, profile_of
-from gpuwatch.collectors.simulated.scenario import Plan
-from gpuwatch.collectors.simulated.schema import GpuPlan, PastPlan, ProcessPlan, Work
 
 MIB = 1024**2
-IDLE_REASON = 0x1
 NO_LOOP_MS = 3_600_000
 """How much of a pattern is laid out when a scenario does not loop."""
-
-
-@dataclass(slots=True)
-class Person:
-    """One process of the scenario, with what the flat table does not hold. ``parent`` is a slot."""
-
-    slot: str
-    plan: ProcessPlan
-    parent: str
-    past: bool
-
-
-@dataclass
-class Scenario:
-    """A compiled scenario: the table that the fake driver reads too, and the rest of the truth."""
-
-    plan: Plan
-    seed: int
-    table: FlatTable
-    people: dict[str, Person]
-    past: dict[str, list[PastPlan]]
-    """Place of a whole GPU -> its past, as blocks that count back from time 0."""
-
-    @cached_property
-    def sources(self) -> dict[str, dict[str, Series]]:
-        """Place -> quantity -> series; ``free.I`` is GPU I with nothing on it (for the past)."""
-        out: dict[str, dict[str, Series]] = {}
-        for (place, quantity), series in self.table.gpu.items():
-            out.setdefault(place, {})[quantity] = series
-        for device in self.table.devices:
-            out[f"free.{device.index}"] = {
-                name: Series([0], [value]) for name, value in _free(device, out[str(device.index)]).items()
-            }
-        return out
 
 
 class _Compiler:
@@ -272,17 +235,3 @@ def _life(plan: ProcessPlan, length: int) -> Points:
         times.append(end)
         values.append(0)
     return times, values
-
-
-def _free(device: Device, own: dict[str, Series]) -> dict[str, int]:
-    """The values of a device with nothing on it."""
-    profile = profile_of(device.profile)
-    idle = {
-        "power_mw": profile.idle_watts * 1000,
-        "temp": 31,
-        "memtemp": 38,
-        "sm_clock": profile.idle_clock,
-        "reasons": IDLE_REASON,
-    }
-    idle["mem_clock"] = device.mem_clock_max
-    return {quantity: idle.get(quantity, 0) for quantity in own}

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
-from gpuwatch.collectors.simulated.compile import Scenario
+from gpuwatch.collectors.simulated.breakage import broken_measures
+from gpuwatch.collectors.simulated.compiled import Scenario
+from gpuwatch.collectors.simulated.entities import gpu_entity, instance_entity
 from gpuwatch.collectors.simulated.flat import Fault
 from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
-from gpuwatch.collectors.simulated.samples import Sampler, Span, broken_measures, gpu_entity, instance_entity
+from gpuwatch.collectors.simulated.samples import Sampler, Span
 from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload, measures
 from gpuwatch.names import Missing
 

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gpuwatch.collectors.simulated.compile import Person, Scenario
+from gpuwatch.collectors.simulated.compiled import Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST
 from gpuwatch.model import Process, Workload
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gpuwatch.collectors.simulated.compile import Scenario
-from gpuwatch.collectors.simulated.flat import Device, Fault, Instance, Series
+from gpuwatch.collectors.simulated.compiled import Scenario
+from gpuwatch.collectors.simulated.entities import absent
+from gpuwatch.collectors.simulated.flat import Series
 from gpuwatch.collectors.simulated.people import Life, People
-from gpuwatch.collectors.simulated.profiles import GPM, MIG_DEVICE, MIG_PARENT, MIG_PARENT_WITHOUT_GPM, profile_of
-from gpuwatch.model import Gpu, GpuSample, HostSample, ProcessSample
-from gpuwatch.names import Missing
+from gpuwatch.model import GpuSample, HostSample, ProcessSample
 
 POWER_REASONS = 0x4
 THERMAL_REASONS = 0x20 | 0x40
@@ -39,24 +38,6 @@ _AMOUNTS = {
 _NOW = {"temperature_celsius": ("temp", 1), "memory_temperature_celsius": ("memtemp", 1)}
 _NOW |= {"sm_clock_hertz": ("sm_clock", 1_000_000), "memory_clock_hertz": ("mem_clock", 1_000_000)}
 
-CALLS = {
-    "nvmlDeviceGetUtilizationRates": ("utilization_ratio", "memory_utilization_ratio"),
-    "nvmlDeviceGetMemoryInfo": ("memory_used_bytes",),
-    "nvmlDeviceGetMemoryInfo_v2": ("memory_used_bytes",),
-    "nvmlDeviceGetPowerUsage": ("power_watts",),
-    "nvmlDeviceGetEnforcedPowerLimit": ("power_limit_watts",),
-    "nvmlDeviceGetTotalEnergyConsumption": ("energy_joules",),
-    "nvmlDeviceGetTemperature": ("temperature_celsius",),
-    "nvmlDeviceGetClockInfo": ("sm_clock_hertz", "memory_clock_hertz"),
-    "nvmlDeviceGetCurrentClocksEventReasons": ("clock_event_reasons",),
-    "nvmlDeviceGetPerformanceState": ("performance_state",),
-    "nvmlDeviceGetComputeRunningProcesses_v3": ("process_count",),
-    "nvmlDeviceGetTotalEccErrors": ("ecc_uncorrected_total",),
-    "nvmlGpmSampleGet": tuple(sorted(GPM)),
-}
-"""Driver calls that a ``call`` fault can break, and the measures that need them."""
-_REASON_OF_RETURN = {3: Missing.NOT_SUPPORTED, 4: Missing.NO_PERMISSION, 13: Missing.NOT_SUPPORTED, 26: Missing.NOT_SUPPORTED}
-
 
 class Span(NamedTuple):
     """What a sample speaks for: scenario time [start, end) and its true length. A first sample has ``start`` None."""
@@ -66,72 +47,6 @@ class Span(NamedTuple):
     seconds: float
 
 
-def gpu_entity(device: Device) -> Gpu:
-    """The entity of a whole GPU."""
-    profile = profile_of(device.profile)
-    return Gpu(
-        uuid=device.uuid,
-        index=device.index,
-        name=device.name,
-        mig_enabled=bool(device.mig),
-        memory_total_bytes=device.memory or None,
-        memory_reserved_bytes=device.reserved or None,
-        power_limit_watts=device.power_limit / 1000 or None,
-        power_limit_default_watts=device.power_default / 1000 or None,
-        power_limit_max_watts=device.power_default / 1000 or None,
-        sm_clock_max_hertz=device.sm_clock_max * 1_000_000 or None,
-        memory_clock_max_hertz=device.mem_clock_max * 1_000_000 or None,
-        pci_bus_id=_bus_id(device),
-        pcie_generation_max=profile.pcie_generation or None,
-        pcie_width_max=profile.pcie_width or None,
-        nvlink_count=device.nvlinks or None,
-        architecture=profile.architecture,
-        compute_capability=profile.compute_capability,
-        ecc_enabled=profile.ecc,
-        persistence_mode=True,
-        gpm_supported=bool(device.gpm),
-    )
-
-
-def instance_entity(instance: Instance, parent: Device) -> Gpu:
-    """The entity of a MIG device: a GPU with a parent, weighted by its compute slices."""
-    profile = profile_of(parent.profile)
-    return Gpu(
-        uuid=instance.uuid,
-        index=instance.device,
-        name=instance.name,
-        parent_uuid=parent.uuid,
-        mig_profile=instance.profile,
-        compute_fraction=instance.slices / 7,
-        memory_total_bytes=instance.memory or None,
-        sm_clock_max_hertz=parent.sm_clock_max * 1_000_000 or None,
-        memory_clock_max_hertz=parent.mem_clock_max * 1_000_000 or None,
-        pci_bus_id=_bus_id(parent),
-        architecture=profile.architecture,
-        compute_capability=profile.compute_capability,
-        ecc_enabled=profile.ecc,
-        gpm_supported=bool(parent.gpm),
-    )
-
-
-def _bus_id(device: Device) -> str:
-    """The PCI address as sysfs writes it."""
-    return device.bdf[4:].lower()
-
-
-def absent(place: str, scenario: Scenario) -> frozenset[str]:
-    """Measures that the driver of this device class never gives."""
-    device = scenario.table.devices[int(place.partition(".")[0])]
-    out = profile_of(device.profile).missing
-    if not device.gpm:
-        out |= GPM
-    if "." in place:
-        return out | MIG_DEVICE | (frozenset() if device.gpm else {"utilization_ratio"})
-    if device.mig:
-        return out | MIG_PARENT | (frozenset() if device.gpm else MIG_PARENT_WITHOUT_GPM)
-    return out
-
-
 class Sampler:
     """Builds samples from a scenario; keeps nothing between calls."""
 
@@ -139,7 +54,7 @@ class Sampler:
         self.table, self.people, self.sources = scenario.table, people, scenario.sources
         table = self.table
         self.uuids = {str(d.index): d.uuid for d in table.devices} | {i.place: i.uuid for i in table.instances}
-        self.absent = {place: absent(place, scenario) for place in self.uuids}
+        self.absent = {place: absent(place, table) for place in self.uuids}
         self.broken_time = {
             (place, mask): Series(series["reasons"].times, [int(bool(value & mask)) for value in series["reasons"].values])
             for place, series in self.sources.items()
@@ -243,13 +158,3 @@ class Sampler:
             network_transmit_bytes=amount("network_transmit_kib_s"),
             process_count=round(mean["process_count"]),
         )
-
-
-def broken_measures(faults: list[Fault]) -> dict[str, Missing]:
-    """Measures that ``call`` faults take away, with the reason of the returned code."""
-    out: dict[str, Missing] = {}
-    for fault in faults:
-        if fault.kind == "call":
-            for name in CALLS.get(fault.call, ()):
-                out[name] = _REASON_OF_RETURN.get(fault.arg, Missing.DRIVER_ERROR)
-    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gpuwatch.collectors.simulated.compile import Scenario
+from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.people import Axis, People
 
 

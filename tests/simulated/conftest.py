@@ -10,7 +10,8 @@ import pytest
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.simulated import factory
 from gpuwatch.collectors.simulated.collector import SimulatedCollector
-from gpuwatch.collectors.simulated.compile import Scenario, compile_plan
+from gpuwatch.collectors.simulated.compile import compile_plan
+from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.scenario import load
 from gpuwatch.plugin import CollectorContext
 

@@ -47,7 +47,8 @@ def test_gpus_are_free_before_their_users_came(opened, epoch):
 
 def test_steps_of_any_length_show_the_same_energy(opened, epoch):
     def joules(step):
-        return [sum(b.gpu_samples[i].energy_joules for b in opened("lab").backfill(epoch - 1200, epoch, step)) for i in range(8)]
+        batches = list(opened("lab").backfill(epoch - 1200, epoch, step))
+        return [sum(b.gpu_samples[i].energy_joules for b in batches) for i in range(8)]
 
     minutes, seconds = joules(60), joules(5)
     assert minutes == pytest.approx(seconds)

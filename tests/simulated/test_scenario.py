@@ -6,8 +6,8 @@ import pytest
 
 from gpuwatch.collectors.simulated.compile import compile_plan
 from gpuwatch.collectors.simulated.profiles import profile_of
+from gpuwatch.collectors.simulated.reader import duration_ms
 from gpuwatch.collectors.simulated.scenario import load, names, parse
-from gpuwatch.collectors.simulated.schema import duration_ms
 from gpuwatch.errors import UsageError
 
 ALL = ["gb10", "lab", "lost-gpu", "mig", "nccl-hang", "serve", "starved-loader", "throttle", "train"]
@@ -39,6 +39,11 @@ def test_the_scenarios_of_the_design_are_there():
         (MINIMAL + '[[faults]]\nkind = "gone"', "faults[0].kind: 'gone' is not one of call", ""),
         (MINIMAL + "[[faults]]\ngpu = 3", "faults[0].gpu: there is no GPU 3", ""),
         ("[host]\ncpus = 3", "host: unknown key 'cpus'", "did you mean 'cpu'?"),
+        ("gpus = [3]", "gpus[0]: expected a table, got 3", ""),
+        ("gpus = 3", "t.gpus: expected a list", ""),
+        (MINIMAL + "load = [{ for = -3 }]", "gpus[0].load[0].for: '-3' is not a duration", ""),
+        (MINIMAL + "throttle = { reasons = [[]] }", "gpus[0].throttle.reasons: unknown key '[]'", "known: "),
+        ("step = 0", "t: loop and step must be positive", ""),
         ("this is not toml", "scenario t:", ""),
     ],
 )
@@ -59,6 +64,9 @@ def test_an_unknown_scenario_names_the_nearest():
 def test_a_file_that_is_not_there_is_said_so(tmp_path):
     with pytest.raises(UsageError, match="cannot read the scenario .*No such file"):
         load(str(tmp_path / "none.toml"))
+    (tmp_path / "odd.toml").write_bytes(b"title = '\xff'")
+    with pytest.raises(UsageError, match="cannot read the scenario .*not UTF-8"):
+        load(str(tmp_path / "odd.toml"))
 
 
 @pytest.mark.parametrize(("text", "ms"), [("2h51m9s", 10_269_000), ("250ms", 250), ("1.5s", 1500), ("1d3h", 97_200_000), (3, 3000)])

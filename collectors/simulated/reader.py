@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gpuwatch.collectors.simulated.patterns import Phase
@@ -17,120 +16,11 @@ from gpuwatch.errors import UsageError
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-REASONS = {
-    "gpu_idle": 0x1,
-    "applications_clocks": 0x2,
-    "sw_power_cap": 0x4,
-    "hw_slowdown": 0x8,
-    "sw_thermal": 0x20,
-    "hw_thermal": 0x40,
-    "hw_power_brake": 0x80,
-}
-FAULT_KINDS = ("call", "slow", "hang", "lost", "reset", "mismatch", "driver_gone")
-GPM_IDS = {"graphics": 1, "sm": 2, "occupancy": 3, "tensor": 5, "dram": 10, "fp64": 11, "fp32": 12, "fp16": 13}
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a GPU or an instance does: its load and what follows from it."""
-
-    load: tuple[Phase, ...] = (Phase(),)
-    gpm: Mapping[int, float] = field(default_factory=dict)
-    """GPM metric id -> share of the load."""
-    gpm_noise: float = 0.01
-    base_memory: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class InstancePlan:
-    """One MIG device of a GPU."""
-
-    profile: str
-    gi: int
-    ci: int
-    memory: int
-    work: Work
-
-
-@dataclass(frozen=True, slots=True)
-class GpuPlan:
-    """One ``[[gpus]]`` block, for ``count`` devices. Pairs are (idle, full load)."""
-
-    profile: str
-    count: int
-    work: Work
-    power: tuple[float, float]
-    power_noise: float
-    temperature: tuple[float, float]
-    memory_temperature: tuple[float, float]
-    sm_clock: tuple[float, float]
-    sm_clock_max: int
-    memory_factor: float
-    pcie: tuple[float, float]
-    nvlink: tuple[float, float]
-    throttle_reasons: int
-    throttle_clock: int
-    throttle_when: tuple[Phase, ...]
-    power_limit: float
-    codec: tuple[float, float]
-    mig: tuple[InstancePlan, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessPlan:
-    """One ``[[processes]]`` block, for ``copies`` processes. ``gpus`` maps places to GiB held there."""
-
-    slot: str
-    copies: int
-    kind: str
-    user: str
-    uid: int
-    job: str
-    name: str
-    command: str
-    gpus: Mapping[str, float]
-    share: float
-    age_ms: int
-    """How long before time 0 it started."""
-    ended_ms: int
-    """How long before time 0 it ended; 0: it still runs."""
-    born_ms: int
-    """When in each loop it starts; with ``lives_ms`` 0 both mean that it runs all the time."""
-    lives_ms: int
-    cpu: float
-    cpu_noise: float
-    rss: float
-    read: float
-    write: float
-    parent: str
-    role: str
-    container: str
-    workload: str
-    workload_kind: str
-    model: str
-    engine: str
-    engine_version: str
-    port: int
-    pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class PastPlan:
-    """One ``[[past]]`` block: before time 0, ``gpus`` did what another place does now, or nothing (``like`` empty).
-
-    ``from_ms`` and ``until_ms`` count back from time 0.
-    """
-
-    gpus: tuple[int, ...]
-    from_ms: int
-    until_ms: int
-    like: str
-    power_limit: float
 
 
 def duration_ms(text: object, where: str) -> int:
     """Milliseconds of ``"1h2m3s"`` or of a number of seconds. Raises :class:`UsageError`."""
-    if isinstance(text, int | float) and not isinstance(text, bool):
+    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
         return round(text * 1000)
     if isinstance(text, str):
         parts = _DURATION.findall(text)
