@@ -61,7 +61,7 @@ def _fill(writer: StoreWriter, collector: Past, context: CollectorContext, now: 
     last = max(fine, now - LAST_S - (now - LAST_S - fine) % FINE_STEP_S)
     writer.begin_session(first * 1000, 1000, "")
     merger = Merger({collector.name: MINUTE_S})
-    _add(writer, merger, collector, first, fine, MINUTE_S)
+    _add(writer, merger, collector, first - MINUTE_S, fine, MINUTE_S)  # the very first row speaks for no time
     writer.commit()
     rollup.close_minutes(writer.connection, fine * 1000)
     _ledger(writer, first, fine, now)

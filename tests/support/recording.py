@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gpuwatch.clock import FakeClock
@@ -48,10 +49,16 @@ class CountingWriter(StoreWriter):
 class Lab:
     """One clock, one store, one recorder."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self.path = path
         self.clock = FakeClock(START)
-        self.writer = CountingWriter.open(":memory:", clock=self.clock)
+        self.writer = CountingWriter.open(path, clock=self.clock)
         self.recorder: Recorder
+
+    def reopen(self) -> None:
+        """Another recorder's writer on the same file; what the old one had not committed is lost."""
+        self.writer.connection.close()
+        self.writer = CountingWriter.open(self.path, clock=self.clock)
 
     @property
     def db(self) -> sqlite3.Connection:

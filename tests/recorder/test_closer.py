@@ -1,0 +1,171 @@
+"""Minutes of the store: exact, provisional while they can change, final later, recovered after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from support.recording import START, Lab, Scripted, gpu_batch, proc_batch
+
+from gpuwatch.model import Batch, Gpu, GpuSample
+from gpuwatch.names import Bucket
+from gpuwatch.recorder import Closer, Recorder
+
+MINUTE = round(START)
+
+
+def lab_with(lab: Lab, util: Callable[[float], float | None], **more: object) -> Recorder:
+    """GPU-a held by one process and busy as ``util`` says (seconds after the start); GPU-b free."""
+    nvml = Scripted("nvml", lambda now: gpu_batch(now, lambda at: util(at - START)))
+    return lab.record(nvml, Scripted("procs", proc_batch, interval=2.0), close_minutes=True, **more)
+
+
+def ledger(lab: Lab, gpu_id: int = 1) -> dict[int, dict[Bucket, int]]:
+    """Minute (counted from the start) -> bucket -> ms, of one GPU."""
+    out: dict[int, dict[Bucket, int]] = {}
+    for t, bucket, ms in lab.rows("SELECT t, bucket, sum(ms) FROM ledger_minute WHERE gpu_id=? GROUP BY 1, 2", gpu_id):
+        out.setdefault((t - MINUTE) // 60, {})[Bucket(bucket)] = ms
+    return out
+
+
+def test_every_minute_sums_to_what_was_observed_and_energy_is_kept(lab: Lab) -> None:
+    lab_with(lab, lambda at: 0.8)
+    lab.tick(200)
+    assert ledger(lab) == {n: {Bucket.WAIT: 12_000, Bucket.BUSY_UNKNOWN: 48_000} for n in range(3)}
+    assert ledger(lab, 2) == {n: {Bucket.UNALLOCATED: 60_000} for n in range(3)}
+    sums = lab.rows("SELECT t-?, gpu_id, sum(energy_mj) FROM ledger_minute GROUP BY 1, 2 ORDER BY 2, 1", MINUTE)
+    assert sums == [(60 * n, gpu, 60 * mj) for gpu, mj in ((1, 300_000), (2, 70_000)) for n in range(3)]
+    owners = lab.rows("SELECT DISTINCT p.pid FROM ledger_minute l JOIN owner o USING(owner_id) JOIN process p USING(proc_id)")
+    assert owners == [(100,)]
+    assert lab.rows("SELECT t-?, obs_ms FROM gpu_minute WHERE gpu_id=1", MINUTE) == [(0, 60_000), (60, 60_000), (120, 60_000)]
+
+
+def test_a_minute_is_closed_three_seconds_after_its_end_in_small_pieces(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(63)
+    assert lab.rows("SELECT count(*) FROM gpu_minute") == [(0,)]
+    lab.tick(1)
+    assert lab.rows("SELECT count(*) FROM gpu_minute") == [(2,)]
+    assert ledger(lab) == {}
+    lab.tick(10)
+    assert ledger(lab) == {0: {Bucket.BUSY_UNKNOWN: 60_000}}
+
+
+def test_the_idle_of_a_square_wave_is_exact(lab: Lab) -> None:
+    """37 % duty of 100 s: the quiet seconds that were sent are the wait that is booked."""
+    wave = lambda at: 1.0 if (at - 1) % 100 < 37 else 0.0
+    lab_with(lab, wave)
+    lab.tick(620)
+    quiet = 1000 * sum(1 for second in range(1, 601) if wave(second) == 0.0)
+    booked = ledger(lab)
+    assert set(booked) == set(range(10))
+    assert all(sum(minute.values()) == 60_000 for minute in booked.values())
+    assert sum(minute.get(Bucket.WAIT, 0) for minute in booked.values()) == quiet
+    assert lab.rows("SELECT sum(quiet_ms) FROM gpu_minute WHERE gpu_id=1") == [(quiet,)]
+
+
+def test_a_hold_is_quiet_first_and_held_idle_from_its_start_once_it_is_five_minutes_old(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0 if at <= 30 else 0.0)
+    lab.tick(200)
+    assert ledger(lab)[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.QUIET: 30_000}
+    assert ledger(lab)[2] == {Bucket.QUIET: 60_000}
+    lab.tick(260)
+    assert ledger(lab)[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.HELD_IDLE: 30_000}
+    assert {n: buckets for n, buckets in ledger(lab).items() if n} == {n: {Bucket.HELD_IDLE: 60_000} for n in range(1, 7)}
+
+
+def test_a_pause_that_ends_was_a_wait_also_in_the_minutes_before(lab: Lab) -> None:
+    lab_with(lab, lambda at: 0.0 if 30 < at <= 200 else 1.0)
+    lab.tick(300)
+    assert [ledger(lab)[n].get(Bucket.WAIT) for n in range(4)] == [30_000, 60_000, 60_000, 20_000]
+    assert all(Bucket.QUIET not in minute for minute in ledger(lab).values())
+
+
+def test_a_minute_is_final_sixteen_minutes_after_its_end(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(60 + 16 * 60)
+    assert lab.rows("SELECT (t-?)/60, max(final) FROM ledger_minute GROUP BY 1 HAVING max(final)=1", MINUTE) == []
+    lab.tick(60)
+    assert lab.rows("SELECT (t-?)/60, min(final) FROM ledger_minute GROUP BY 1 HAVING max(final)=1", MINUTE) == [(0, 1)]
+
+
+def test_a_killed_recorder_leaves_work_that_the_next_one_finds(file_lab: Lab) -> None:
+    lab = file_lab
+    lab_with(lab, lambda at: 1.0 if at <= 30 else 0.0)
+    lab.tick(170)
+    lab.writer.commit()
+    assert set(ledger(lab)) == {0, 1}
+    lab.reopen()
+    lab.clock.advance(100)
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(80)
+    booked = ledger(lab)
+    assert booked[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.WAIT: 30_000}
+    assert booked[1] == {Bucket.WAIT: 60_000}
+    assert booked[2] == {Bucket.WAIT: 49_000}
+    assert booked[4] == {Bucket.BUSY_UNKNOWN: 30_000}
+
+
+def test_a_gpu_that_falls_silent_has_ended_its_run(lab: Lab) -> None:
+    def batch(now: float) -> Batch:
+        found = gpu_batch(now, lambda at: 0.0)
+        return found if now < START + 100 else replace(found, gpu_samples=found.gpu_samples[1:])
+
+    lab.record(Scripted("nvml", batch), close_minutes=True)
+    lab.tick(260)
+    assert ledger(lab) == {0: {Bucket.WAIT: 60_000}, 1: {Bucket.WAIT: 39_000}}
+
+
+def test_doing_it_again_changes_nothing(lab: Lab) -> None:
+    lab_with(lab, lambda at: 0.6 if at % 7 else 0.0)
+    lab.tick(400)
+    before = lab.rows("SELECT * FROM ledger_minute ORDER BY t, gpu_id, owner_id, bucket")
+    lab.db.execute("DELETE FROM rollup_state WHERE tier='ledger'")
+    lab.db.execute("DELETE FROM ledger_minute")
+    Closer(lab.writer).finish(round(lab.clock.time() * 1000))
+    assert lab.rows("SELECT * FROM ledger_minute ORDER BY t, gpu_id, owner_id, bucket") == before
+
+
+def test_the_instances_and_the_rest_of_a_sliced_gpu_sum_to_one_gpu(lab: Lab) -> None:
+    parent = Gpu("GPU-a", 0, "H100", mig_enabled=True)
+    children = [Gpu(f"MIG-{n}", n, "H100", parent_uuid="GPU-a", compute_fraction=part) for n, part in enumerate((3 / 7, 2 / 7))]
+    samples = [
+        GpuSample("GPU-a", energy_joules=500.0),
+        *(GpuSample(one.uuid, graphics_active_ratio=1.0, process_count=1) for one in children),
+    ]
+    lab.record(
+        Scripted("nvml", lambda now: Batch("nvml", int(now), gpus=[parent, *children], gpu_samples=samples)), close_minutes=True
+    )
+    lab.tick(140)
+    booked = [ledger(lab, gpu)[1] for gpu in (1, 2, 3)]
+    assert [set(one) for one in booked] == [{Bucket.UNALLOCATED}, {Bucket.BUSY_UNKNOWN}, {Bucket.BUSY_UNKNOWN}]
+    total = sum(sum(one.values()) for one in booked)
+    assert abs(total - 60_000) < 3
+    assert lab.rows("SELECT sum(energy_mj) FROM ledger_minute") == [(0,)]
+
+
+def test_hot_rows_are_trimmed(lab: Lab) -> None:
+    lab.record(Scripted("nvml", gpu_batch))
+    lab.recorder._closer = Closer(lab.writer, hot_hours=0.1)
+    lab.tick(900)
+    first = lab.rows("SELECT min(ts_ms) FROM tick")[0][0] / 1000 - START
+    assert 400 <= first <= 600
+
+
+def test_a_store_that_fails_is_tried_again_a_minute_later(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(59)
+    lab.writer.commit()
+    lab.db.execute("ALTER TABLE ledger_minute RENAME TO elsewhere")
+    lab.tick(20)
+    lab.db.execute("ALTER TABLE elsewhere RENAME TO ledger_minute")
+    assert ledger(lab) == {}
+    lab.tick(60)
+    assert ledger(lab) == {n: {Bucket.BUSY_UNKNOWN: 60_000} for n in range(2)}
+
+
+def test_ending_closes_the_minutes_that_have_ended(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(121)
+    lab.recorder.end()
+    assert set(ledger(lab)) == {0, 1}

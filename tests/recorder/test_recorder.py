@@ -1,0 +1,231 @@
+"""The recorder as a whole, step by step on a fake clock: sessions, gaps, commits, events, states, real threads once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+from support.recording import START, Lab, Scripted, gpu_batch, host_batch, proc_batch
+
+from gpuwatch.clock import SystemClock
+from gpuwatch.model import Batch, Event, RecorderSample
+from gpuwatch.names import GapReason, Severity
+from gpuwatch.recorder import CostMeter, Recorder
+from gpuwatch.store.writer import StoreWriter
+
+MS = round(START * 1000)
+
+
+def nvml() -> Scripted:
+    return Scripted("nvml", gpu_batch)
+
+
+def procs() -> Scripted:
+    return Scripted("procs", proc_batch, interval=2.0)
+
+
+def host() -> Scripted:
+    return Scripted("host", host_batch, interval=2.0)
+
+
+def test_each_second_becomes_a_tick_with_the_collectors_that_are_due(lab: Lab) -> None:
+    lab.record(nvml(), procs(), host())
+    lab.tick(5)
+    rows = lab.rows("SELECT k.ts_ms, s.dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE s.gpu_id=1 ORDER BY 1")
+    assert rows == [(MS + 1000 * n, 1000 if n else 0) for n in range(5)]
+    rows = lab.rows("SELECT k.ts_ms, s.dt_ms, s.sm_pm, s.cpu_pm FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id")
+    assert rows == [(MS, 0, 500, 500), (MS + 2000, 2000, 500, 500), (MS + 4000, 2000, 500, 500)]
+
+
+def test_an_unwatched_recorder_commits_at_once_and_then_every_ten_seconds(lab: Lab) -> None:
+    lab.record(nvml(), host())
+    lab.tick(25)
+    assert [at - START for at in lab.writer.commits] == [0, 0, 10, 20]
+
+
+def test_a_watched_recorder_commits_every_second(lab: Lab) -> None:
+    lab.record(nvml(), watched=lambda: lab.clock.time() >= START + 3)
+    lab.tick(8)
+    assert [at - START for at in lab.writer.commits] == [0, 0, 3, 4, 5, 6, 7]
+
+
+def test_an_event_that_matters_is_committed_at_once(lab: Lab) -> None:
+    events = {START + 3: Severity.NOTICE, START + 5: Severity.WARNING}
+
+    def batch(now: float) -> Batch:
+        found = [Event(round(now * 1000), "xid", "x", events[now], "GPU-a")] if now in events else []
+        return replace(gpu_batch(now), events=found)
+
+    lab.record(Scripted("nvml", batch))
+    lab.tick(7)
+    assert [at - START for at in lab.writer.commits] == [0, 0, 5]
+    assert lab.rows("SELECT severity FROM event ORDER BY ts_ms") == [(1,), (2,)]
+
+
+def test_the_time_before_a_clean_start_was_off_and_after_a_kill_a_crash(file_lab: Lab) -> None:
+    lab = file_lab
+    lab.record(nvml())
+    lab.tick(3)
+    lab.recorder.end()
+    lab.reopen()
+    lab.clock.advance(100)
+    lab.record(nvml())
+    lab.tick(3)
+    lab.writer.commit()
+    lab.tick(2)
+    lab.reopen()  # killed: the last two ticks are lost, the session has no end
+    lab.clock.advance(50)
+    lab.record(nvml())
+    lab.tick(1)
+    gaps = lab.rows("SELECT t0_ms-?, t1_ms-?, reason FROM gap ORDER BY 1", MS, MS)
+    assert gaps == [(3000, 103_000, int(GapReason.OFF)), (105_000, 158_000, int(GapReason.CRASH))]
+
+
+def test_a_quick_restart_leaves_no_hole_and_keeps_the_quiet_run(file_lab: Lab) -> None:
+    lab = file_lab
+    quiet = Scripted("nvml", lambda now: gpu_batch(now, lambda now: 0.0))
+    lab.record(quiet)
+    lab.tick(5)
+    lab.recorder.end()
+    lab.reopen()
+    lab.record(quiet)
+    lab.tick(2)
+    assert lab.rows("SELECT * FROM gap") == []
+    rows = lab.rows("SELECT dt_ms, quiet_ms FROM gpu_sample WHERE gpu_id=1 ORDER BY tick_id")
+    assert rows == [(0, 0), (1000, 1000), (1000, 2000), (1000, 3000), (1000, 4000), (1000, 5000), (1000, 6000)]
+
+
+def test_a_suspend_is_a_gap_of_the_whole_host(lab: Lab) -> None:
+    lab.record(nvml())
+    lab.tick(3)
+    lab.clock.advance(0, suspended=7200)
+    lab.tick(2)
+    assert lab.rows("SELECT gpu_id, t0_ms-?, t1_ms-?, reason FROM gap", MS, MS) == [(0, 2000, 7_203_000, int(GapReason.SUSPEND))]
+    assert lab.rows("SELECT dt_ms FROM gpu_sample WHERE gpu_id=1 ORDER BY tick_id") == [(0,), (1000,), (1000,), (0,), (1000,)]
+
+
+def test_a_stall_is_a_gap_of_its_own_reason(lab: Lab) -> None:
+    lab.record(nvml())
+    lab.tick(3)
+    lab.clock.advance(20)
+    lab.tick(1)
+    assert lab.rows("SELECT t0_ms-?, t1_ms-?, reason FROM gap", MS, MS) == [(2000, 23_000, int(GapReason.STALL))]
+
+
+@pytest.mark.parametrize(("step", "gaps"), [(3600.0, [(2000, 3_603_000, int(GapReason.CLOCK))]), (-3600.0, [])])
+def test_a_clock_step_begins_a_new_session_and_is_an_event(lab: Lab, step: float, gaps: list[tuple[int, int, int]]) -> None:
+    lab.record(nvml())
+    lab.tick(3)
+    lab.clock.advance(0, step=step)
+    lab.tick(3)
+    assert lab.rows("SELECT t0_ms-?, t1_ms-?, reason FROM gap", MS, MS) == gaps
+    assert lab.rows("SELECT kind, detail FROM event") == [("clock_step", f"the wall clock was set by {step:+.1f} s")]
+    assert lab.rows("SELECT count(*) FROM session") == [(2,)]
+    assert lab.rows("SELECT sum(dt_ms) FROM gpu_sample WHERE gpu_id=1") == [(4000,)]
+    assert lab.rows("SELECT state FROM source_state") == [("ok",)]
+
+
+def test_reasons_that_still_hold_are_told_to_the_new_session(lab: Lab) -> None:
+    from gpuwatch.names import Missing
+
+    missing = {("gpu", "GPU-a", "power_watts"): Missing.NOT_SUPPORTED}
+    lab.record(Scripted("nvml", lambda now: replace(gpu_batch(now), missing=missing)))
+    lab.tick(3)
+    lab.clock.advance(0, step=100)
+    lab.tick(3)
+    assert lab.rows("SELECT count(*), sum(t1_ms IS NULL) FROM missing") == [(2, 1)]
+
+
+def test_a_source_that_breaks_says_so_and_the_others_go_on(lab: Lab) -> None:
+    def lost(now: float) -> Batch:
+        if now >= START + 2:
+            raise OSError("GPU is lost")
+        return gpu_batch(now)
+
+    lab.record(Scripted("nvml", lost), host())
+    lab.tick(5)
+    states = lab.rows("SELECT name, state, last_ok_ms-?, detail FROM source_state ORDER BY name", MS)
+    assert states == [("host", "ok", 0, ""), ("nvml", "error", 1000, "OSError: GPU is lost")]
+    lab.tick(6)
+    assert lab.rows("SELECT last_ok_ms-? FROM source_state WHERE name='host'", MS) == [(10_000,)]
+    assert lab.rows("SELECT count(*) FROM host_sample") == [(6,)]
+
+
+def test_a_new_pid_is_looked_up_in_the_same_second(lab: Lab) -> None:
+    watching = Scripted("procs", lambda now: proc_batch(now, (100,) if now < START + 3 else (100, 101)), interval=10.0)
+    lab.record(Scripted("nvml", lambda now: gpu_batch(now, processes=1 if now < START + 3 else 2)), watching)
+    lab.tick(5)
+    assert [at - START for at in watching.asked] == [0, 3]
+    assert lab.rows("SELECT pid, start_ms, start_known FROM process ORDER BY pid") == [(100, 5000, 1), (101, 5000, 1)]
+    assert lab.rows("SELECT count(*) FROM process_sample WHERE proc_id=2") == [(1,)]
+
+
+def test_the_recorders_own_cost_is_a_row_every_ten_seconds(lab: Lab) -> None:
+    class Meter(CostMeter):
+        def sample(self) -> RecorderSample:
+            super().sample()
+            return RecorderSample(cpu_seconds=0.01, driver_calls_total=self.calls)
+
+        def count(self, driver_calls: int, driver_ns: int) -> None:
+            self.calls = getattr(self, "calls", 0) + driver_calls
+
+    lab.record(Scripted("nvml", lambda now: replace(gpu_batch(now), driver_calls=60)), cost=Meter())
+    lab.tick(21)
+    assert lab.rows("SELECT dt_ms, cpu_us, driver_calls FROM recorder_sample") == [(0, 10_000, 60), (10_000, 10_000, 660), (10_000, 10_000, 1260)]  # fmt: skip
+
+
+def test_what_the_meter_measures_is_plausible() -> None:
+    meter = CostMeter()
+    meter.count(3, 2_000_000)
+    sample = meter.sample()
+    assert sample.cpu_seconds is not None and 0 <= sample.cpu_seconds < 60
+    assert sample.rss_bytes is None or 1e6 < sample.rss_bytes < 1e10
+    assert (sample.driver_calls_total, sample.driver_seconds) == (3, 0.002)
+    assert meter.sample().driver_calls_total == 0
+
+
+def test_with_no_collector_at_all_it_still_runs(lab: Lab) -> None:
+    lab.record()
+    lab.tick(2)
+    lab.recorder.end()
+    assert lab.rows("SELECT clean FROM session") == [(1,)]
+
+
+class LiveWriter(StoreWriter):
+    """Says when three ticks with GPU rows are there."""
+
+    def watch(self, done: threading.Event, ticks: int) -> None:
+        self.done, self.left = done, ticks
+
+    def add(self, tick) -> None:  # type: ignore[no-untyped-def]
+        super().add(tick)
+        if tick.gpu_rows:
+            self.left -= 1
+            if self.left <= 0:
+                self.done.set()
+
+
+def test_live_a_hanging_collector_stops_neither_the_others_nor_the_end() -> None:
+    """Real threads and the real clock, for about two seconds."""
+    release = threading.Event()
+
+    def hang(now: float) -> Batch:
+        release.wait(60)
+        return host_batch(now)
+
+    clock, stop = SystemClock(), threading.Event()
+    writer = LiveWriter.open(":memory:", clock=clock)
+    writer.watch(stop, 2)
+    recorder = Recorder([Scripted("hung", hang), nvml(), Scripted("procs", proc_batch)], writer, clock)
+    running = threading.Thread(target=recorder.run, args=(stop,), daemon=True)
+    running.start()
+    running.join(30)
+    assert not running.is_alive()
+    rows = writer.connection.execute("SELECT ts_ms%1000, dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1 ORDER BY ts_ms").fetchall()  # fmt: skip
+    assert len(rows) == 2
+    assert rows[0] == (0, 0)
+    assert rows[1][1] in (1000, 2000, 3000)
+    assert writer.connection.execute("SELECT clean FROM session").fetchall() == [(1,)]
+    release.set()
+    writer.close()
