@@ -97,6 +97,32 @@ def test_a_shell_that_is_watched_by_nobody_becomes_python_and_is_found(proc, wat
     assert watcher.roles == {50: "ml"}
 
 
+def test_an_old_process_that_execs_is_found_in_turn(proc, watch):
+    for pid in range(100, 200):
+        proc.add(pid, "bash", ["bash"], start=1)
+    watcher = watch()
+    watcher.tick()
+    proc.stat(199, "ollama", start=1)
+    proc.argv(199, ["ollama", "serve"])
+    for _ in range(3):
+        watcher.tick()
+    assert watcher.roles == {199: "ml"}
+
+
+def test_what_has_ended_is_forgotten(proc, watch):
+    watcher = watch()
+    for generation in range(5):
+        for pid in range(100, 200):
+            proc.add(pid + 100 * generation, "sleep", ["sleep"], start=1)
+        watcher.tick()
+        for pid in range(100, 200):
+            proc.remove(pid + 100 * generation)
+    watcher.tick()
+    assert watcher.collector.watch is not None
+    table = watcher.collector.watch.table
+    assert set(table.entries) == {1} and len(table._turn) < 200 and not table._young
+
+
 def test_a_gpu_pid_that_proc_does_not_show_is_left_to_the_recorder(proc, watch):
     watcher = watch()
     watcher.tick(77)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch import procfs
+from gpuwatch.collectors.procs.entry import Entry
 from gpuwatch.text import clean
 
 TAIL = b" S 7 8 9 0 -1 4194304 0 0 0 0 11 22 0 0 20 0 1 0 500 999 33 0 0 0\n"
@@ -52,6 +53,11 @@ def test_a_secret_at_the_cut_of_the_kernel_read_is_not_shown(proc, watch):
     watcher = watch()
     watcher.tick(50)
     assert "x" * 20 not in watcher.processes[50].command and "geheim" not in watcher.processes[50].command
+
+
+def test_the_argument_that_the_kernel_read_cuts_is_dropped(proc):
+    proc.add(50, argv=["python3", "x" * 16370, "hf_abcdefghijklmnop"])
+    assert Entry(50, 0, 0).read_argv(str(proc.root)) == ["python3", "x" * 16370]
 
 
 def test_an_empty_command_line_is_an_empty_text(proc, watch):
