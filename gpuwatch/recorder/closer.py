@@ -22,8 +22,8 @@ from gpuwatch.store.writer import StoreWriter
 
 LEDGER_TIER = "ledger"
 FINAL_AFTER_S = 16 * 60
-_GRACE_MS = 3000
-"""Rows of the minute may come this late."""
+_GRACE_MS = 7000
+"""Rows of the minute may come this late: three periods of the collectors that ask every two seconds, and a second."""
 _TICKS = 30
 """A minute's jobs are spread over so many ticks."""
 Job = Callable[[], None]

@@ -40,9 +40,9 @@ def test_every_minute_sums_to_what_was_observed_and_energy_is_kept(lab: Lab) -> 
     assert lab.rows("SELECT t-?, obs_ms FROM gpu_minute WHERE gpu_id=1", MINUTE) == [(0, 60_000), (60, 60_000), (120, 60_000)]
 
 
-def test_a_minute_is_closed_three_seconds_after_its_end_in_small_pieces(lab: Lab) -> None:
+def test_a_minute_is_closed_seven_seconds_after_its_end_in_small_pieces(lab: Lab) -> None:
     lab_with(lab, lambda at: 1.0)
-    lab.tick(63)
+    lab.tick(67)
     assert lab.rows("SELECT count(*) FROM gpu_minute") == [(0,)]
     lab.tick(1)
     assert lab.rows("SELECT count(*) FROM gpu_minute") == [(2,)]

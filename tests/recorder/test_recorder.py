@@ -79,7 +79,7 @@ def test_the_time_before_a_clean_start_was_off_and_after_a_kill_a_crash(file_lab
     lab.record(nvml())
     lab.tick(1)
     gaps = lab.rows("SELECT t0_ms-?, t1_ms-?, reason FROM gap ORDER BY 1", MS, MS)
-    assert gaps == [(3000, 103_000, int(GapReason.OFF)), (105_000, 158_000, int(GapReason.CRASH))]
+    assert gaps == [(2000, 103_000, int(GapReason.OFF)), (105_000, 158_000, int(GapReason.CRASH))]
 
 
 def test_a_quick_restart_leaves_no_hole_and_keeps_the_quiet_run(file_lab: Lab) -> None:
