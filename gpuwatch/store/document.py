@@ -18,7 +18,8 @@ print("gpu  minutes  observed  utilization  energy")
 for index, minutes, seconds, ratio, joules in store.execute(
     """
     SELECT gpu_index, count(*), sum(observed_seconds),
-           sum(utilization_ratio * observed_seconds) / sum(observed_seconds), sum(energy_joules)
+           sum(utilization_ratio * observed_seconds) / sum(CASE WHEN utilization_ratio IS NOT NULL THEN observed_seconds END),
+           sum(energy_joules)
     FROM v_gpu_minute WHERE t >= (SELECT max(t) FROM v_gpu_minute) - 3600
     GROUP BY gpu_uuid ORDER BY gpu_index
     """
@@ -54,7 +55,7 @@ was last seen. Where the file lies: `gpuwatch db path`; to remove everything, de
 """
 
 
-def document() -> str:
+def schema_document() -> str:
     """The whole page."""
     parts = [_INTRO.format(mark=0x47505557, version=SCHEMA_VERSION)]
     parts.append("## An example\n\nA plain script; it needs nothing but Python.\n\n```python\n" + EXAMPLE + "```\n")
@@ -88,9 +89,9 @@ def _tables() -> str:
 def main(say: Callable[[str], object] = sys.stdout.write) -> None:
     """Write to the file that is named, else to standard output."""
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(document(), encoding="utf-8")
+        Path(sys.argv[1]).write_text(schema_document(), encoding="utf-8")
     else:
-        say(document())
+        say(schema_document())
 
 
 if __name__ == "__main__":

@@ -116,12 +116,12 @@ def private_directory(path: Path, uid: int) -> Path:
     return path
 
 
-def fallback_path(uid: int, path: Path, root: Path = MEMORY) -> Path:
+def fallback_path(uid: int, path: Path, root: Path | None = None) -> Path:
     """Where the store in memory that stands in for ``path`` would be."""
-    return root / f"gpuwatch-{uid}" / f"{path.stem}-{crc32(os.fsencode(path.absolute())):08x}.db"
+    return (root or MEMORY) / f"gpuwatch-{uid}" / f"{path.stem}-{crc32(os.fsencode(path.absolute())):08x}.db"
 
 
-def fallback_store(uid: int, path: Path, root: Path = MEMORY) -> Path:
+def fallback_store(uid: int, path: Path, root: Path | None = None) -> Path:
     """The store in memory for when ``path`` has no room or no permission; makes its directory. Raises :class:`StoreError`."""
     found = fallback_path(uid, path, root)
     private_directory(found.parent, uid)

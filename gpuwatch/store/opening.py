@@ -14,7 +14,6 @@ from gpuwatch.store import columns, connection
 from gpuwatch.store.connection import DamagedStore, NewerStore
 from gpuwatch.store.location import fallback_store, network_filesystem
 
-
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """With less room on the store's disk gpuwatch stops writing, so that what it watches never runs out of disk because of it."""
 
