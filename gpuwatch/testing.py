@@ -120,11 +120,9 @@ def _live(
 ) -> list[Batch]:
     batches: list[Batch] = []
     known: set[str] = set()
-    for tick in range(ticks):
+    for _ in range(ticks):
         batch = collector.collect(now)
         check_batch(batch, collector=collector.name, now=now, known_gpus=known)
-        if tick == 0 and batch.gpu_samples:
-            _demand(batch.gpus is not None, "the first batch after open() must list the GPUs that it samples")
         if batch.gpus is not None:
             known = {gpu.uuid for gpu in batch.gpus}
         batches.append(batch)
@@ -184,7 +182,7 @@ def _check_gpus(batch: Batch, known: set[str]) -> None:
     allowed = set(uuids) if batch.gpus is not None else known
     seen: set[str] = set()
     for sample in batch.gpu_samples:
-        _demand(sample.gpu_uuid in allowed, f"a sample of the unlisted GPU {sample.gpu_uuid!r}")
+        _demand(sample.gpu_uuid in allowed, f"a sample of {sample.gpu_uuid!r}, which no batch since open() lists")
         _demand(sample.gpu_uuid not in seen, f"two samples of {sample.gpu_uuid} in one batch")
         seen.add(sample.gpu_uuid)
         _check_measures(sample, "gpu", sample.gpu_uuid, batch)

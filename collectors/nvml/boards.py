@@ -85,18 +85,30 @@ class Boards:
 
     def find(self, known: Known) -> None:
         """Open every index. One that is lost or forbidden does not hide the others; a lost one keeps its former identity."""
+        gone: dict[int, int] = {}
         for index in range(self.count()):
             try:
                 code, device = self._open(index)
                 if device is not None:
                     self.all.append(self._board(device))
                     continue
-            except GpuGone as gone:
-                code = gone.code
-            if code in nvml.GPU_GONE and index in known:
+            except GpuGone as lost:
+                code = lost.code
+            if code in nvml.GPU_GONE:
+                gone[index] = code
+            else:
+                self.refused[index] = code
+        self._recall(gone, known)
+
+    def _recall(self, gone: dict[int, int], known: Known) -> None:
+        """Give lost GPUs their former identity: by index, unless that GPU was found elsewhere (the order is not stable)."""
+        found = {board.gpu.uuid for board in self.all}
+        for index, code in gone.items():
+            if index in known and known[index].uuid not in found:
                 self.all.append(Board(known[index], lost=code))
             else:
                 self.refused[index] = code
+        self.all.sort(key=lambda board: board.gpu.index)
 
     def revive(self, board: Board) -> bool:
         """Ask a lost GPU again; if it answers, it is read as if it were new, for a reset may have changed it."""
@@ -109,8 +121,8 @@ class Boards:
             return False
         for reader in board.readers():
             reader.close()
-        board.gpu, board.device, board.reader, board.instances = fresh.gpu, device, fresh.reader, []
-        board.lost, board.seen_us, board.cut_is_stale = nvml.SUCCESS, 0, True
+        board.gpu, board.device, board.reader, board.instances = fresh.gpu, device, fresh.reader, fresh.instances
+        board.lost, board.seen_us, board.may_sleep = nvml.SUCCESS, 0, fresh.may_sleep
         return True
 
     def falls_asleep(self, board: Board) -> bool:

@@ -8,10 +8,12 @@ from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml import opening
 from gpuwatch.collectors.nvml.boards import Board, Boards, Known
 from gpuwatch.collectors.nvml.devices import Device
+from gpuwatch.collectors.nvml.doze import Doze
 from gpuwatch.collectors.nvml.events import MIG_CHANGE, XID, EventSet, describe_xid
 from gpuwatch.collectors.nvml.happenings import Happenings, words
 from gpuwatch.collectors.nvml.library import DriverGone, GpuGone, Library, NvmlFailure
 from gpuwatch.collectors.nvml.processes import ProcessReader, pid_trust
+from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.roll_call import RollCall
 from gpuwatch.collectors.nvml.sampling import Rhythm
 from gpuwatch.errors import Unavailable
@@ -37,6 +39,7 @@ class NvmlCollector:
         self._boards: Boards | None = None
         self._events: EventSet | None = None
         self._processes: ProcessReader | None = None
+        self._doze = Doze(context.sys_root)
         self._trusted = True
         self._rhythm = Rhythm()
         self._known: Known = {}
@@ -61,6 +64,15 @@ class NvmlCollector:
             self.close()
             raise self._explain(failure.code, was_open=self._was_open) from failure
 
+    def _take_up(self) -> None:
+        """Open the driver again after it was left alone."""
+        try:
+            self._open()
+        except NvmlFailure as failure:
+            self.close()
+            raise self._explain(failure.code, was_open=True) from failure
+        self._doze.end()
+
     def _open(self) -> None:
         library = self._library
         library.load()
@@ -71,14 +83,16 @@ class NvmlCollector:
         self._trusted = trust.lists
         self._processes = ProcessReader(library, trust)
         self._rhythm = Rhythm()
-        self._happenings.renew()
+        if not self._doze.gpus:
+            self._happenings.renew()
         boards = self._find()
         if not boards.all:
             code = next(iter(boards.refused.values()), nvml.GPU_NOT_FOUND)
             raise NvmlFailure(code, "nvmlDeviceGetHandleByIndex_v2")
         count = f"{len(boards.all)} GPU{'s' if len(boards.all) != 1 else ''}"
         detail = f"NVIDIA driver {self.driver_version or '?'}, CUDA {self.cuda_version or '?'}, {count}"
-        self._happenings.tell("driver_reopened" if self._was_open else "driver_opened", detail, Severity.INFO)
+        if not self._doze.gpus:
+            self._happenings.tell("driver_reopened" if self._was_open else "driver_opened", detail, Severity.INFO)
         if not self._trusted:
             detail = "this driver lists the host's pids, which mean nothing in this container: processes are counted, not named"
             self._happenings.tell("pids_not_ours", detail, Severity.NOTICE)
@@ -107,6 +121,10 @@ class NvmlCollector:
 
     def close(self) -> None:
         """Give everything back and shut NVML down; may be called at any time and again."""
+        self._doze.end()
+        self._unload()
+
+    def _unload(self) -> None:
         self._let_go()
         self._processes = None
         self._library.unload()
@@ -128,9 +146,13 @@ class NvmlCollector:
 
     def collect(self, now: float) -> Batch:
         """Read all GPUs once for the grid second ``now``. Raises ``Unavailable`` when the driver is gone: close, then open."""
+        clock, library, second = self._context.clock, self._library, int(now)
+        if self._doze.gpus:
+            if not self._doze.is_over(second):
+                return self._leave_alone(second)
+            self._take_up()
         if self._boards is None or self._processes is None:
             raise Unavailable("NVML is not open")
-        clock, library, second = self._context.clock, self._library, int(now)
         begin, calls, spent = clock.monotonic_ns(), library.calls, library.spent_ns
         answered, failed = library.answered, library.failed
         try:
@@ -149,6 +171,7 @@ class NvmlCollector:
         samples, missing = _rows(boards)
         gpus = [gpu for board in boards.all for gpu in board.gpus()]
         changed, self._shown = gpus != self._shown, gpus
+        self._maybe_doze(boards, second)
         return Batch(
             self.name,
             second,
@@ -162,6 +185,20 @@ class NvmlCollector:
             events=self._happenings.take(),
             missing=missing | roll.missing if roll else missing,
         )
+
+    def _maybe_doze(self, boards: Boards, second: int) -> None:
+        if self._doze.is_time(boards.all, second):
+            self._doze.begin([board.gpu for board in boards.all], second)
+            self._happenings.tell_once("gpu_left_alone", "idle: the driver is closed so that the GPU can sleep", Severity.INFO)
+            self._unload()
+            self._context.gpu_pids.publish(self.name, ())
+
+    def _leave_alone(self, second: int) -> Batch:
+        """A row per GPU that says that nothing is known, made without touching the driver."""
+        idle = [Readings(gpu.uuid) for gpu in self._doze.gpus]
+        missing = {key: reason for readings in idle for key, reason in readings.missing().items()}
+        samples = [readings.sample() for readings in idle]
+        return Batch(self.name, second, self._context.clock.monotonic_ns(), gpu_samples=samples, missing=missing)
 
     def _look_who_sleeps(self, boards: Boards) -> None:
         for board in boards.all:

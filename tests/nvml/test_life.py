@@ -12,7 +12,7 @@ from fake_nvml import FakeDriver, fault, of_class
 from gpuwatch.collectors.nvml import factory, opening
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.errors import Unavailable
-from gpuwatch.names import Missing, Severity
+from gpuwatch.names import Severity
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.testing import check_collector
 
@@ -219,43 +219,6 @@ def test_a_container_that_lost_its_devices_is_an_error_not_an_empty_host(start, 
     with pytest.raises(Unavailable, match="container lost its access"):
         play.tick(2)
     play.collector.close()
-
-
-@pytest.fixture
-def laptop(roots):
-    device = roots[1] / "bus/pci/devices/0000:10:00.0"
-    (device / "power").mkdir(parents=True)
-    (device / "vendor").write_text("0x10de\n")
-    (device / "class").write_text("0x030000\n")
-    (device / "power/control").write_text("auto\n")
-    status = device / "power/runtime_status"
-    status.write_text("active\n")
-    return status
-
-
-def test_a_sleeping_laptop_gpu_is_not_opened(laptop, start):
-    """Behaviour 43."""
-    laptop.write_text("suspended\n")
-    play = start("geforce-30-laptop", opened=False)
-    assert "asleep" in refusal(play).message
-    assert play.fake.calls() == {}
-
-
-def test_a_gpu_that_falls_asleep_is_not_asked_until_it_wakes(laptop, start):
-    """Behaviour 43."""
-    play = start("geforce-30-laptop")
-    play.tick(3)
-    laptop.write_text("suspended\n")
-    play.fake.reset_calls()
-    play.tick(40)
-    assert play.fake.calls() == {}
-    assert play.sample().utilization_ratio is None
-    assert play.why("power_watts") is Missing.STALE
-    assert not play.sample().unavailable
-    assert play.kinds() == ["gpu_asleep"]
-    laptop.write_text("active\n")
-    play.tick(2)
-    assert play.sample().power_watts is not None
 
 
 def test_a_hung_call_hangs_its_thread_alone_and_no_second_call_is_stacked(start):

@@ -225,3 +225,20 @@ def test_what_is_refused_for_good_is_asked_once_until_the_next_open(code, start)
     play.collector.open()
     play.tick()
     assert play.sample().encoder_utilization_ratio is not None
+
+
+def test_gpus_are_listed_when_they_change_and_not_otherwise(start):
+    play = start(lines=["v 0 power_limit_mw 0 700000", "v 0 power_limit_mw 12500 450000"])
+    listed = [play.tick().gpus is not None for _ in range(20)]
+    assert listed[0]
+    assert sum(listed) == 2
+    assert play.gpus[0].power_limit_watts == 450
+    assert play.sample().power_limit_watts == 450
+
+
+def test_a_symbol_that_the_library_lacks_is_not_supported_and_costs_no_call(start):
+    """Behaviour 20."""
+    library = start().collector._library
+    before = library.calls
+    assert library.call("nvmlDeviceGetRemappedRows_v99", None) == 13
+    assert library.calls == before
