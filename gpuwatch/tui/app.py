@@ -22,11 +22,10 @@ from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.screens.help import HelpScreen
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.source import Feeder
-from gpuwatch.tui.state import INTERVALS, Context, UiState
+from gpuwatch.tui.state import CELLS, INTERVALS, WIDE, WIDE_CELLS, Context, UiState
 from gpuwatch.tui.themes import register_theme
 from gpuwatch.view.types import View
 
-WIDE_CELLS, CELLS = 75, 45
 SETTLE_SECONDS = 0.01
 
 
@@ -45,7 +44,7 @@ class GpuwatchApp(App[int]):
         Binding("pageup", "page(-1)", "a page up", show=False, key_display="PgUp"),
         Binding("home", "edge(-1)", "first row", show=False, key_display="Home"),
         Binding("end", "edge(1)", "last row", show=False, key_display="End"),
-        Binding("escape", "back", "clear the filter, go back", show=False, key_display="Esc"),
+        Binding("escape", "out", "clear the filter, go back", show=False, key_display="Esc"),
         Binding("y", "copy_row", "copy the selected row", show=False),
         Binding("c", "cycle_look", "colours and glyphs", show=False),
         Binding("plus,equals_sign", "interval(1)", "draw less often", show=False, key_display="+"),
@@ -161,7 +160,7 @@ class GpuwatchApp(App[int]):
 
     def ask_cells(self) -> None:
         """Tell the feeder how many cells the strips have at this width."""
-        cells = WIDE_CELLS if self.size.width >= 180 else CELLS
+        cells = WIDE_CELLS if self.size.width >= WIDE else CELLS
         if self.feeder is not None and self.feeder.cells != cells:
             self.feeder.cells = cells
             self.feeder.hurry()
@@ -187,7 +186,7 @@ class GpuwatchApp(App[int]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While the filter is typed, letters are text: only these keys keep their meaning."""
         if self.ui.filter_open and not isinstance(self.screen, HelpScreen):
-            return action in ("back", "move", "page", "edge", "suspend_process", "command_palette") or parameters == (130,)
+            return action in ("out", "move", "page", "edge", "suspend_process", "command_palette") or parameters == (130,)
         return True
 
     # ---------------------------------------------------------------------------------------------- actions
@@ -201,7 +200,7 @@ class GpuwatchApp(App[int]):
         if self.screen is not self._panels[digit]:
             self.switch_screen(self._panels[digit])
 
-    def action_back(self) -> None:
+    def action_out(self) -> None:
         """Close the help, else clear the filter, else hide the first steps, else the overview."""
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
@@ -311,9 +310,9 @@ class GpuwatchApp(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What ctrl+p offers."""
         for digit, kind in SCREENS.items():
-            yield SystemCommand(f"Go to {kind.NAME}", f"screen {digit}", lambda digit=digit: self.action_go(digit))  # type: ignore[misc]
+            yield SystemCommand(f"Go to {kind.NAME}", f"screen {digit}", lambda digit=digit: self.action_go(digit))
         for name, (word, _, _) in SORTS.items():
-            yield SystemCommand(f"Sort by {word}", "processes", lambda name=name: self.action_sort_by(name))  # type: ignore[misc]
+            yield SystemCommand(f"Sort by {word}", "processes", lambda name=name: self.action_sort_by(name))
         yield SystemCommand("Reverse the order", "processes", self.action_reverse)
         yield SystemCommand("Tree or flat list", "processes", self.action_toggle_tree)
         yield SystemCommand("All processes or GPU only", "processes", self.action_toggle_all)

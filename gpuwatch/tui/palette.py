@@ -163,8 +163,9 @@ class Look:
     def fill(self, ink: str, ground: str) -> Style:
         """A bold label on a filled ground (badges, ledger parts); reversed where there is no colour."""
         if self.plain:
-            return self._cache.setdefault((ink, ground, True), Style(bold=True, reverse=True))
-        return self.style(ink, ground, True)
+            return self._cache.setdefault(("reverse", "bg", True), Style(bold=True, reverse=True))
+        # Many terminals draw bold black as grey.
+        return self.style(ink, ground, not (self.tier == "16" and ink == "ink"))
 
     def state(self, state: State, *, bold: bool = True) -> Style:
         """The text style of a state's word or of a value in its colour."""

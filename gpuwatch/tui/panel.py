@@ -82,7 +82,11 @@ class Canvas(Widget):
 
     def show(self, sheet: Sheet) -> int:
         """Paint ``sheet``; returns how many of its lines differ from the last one."""
-        if (sheet.width, sheet.height) != self._drawn_size or tuple(sheet.bands) != self._drawn_bands or sheet.look is not self._drawn_look:
+        if (
+            (sheet.width, sheet.height) != self._drawn_size
+            or tuple(sheet.bands) != self._drawn_bands
+            or sheet.look is not self._drawn_look
+        ):
             self._lay_out(sheet)
             return sheet.height
         changed = 0

@@ -243,7 +243,14 @@ def _branch_members(process: ProcessView, family: Family) -> Iterable[ProcessVie
 
 
 def _branch(
-    process: ProcessView, own: str, below: str, family: Family, choice: Selection, keep: set[Key], hit: set[Key], rows: list[ProcessRow]
+    process: ProcessView,
+    own: str,
+    below: str,
+    family: Family,
+    choice: Selection,
+    keep: set[Key],
+    hit: set[Key],
+    rows: list[ProcessRow],
 ) -> None:
     """Append ``process`` and what is kept under it; ``own`` and ``below`` are the branches before it and before its children."""
     for row in _rows_of(process, family, own):

@@ -9,6 +9,9 @@ from datetime import tzinfo
 from gpuwatch.tui.palette import Look
 from gpuwatch.view.types import View
 
+WIDE = 200
+"""From this width on the GPUs' strips have 75 cells and a column of panels stands at the right."""
+CELLS, WIDE_CELLS = 45, 75
 INTERVALS = (1.0, 2.0, 5.0, 10.0)
 """Seconds between two pictures that ``+`` and ``-`` choose from."""
 

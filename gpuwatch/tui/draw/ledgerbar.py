@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.style import Style
-
 from gpuwatch.format import shares
 from gpuwatch.tui.draw.line import Sheet
-from gpuwatch.tui.palette import Look
 from gpuwatch.tui.parts import UNKNOWN, Part, Share
 
 
@@ -45,26 +42,27 @@ def ledger_bar(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Share])
 def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
     look = sheet.look
     text = label(share, cells)
+    before = (cells - len(text)) // 2
+    after = cells - before - len(text)
     if look.plain or look.ascii or (look.tier == "16" and share.part.fill == "under"):
-        mark = share.part.letter if look.plain or look.ascii else "▒"
-        style = _letter_style(look, share.part)
-        framed = f" {text} " if text and len(text) + 2 <= cells else text
-        before = (cells - len(framed)) // 2
-        return sheet.put(y, x, mark * before + framed + mark * (cells - before - len(framed)), style)
+        return _lettered(sheet, y, x, cells, share.part, text if len(text) + 2 <= cells else "")
     if share.part is UNKNOWN:
-        before = (cells - len(text)) // 2
-        after = cells - before - len(text)
         at = sheet.put(y, x, look.glyphs.unknown * before, look.style("free"))
         at = sheet.put(y, at, text, look.fg)
         return sheet.put(y, at, look.glyphs.unknown * after, look.style("free"))
-    before = (cells - len(text)) // 2
-    return sheet.put(y, x, " " * before + text + " " * (cells - before - len(text)), look.style(share.part.label, share.part.fill, True))
+    return sheet.put(y, x, " " * before + text + " " * after, look.fill(share.part.label, share.part.fill))
 
 
-def _letter_style(look: Look, part: Part) -> Style:
-    if look.plain:
-        return look.white
-    return look.style("white" if look.tier == "16" and not look.ascii else ink_of(part), "bg", True)
+def _lettered(sheet: Sheet, y: int, x: int, cells: int, part: Part, text: str) -> int:
+    """A part filled with its letter (or, where sixteen colours do not tell it from its neighbour, with a pattern)."""
+    look = sheet.look
+    mark = part.letter if look.plain or look.ascii else "▒"
+    style = look.white if look.plain else look.style(ink_of(part), "bg", look.ascii)
+    framed = f" {text} " if text else ""
+    before = (cells - len(framed)) // 2
+    at = sheet.put(y, x, mark * before, style)
+    at = sheet.put(y, at, framed, look.white)
+    return sheet.put(y, at, mark * (cells - before - len(framed)), style)
 
 
 def ink_of(part: Part) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.style import Style
 
-from gpuwatch.format import celsius, gib, gib_of, percent, percent_sign, stale, state_word, watts
+from gpuwatch.format import celsius, gib, gib_of, number, percent, percent_sign, stale, state_word, watts
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import bar, state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.state import Context
+from gpuwatch.tui.state import CELLS, Context
 from gpuwatch.view.types import GpuView, View
 
 THERMAL_REASONS = 0x20 | 0x40
@@ -41,6 +41,8 @@ class Places:
     user_limit: int
     heads: tuple[tuple[int, str, bool], ...]
     """(column, title, right-aligned) of the heads that are not the time axis."""
+    kilowatts: bool = False
+    """Three cells do not hold four digits: where a GPU may draw 1000 W, narrow layouts show kW with one decimal."""
 
     @property
     def tick(self) -> int:
@@ -80,6 +82,19 @@ def half_places(left: int, right: int, cells: int) -> Places:
     )  # fmt: skip
 
 
+def halves(left: int, right: int, cells: int) -> tuple[Places, Places]:
+    """Two columns of equal strips between two columns of the sheet (inclusive)."""
+    middle = (left + right + 1) // 2
+    cells = min(cells, middle - left - 31)
+    return half_places(left, middle - 1, cells), half_places(middle, right, cells)
+
+
+def scaled(places: Places, view: View) -> Places:
+    """The layout with power in the unit that fits all GPUs of ``view``."""
+    peak = max((max(gpu.power_watts or 0.0, gpu.power_limit_watts or 0.0) for gpu in view.gpus), default=0.0)
+    return replace(places, kilowatts=True) if peak >= 999.5 and not places.power_limit else places
+
+
 def has_activity(view: View) -> bool:
     """Whether every GPU that says anything measures SM activity; otherwise all show the older utilization counter."""
     spoken = [gpu for gpu in view.gpus if gpu.utilization_ratio is not None or gpu.sm_active_ratio is not None]
@@ -98,6 +113,8 @@ def draw_heads(sheet: Sheet, y: int, places: Places, sm_active: bool) -> None:
     for x, title, right in places.heads:
         if not title:
             title = ("SM %" if sm_active else "GPU%") if short else ("SM active" if sm_active else "GPU util")
+        if title == "W" and places.kilowatts:
+            title = "kW"
         if right:
             sheet.right(y, x, title, dim)
         else:
@@ -145,7 +162,9 @@ def draw_gpu(sheet: Sheet, y: int, gpu: GpuView, places: Places, sm_active: bool
         bar(sheet, y, *places.bar, ratio, look.faint if old else look.mark(gpu.state))
     reason = gpu.missing.get("sm_active_ratio" if sm_active else "utilization_ratio")
     text = (percent_sign if places.percent_sign else percent)(ratio, 0, reason)
-    sheet.right(y, places.activity, text, look.dim if ratio is None else state_style if idle and ratio < 0.005 and not old else value)
+    sheet.right(
+        y, places.activity, text, look.dim if ratio is None else state_style if idle and ratio < 0.005 and not old else value
+    )
     _memory(sheet, y, gpu, places, plain)
     _power(sheet, y, gpu, places, plain, old)
     hot = bool((gpu.clock_event_reasons or 0) & THERMAL_REASONS) and not old
@@ -176,10 +195,13 @@ def _power(sheet: Sheet, y: int, gpu: GpuView, places: Places, style: Style, old
     look = sheet.look
     limit, default = gpu.power_limit_watts, gpu.power_limit_default_watts
     lowered = limit is not None and default is not None and limit < default - 0.5 and not old
-    text = watts(gpu.power_watts, gpu.missing.get("power_watts"))
+    reason = gpu.missing.get("power_watts")
+    text = watts(gpu.power_watts, reason).replace(" ", "")
+    if places.kilowatts:
+        text = number(None if gpu.power_watts is None else gpu.power_watts / 1000, 1, reason)
     sheet.right(y, places.power, text, look.style("throttled", "bg", True) if lowered else style)
     if places.power_limit and limit is not None:
-        sheet.put(y, places.power + 1, f"/{watts(limit)}", look.style("throttled") if lowered else look.dim)
+        sheet.put(y, places.power + 1, f"/{watts(limit)}".replace(" ", ""), look.style("throttled") if lowered else look.dim)
 
 
 def _state_and_user(sheet: Sheet, y: int, gpu: GpuView, places: Places, old: bool) -> None:
@@ -235,10 +257,10 @@ def draw_gpus(sheet: Sheet, context: Context, view: View, top: int, rows: int, r
         reading = f"{len(view.gpus) - len(shown)} more: 2 shows each GPU · {reading}"
     box(sheet, top, top + rows - 1, "GPUs", right=right, note=note, foot=[(reading, look.dim)])
     if columns == 2:
-        middle = right // 2
-        layouts = [half_places(2, middle - 1, cells), half_places(middle + 1, right - 1, cells)]
+        layouts = list(halves(2, right - 1, cells))
     else:
         layouts = [wide_places(right + 1, cells) if right >= 119 else middle_places(right + 1, cells)]
+    layouts = [scaled(places, view) for places in layouts]
     for places in layouts:
         draw_heads(sheet, top + 1, places, sm_active)
     for i, gpu in enumerate(shown):
@@ -246,11 +268,20 @@ def draw_gpus(sheet: Sheet, context: Context, view: View, top: int, rows: int, r
 
 
 def draw_gpus_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
-    """Below 100 columns: heads and up to ``rows`` - 1 GPUs."""
+    """Below 100 columns: heads and ``rows`` - 1 rows of GPUs, in two columns when one does not hold them all."""
     sm_active = has_activity(view)
-    places = narrow_places(context.width, 45)
-    draw_heads(sheet, top, places, sm_active)
+    per_column, width = rows - 1, context.width
+    layouts = [narrow_places(width, CELLS)]
+    if len(view.gpus) > per_column:
+        layouts = list(halves(0, width - 1, CELLS))
+    layouts = [scaled(places, view) for places in layouts]
+    room = per_column * len(layouts)
+    shown = view.gpus if len(view.gpus) <= room else view.gpus[: room - 1]
+    for places in layouts:
+        draw_heads(sheet, top, places, sm_active)
     sheet.band(top, top + 1)
-    for i, gpu in enumerate(view.gpus[: rows - 1]):
-        draw_gpu(sheet, top + 1 + i, gpu, places, sm_active, view.recording.interval_seconds)
-    bands(sheet, top + 1, top + rows, places)
+    for i, gpu in enumerate(shown):
+        draw_gpu(sheet, top + 1 + i % per_column, gpu, layouts[i // per_column], sm_active, view.recording.interval_seconds)
+    if len(shown) < len(view.gpus):
+        sheet.put(top + per_column, layouts[-1].index, f"{len(view.gpus) - len(shown)} more: 2 shows each", context.look.dim)
+    bands(sheet, top + 1, top + rows, *layouts)

@@ -83,7 +83,7 @@ def _left(sheet: Sheet, context: Context, room: int) -> None:
     names = [gpu.name for gpu in view.gpus if not gpu.parent_uuid]
     summary = gpu_summary(names)
     if narrow and names:
-        summary = " + ".join(part.replace(" × ", "×").split(" ")[0] for part in summary.split(" + "))
+        summary = " + ".join(part.replace(" × ", "×").split(" ")[0].split("-")[0] for part in summary.split(" + "))
     at = _if_fits(sheet, at, room, [("  ", look.dim), (summary, look.fg)])
     if context.width >= 120 and host and host.driver_version:
         cuda = f" · CUDA {host.cuda_version}" if host.cuda_version else ""

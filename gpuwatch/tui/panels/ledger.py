@@ -46,7 +46,9 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
         _today(sheet, context, view, y, bar_width, young)
         y += 1
         if lesson:
-            sentence = "Quiet time is named after 5 minutes: held idle, unused or wait. Until then it is shown and not counted as waste."
+            sentence = (
+                "Quiet time is named after 5 minutes: held idle, unused or wait. Until then it is shown and not counted as waste."
+            )
             sheet.put(y, 2, _shorter(sentence, width - 5), look.fg)
             y += 1
         sheet.band(top + 2, y)
@@ -62,10 +64,18 @@ def _note(context: Context, view: View, ledger: LedgerView, young: bool) -> Word
     if ledger.efficiency_low is None:
         return []
     measured = ledger.fill_low is not None and ledger.fill_low == ledger.fill_high
-    fill = percent_sign(ledger.fill_low) if measured else "unknown" if ledger.fill_low == 0.0 else percent_range(ledger.fill_low, ledger.fill_high)
+    fill = (
+        percent_sign(ledger.fill_low)
+        if measured
+        else "unknown"
+        if ledger.fill_low == 0.0
+        else percent_range(ledger.fill_low, ledger.fill_high)
+    )
     words: Words = [("efficiency ", look.dim), (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white)]
     if context.width >= 100:
-        factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
+        factors = (
+            f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
+        )
         words.append((factors, look.dim))
     return words
 
@@ -95,11 +105,11 @@ def _shorter(text: str, width: int) -> str:
 def sentence_of(context: Context, view: View, *, short: bool = False) -> list[Words]:
     """Waste now, waste of today, power: groups of words, most important first; whole groups are dropped to fit."""
     look = context.look
-    gpus = [gpu for gpu in view.gpus if not gpu.mig_enabled]
+    count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
     waste = view.waste_now_gpus
     hot = look.style("held", "bg", True) if waste else look.white
     first: Words = [("waste now " if short else "Waste now ", look.dim), (number(waste, 1), hot)]
-    first.append((f" of {len({gpu.gpu_uuid for gpu in gpus if not gpu.parent_uuid}) or len(gpus)} GPUs", look.fg))
+    first.append((f" of {count} GPU{'' if count == 1 else 's'}", look.fg))
     groups = [first]
     if view.today is not None and not is_young(view):
         lost = waste_ms(view.today)
@@ -121,7 +131,7 @@ def _power(context: Context, view: View, short: bool) -> list[Words]:
         return []
     words: Words = [("power ", look.dim), (power_sum(sum(known)), look.white)]
     if len(known) < len(tops):
-        words.append((f" of {len(known)} GPUs", look.dim))
+        words.append((f" of {len(known)} GPU{'' if len(known) == 1 else 's'}", look.dim))
     idle = sum(gpu.power_watts or 0.0 for gpu in tops if gpu.state is State.HELD_IDLE)
     if idle and not short:
         words.append((f", of it {idle / 1000:.2f} held idle" if sum(known) >= 1000 else f", of it {idle:.0f} held idle", look.dim))

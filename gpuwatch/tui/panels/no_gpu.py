@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gpuwatch.format import GIB, megabytes_per_second, percent_sign
 from gpuwatch.tui.draw.bars import bar
 from gpuwatch.tui.draw.columns import Column, cuts, put_heads, put_value
@@ -27,12 +29,30 @@ def _cpu_columns(width: int) -> tuple[Column, ...]:
 def draw_no_gpu(sheet: Sheet, context: Context, view: View) -> None:
     """The whole screen between header and footer."""
     height = context.height - 2
-    checked = min(max(9, len(view.sources) + 8), max(5, height // 2))
+    room = max(5, height - 9)
+    checked = min(_checked_rows(context, view), room)
     host = 6 if height - checked >= 14 else 0
     draw_checked(sheet, context, view, 1, checked)
     if host:
         draw_host(sheet, context, view, 1 + checked, host)
     draw_cpu_workloads(sheet, context, view, 1 + checked + host, height - checked - host)
+
+
+def _checked_rows(context: Context, view: View) -> int:
+    """Rows that the table of checks needs with its frame."""
+    result, hint = (33, context.width - 78) if context.width >= 120 else (26, context.width - 50)
+    lines = sum(max(len(wrapped(s.detail or s.state, result)), len(wrapped(s.hint, hint))) for s in view.sources)
+    return 9 + min(2, len(view.notices)) + lines
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Whole words in up to two rows of ``width`` cells; at least one row."""
+    if len(text) <= width:
+        return [text]
+    split = text.rfind(" ", 0, width + 1)
+    if split <= 0:
+        return [cut(text, width)]
+    return [text[:split], cut(text[split + 1 :], width)]
 
 
 def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
@@ -59,16 +79,19 @@ def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int
     if y < last:
         for x, head in ((4, "Checked"), (result_at, "Result"), (do_at, "Do this")):
             sheet.put(y, x, head, look.dim)
+    y += 1
     for source in view.sources:
-        y += 1
-        if y > last - 1:
+        results = wrapped(source.detail or source.state, do_at - result_at - 2)
+        hints = wrapped(source.hint, width - 2 - do_at)
+        if y + max(len(results), len(hints)) - 1 > last - 1:
             break
-        good = source.state == "ok"
         sheet.put(y, 4, cut(source.name, result_at - 6), look.fg)
-        result = source.detail or source.state
-        sheet.put(y, result_at, cut(result, do_at - result_at - 2), look.style("busy" if good else "waiting", "bg", True))
-        sheet.put(y, do_at, cut(source.hint, width - 3 - do_at), look.acc)
-    if y < last - 1:
+        for row, text in enumerate(results):
+            sheet.put(y + row, result_at, text, look.style("busy" if source.state == "ok" else "waiting", "bg", True))
+        for row, text in enumerate(hints):
+            sheet.put(y + row, do_at, text, look.acc)
+        y += max(len(results), len(hints))
+    if y < last:
         sheet.words(last, 4, [("gpuwatch doctor", look.title), (" prints all checks", look.dim)])
         if width >= 100:
             sheet.words(last, 41, [("gpuwatch --demo", look.title), (" shows a simulated 8-GPU host", look.dim)])
@@ -103,7 +126,10 @@ def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int) -
 def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
     """The processes that train or serve on the CPU."""
     look, width = context.look, context.width
-    found = build_rows(view, selection_of(context))
+    choice = selection_of(context)
+    if choice.sort in ("waste", "gpu", "sm", "memory"):
+        choice = replace(choice, sort="cpu", reverse=False)
+    found = build_rows(view, choice)
     foot = [("training and inference processes without a GPU", look.dim)]
     box(sheet, top, top + rows - 1, f"CPU workloads {len(found)}", foot=foot)
     columns = _cpu_columns(width)
@@ -124,9 +150,10 @@ def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, row
             sheet.ground(y, 1, width - 2, "sel")
         sheet.hits[y] = ("processes", i)
     if not found:
-        sheet.put(top + 2, 4, "No training or inference process seen on the CPU. A new one is found within 2 s."[: width - 7], look.fg)
+        sheet.put(
+            top + 2, 4, "No training or inference process seen on the CPU. A new one is found within 2 s."[: width - 7], look.fg
+        )
     if rows >= 7:
         ledger = "The ledger needs GPUs: it starts with the first GPU sample. CPU and memory are recorded now."
         sheet.put(top + rows - 2, 4, cut(ledger, width - 7), look.dim)
     sheet.band(top + 2, top + rows, *cuts(columns))
-

@@ -13,17 +13,25 @@ from gpuwatch.tui.draw.columns import Column, cuts, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.rows import SORTS, ProcessRow, Selection, build_rows
-from gpuwatch.tui.state import Context
+from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.types import View
 
-_WIDE = (("gpu", "GPU", 6), ("sm", "SM %", 12), ("memory", "GPU GiB", 21), ("cpu", "CPU %", 28), ("ram", "RAM GiB", 37), ("waste", "Waste", 46), ("age", "Age", 57), ("pid", "PID", 65))  # fmt: skip
-_MIDDLE = (("gpu", "GPU", 6), ("sm", "SM %", 12), ("memory", "GPU GiB", 21), ("cpu", "CPU %", 28), ("waste", "Waste", 37), ("age", "Age", 48))
-_NARROW = (("gpu", "GPU", 4), ("sm", "SM %", 9), ("memory", "GiB", 15), ("cpu", "CPU %", 21), ("waste", "Waste", 29), ("age", "Age", 37), ("pid", "PID", 44))  # fmt: skip
+_Base = tuple[tuple[str, str, int], ...]
+_WIDE: _Base = (("gpu", "GPU", 6), ("sm", "SM %", 12), ("memory", "GPU GiB", 21), ("cpu", "CPU %", 28), ("ram", "RAM GiB", 37), ("waste", "Waste", 46), ("age", "Age", 57), ("pid", "PID", 65))  # fmt: skip
+_MIDDLE: _Base = (
+    ("gpu", "GPU", 6),
+    ("sm", "SM %", 12),
+    ("memory", "GPU GiB", 21),
+    ("cpu", "CPU %", 28),
+    ("waste", "Waste", 37),
+    ("age", "Age", 48),
+)
+_NARROW: _Base = (("gpu", "GPU", 4), ("sm", "SM %", 9), ("memory", "GiB", 15), ("cpu", "CPU %", 21), ("waste", "Waste", 29), ("age", "Age", 37), ("pid", "PID", 44))  # fmt: skip
 
 
 def columns_for(width: int) -> tuple[Column, ...]:
     """The columns of each width, in their order from left to right."""
-    if width >= 180:
+    if width >= WIDE:
         names = (Column("user", "User", left=67, limit=72), Column("command", "Command", left=74, limit=151))
         base = _WIDE
     elif width >= 120:
@@ -66,10 +74,12 @@ def _room_left(columns: Sequence[Column], column: Column) -> int:
     return column.right + 1 - before
 
 
-def draw_row(sheet: Sheet, y: int, row: ProcessRow, columns: Sequence[Column], context: Context, *, tick_at: int, selected: bool) -> None:
+def draw_row(
+    sheet: Sheet, y: int, row: ProcessRow, columns: Sequence[Column], context: Context, *, tick_at: int, selected: bool
+) -> None:
     """One row of the table."""
     look = context.look
-    process, hold = row.process, row.hold
+    hold = row.hold
     grey = row.parent_only
     if not grey:
         tick(sheet, y, tick_at, _tick_state(row))
@@ -81,10 +91,9 @@ def draw_row(sheet: Sheet, y: int, row: ProcessRow, columns: Sequence[Column], c
             put_value(sheet, y, column, text, look.style("free_text") if grey else style)
     if selected:
         sheet.ground(y, 0 if context.width < 100 else 1, context.width - (1 if context.width < 100 else 2), "sel")
-    if context.width >= 180 and hold is not None and context.view is not None and row.process.role != "worker":
+    if context.width >= WIDE and hold is not None and context.view is not None and row.process.role != "worker":
         cells = next((gpu.strip for gpu in context.view.gpus if gpu.gpu_uuid == hold.gpu_uuid), ())
         strip(sheet, y, context.width - 47, cells[-44:])
-    del process
 
 
 def _tick_state(row: ProcessRow) -> State:
@@ -121,7 +130,7 @@ def value(row: ProcessRow, column: Column, context: Context) -> tuple[str, Style
             return _waste(row, context)
         case "age":
             seconds = process.age_seconds if process.start_known else None
-            return "" if repeated else (age_short if narrow else age)(quantised(seconds)), look.fg
+            return "" if repeated else (_short_age if narrow else age)(quantised(seconds)), look.fg
         case "pid":
             return str(process.pid), look.dim
         case "user":
@@ -152,14 +161,15 @@ def _command(row: ProcessRow, column: Column, context: Context) -> tuple[str, St
     return cut(f"{row.prefix}{process.command or process.name}", room), look.fg
 
 
+def _short_age(seconds: float | None) -> str:
+    """In eight cells: beyond 999 days without the hours."""
+    text = age_short(seconds)
+    return text if len(text) <= 8 else text.split(" ")[0]
+
+
 def quantised(seconds: float | None) -> float | None:
     """Ages beyond ten minutes move once in ten seconds, so that a table at rest does not repaint each second."""
     return seconds if seconds is None or seconds < 600 else seconds - seconds % 10
-
-
-def band_cuts(columns: tuple[Column, ...]) -> tuple[int, ...]:
-    """Each number is a tile of its own."""
-    return cuts(columns)
 
 
 def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
@@ -167,23 +177,37 @@ def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: i
     look = context.look
     columns = columns_for(context.width)
     found = build_rows(view, selection_of(context))
-    box(sheet, top, top + rows - 1, "Processes · tree" if context.ui.tree else "Processes", note=filter_note(context, view, found), foot=_foot(context, view))
+    box(
+        sheet,
+        top,
+        top + rows - 1,
+        "Processes · tree" if context.ui.tree else "Processes",
+        note=filter_note(context, view, found),
+        foot=_foot(context, view),
+    )
     y = top + 1
     if context.ui.filter_open or context.ui.filter:
         draw_filter(sheet, y, 2, context)
         y += 1
     draw_head(sheet, y, columns, context)
-    if context.width >= 180:
-        sheet.put(y, context.width - 47, f"{'SM active' if view.gpus and view.gpus[0].sm_active_ratio is not None else 'GPU util'} of its GPU, 15 min", look.dim)
+    if context.width >= WIDE:
+        sheet.put(
+            y,
+            context.width - 47,
+            f"{'SM active' if view.gpus and view.gpus[0].sm_active_ratio is not None else 'GPU util'} of its GPU, 15 min",
+            look.dim,
+        )
     sheet.band(top, y + 1)
     body = draw_body(sheet, context, found, columns, y + 1, top + rows - 1, tick_at=2)
     if not body:
         sheet.put(y + 1, 2, empty_text(context, view), look.fg)
-    sheet.band(y + 1, top + rows - 1, 3, *band_cuts(columns))
+    sheet.band(y + 1, top + rows - 1, 3, *cuts(columns))
     sheet.band(top + rows - 1, top + rows)
 
 
-def draw_body(sheet: Sheet, context: Context, found: list[ProcessRow], columns: tuple[Column, ...], top: int, bottom: int, *, tick_at: int) -> int:
+def draw_body(
+    sheet: Sheet, context: Context, found: list[ProcessRow], columns: tuple[Column, ...], top: int, bottom: int, *, tick_at: int
+) -> int:
     """The visible rows from ``top`` to ``bottom`` (exclusive); returns how many."""
     table = context.ui.table("processes")
     visible = table.settle([row.key for row in found], bottom - top)
@@ -216,7 +240,11 @@ def filter_note(context: Context, view: View, found: list[ProcessRow]) -> list[t
 def empty_text(context: Context, view: View) -> str:
     """Why the table is empty, with the next step."""
     if context.ui.filter:
-        return f"No process matches “{cut(context.ui.filter, 30)}”. Esc clears." if not context.look.ascii else f"No process matches '{cut(context.ui.filter, 30)}'. Esc clears."
+        return (
+            f"No process matches “{cut(context.ui.filter, 30)}”. Esc clears."
+            if not context.look.ascii
+            else f"No process matches '{cut(context.ui.filter, 30)}'. Esc clears."
+        )
     blind = next((source for source in view.sources if source.name == "procs" and source.state != "ok"), None)
     if blind is not None:
         return "Processes are not read: gpuwatch doctor says why."
@@ -245,4 +273,4 @@ def draw_processes_narrow(sheet: Sheet, context: Context, view: View, top: int, 
     sheet.band(top, y + 1)
     if not draw_body(sheet, context, found, columns, y + 1, top + rows, tick_at=0) and y + 1 < top + rows:
         sheet.put(y + 1, 0, cut(empty_text(context, view), context.width), context.look.fg)
-    sheet.band(y + 1, top + rows, 1, *band_cuts(columns))
+    sheet.band(y + 1, top + rows, 1, *cuts(columns))

@@ -21,7 +21,9 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
     box(sheet, top, top + rows - 1, "Throughput", left=left, foot=[(foot, look.dim)] if foot else ())
     room = right - left - 3
     if not measured:
-        for y, text in zip(range(top + 1, top + rows - 1), ("Not measured yet: tokens and steps", "need the agent of a later version.")):
+        for y, text in zip(
+            range(top + 1, top + rows - 1), ("Not measured yet: tokens and steps", "need the agent of a later version.")
+        ):
             sheet.put(y, left + 2, cut(text, room), look.dim)
         return
     for y, work in zip(range(top + 1, top + rows - 1), measured):

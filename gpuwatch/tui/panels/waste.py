@@ -15,7 +15,7 @@ PART_STATES: dict[Part, State] = {WAIT: State.WAITING, LOST: State.THROTTLED, HE
 _FACTS: dict[Part, str] = {
     WAIT: "a process is there, the GPU waits",
     LOST: "clocks lowered or work redone",
-    HELD: "memory held, no work for more than 5 minutes",
+    HELD: "memory held, no work for over 5 min",
     UNUSED: "given to a job that does not use it",
 }
 NO_RULES = "From the ledger. No rule has run: this version names no causes yet."
@@ -114,4 +114,3 @@ def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows
     if len(found) < rows:
         text = NO_RULES if found else "Nothing wasted above 0.1 GPU in the time shown."
         sheet.put(top + len(found), 0, text[: context.width], look.dim)
-

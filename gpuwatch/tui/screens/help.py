@@ -28,7 +28,7 @@ class HelpScreen(PanelScreen):
     """Keys left, words and colours right."""
 
     NAME, DIGIT = "help", "?"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark", "app.back", "close", key_display="Esc")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark", "app.out", "close", key_display="Esc")]
 
     def body(self, sheet: Sheet, context: Context) -> None:
         """Two columns in one box; what does not fit is dropped from the end."""

@@ -38,8 +38,10 @@ class WasteScreen(LaterScreen):
     """Screen 4, until rules exist."""
 
     NAME, DIGIT = "Waste", "4"
-    SENTENCE = "Findings with evidence and advice will stand here once rules exist. The ledger on screen 1 already counts the waste."
-    COMMAND = 'gpuwatch query "SELECT bucket, sum(ms) FROM v_ledger_minute GROUP BY bucket"'
+    SENTENCE = (
+        "Findings with evidence and advice will stand here once rules exist. The ledger on screen 1 already counts the waste."
+    )
+    COMMAND = 'gpuwatch query "SELECT * FROM v_ledger_minute"'
     ANSWER = "gives the recorded waste today"
 
 

@@ -17,11 +17,8 @@ from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
 from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
 from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow
 from gpuwatch.tui.screens.base import PanelScreen
-from gpuwatch.tui.state import Context
+from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.types import View
-
-WIDE = 180
-"""From this width on the GPUs' strips have 75 cells and a column of panels stands at the right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class OverviewScreen(PanelScreen):
     ]
 
     def body(self, sheet: Sheet, context: Context) -> None:
-        """By width: no borders below 100, a right column from 180 on."""
+        """By width: no borders below 100, a right column from 200 on."""
         view = context.view
         assert view is not None
         if not view.gpus or view.ledger is None:
@@ -79,7 +76,11 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     ledger = view.ledger
     assert ledger is not None
     waste = min(3, max(1, len(view.findings) or 3)) if height >= 20 else 1
-    gpu_rows = max(2, min(len(view.gpus) + 1, height - 2 - waste - 4))
+    gpu_rows = max(2, height - 2 - waste - 4)
+    if len(view.gpus) < gpu_rows:
+        gpu_rows = len(view.gpus) + 1
+    else:
+        gpu_rows = min(gpu_rows, -(-len(view.gpus) // 2) + 1)
     draw_ledger_narrow(sheet, context, view, ledger, 1)
     draw_gpus_narrow(sheet, context, view, 3, gpu_rows)
     draw_waste_narrow(sheet, context, view, 3 + gpu_rows, waste)
@@ -125,9 +126,7 @@ def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right
 def _gpu_bands(sheet: Sheet, y: int, rows: Heights, right: int, cells: int) -> None:
     sheet.band(y, y + 2)
     if rows.gpu_columns == 2:
-        middle = right // 2
-        halves = (gpus.half_places(2, middle - 1, cells), gpus.half_places(middle + 1, right - 1, cells))
-        gpus.bands(sheet, y + 2, y + rows.gpus - 1, *halves)
+        gpus.bands(sheet, y + 2, y + rows.gpus - 1, *gpus.halves(2, right - 1, cells))
     else:
         places = gpus.wide_places(right + 1, cells) if right >= 119 else gpus.middle_places(right + 1, cells)
         gpus.bands(sheet, y + 2, y + rows.gpus - 1, places)
