@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from gpuwatch.model import GpuSample, measures
+from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store import connection as opening
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
 
@@ -220,15 +222,6 @@ class Window:
                 self._identities[row[0]] = ProcessIdentity._make(row)
         return self._identities
 
-    def owners(self) -> Mapping[int, int]:
-        """``proc_id`` -> ``owner_id`` of every owner that is one process."""
-        newest = self._one("SELECT max(owner_id) FROM owner")[0]
-        if self.memo.get("owners_to") != newest:
-            self.memo["owners_to"] = newest
-            self.memo["owners"] = dict(self._all("SELECT proc_id, owner_id FROM owner WHERE proc_id<>0 ORDER BY owner_id"))
-        found: Mapping[int, int] = self.memo.get("owners", {})
-        return found
-
     # ----------------------------------------------------------------------------------------------------------- rows
 
     def last_tick(self) -> tuple[int, int] | None:
@@ -241,18 +234,50 @@ class Window:
         row = self._one("SELECT min(tick_id), max(tick_id) FROM tick WHERE ts_ms BETWEEN ? AND ?", (start_ms, end_ms))
         return (1, 0) if row[0] is None else (row[0], row[1])
 
-    def gpu_rows(self, first_tick: int, last_tick: int) -> list[GpuFacts]:
-        """The facts of all GPUs in these ticks, in order."""
-        return [GpuFacts._make(row) for row in self._all(_GPU_SQL, (first_tick, last_tick))]
+    def first_tick_ms(self) -> int | None:
+        """Time of the oldest single row that is kept."""
+        row = self._one("SELECT ts_ms FROM tick ORDER BY tick_id LIMIT 1")
+        return None if row is None else int(row[0])
+
+    def gpu_rows(self, first_tick: int, last_tick: int, gpu_id: int | None = None) -> list[GpuFacts]:
+        """The facts of all GPUs (or one) in these ticks, in order."""
+        if gpu_id is None:
+            return [GpuFacts._make(row) for row in self._all(_GPU_SQL, (first_tick, last_tick))]
+        sql = _GPU_SQL.replace(" ORDER BY", " AND s.gpu_id=? ORDER BY")
+        return [GpuFacts._make(row) for row in self._all(sql, (first_tick, last_tick, gpu_id))]
+
+    def rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Any other rows, for readers that keep their own statements."""
+        return self._all(sql, values)
 
     def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
         """All process rows of these ticks, in order."""
         return [ProcessFacts._make(row) for row in self._all(_PROCESS_SQL, (first_tick, last_tick))]
 
-    def gpu_row(self, tick_id: int, gpu_id: int) -> Mapping[str, Any] | None:
-        """All columns of one hot GPU row."""
-        row = self._one(f"SELECT {','.join(GPU_SAMPLE)} FROM gpu_sample WHERE tick_id=? AND gpu_id=?", (tick_id, gpu_id))
-        return None if row is None else dict(zip(GPU_SAMPLE, row, strict=True))
+    def newest_gpu(self, gpu_id: int, at_ms: int) -> Mapping[str, float | None]:
+        """The newest row of one GPU in the minute before ``at_ms``, in base units by public name; amounts as rates a second."""
+        sql = (
+            f"SELECT {','.join('s.' + name for name in GPU_SAMPLE)} FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=? "
+            "WHERE k.ts_ms>? AND k.ts_ms<=? ORDER BY k.ts_ms DESC LIMIT 1"
+        )
+        row = self._one(sql, (gpu_id, at_ms - 60_000, at_ms))
+        if row is None:
+            return {}
+        cell = dict(zip(GPU_SAMPLE, row, strict=True))
+        seconds = cell["dt_ms"] / 1000
+        out: dict[str, float | None] = {}
+        for name, m in measures(GpuSample).items():
+            raw = cell[m.column]
+            value = None if raw is None else raw / m.scale
+            out[name] = value
+            if m.kind == "delta":
+                out[f"{name}_per_second"] = value / seconds if value is not None and seconds else None
+        return out
+
+    def process_id(self, pid: int, start_ms: int) -> int | None:
+        """The ``proc_id`` of a process."""
+        row = self._one("SELECT proc_id FROM process WHERE host_id=? AND pid=? AND start_ms=?", (self.host_id, pid, start_ms))
+        return None if row is None else int(row[0])
 
     def gpu_table(self, tick_id: int) -> list[tuple[Any, ...]]:
         """All columns (``columns.GPU_SAMPLE``) of all GPUs in one tick."""
@@ -327,3 +352,20 @@ class Window:
         """Unix second up to which a rollup tier is closed for good; 0: not at all."""
         row = self._one("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (self.host_id, tier))
         return 0 if row is None else int(row[0])
+
+    def owner_minutes(self, proc_id: int, start_s: int, end_s: int) -> dict[tuple[Bucket, Cause, Tier], tuple[int, int]]:
+        """What one process has in the ledger's minutes of ``[start_s, end_s)``, over all GPUs: milliseconds, millijoules."""
+        sql = (
+            "SELECT l.bucket, l.cause, l.tier, sum(l.ms), sum(l.energy_mj) FROM ledger_minute l JOIN owner o ON o.owner_id=l.owner_id "
+            "WHERE l.t>=? AND l.t<? AND o.proc_id=? GROUP BY 1, 2, 3"
+        )
+        found = self._all(sql, (start_s, end_s, proc_id))
+        return {(Bucket(bucket), Cause(cause), Tier(tier)): (ms, energy) for bucket, cause, tier, ms, energy in found}
+
+    def bucket_cells(self, gpu_id: int, cell_ms: int, start_s: int, end_s: int) -> dict[int, dict[int, int]]:
+        """Milliseconds per bucket of one GPU in cells of ``cell_ms``, from the ledger's minutes."""
+        sql = "SELECT t*1000/?, bucket, sum(ms) FROM ledger_minute WHERE gpu_id=? AND t>=? AND t<? GROUP BY 1, 2"
+        out: dict[int, dict[int, int]] = {}
+        for number, bucket, ms in self._all(sql, (cell_ms, gpu_id, start_s, end_s)):
+            out.setdefault(number, {})[bucket] = ms
+        return out

@@ -42,26 +42,11 @@ class LedgerSums:
         parts: Sums = {}
         hot_ms = -(-(self._at_ms - self._rows.span_ms) // MINUTE_MS) * MINUTE_MS
         if start < hot_ms:
-            _merge(parts, self._closed(start // MINUTE_MS * 60, hot_ms // 1000))
+            _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self._gpu_ids))
         tracks = [self._rows.tracks[i] for i in self._gpu_ids]
         for track in tracks:
             _merge(parts, track.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
         return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
-
-    def _closed(self, start_s: int, end_s: int) -> Sums:
-        """Closed minutes: kept in the window's memo and extended, so that a live view reads each minute once."""
-        memo: dict[tuple[int, tuple[int, ...]], tuple[int, Sums]] = self._window.memo.setdefault("ledger", {})
-        key = (start_s, self._gpu_ids)
-        done_s, sums = memo.get(key, (start_s, {}))
-        if done_s > end_s:
-            done_s, sums = start_s, {}
-        if done_s < end_s:
-            sums = dict(sums)
-            _merge(sums, _sums(self._window.ledger_minutes(done_s, end_s, self._gpu_ids)))
-            if len(memo) > 4:
-                memo.clear()
-            memo[key] = (end_s, sums)
-        return sums
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
         """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time."""
@@ -76,6 +61,21 @@ class LedgerSums:
     def waste_gpus(waste: dict[tuple[int, int], int], span_ms: int) -> float:
         """Mean waste in GPUs."""
         return sum(waste.values()) / span_ms
+
+
+def closed_sums(window: Window, start_s: int, end_s: int, gpu_ids: tuple[int, ...]) -> Sums:
+    """Closed minutes of ``[start_s, end_s)``: kept in the window's memo and extended, so that a live view reads each minute once."""
+    memo: dict[tuple[int, tuple[int, ...]], tuple[int, Sums]] = window.memo.setdefault("ledger", {})
+    done_s, sums = memo.get((start_s, gpu_ids), (start_s, {}))
+    if done_s > end_s:
+        done_s, sums = start_s, {}
+    if done_s < end_s:
+        sums = dict(sums)
+        _merge(sums, _sums(window.ledger_minutes(done_s, end_s, gpu_ids)))
+        if len(memo) > 8:
+            memo.clear()
+        memo[start_s, gpu_ids] = (end_s, sums)
+    return sums
 
 
 def ledger_view(parts: Sums, start_ms: int, end_ms: int, capacity_ms: int) -> LedgerView:

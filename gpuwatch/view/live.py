@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,7 @@ class Rows:
         self.processes: dict[tuple[int, int], ProcessFacts] = {}
         self.processes_ms = 0
         """Time of the newest process rows."""
+        self.at_ms = 0
         self.first_tick: int | None = None
         self.last_tick = 0
         self._shares: dict[int, tuple[Share, ...]] = {}
@@ -43,7 +44,7 @@ class Rows:
 
     def advance(self, at_ms: int) -> None:
         """Take all rows up to ``at_ms`` that were not read yet."""
-        window = self._window
+        window, self.at_ms = self._window, at_ms
         if self.first_tick is None:
             first, last = window.tick_range(at_ms - self.span_ms, at_ms)
             if first > last:
@@ -113,11 +114,8 @@ class Rows:
         """Make tracks for GPUs that are new, each with what it counts for in the ledger."""
         self.refresh_gpus()
         there = {row.gpu_id for row in rows} | set(self.tracks)
-        models = {gpu_id: _model(row) for gpu_id, row in self.gpus.items() if gpu_id in there}
-        for gpu_id in there:
-            if gpu_id not in self.tracks:
-                model = models.get(gpu_id)
-                self.tracks[gpu_id] = GpuTrack(weight(model, models.values()) if model else Fraction(1), self.cell_ms)
+        for gpu_id in sorted(there - set(self.tracks)):
+            self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id, there), self.cell_ms)
 
     def refresh_gpus(self) -> None:
         """Read the GPUs' own facts again."""
@@ -146,6 +144,12 @@ class Rows:
         return sorted(there, key=key)
 
 
+def gpu_weight(gpus: Mapping[int, Mapping[str, Any]], gpu_id: int, there: Collection[int] | None = None) -> Fraction:
+    """What a GPU counts for in the ledger beside those that are there (``None``: all that were ever seen)."""
+    models = {i: _model(row) for i, row in gpus.items() if there is None or i in there or i == gpu_id}
+    return weight(models[gpu_id], models.values()) if gpu_id in models else Fraction(1)
+
+
 def _model(row: Mapping[str, Any]) -> Gpu:
     return Gpu(row["uuid"], row["gpu_index"], row["name"], row["parent_uuid"], compute_fraction=row["compute_fraction"])
 
@@ -165,3 +169,9 @@ def rows_at(window: Window, at_ms: int, *, live: bool, cell_ms: int, cells: int)
     elif live:
         rows.advance(at_ms)
     return rows
+
+
+def kept_rows(window: Window, at_ms: int) -> Rows | None:
+    """The rows that the view of exactly this instant was built from, if it was the last one built."""
+    kept: dict[object, Rows] = window.memo.get("rows", {})
+    return next((rows for rows in reversed(kept.values()) if rows.at_ms == at_ms), None)

@@ -97,7 +97,11 @@ def doctor() -> dict[str, Any]:
         "result": {"type": "string"},
         "fix": {"type": ["string", "null"], "description": "The command or step that enables it"},
     }
-    setting: dict[str, Any] = {"key": {"type": "string"}, "value": {}, "source": {"type": "string", "description": "Where the value comes from"}}
+    setting: dict[str, Any] = {
+        "key": {"type": "string"},
+        "value": {},
+        "source": {"type": "string", "description": "Where the value comes from"},
+    }
     return _document(
         "doctor",
         "gpuwatch doctor",

@@ -262,3 +262,62 @@ class View:
     sources: tuple[SourceView, ...]
     notices: tuple[str, ...] = ()
     """Sentences for the user, most important first (no GPU and why, recorder lost, store moved, slow link)."""
+
+
+# ------------------------------------------------------------------------------------------------ details, on request
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One quantity over time: each cell is the maximum of its samples (``None``: not observed), ``now`` the newest value.
+
+    ``scale_max`` is the top of the scale in the same unit; ``missing`` says why the whole lane has no values.
+    """
+
+    name: str
+    cells: tuple[float | None, ...]
+    now: float | None
+    scale_max: float | None
+    missing: Missing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHistory:
+    """What one GPU did in ``span``: lanes named by their quantity, and per cell its state and whether clocks were lowered.
+
+    ``from_minutes``: part of it is older than single rows and shows minute values.
+    """
+
+    gpu_uuid: str
+    span: SpanView
+    cell_seconds: int
+    lanes: tuple[Lane, ...]
+    states: tuple[State, ...]
+    throttled: tuple[bool, ...]
+    from_minutes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One process that held a GPU: per cell the state of the GPU while it did (``None``: it was not there)."""
+
+    pid: int
+    start_ms: int
+    user: str
+    command: str
+    cells: tuple[State | None, ...]
+    peak_bytes: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessHistory:
+    """What one process did: SM utilization (of its busiest GPU) and CPU per cell, and the state of its GPU."""
+
+    pid: int
+    start_ms: int
+    span: SpanView
+    cell_seconds: int
+    lanes: tuple[Lane, ...]
+    states: tuple[State | None, ...]
+    ledger: LedgerView | None
+    """Its own share of the ledger's closed minutes in the last 15 min; ``None`` when there is none yet."""
