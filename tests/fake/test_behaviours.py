@@ -230,6 +230,14 @@ def test_20_new_symbol_is_there_only_on_a_new_driver(driver: str, expected: int,
     assert info.corrActiveRemaps == (0 if expected else 7)
 
 
+def test_21_missing_symbol_may_come_as_an_exception_that_is_no_nvml_error(play: Play) -> None:
+    play(of_class("hopper-h100"), extra=[fault("call", "nvmlDeviceGetGpuFabricInfo", arg=13)])
+    wrapped = pynvml.throwOnVersionMismatch(pynvml.nvmlDeviceGetGpuFabricInfo)
+    with pytest.raises(pynvml.NVMLLibraryMismatchError) as caught:
+        wrapped(gpu(), ctypes.byref(pynvml.c_nvmlGpuFabricInfo_t()))
+    assert not isinstance(caught.value, pynvml.NVMLError)
+
+
 def test_22_one_cell_fails_while_its_neighbours_answer(play: Play) -> None:
     play(of_class("geforce-40", gpus=8), extra=["set 4 nvmlDeviceGetFanSpeed_v2 999"])
     codes = [code(pynvml.nvmlDeviceGetFanSpeed_v2, gpu(i), 0) for i in range(8)]
@@ -448,3 +456,26 @@ def test_detail_list_has_the_same_processes(play: Play) -> None:
     play(of_class("hopper-h100", values=["proc a", "pv a 0 mem 0 11"]), pids={"a": 5})
     found = pynvml.nvmlDeviceGetRunningProcessDetailList(gpu(), pynvml.nvmlProcessDetailList_v1, 0)
     assert [(p.pid, p.usedGpuMemory, p.gpuInstanceId) for p in found] == [(5, 11, 0xFFFFFFFF)]
+
+
+def test_sixteen_gpus_and_two_thousand_processes(play: Play) -> None:
+    values = [line for n in range(2000) for line in (f"proc p{n}", f"pv p{n} {n % 16} mem 0 {n}")]
+    play(of_class("hopper-h100", gpus=16, values=values))
+    lists = [[p.usedGpuMemory for p in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu(i))] for i in range(16)]
+    assert lists == [list(range(i, 2000, 16)) for i in range(16)]
+    assert (
+        len({pynvml.nvmlDeviceGetUUID(gpu(i)) for i in range(16)})
+        == len({pynvml.nvmlDeviceGetPciInfo(gpu(i)).busId for i in range(16)})
+        == 16
+    )
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;owned\x07", "[/unclosed", "\u202egnp.exe", "\udcff\udcfe bad"])
+def test_hostile_names_go_out_unchanged(name: str, play: Play) -> None:
+    scenario = f"gpuwatch-scenario 1\nloop_ms 0\ngpu 0 name={name}\nproc a name={name.split(' ')[0]}\npv a 0 mem 0 1"
+    fake = play(scenario, pids={"a": 5})
+    text, raw = ctypes.create_string_buffer(96), name.encode(errors="surrogateescape")
+    library = ctypes.CDLL(str(fake.library))
+    assert (library.nvmlDeviceGetName(gpu(), text, 96), text.value) == (0, raw)
+    assert (library.nvmlSystemGetProcessName(5, text, 96), text.value) == (0, raw.split(b" ")[0])
+    assert (library.nvmlDeviceGetName(gpu(), text, 3), text.value) == (pynvml.NVML_ERROR_INSUFFICIENT_SIZE, raw.split(b" ")[0])

@@ -221,6 +221,24 @@ def test_42_registration_that_is_not_supported(play: Play) -> None:
     assert code(pynvml.nvmlDeviceGetPowerUsage, gpu()) == 0
 
 
+def test_42_wait_fails_at_once_while_a_registered_gpu_is_lost(play: Play) -> None:
+    fake = play(of_class("hopper-h100", gpus=2), extra=["xid 1000 1 79", fault("lost", gpu=1, at_ms=1000)])
+    watched, other = pynvml.nvmlEventSetCreate(), pynvml.nvmlEventSetCreate()
+    pynvml.nvmlDeviceRegisterEvents(gpu(1), pynvml.nvmlEventTypeXidCriticalError, watched)
+    pynvml.nvmlDeviceRegisterEvents(gpu(0), pynvml.nvmlEventTypeXidCriticalError, other)
+    fake.set_clock(1000)
+    assert pynvml.nvmlEventSetWait_v2(watched, 0).eventData == 79
+    assert code(pynvml.nvmlEventSetWait_v2, watched, 600_000) == pynvml.NVML_ERROR_GPU_IS_LOST
+    assert code(pynvml.nvmlEventSetWait_v2, other, 0) == pynvml.NVML_ERROR_TIMEOUT
+
+
+def test_init_is_counted_and_one_shutdown_too_many_is_no_error(play: Play) -> None:
+    play(of_class("hopper-h100"))
+    pynvml.nvmlInit()
+    assert [code(pynvml.nvmlShutdown) for _ in range(3)] == [0, 0, 0]
+    assert code(pynvml.nvmlDeviceGetCount) == pynvml.NVML_ERROR_UNINITIALIZED
+
+
 def test_wait_wakes_when_the_event_happens_elsewhere(play: Play) -> None:
     fake = play(of_class("hopper-h100"), extra=["xid 1000 0 79"])
     events = pynvml.nvmlEventSetCreate()
@@ -231,6 +249,17 @@ def test_wait_wakes_when_the_event_happens_elsewhere(play: Play) -> None:
     fake.set_clock(1000)
     thread.join(30)
     assert codes == [79]
+
+
+def test_examples_of_the_documentation_work() -> None:
+    import doctest
+
+    import fake_nvml
+
+    if compiler() is None:
+        pytest.skip("no C compiler")
+    results = [doctest.testmod(module) for module in (fake_nvml, sys.modules["fake_nvml._driver"])]
+    assert [(result.failed, result.attempted > 0) for result in results] == [(0, True)] * 2
 
 
 def test_programs_share_time_pids_and_counters(tmp_path: Path) -> None:

@@ -38,12 +38,17 @@ class FakeDriver:
     until :meth:`set_clock`; otherwise scenario time 0 is ``epoch_ms`` (default: the moment each program calls init, so give
     one when several programs must agree). ``library=False`` is a machine without NVML.
 
-        >>> with FakeDriver(of_class("hopper-h100", gpus=2), manual=True) as fake, fake.loaded():
-        ...     import pynvml
+        >>> from fake_nvml import FakeDriver, of_class
+        >>> import pynvml
+        >>> scenario = of_class("hopper-h100", gpus=2, values=["v 1 util 0 10", "v 1 util 5000 90"])
+        >>> with FakeDriver(scenario, manual=True) as fake, fake.loaded():
         ...     pynvml.nvmlInit()
         ...     fake.set_clock(5_000)
-        ...     pynvml.nvmlDeviceGetCount(), fake.calls()["nvmlDeviceGetCount_v2"].count
-        (2, 1)
+        ...     pynvml.nvmlDeviceGetUtilizationRates(pynvml.nvmlDeviceGetHandleByIndex(1)).gpu
+        ...     fake.calls()["nvmlDeviceGetUtilizationRates"].gpus
+        ...     pynvml.nvmlShutdown()
+        90
+        {1: 1}
     """
 
     def __init__(
@@ -63,7 +68,7 @@ class FakeDriver:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = scenario if isinstance(scenario, str) else "\n".join(scenario)
         self.scenario = self.folder / "scenario.txt"
-        self.scenario.write_text("\n".join([text.rstrip("\n"), *extra]) + "\n")
+        self.scenario.write_text("\n".join([text.rstrip("\n"), *extra]) + "\n", encoding="utf-8", errors="surrogateescape")
         self._calls = self.folder / "calls"
         self._calls.touch()
         self._clock = self.folder / "clock" if manual else None

@@ -72,6 +72,8 @@ static nvmlReturn_t wait_for(EventSet *set, EventData *out, unsigned timeout_ms)
     struct timespec pause = {0, 2000000};
     for (unsigned waited = 0;; waited += 2) { /* by the real clock, also when scenario time stands still */
         if (take(set, out)) return OK;
+        for (int i = 0; i < world->gpu_count; i++)
+            if (set->mask[i] && gate_rc(&world->gpus[i], "nvmlEventSetWait_v2") == GPU_IS_LOST) return GPU_IS_LOST; /* at once, each time */
         if (waited >= timeout_ms) return TIMEOUT;
         nanosleep(&pause, NULL);
     }

@@ -105,10 +105,11 @@ int64_t gate_counter_start_us(Device *device);                  /* when this GPU
 bool gate_any_lost(void);
 bool device_valid(Device *device);
 bool device_exists(const Device *mig);
+int64_t device_now(Device *device, const char *quantity, const char *key); /* the scenario's value now, else the class's for key */
 double device_counter(Device *device, const char *name);       /* integral since the last reset, unit * ms */
 int init_count(void);
 
-enum { NEEDS_INIT = 1, NEEDS_DEVICE = 2 };
+enum { NEEDS_INIT = 1, NEEDS_DEVICE = 2, IS_INIT = 4 };
 
 #define GATE(device, needs) \
     static int symbol_ = -1; \

@@ -22,7 +22,11 @@ static bool covers(const Fault *fault, const char *call, int gpu) {
     return !strcmp(fault->call, call);
 }
 
-static bool active(const Fault *fault, int64_t t_ms) { return t_ms >= fault->t && (!fault->span || t_ms < fault->t + fault->span); }
+/* A fault with a span comes back in every loop; one without lasts for ever from its first time on. */
+static bool active(const Fault *fault, int64_t t_ms) {
+    int64_t since = t_ms - fault->t;
+    return since >= 0 && (!fault->span || (world->loop_ms ? since % world->loop_ms : since) < fault->span);
+}
 
 static bool counted(Fault *fault) {
     int64_t n = __atomic_add_fetch(&fault->seen, 1, __ATOMIC_RELAXED);
@@ -34,19 +38,19 @@ static void delay(const char *call, int gpu) {
     for (int i = 0; i < world->fault_count; i++) {
         Fault *fault = &world->faults[i];
         if (fault->kind != FAULT_SLOW && fault->kind != FAULT_HANG) continue;
-        if (!covers(fault, call, gpu) || !active(fault, clock_wrap_ms(clock_us())) || !counted(fault)) continue;
+        if (!covers(fault, call, gpu) || !active(fault, clock_us() / 1000) || !counted(fault)) continue;
         if (fault->kind == FAULT_SLOW) {
             sleep_us(fault->arg);
             return; /* the first matching line is the latency: special cases come before the rule */
         }
-        while (active(fault, clock_wrap_ms(clock_us()))) sleep_us(5000);
+        while (active(fault, clock_us() / 1000)) sleep_us(5000);
     }
 }
 
 /* The code of the first fault that hits this call, or 0. `fresh` says that the call is an init. */
 static int fault_code(const char *call, int gpu, bool fresh) {
     if (!world->fault_count) return 0;
-    int64_t t = clock_wrap_ms(clock_us());
+    int64_t t = clock_us() / 1000;
     for (int i = 0; i < world->fault_count; i++) {
         Fault *fault = &world->faults[i];
         if (!active(fault, t)) continue;
@@ -64,21 +68,26 @@ static int fault_code(const char *call, int gpu, bool fresh) {
 }
 
 bool gate_any_lost(void) {
-    int64_t t = clock_wrap_ms(clock_us());
+    int64_t t = clock_us() / 1000;
     for (int i = 0; i < world->fault_count; i++)
         if (world->faults[i].kind == FAULT_LOST && active(&world->faults[i], t)) return true;
     return false;
 }
 
 int64_t gate_counter_start_us(Device *device) {
-    int64_t now = clock_us(), t = clock_wrap_ms(now) * 1000, latest = 0;
+    int64_t now = clock_us() / 1000, latest = 0;
     for (int i = 0; i < world->fault_count; i++) {
         const Fault *fault = &world->faults[i];
-        int64_t end = (fault->t + fault->span) * 1000;
-        bool hit = fault->kind == FAULT_RESET && (fault->gpu < 0 || fault->gpu == device->gpu) && end <= t;
-        if (hit && now - t + end > latest) latest = now - t + end;
+        int64_t since = now - fault->t - fault->span;
+        if (fault->kind != FAULT_RESET || (fault->gpu >= 0 && fault->gpu != device->gpu) || since < 0) continue;
+        int64_t end = now - (fault->span && world->loop_ms ? since % world->loop_ms : since);
+        if (end > latest) latest = end;
     }
-    return latest;
+    return latest * 1000;
+}
+
+int64_t device_now(Device *device, const char *quantity, const char *key) {
+    return series_at(&device->series, quantity, clock_wrap_ms(clock_us()), gate_number(device, key, 0));
 }
 
 double device_counter(Device *device, const char *name) {
@@ -108,7 +117,7 @@ int gate_enter(Visit *visit, int *symbol, const char *call, Device *device, unsi
     if (known) visit->gpu = device->gpu;
     if (*symbol >= 0 && symbols[*symbol].since > world->driver_major && !(known && own_age(device, call))) return FUNCTION_NOT_FOUND;
     delay(call, visit->gpu);
-    int rc = fault_code(call, visit->gpu, !(needs & NEEDS_INIT));
+    int rc = fault_code(call, visit->gpu, needs & IS_INIT);
     if (rc) return rc;
     if (!(needs & NEEDS_DEVICE)) return OK;
     if (!known) return INVALID_ARGUMENT;

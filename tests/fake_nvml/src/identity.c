@@ -88,3 +88,31 @@ EXPORT nvmlReturn_t nvmlDeviceGetTopologyCommonAncestor(Device *device, Device *
     REQUIRE(device_valid(other) && out);
     return number(device, __func__, out);
 }
+
+EXPORT nvmlReturn_t nvmlDeviceGetEncoderStats(Device *device, unsigned *sessions, unsigned *fps, unsigned *latency_us) {
+    ENTER(device);
+    REQUIRE(fps && latency_us);
+    *fps = *latency_us = 0;
+    return number(device, __func__, sessions);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetAPIRestriction(Device *device, unsigned api, unsigned *out) {
+    ENTER(device);
+    REQUIRE(api < 2);
+    return number(device, __func__, out);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetSupportedClocksEventReasons(Device *device, uint64_t *out) {
+    ENTER(device);
+    REQUIRE(out);
+    *out = (uint64_t)gate_number(device, __func__, 0);
+    return OK;
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetAccountingPids(Device *device, unsigned *count, unsigned *pids) {
+    ENTER(device);
+    REQUIRE(count);
+    (void)pids; /* accounting is off: nobody is on the list */
+    *count = 0;
+    return OK;
+}

@@ -4,7 +4,7 @@
 
 static nvmlReturn_t number(Device *device, const char *call, const char *quantity, unsigned *out) {
     REQUIRE(out);
-    *out = (unsigned)series_at(&device->series, quantity, clock_wrap_ms(clock_us()), gate_number(device, call, 0));
+    *out = (unsigned)device_now(device, quantity, call);
     return OK;
 }
 

@@ -1,5 +1,6 @@
 /* Processes: who is on a GPU, with how much memory, and how busy each one was; by real pids when the caller filled them in. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "fake.h"
 
@@ -27,6 +28,10 @@ static bool seat(const Proc *proc, const Device *device, const Device *mig, Seat
     *out = (Seat){proc, proc->pid, blind ? 0 : memory, mig};
     return true;
 }
+
+static Seat *room_for_seats(void) { return calloc((size_t)world->proc_count * (1 + (size_t)world->mig_count) + 1, sizeof(Seat)); }
+
+static void release(Seat **seats) { free(*seats); }
 
 /* Fills `out` (room for all) with the processes of one kind on a GPU or MIG device, at this instant. */
 static int seats(const Device *device, char kind, Seat *out) {
@@ -59,7 +64,7 @@ static bool wide_entries(void) {
 
 static nvmlReturn_t running(Device *device, char kind, unsigned *count, void *entries, bool wide) {
     REQUIRE(count);
-    Seat found[4 + world->proc_count * (1 + world->mig_count)];
+    __attribute__((cleanup(release))) Seat *found = room_for_seats();
     int n = seats(device, kind, found);
     unsigned room = entries ? *count : 0;
     *count = (unsigned)n;
@@ -89,7 +94,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetRunningProcessDetailList(Device *device, Proces
     ENTER(device);
     REQUIRE(list && list->mode < 3);
     if (list->version != VERSIONED(ProcessDetailList, 1)) return ARGUMENT_VERSION_MISMATCH;
-    Seat found[4 + world->proc_count * (1 + world->mig_count)];
+    __attribute__((cleanup(release))) Seat *found = room_for_seats();
     int n = seats(device, "CGM"[list->mode], found);
     unsigned room = list->entries ? list->count : 0;
     list->count = (unsigned)n;

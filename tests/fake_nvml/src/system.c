@@ -43,19 +43,19 @@ static int opened(void) {
 EXPORT nvmlReturn_t nvmlInitWithFlags(unsigned flags) {
     (void)flags;
     CHECK(begin());
-    GATE(NULL, 0);
+    GATE(NULL, IS_INIT);
     return opened();
 }
 
 EXPORT nvmlReturn_t nvmlInit_v2(void) {
     CHECK(begin());
-    GATE(NULL, 0);
+    GATE(NULL, IS_INIT);
     return opened();
 }
 
 EXPORT nvmlReturn_t nvmlInit(void) {
     CHECK(begin());
-    GATE(NULL, 0);
+    GATE(NULL, IS_INIT);
     return opened();
 }
 
@@ -63,10 +63,10 @@ static void drop(int *held) {
     if (*held) __atomic_fetch_sub(&references, 1, __ATOMIC_RELAXED);
 }
 
-/* The count lives in the process: it falls even when the driver behind it is gone. */
+/* The count lives in the process: it falls even when the driver behind it is gone; one shutdown too many is no error. */
 EXPORT nvmlReturn_t nvmlShutdown(void) {
     __attribute__((cleanup(drop))) int held = init_count() > 0;
-    GATE(NULL, NEEDS_INIT);
+    GATE(NULL, 0);
     return OK;
 }
 
