@@ -174,12 +174,14 @@ def unique(plans: list[ProcessPlan]) -> tuple[ProcessPlan, ...]:
     return tuple(plans)
 
 
-def past(row: object, where: str, count: int) -> PastPlan:
-    """One ``[[past]]`` block of a host with ``count`` GPUs."""
+def past(row: object, where: str, places: list[str]) -> PastPlan:
+    """One ``[[past]]`` block of a host with these places."""
     r = Reader(row, where, ("gpus", "from", "until", "like", "power_limit"))
     gpus = tuple(r.rows("gpus"))
-    if not all(isinstance(gpu, int) and 0 <= gpu < count for gpu in gpus):
+    if not all(isinstance(gpu, int) and str(gpu) in places for gpu in gpus):
         raise UsageError(f"{where}.gpus: not all of {list(gpus)} exist")
+    if r.has("like"):
+        check({r.word("like"): 1}, places, f"{where}.like")
     return PastPlan(gpus, r.span("from"), r.span("until"), r.word("like"), r.number("power_limit"))
 
 

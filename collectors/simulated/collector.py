@@ -14,7 +14,8 @@ from gpuwatch.plugin import CollectorContext
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.frames import Stage
 
-OPTIONS = ("scenario", "seed", "speed", "epoch")
+_LONGEST_SPAN = 3
+"""In intervals: after a longer hole, or when time went back, a reading speaks for no time, as the first one does."""
 
 
 class SimulatedCollector:
@@ -52,7 +53,10 @@ class SimulatedCollector:
     def collect(self, now: float) -> Batch:
         """The batch of one grid second; amounts are those since the previous call."""
         began = self._clock.monotonic_ns()
-        batch = self._at(now).batch(self._previous, now)
+        previous = self._previous
+        if previous is not None and not 0 < now - previous <= _LONGEST_SPAN * self.interval_seconds:
+            previous = None
+        batch = self._at(now).batch(previous, now)
         self._previous = now
         return replace(batch, monotonic_ns=began)
 

@@ -48,7 +48,7 @@ def parse(text: str, name: str) -> Plan:
     if loop < 0 or step <= 0:
         raise UsageError(f"{name}: loop and step must be positive")
     gpus = blocks.gpus(r.rows("gpus"))
-    count = sum(gpu.count for gpu in gpus)
+    count, places = sum(gpu.count for gpu in gpus), blocks.places(gpus)
     return Plan(
         name=name,
         title=r.text("title"),
@@ -58,10 +58,8 @@ def parse(text: str, name: str) -> Plan:
         step_ms=step,
         host=blocks.host(table.get("host", {})),
         gpus=gpus,
-        processes=blocks.unique(
-            [blocks.process(row, f"processes[{i}]", blocks.places(gpus)) for i, row in enumerate(r.rows("processes"))]
-        ),
-        past=tuple(blocks.past(row, f"past[{i}]", count) for i, row in enumerate(r.rows("past"))),
+        processes=blocks.unique([blocks.process(row, f"processes[{i}]", places) for i, row in enumerate(r.rows("processes"))]),
+        past=tuple(blocks.past(row, f"past[{i}]", places) for i, row in enumerate(r.rows("past"))),
         faults=tuple(blocks.fault(row, f"faults[{i}]", count) for i, row in enumerate(r.rows("faults"))),
         xids=tuple(blocks.xid(row, f"xids[{i}]", count) for i, row in enumerate(r.rows("xids"))),
     )

@@ -31,10 +31,11 @@ def compiled() -> Callable[..., Scenario]:
 
 @pytest.fixture(scope="session")
 def opened() -> Callable[..., SimulatedCollector]:
-    """``opened(name, **options)``: an open collector whose scenario time 0 is ``EPOCH``."""
+    """``opened(name, **options)``: an open collector whose scenario time 0 is ``EPOCH`` and that may be read up to 180 s apart."""
 
-    def make(name: str, **options: object) -> SimulatedCollector:
+    def make(name: str, interval: float = 60.0, **options: object) -> SimulatedCollector:
         collector = factory(CollectorContext(clock=FakeClock(), options={"scenario": name, "seed": 7, "epoch": EPOCH, **options}))
+        collector.interval_seconds = interval
         collector.open()
         return collector
 

@@ -55,6 +55,13 @@ def test_the_first_batch_speaks_for_no_time(opened, epoch):
     assert all(s.cpu_ratio is None for s in batch.process_samples)
 
 
+def test_after_a_hole_or_a_step_back_a_reading_speaks_for_no_time(opened, epoch):
+    collector = opened("train", interval=1.0)
+    collector.collect(epoch)
+    joules = [collector.collect(epoch + second).gpu_samples[0].energy_joules for second in (1, 4, 8, 9, 9, 2)]
+    assert [value is None for value in joules] == [False, False, True, False, True, True]
+
+
 def test_amounts_add_up_to_the_integral_across_loops_and_steps(opened, epoch):
     collector = opened("train")
     table = collector._at(epoch).table

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gpuwatch.collectors.simulated.compile import compile_plan
@@ -43,6 +45,7 @@ def test_the_scenarios_of_the_design_are_there():
         ("gpus = 3", "t.gpus: expected a list", ""),
         (MINIMAL + "load = [{ for = -3 }]", "gpus[0].load[0].for: '-3' is not a duration", ""),
         (MINIMAL + "throttle = { reasons = [[]] }", "gpus[0].throttle.reasons: unknown key '[]'", "known: "),
+        (MINIMAL + '[[past]]\ngpus = [0]\nlike = "3"', "past[0].like: unknown key '3'", "known: 0"),
         ("step = 0", "t: loop and step must be positive", ""),
         ("this is not toml", "scenario t:", ""),
     ],
@@ -67,6 +70,15 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path):
     (tmp_path / "odd.toml").write_bytes(b"title = '\xff'")
     with pytest.raises(UsageError, match="cannot read the scenario .*not UTF-8"):
         load(str(tmp_path / "odd.toml"))
+
+
+def test_the_example_in_the_docs_works():
+    page = Path(__file__).parents[2] / "docs" / "scenarios.md"
+    example = page.read_text().partition("## The format")[2]
+    plan = parse("\n".join(line[4:] for line in example.splitlines() if line.startswith("    ")), "example")
+    table = compile_plan(plan, 1).table
+    assert [d.mig for d in table.devices] == [0, 1] and [s.slot for s in table.slots] == ["alice0", "short"]
+    assert all(f"`{name}`" in page.read_text() for name in ALL)
 
 
 @pytest.mark.parametrize(("text", "ms"), [("2h51m9s", 10_269_000), ("250ms", 250), ("1.5s", 1500), ("1d3h", 97_200_000), (3, 3000)])
