@@ -15,7 +15,7 @@ from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, quantise
 from gpuwatch.names import Context, GapReason, Missing
 from gpuwatch.recorder.people import People
-from gpuwatch.recorder.processes import ProcessRows, fill
+from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.store.rows import GapRow, GpuRow, Tick, Values, WorkloadRow
 
 PERIODS = 3
@@ -130,7 +130,7 @@ class Merger:
         uuid = sample.gpu_uuid
         if uuid in rows.gpus:  # a second collector knows more about it
             known = rows.gpus[uuid]
-            rows.gpus[uuid] = replace(known, values=fill(known.values, quantise(sample)))
+            rows.gpus[uuid] = replace(known, values=_fill(known.values, quantise(sample)))
             return
         gpu = self.people.gpus.get(uuid) or Gpu(uuid, -1, "")
         state = self._gpus.get(uuid)
@@ -181,3 +181,8 @@ def bridged(last_ms: int | None, ts_ms: int, period_ms: int) -> int:
     """Milliseconds since the last row, 0 if there is none or it is more than three periods ago."""
     dt = 0 if last_ms is None else ts_ms - last_ms
     return dt if 0 < dt <= PERIODS * period_ms else 0
+
+
+def _fill(values: Values, more: Values) -> Values:
+    """What the first does not say, the second does."""
+    return tuple(first if first is not None else second for first, second in zip(values, more))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
-from gpuwatch.model import Batch, Gpu, Host, Process, Workload
+from gpuwatch.model import Batch, Gpu, Host, Process, ProcessSample, Workload
 
 _PATIENCE_MS = 3000
 
@@ -25,6 +25,7 @@ class People:
         self._hosts: dict[str, Host] = {}
         self._listed: dict[str, Sequence[Gpu]] = {}
         self._described: dict[str, Mapping[int, Process]] = {}
+        self._lists: dict[str, Sequence[Process]] = {}
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
         self._first_seen: dict[int, int] = {}
@@ -43,7 +44,8 @@ class People:
         if batch.gpus is not None:
             self._listed[name] = batch.gpus
             self.sliced = frozenset(gpu.parent_uuid for listed in self._listed.values() for gpu in listed if gpu.parent_uuid)
-        if batch.processes is not None:
+        if batch.processes is not None and batch.processes is not self._lists.get(name):
+            self._lists[name] = batch.processes
             self._described[name] = {process.pid: process for process in batch.processes}
             for process in batch.processes:
                 self._learn_process(process)
@@ -64,11 +66,15 @@ class People:
         if self._host is not None and merged.machine_id != self._host.machine_id:
             self._new[0].extend(gpu for gpu in self.gpus.values() if gpu not in self._new[0])
             self._told.clear()
+            for process in [process for known in self._described.values() for process in known.values()]:
+                self._learn_process(process)
         self._host = self._new_host = merged
 
     def _learn_process(self, process: Process) -> None:
-        if self._told.get(process.key) != process:
-            self._told[process.key] = process
+        key = process.pid, process.start_ms
+        known = self._told.get(key)
+        if known is not process and known != process:
+            self._told[key] = process
             self._new[1].append(process)
 
     def _forget_processes(self) -> None:
@@ -111,12 +117,14 @@ class People:
         self._learn_process(process)
         return process
 
-    def keep_strangers(self, pids: frozenset[int]) -> None:
+    def keep_strangers(self, samples: Iterable[ProcessSample]) -> None:
         """Forget invisible processes that no driver names any more: their pid may come back as another process."""
-        for pid in [pid for pid in self._strangers if pid not in pids]:
-            del self._strangers[pid]
-        for pid in [pid for pid in self._first_seen if pid not in pids]:
+        if not self._first_seen:
+            return
+        named = {sample.pid for sample in samples}
+        for pid in [pid for pid in self._first_seen if pid not in named]:
             del self._first_seen[pid]
+            self._strangers.pop(pid, None)
 
 
 def _merge_hosts(hosts: Iterable[Host]) -> Host | None:

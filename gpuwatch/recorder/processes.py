@@ -7,45 +7,44 @@ looked; readings that a faster driver made in between are folded: memory is the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 
-from gpuwatch.model import Batch, ProcessSample, measures, quantise
+from gpuwatch.model import Batch, ProcessSample, measures
 from gpuwatch.recorder.people import People
 from gpuwatch.store.rows import ProcessRow, Values
 
 Key = tuple[int, int]
-_COLUMNS = tuple(measures(ProcessSample))
-_AVERAGED = frozenset(n for n, name in enumerate(_COLUMNS) if measures(ProcessSample)[name].group == "sm")
-_NOTHING: Values = (None,) * len(_COLUMNS)
+_MEASURES = measures(ProcessSample)
+_DRIVER_GROUPS = ("gpu_memory", "sm")
+_DRIVER_NAMES = tuple(name for name, m in _MEASURES.items() if m.group in _DRIVER_GROUPS)
+_HOST_NAMES = tuple(name for name in _MEASURES if name not in _DRIVER_NAMES)
+_AVERAGED = tuple(n for n, name in enumerate(_DRIVER_NAMES) if _MEASURES[name].group == "sm")
+_NO_DRIVER_SIDE: Values = (None,) * len(_DRIVER_NAMES)
+_NO_HOST_SIDE: Values = (None,) * len(_HOST_NAMES)
 
 
-def fill(values: Values, more: Values) -> Values:
-    """What the first does not say, the second does."""
-    return tuple(first if first is not None else second for first, second in zip(values, more))
+def _side(names: tuple[str, ...]) -> Callable[[ProcessSample], Values]:
+    """``quantise`` for one side of a sample: half of its measures are always empty."""
+    get, scales = attrgetter(*names), tuple(_MEASURES[name].scale for name in names)
+
+    def side(sample: ProcessSample) -> Values:
+        return tuple([None if value is None else round(value * scale) for value, scale in zip(get(sample), scales)])
+
+    return side
 
 
-class _Folded:
-    """Readings of one process on one GPU since its last row."""
+_driver_side, _host_side = _side(_DRIVER_NAMES), _side(_HOST_NAMES)
 
-    __slots__ = ("counts", "last", "sums")
 
-    def __init__(self, values: Values) -> None:
-        self.last = values
-        self.sums: dict[int, int] = {}
-        self.counts: dict[int, int] = {}
-        self.add(values)
-
-    def add(self, values: Values) -> None:
-        self.last = values
-        for n in _AVERAGED:
-            if (value := values[n]) is not None:
-                self.sums[n] = self.sums.get(n, 0) + value
-                self.counts[n] = self.counts.get(n, 0) + 1
-
-    def values(self) -> Values:
-        out = list(self.last)
-        for n, total in self.sums.items():
-            out[n] = round(total / self.counts[n])
-        return tuple(out)
+def _folded(readings: list[Values]) -> Values:
+    """One row from the driver's readings since the last one."""
+    if len(readings) == 1:
+        return readings[0]
+    out = list(readings[-1])
+    for n in _AVERAGED:
+        known = [value for reading in readings if (value := reading[n]) is not None]
+        out[n] = round(sum(known) / len(known)) if known else None
+    return tuple(out)
 
 
 class ProcessRows:
@@ -54,7 +53,7 @@ class ProcessRows:
     def __init__(self, people: People, dt: Callable[[object, int, int], int]) -> None:
         self._people = people
         self._dt = dt
-        self._driver: dict[Key, dict[str, _Folded]] = {}
+        self._driver: dict[Key, dict[str, list[Values]]] = {}
         self._looked_ms = 0
         self._look_period_ms = 0
 
@@ -70,15 +69,14 @@ class ProcessRows:
             if batch.processes is not None or any(not sample.gpu_uuid for sample in batch.process_samples):
                 looked, self._looked_ms, self._look_period_ms = True, ts_ms, periods_ms[name]
             for process in batch.processes or ():
-                host_side[process.key] = _NOTHING
+                host_side[process.pid, process.start_ms] = _NO_HOST_SIDE
         driver_period = 0
         for name, batch in batches.items():
             if self._take_driver(ts_ms, batch, looked):
                 driver_period = periods_ms[name]
             for sample in batch.process_samples:
                 if not sample.gpu_uuid:
-                    key = sample.pid, sample.start_ms
-                    host_side[key] = fill(quantise(sample), host_side.get(key, _NOTHING))
+                    host_side[sample.pid, sample.start_ms] = _host_side(sample)
         if not looked and (not driver_period or ts_ms - self._looked_ms <= 3 * self._look_period_ms):
             return []
         return self._rows(ts_ms, host_side, self._look_period_ms if looked else driver_period)
@@ -87,32 +85,29 @@ class ProcessRows:
         """Fold what one driver says of processes on its GPUs; True if it says anything."""
         samples = [sample for sample in batch.process_samples if sample.gpu_uuid]
         for sample in samples:
-            start_ms = sample.start_ms
+            pid, start_ms = sample.pid, sample.start_ms
             if not start_ms:
-                process = self._people.identify(sample.pid, ts_ms, looked)
+                process = self._people.identify(pid, ts_ms, looked)
                 if process is None:
                     continue
                 start_ms = process.start_ms
-            values = quantise(sample)
-            on_gpus = self._driver.setdefault((sample.pid, start_ms), {})
-            if sample.gpu_uuid in on_gpus:
-                on_gpus[sample.gpu_uuid].add(values)
-            else:
-                on_gpus[sample.gpu_uuid] = _Folded(values)
+            on_gpus = self._driver.setdefault((pid, start_ms), {})
+            on_gpus.setdefault(sample.gpu_uuid, []).append(_driver_side(sample))
         if batch.gpu_samples:
-            self._people.keep_strangers(frozenset(sample.pid for sample in samples))
+            self._people.keep_strangers(samples)
         return bool(samples)
 
     def _rows(self, ts_ms: int, host_side: dict[Key, Values], period_ms: int) -> list[ProcessRow]:
         rows: list[ProcessRow] = []
+        dt = self._dt
         for key, on_gpus in self._driver.items():
-            host_values = host_side.pop(key, _NOTHING)
-            for uuid in sorted(on_gpus, key=self._gpu_order):
-                values = fill(on_gpus[uuid].values(), host_values)
-                host_values = _NOTHING
-                rows.append(ProcessRow(*key, uuid, self._dt((key, uuid), ts_ms, period_ms), values))
+            host_values = host_side.pop(key, _NO_HOST_SIDE)
+            for uuid in on_gpus if len(on_gpus) == 1 else sorted(on_gpus, key=self._gpu_order):
+                values = _folded(on_gpus[uuid]) + host_values
+                host_values = _NO_HOST_SIDE
+                rows.append(ProcessRow(*key, uuid, dt((key, uuid), ts_ms, period_ms), values))
         for key, values in host_side.items():
-            rows.append(ProcessRow(*key, "", self._dt((key, ""), ts_ms, period_ms), values))
+            rows.append(ProcessRow(*key, "", dt((key, ""), ts_ms, period_ms), _NO_DRIVER_SIDE + values))
         self._driver.clear()
         return rows
 
