@@ -109,27 +109,54 @@ class _Holders:
     def __init__(self, db: sqlite3.Connection, rows: Sequence[tuple[int, ...]], reach_ms: int) -> None:
         self._reach = reach_ms
         self._times: dict[int, list[int]] = {}
-        self._shares: dict[int, list[tuple[Share, ...]]] = {}
-        self._dt: dict[int, list[int]] = {}
+        self._groups: dict[int, list[_Group]] = {}
         with transaction(db):
             owners = process_owners(db, sorted({row[3] for row in rows}))
-        groups: dict[tuple[int, int], list[tuple[int, Share]]] = {}
         for gpu, ts, dt, proc, sm, memory in rows:
-            groups.setdefault((gpu, ts), []).append((dt, Share(owners[proc], sm, memory)))
-        for (gpu, ts), group in groups.items():
-            self._times.setdefault(gpu, []).append(ts)
-            self._shares.setdefault(gpu, []).append(tuple(share for _, share in group))
-            self._dt.setdefault(gpu, []).append(max(dt for dt, _ in group))
+            times = self._times.setdefault(gpu, [])
+            groups = self._groups.setdefault(gpu, [])
+            if not times or times[-1] != ts:
+                times.append(ts)
+                groups.append(_Group())
+            groups[-1].add(dt, Share(owners[proc], sm, memory))
 
     def at(self, gpu: int, ts: int) -> tuple[Share, ...]:
-        """The rows that cover ``ts``, else the latest ones before it that still speak."""
-        times = self._times.get(gpu)
-        if not times:
+        """The rows that cover ``ts``, else the latest ones before it, for three of their periods."""
+        times, groups = self._times.get(gpu), self._groups.get(gpu)
+        if not times or not groups:
             return ()
         at = bisect_left(times, ts)
-        if at < len(times) and (times[at] == ts or times[at] - self._dt[gpu][at] < ts):
-            return self._shares[gpu][at]
-        return self._shares[gpu][at - 1] if at and ts - times[at - 1] <= self._reach else ()
+        covering = groups[at].covering(times[at] - ts) if at < len(times) else ()
+        if covering or not at:
+            return covering
+        before = groups[at - 1]
+        reach = PROCESS_PERIODS * before.longest if before.longest else self._reach
+        return before.shares if ts - times[at - 1] <= min(reach, self._reach) else ()
+
+
+class _Group:
+    """The process rows of one GPU at one tick."""
+
+    def __init__(self) -> None:
+        self.shares: tuple[Share, ...] = ()
+        self.longest = 0
+        self._spans: list[int] = []
+
+    def add(self, dt: int, share: Share) -> None:
+        """One more row that speaks for ``dt`` milliseconds."""
+        self.shares += (share,)
+        self._spans.append(dt)
+        self.longest = max(self.longest, dt)
+
+    def covering(self, before_ms: int) -> tuple[Share, ...]:
+        """Those that speak for the instant ``before_ms`` earlier."""
+        if not before_ms:
+            return self.shares
+        if before_ms >= self.longest:
+            return ()
+        if min(self._spans) == self.longest:
+            return self.shares
+        return tuple(share for share, dt in zip(self.shares, self._spans, strict=True) if before_ms < dt)
 
 
 def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:

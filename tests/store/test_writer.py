@@ -154,7 +154,7 @@ def test_reasons_are_intervals_written_on_change(open_writer: Any, clock: FakeCl
     writer.commit()
     writer.connection.close()
     writer = open_writer()  # the recorder died: what was open ends with its last row
-    assert rows(writer, "SELECT reason, (t0_ms-%d)/1000, (t1_ms-%d)/1000 FROM missing ORDER BY missing_id" % (T0, T0)) == [
+    assert rows(writer, f"SELECT reason, (t0_ms-{T0})/1000, (t1_ms-{T0})/1000 FROM missing ORDER BY missing_id") == [
         (1, 0, 10),
         (3, 10, 20),
         (4, 30, 30),

@@ -1,0 +1,214 @@
+"""Minutes: exact integrals over observed time, the same when done twice; hot rows go only when their minute is closed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from support.store_rows import T0, first_tick, gpu, gpu_row, process, process_row, tick
+
+from gpuwatch.model import InferenceSample, Workload, quantise
+from gpuwatch.names import Context
+from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, retain, set_watermark, trim_hot, watermark
+from gpuwatch.store.rows import WorkloadRow
+from gpuwatch.store.writer import StoreWriter
+
+T = T0 // 1000
+
+
+def one(writer: StoreWriter, sql: str) -> Any:
+    cursor = writer.connection.execute(sql)
+    names = [c[0] for c in cursor.description]
+    (row,) = cursor.fetchall()
+    return dict(zip(names, row, strict=True))
+
+
+def test_a_minute_is_the_integral_of_its_rows(writer: StoreWriter) -> None:
+    chance = random.Random(7)
+    writer.add(first_tick())
+    expected = energy = 0
+    for second in range(1, 61):
+        ratio, joules = chance.randrange(1001) / 1000, chance.randrange(500_000) / 1000
+        expected += round(ratio * 1000) * 1000
+        energy += round(joules * 1000)
+        writer.add(tick(second, gpu_row(utilization_ratio=ratio, energy_joules=joules, power_watts=100.0)))
+    writer.commit()
+    assert close_minutes(writer.connection, T0 + 60_000) == 1
+    row = one(writer, "SELECT * FROM gpu_minute")
+    assert (row["t"], row["obs_ms"], row["n"]) == (T, 60_000, 60)
+    assert row["utilization_pm_ms"] == expected and row["energy_used_mj"] == energy and row["energy_src"] == 1
+    shown = one(writer, "SELECT * FROM v_gpu_minute")
+    assert shown["utilization_ratio"] == pytest.approx(expected / 60_000 / 1000)
+    assert shown["energy_joules"] == pytest.approx(energy / 1000)
+    assert shown["power_watts"] == pytest.approx(100.0)
+
+
+def test_what_was_not_measured_stays_unknown_and_has_its_own_denominator(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    for second in range(1, 61):
+        known = {"utilization_ratio": 1.0, "sm_active_ratio": 0.5} if second <= 15 else {}
+        writer.add(tick(second, gpu_row(quiet=False if known else None, context=None, **known)))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    row = one(writer, "SELECT * FROM v_gpu_minute")
+    assert row["observed_seconds"] == 60 and row["utilization_ratio"] == 1.0 and row["sm_active_ratio"] == 0.5
+    for name in ("context_seconds", "quiet_context_seconds", "throttled_seconds", "energy_joules", "energy_source", "power_watts"):
+        assert row[name] is None, name
+    assert row["quiet_seconds"] == 0.0  # known for 15 seconds: never quiet
+
+
+def test_facts_are_summed_before_any_mean(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    for second in range(1, 61):
+        busy = second % 2
+        values = {"utilization_ratio": float(busy), "power_watts": 100.0, "clock_event_reasons": 0x4 if busy else 0x1}
+        writer.add(tick(second, gpu_row(quiet=not busy, unavailable=second > 50, **values)))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    row = one(writer, "SELECT * FROM v_gpu_minute")
+    assert (row["quiet_seconds"], row["quiet_context_seconds"], row["context_seconds"]) == (30, 30, 60)
+    assert (row["throttled_seconds"], row["unavailable_seconds"], row["utilization_max_ratio"]) == (30, 10, 1.0)
+    assert (row["energy_joules"], row["quiet_energy_joules"], row["energy_source"]) == (6000, 3000, "power")
+
+
+def test_memory_without_a_process_counts_as_context_and_no_context_does_not(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    for second, context in ((1, Context.MEMORY_ONLY), (2, Context.NONE), (3, None)):
+        writer.add(tick(second, gpu_row(quiet=True, context=context)))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    assert one(writer, "SELECT context_ms, context_known_ms, quiet_context_ms FROM gpu_minute") == {
+        "context_ms": 1000,
+        "context_known_ms": 2000,
+        "quiet_context_ms": 1000,
+    }
+
+
+def test_a_row_that_speaks_for_no_time_counts_nowhere(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    writer.add(tick(1, gpu_row(dt_ms=0, utilization_ratio=1.0, energy_joules=9e6)))
+    writer.add(tick(2, gpu_row(dt_ms=1000, utilization_ratio=0.0, energy_joules=1.0)))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    row = one(writer, "SELECT obs_ms, utilization_pm_ms, utilization_pm_max, energy_used_mj FROM gpu_minute")
+    assert tuple(row.values()) == (1000, 0, 0, 1000)
+
+
+def test_a_row_belongs_to_the_minute_in_which_it_ends(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    for second in (60, 61, 120):
+        writer.add(tick(second, gpu_row()))
+    writer.commit()
+    assert close_minutes(writer.connection, T0 + 120_000) == 2
+    assert writer.connection.execute("SELECT t, n FROM gpu_minute ORDER BY t").fetchall() == [(T, 1), (T + 60, 2)]
+
+
+def test_closing_is_idempotent_and_moves_the_watermark_with_the_rows(writer: StoreWriter) -> None:
+    writer.add(first_tick(people=[process(7)]))
+    for second in range(1, 150):
+        writer.add(tick(second, gpu_row(utilization_ratio=0.5), held=[process_row(7, sm_utilization_ratio=0.4)]))
+    writer.commit()
+    db = writer.connection
+    assert watermark(db, MINUTE_TIER) is None
+    assert close_minutes(db, T0 + 149_000) == 2
+    before = db.execute("SELECT * FROM gpu_minute").fetchall(), db.execute("SELECT * FROM process_minute").fetchall()
+    assert close_minutes(db, T0 + 149_000) == 0
+    assert close_minutes(db, T0 - 500_000) == 0
+    assert watermark(db, MINUTE_TIER) == T + 120
+    db.execute("DELETE FROM rollup_state")
+    assert close_minutes(db, T0 + 149_000) == 2
+    assert before == (db.execute("SELECT * FROM gpu_minute").fetchall(), db.execute("SELECT * FROM process_minute").fetchall())
+
+
+def test_process_minutes(writer: StoreWriter) -> None:
+    writer.add(first_tick(gpu(0), gpu(1), people=[process(7)]))
+    for second in range(2, 61, 2):
+        on = [process_row(7, 0, 2000, sm_utilization_ratio=0.01, cpu_ratio=2.0, gpu_memory_bytes=2**30, read_bytes=2**20)]
+        on.append(process_row(7, 1, 2000, gpu_memory_bytes=2**31))
+        writer.add(tick(second, held=on))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    sql = "SELECT gpu_index, observed_seconds, quiet_seconds, cpu_ratio, gpu_memory_bytes, read_bytes, sm_utilization_ratio, user FROM v_process_minute ORDER BY 1"  # fmt: skip
+    assert writer.connection.execute(sql).fetchall() == [
+        (0, 60.0, 60.0, 2.0, 2.0**30, 30 * 2**20, 0.01, "alice"),
+        (1, 60.0, None, None, 2.0**31, None, None, "alice"),
+    ]
+    assert one(writer, "SELECT last_ms FROM process")["last_ms"] == T0 + 60_000
+
+
+def test_workload_minutes(writer: StoreWriter) -> None:
+    values = quantise(InferenceSample(7, output_tokens_total=10, waiting_requests=1.5, kv_cache_ratio=0.25))
+    writer.add(first_tick(workloads=[Workload(7, 1, 8000, kind="inference", name="vllm")]))
+    for second in range(2, 61, 2):
+        writer.add(tick(second, workload_rows=[WorkloadRow(7, 1, 8000, "inference", 2000, values)]))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    row = one(writer, "SELECT * FROM v_workload_minute")
+    assert (row["output_tokens_total"], row["waiting_requests"], row["kv_cache_ratio"], row["steps_total"]) == (
+        300,
+        1.5,
+        0.25,
+        None,
+    )
+
+
+def _hours(writer: StoreWriter, count: int) -> int:
+    """A row every 10 s for so many hours; the last instant, unix ms."""
+    writer.add(first_tick())
+    for step in range(1, count * 360 + 1):
+        writer.add(tick(step * 10, gpu_row(dt_ms=10_000)))
+    writer.commit()
+    return T0 + count * 3_600_000
+
+
+def test_hot_rows_go_after_two_hours_in_slices_and_their_minutes_stay(writer: StoreWriter) -> None:
+    now, db = _hours(writer, 3), writer.connection
+    close_minutes(db, now)
+    minutes = db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall()
+    assert trim_hot(db, now, slices=1) == 300
+    while trim_hot(db, now):
+        pass
+    assert db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0] == now - 7_200_000
+    assert db.execute("SELECT count(*) FROM gpu_sample s WHERE tick_id NOT IN (SELECT tick_id FROM tick)").fetchone() == (0,)
+    assert close_minutes(db, now + 60_000) == 1
+    assert db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall() == minutes == [(180, 10_800_000)]
+
+
+def test_hot_rows_stay_until_their_minute_is_closed(writer: StoreWriter) -> None:
+    now, db = _hours(writer, 3), writer.connection
+    close_minutes(db, T0 + 600_000)
+    while trim_hot(db, now):
+        pass
+    assert db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0] <= T0 + 600_000
+    close_minutes(db, now)
+    assert db.execute("SELECT sum(obs_ms) FROM gpu_minute").fetchone() == (10_800_000,)
+
+
+def test_a_store_in_memory_trims_by_age_alone(writer: StoreWriter) -> None:
+    now = _hours(writer, 3)
+    while trim_hot(writer.connection, now, 1):
+        pass
+    assert writer.connection.execute("SELECT count(*) FROM tick").fetchone() == (361,)
+
+
+def test_old_minutes_events_and_command_lines_go(writer: StoreWriter) -> None:
+    writer.add(first_tick(people=[process(7)]))
+    writer.add(tick(1, gpu_row(), held=[process_row(7)]))
+    writer.commit()
+    db, day = writer.connection, 86_400_000
+    close_minutes(db, T0 + 60_000)
+    retain(db, T0 + 8 * day)
+    assert [db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("gpu_minute", "process_minute")] == [1, 0]
+    assert db.execute("SELECT command FROM process").fetchone() != ("",)
+    retain(db, T0 + 36 * day)
+    assert db.execute("SELECT count(*) FROM gpu_minute").fetchone() == (0,)
+    assert db.execute("SELECT command, name FROM process").fetchone() == ("", "python3")
+
+
+def test_the_watermark_never_goes_back(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    writer.commit()
+    set_watermark(writer.connection, "ledger", 120)
+    set_watermark(writer.connection, "ledger", 60)
+    assert watermark(writer.connection, "ledger") == 120
