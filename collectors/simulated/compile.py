@@ -36,6 +36,7 @@ class _Compiler:
         return lambda: 2.0 * uniform() - 1.0
 
     def run(self) -> Scenario:
+        """Everything, in the order in which one thing needs another."""
         plan, table = self.plan, self.table
         devices = [gpu for gpu in plan.gpus for _ in range(gpu.count)]
         for index, gpu in enumerate(devices):
@@ -56,9 +57,11 @@ class _Compiler:
         return Scenario(plan, self.seed, table, self.people, past)
 
     def put(self, place: str, quantity: str, points: Points) -> None:
+        """One series of a place."""
         self.table.gpu[place, quantity] = Series(*points)
 
     def device(self, index: int, gpu: GpuPlan) -> None:
+        """One GPU with all its series but memory, and its MIG devices."""
         profile, place = profile_of(gpu.profile), str(index)
         limit = round(gpu.power_limit * 1000)
         self.table.devices.append(
@@ -99,6 +102,7 @@ class _Compiler:
                 self.fill(inner, instance.work, self.load(inner, instance.work))
 
     def load(self, place: str, work: Work) -> Points:
+        """The load of a place in percent."""
         return render(work.load, self.length, self.plan.step_ms, self.noise(place, "load"), top=100)
 
     def fill(self, place: str, work: Work, load: Points) -> None:
@@ -147,6 +151,7 @@ class _Compiler:
             self.put(place, f"{quantity}_kib_s", squeeze(grid, values))
 
     def process(self, plan: ProcessPlan) -> None:
+        """One block of processes: its copies, with series for those that live now."""
         for copy in range(plan.copies):
             slot = plan.slot if plan.copies == 1 else f"{plan.slot}.{copy}"
             parent = plan.parent if plan.parent in self.people else f"{plan.parent}.0" if plan.parent else ""
@@ -189,6 +194,7 @@ class _Compiler:
         self.put(place, "memory_used", squeeze(times, [base + sum(max(series.at(t), 0) for series in held) for t in times]))
 
     def host(self) -> None:
+        """The series of the machine."""
         for quantity, middle in self.plan.host.values.items():
             spread = 0.0 if quantity in ("swap_used", "process_count") or not middle else self.plan.host.noise
             noise = self.noise("host", quantity)
