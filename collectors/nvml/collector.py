@@ -45,6 +45,8 @@ class NvmlCollector:
         self._known: Known = {}
         self._was_open = False
         self._shown: list[Gpu] = []
+        self._process_missing: dict[MissingKey, Missing] = {}
+        """Of the last process lists: it holds in the ticks between them as well."""
         self.driver_version = ""
         self.cuda_version = ""
 
@@ -168,6 +170,8 @@ class NvmlCollector:
         if library.failed > failed and library.answered == answered:  # a container that lost its devices answers 999 to all
             self._context.gpu_pids.publish(self.name, ())
             raise self._explain(nvml.UNKNOWN, was_open=True)
+        if roll is not None:
+            self._process_missing = roll.missing
         samples, missing = _rows(boards)
         gpus = [gpu for board in boards.all for gpu in board.gpus()]
         changed, self._shown = gpus != self._shown, gpus
@@ -183,7 +187,7 @@ class NvmlCollector:
             gpu_samples=samples,
             process_samples=roll.samples if roll else (),
             events=self._happenings.take(),
-            missing=missing | roll.missing if roll else missing,
+            missing=missing | self._process_missing,
         )
 
     def _maybe_doze(self, boards: Boards, second: int) -> None:

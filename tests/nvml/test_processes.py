@@ -109,7 +109,10 @@ def test_memory_that_the_driver_does_not_know_is_none(start):
     play = start("wsl2", lines=["proc a kind=C", "pv a 0 mem 0 -2"], pids={"a": 4242})
     play.tick()
     assert play.process(4242).gpu_memory_bytes is None
-    assert play.batch.missing["process", "4242:0", "gpu_memory_bytes"] is Missing.NOT_SUPPORTED
+    key = ("process", "4242:0", "gpu_memory_bytes")
+    assert play.batch.missing[key] is Missing.NOT_SUPPORTED
+    play.tick()
+    assert play.batch.missing[key] is Missing.NOT_SUPPORTED, "it holds between two lists as well"
 
 
 def test_a_process_may_hold_several_gpus_and_draw_as_well(start):
