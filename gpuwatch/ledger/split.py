@@ -135,19 +135,21 @@ def _take(amount: int, share_pm: int) -> tuple[int, int]:
 
 
 def _by_sm(shares: Sequence[Share]) -> _Owners:
-    return _weighted(shares, [share.sm_pm for share in shares])
+    return _weighted(shares, [(owner, sm_pm) for owner, sm_pm, _ in shares if sm_pm])
 
 
 def _by_memory(shares: Sequence[Share]) -> _Owners:
-    return _weighted(shares, [share.memory_mib for share in shares])
+    return _weighted(shares, [(owner, memory_mib) for owner, _, memory_mib in shares if memory_mib])
 
 
-def _weighted(shares: Sequence[Share], weights: Sequence[int | None]) -> _Owners:
+def _weighted(shares: Sequence[Share], known: list[tuple[int, int]]) -> _Owners:
     """Owners by what is known of their use; equally when nothing is. One owner needs no weight."""
-    known = sorted((share.owner, weight) for share, weight in zip(shares, weights) if weight)
     if not known:
-        known = sorted((share.owner, 1) for share in shares)
-    return tuple(known) if len(known) != 1 else ((known[0][0], 1),)
+        known = [(owner, 1) for owner, _, _ in shares]
+    if len(known) == 1:
+        return ((known[0][0], 1),)
+    known.sort()
+    return tuple(known)
 
 
 def _rounded(time: dict[tuple[int, _Owners], int], energy: dict[tuple[int, _Owners], int]) -> list[BucketRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpuwatch.names import Bucket, Cause, Context, Tier
 
@@ -13,9 +14,11 @@ NOBODY = 0
 """The owner id of time that belongs to no one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """One owner's part in one row: SM utilization in per mille and GPU memory in MiB, either may be unknown."""
+class Share(NamedTuple):
+    """One owner's part in one row: SM utilization in per mille and GPU memory in MiB, either may be unknown.
+
+    A tuple, since a busy host has thousands a minute.
+    """
 
     owner: int
     sm_pm: int | None
