@@ -460,8 +460,8 @@ def test_detail_list_has_the_same_processes(play: Play) -> None:
 
 def test_sixteen_gpus_and_two_thousand_processes(play: Play) -> None:
     values = [line for n in range(2000) for line in (f"proc p{n}", f"pv p{n} {n % 16} mem 0 {n}")]
-    play(of_class("hopper-h100", gpus=16, values=values))
-    lists = [[p.usedGpuMemory for p in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu(i))] for i in range(16)]
+    play(of_class("hopper-h100", gpus=16, values=values), pids={f"p{n}": 1_000_000 + n for n in range(2000)})
+    lists = [[p.pid - 1_000_000 for p in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu(i))] for i in range(16)]
     assert lists == [list(range(i, 2000, 16)) for i in range(16)]
     assert (
         len({pynvml.nvmlDeviceGetUUID(gpu(i)) for i in range(16)})

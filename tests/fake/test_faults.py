@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,18 @@ def test_slow_driver_spends_its_time_where_a_real_one_does(play: Play) -> None:
     }
     assert all(calls[name].seconds >= us / 1e6 for name, us in at_least.items())
     assert max(SLOW.values()) == SLOW["nvmlDeviceGetPcieThroughput"]
+
+
+def test_slow_calls_of_two_threads_queue_behind_one_lock(play: Play) -> None:
+    play(of_class("hopper-h100", gpus=2), extra=[fault("slow", "nvmlDeviceGetPowerUsage", arg=20_000)])
+    handles = [gpu(i) for i in range(2)]
+    threads = [threading.Thread(target=pynvml.nvmlDeviceGetPowerUsage, args=(handle,)) for handle in handles for _ in range(2)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began >= 4 * 0.020
 
 
 def test_handles_are_checked(play: Play) -> None:

@@ -48,7 +48,8 @@ def _compile(library: Path) -> None:
     shutil.copytree(HERE / "profiles", BUILD / "profiles")
     fresh = library.with_suffix(".new")  # renamed into place: a program that has the old one mapped keeps it whole
     sources = [*sorted(SOURCES.glob("*.c")), BUILD / "symbols.c"]
-    command = [cc, *FLAGS, f"-I{SOURCES}", "-shared", f"-Wl,-soname,{SONAME}", "-o", fresh, *sources, "-ldl", "-lpthread"]
+    command = [cc, *FLAGS, f"-I{SOURCES}", "-shared", f"-Wl,-soname,{SONAME}", "-o", str(fresh)]
+    command += [*map(str, sources), "-ldl", "-lpthread"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the fake driver does not compile:\n{done.stderr}")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ._build import build
+from ._build import SONAME, build
 
 _SLOT = struct.Struct("64sQQ16Q")
 _KEYS = ("GPUWATCH_FAKE_SCENARIO", "GPUWATCH_FAKE_CALLS", "GPUWATCH_FAKE_CLOCK", "GPUWATCH_FAKE_EPOCH_MS", "GPUWATCH_FAKE_PIDS")
@@ -76,7 +76,8 @@ class FakeDriver:
         self.pids = dict(pids or {})
         if self._clock:
             self._clock.write_text("0")
-        (self.folder / "nothing").mkdir(exist_ok=True)
+        (self.folder / "broken").mkdir(exist_ok=True)
+        (self.folder / "broken" / SONAME).touch()  # not a library: also hides the real one of a machine that has it
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +100,8 @@ class FakeDriver:
             found["GPUWATCH_FAKE_EPOCH_MS"] = str(self.epoch_ms)
         if self.pids:
             found["GPUWATCH_FAKE_PIDS"] = ",".join(f"{slot}={pid}" for slot, pid in self.pids.items())
-        found["LD_LIBRARY_PATH"] = str(self.library.parent if self.library else self.folder / "nothing")
+        search = [str(self.library.parent if self.library else self.folder / "broken"), os.environ.get("LD_LIBRARY_PATH", "")]
+        found["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, search))
         return found
 
     @property

@@ -1,4 +1,5 @@
 /* The gate: every call passes here, is counted and timed, and meets the scenario's faults before the class's own answer. */
+#include <pthread.h>
 #include <string.h>
 #include <time.h>
 #include "fake.h"
@@ -33,6 +34,8 @@ static bool counted(Fault *fault) {
     return (!fault->first_n || n <= fault->first_n) && (!fault->after_n || n > fault->after_n);
 }
 
+static pthread_mutex_t driver = PTHREAD_MUTEX_INITIALIZER; /* slow calls of all threads queue up, as behind the real driver's lock */
+
 /* Sleeps where the scenario says so; returns at once when nothing is slow. */
 static void delay(const char *call, int gpu) {
     for (int i = 0; i < world->fault_count; i++) {
@@ -40,7 +43,9 @@ static void delay(const char *call, int gpu) {
         if (fault->kind != FAULT_SLOW && fault->kind != FAULT_HANG) continue;
         if (!covers(fault, call, gpu) || !active(fault, clock_us() / 1000) || !counted(fault)) continue;
         if (fault->kind == FAULT_SLOW) {
+            pthread_mutex_lock(&driver);
             sleep_us(fault->arg);
+            pthread_mutex_unlock(&driver);
             return; /* the first matching line is the latency: special cases come before the rule */
         }
         while (active(fault, clock_us() / 1000)) sleep_us(5000);

@@ -98,12 +98,12 @@ World *world_load(const char *path) {
 }
 
 void world_fill_pids(World *w, const char *pairs) { /* "slot=pid,slot=pid" */
-    char copy[16384], *rest = NULL;
-    snprintf(copy, sizeof copy, "%s", pairs ? pairs : "");
+    char *copy = strdup(pairs ? pairs : ""), *rest = NULL;
     for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
         char *equals = strchr(pair, '=');
         if (equals) *equals++ = 0;
         for (int i = 0; equals && i < w->proc_count; i++)
             if (!strcmp(w->procs[i].slot, pair)) w->procs[i].pid = (uint32_t)atoll(equals);
     }
+    free(copy);
 }
