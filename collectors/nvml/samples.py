@@ -8,7 +8,8 @@ from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 
-_GPU_UTILIZATION = 1
+GPU_UTILIZATION, MEMORY_UTILIZATION = 1, 2
+"""NVML's sampling types."""
 _FIRST_CAPACITY = 128
 _LONGEST_US = 1_000_000
 """A sample speaks for at most one second (NVML: sample periods of 1/6 to 1 s), and so does the very first reading."""
@@ -17,10 +18,15 @@ _PERCENT_LIMIT = 200
 
 
 class UtilizationSamples:
-    """The time-weighted mean of one GPU's samples since the last reading. Time is the driver's own, never compared to ours."""
+    """The time-weighted mean of one kind of a GPU's samples since the last reading.
 
-    def __init__(self, device: Device) -> None:
+    Their time is the driver's own, never compared to ours.
+    """
+
+    def __init__(self, device: Device, kind: int) -> None:
         self._device = device
+        self._kind = kind
+        self._key = f"nvmlDeviceGetSamples.{kind}"
         self._seen_us = 0
         self._grow(_FIRST_CAPACITY)
 
@@ -49,11 +55,12 @@ class UtilizationSamples:
     def _ask(self, kind: ctypes.c_uint, count: ctypes.c_uint) -> int:
         return self._device.ask(
             "nvmlDeviceGetSamples",
-            _GPU_UTILIZATION,
+            self._kind,
             ctypes.c_ulonglong(self._seen_us),
             ctypes.byref(kind),
             ctypes.byref(count),
             self._buffer,
+            key=self._key,
         )
 
     def _mean(self, pairs: list[tuple[int, float]]) -> float | None:

@@ -11,7 +11,7 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import replace
 
-from gpuwatch.collectors.nvml import devices
+from gpuwatch.collectors.nvml import devices, samples
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.deltas import LONGEST_SPAN_SECONDS, Deltas
 from gpuwatch.collectors.nvml.devices import Device
@@ -69,7 +69,8 @@ class GpuReader:
         self._mask, self._count = ctypes.c_ulonglong(), ctypes.c_ulonglong()
         self._batch = FieldBatch(device)
         self._deltas = Deltas(device, self._batch, self.readings)
-        self._samples = UtilizationSamples(device)
+        self._busy = UtilizationSamples(device, samples.GPU_UTILIZATION)
+        self._memory_busy = UtilizationSamples(device, samples.MEMORY_UTILIZATION)
         # two compute instances of one GPU instance share its counters: they would count each other's work
         self._gpm = Gpm(device, request) if gpu.gpm_supported and lone_instance else None
         self._read_ns: int | None = None
@@ -152,17 +153,16 @@ class GpuReader:
         self.readings.settle("power_watts", code, milliwatts / 1000)
 
     def _read_utilization(self) -> None:
-        rates = self._rates
-        code = self.device.ask("nvmlDeviceGetUtilizationRates", ctypes.byref(rates))
-        busy, memory = rates.gpu, rates.memory
-        self._percent("memory_utilization_ratio", code, memory)
+        """The driver's buffered samples, or where it has none (now), the last value that it computed."""
+        busy = self._busy.read()[1]
+        memory = None if busy is None else self._memory_busy.read()[1]
+        code, rates = nvml.SUCCESS, self._rates
+        if busy is None or memory is None:
+            code = self.device.ask("nvmlDeviceGetUtilizationRates", ctypes.byref(rates))
+        self._percent("utilization_ratio", code if busy is None else nvml.SUCCESS, rates.gpu if busy is None else busy)
+        self._percent("memory_utilization_ratio", code, rates.memory if memory is None else memory)
         if code == nvml.SUCCESS and self.gpu.memory_total_bytes is None and self.readings["memory_used_bytes"] is None:
             self.readings.lack("memory_utilization_ratio", Missing.NOT_SUPPORTED)  # unified memory answers a constant 0
-        mean: float | None = None
-        if code != nvml.NOT_SUPPORTED:
-            sampled, mean = self._samples.read()
-            code = nvml.SUCCESS if sampled == nvml.SUCCESS and mean is not None else code
-        self._percent("utilization_ratio", code, busy if mean is None else mean)
         if self._first and self.gpu.persistence_mode is False and self._looks_like_start():
             self.readings.lack("utilization_ratio", Missing.STALE)
 

@@ -10,7 +10,7 @@ EXTRA = {"nvmlDeviceGetSamples", "nvmlGpmSampleGet", "nvmlGpmMetricsGet"}
 
 
 def lines(processes):
-    made = [f"v {gpu} {what}" for gpu in range(8) for what in ("util 0 60", "gpm.2 0 500")]
+    made = [f"v {gpu} {what}" for gpu in range(8) for what in ("util 0 60", "memutil 0 20", "gpm.2 0 500")]
     for number in range(processes):
         made += [
             f"proc p{number} kind=C pid={5000 + number}",
@@ -20,9 +20,9 @@ def lines(processes):
     return made
 
 
-def steady(start, name, processes):
+def steady(start, name, processes, *more):
     """Calls by name over a minute, after the first tick."""
-    play = start(name, gpus=8, lines=lines(processes))
+    play = start(name, gpus=8, lines=[*lines(processes), *more])
     play.tick()
     play.fake.reset_calls()
     counted = sum(play.tick().driver_calls for _ in range(SECONDS))
@@ -52,6 +52,13 @@ def test_calls_per_refresh_with_eight_gpus(name, processes, start):
     assert basic <= 60
     assert everything <= 96
     assert calls["nvmlDeviceGetFieldValues"] == 8 * SECONDS, "one batch per GPU and second"
+
+
+def test_calls_per_refresh_where_there_are_no_samples_and_no_gpm(start):
+    refused = ["set * nvmlDeviceGetSamples.GPU_UTIL 3", "set * nvmlGpmQueryDeviceSupport 0 0"]
+    calls = steady(start, "hopper-h100", 128, *refused)
+    assert not calls.keys() & EXTRA
+    assert sum(calls.values()) / SECONDS <= 60
 
 
 @pytest.mark.parametrize("processes", [8, 128])

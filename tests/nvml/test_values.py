@@ -54,6 +54,23 @@ def test_utilization_is_the_mean_over_the_second_not_the_last_moment(start):
     assert total / 60 == pytest.approx(0.37, abs=0.0037)
 
 
+def test_memory_utilization_is_a_mean_as_well(start):
+    wave = [f"v 0 memutil {second * 1000 + at} {value}" for second in range(32) for at, value in ((0, 80), (250, 0))]
+    play = start(lines=[*wave, "v 0 util 0 50"])
+    play.tick()
+    seen = [play.tick() and play.sample().memory_utilization_ratio for _ in range(30)]
+    assert sum(seen) / 30 == pytest.approx(0.20, abs=0.004)
+    assert "nvmlDeviceGetUtilizationRates" not in play.fake.calls() or play.fake.calls()["nvmlDeviceGetUtilizationRates"].count <= 1
+
+
+def test_utilization_stays_where_only_the_memory_part_is_refused(start):
+    play = start(lines=["v 0 util 0 50", "set 0 nvmlDeviceGetUtilizationRates 3"])
+    play.tick(2)
+    assert play.sample().utilization_ratio == pytest.approx(0.5)
+    assert play.sample().memory_utilization_ratio is None
+    assert play.why("memory_utilization_ratio") is Missing.NOT_SUPPORTED
+
+
 def test_first_tick_has_no_differences_and_says_why(start):
     play = start()
     play.tick()
