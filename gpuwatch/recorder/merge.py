@@ -16,10 +16,8 @@ from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey
 from gpuwatch.names import Context, GapReason, Missing
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
+from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store.rows import GapRow, GpuRow, Tick, Values, WorkloadRow
-
-PERIODS = 3
-"""A row bridges at most this many periods of its collector."""
 
 
 @dataclass(slots=True)
@@ -54,7 +52,7 @@ class Merger:
         self._period_ms = {name: round(seconds * 1000) for name, seconds in intervals.items()}
         self._gpus: dict[str, _GpuState] = {}
         self._last: dict[object, int] = {}
-        self._processes = ProcessRows(self.people, self._dt)
+        self._processes = ProcessRows(self.people)
         self._missing: dict[str, Mapping[MissingKey, Missing]] = {}
         self.last_ms: int | None = None
         """When the last tick was."""

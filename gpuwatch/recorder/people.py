@@ -23,6 +23,7 @@ class People:
         """GPUs whose MIG instances are listed."""
         self._host: Host | None = None
         self._hosts: dict[str, Host] = {}
+        self._pids: dict[int, Process] = {}
         self._listed: dict[str, Sequence[Gpu]] = {}
         self._described: dict[str, Mapping[int, Process]] = {}
         self._lists: dict[str, Sequence[Process]] = {}
@@ -47,6 +48,7 @@ class People:
         if batch.processes is not None and batch.processes is not self._lists.get(name):
             self._lists[name] = batch.processes
             self._described[name] = {process.pid: process for process in batch.processes}
+            self._pids = {pid: process for known in self._described.values() for pid, process in known.items()}
             for process in batch.processes:
                 self._learn_process(process)
             self._forget_processes()
@@ -94,10 +96,7 @@ class People:
 
     def find(self, pid: int) -> Process | None:
         """The process that has this pid now."""
-        for known in self._described.values():
-            if (process := known.get(pid)) is not None:
-                return process
-        return self._strangers.get(pid)
+        return self._pids.get(pid) or self._strangers.get(pid)
 
     def unknown(self, pids: Iterable[int]) -> bool:
         """Whether a driver names a pid that nobody has described and that is not yet taken for invisible."""
@@ -108,7 +107,8 @@ class People:
 
         ``looked``: the process collector has looked since; what it does not see then is invisible.
         """
-        if (process := self.find(pid)) is not None:
+        process = self._pids.get(pid) or self._strangers.get(pid)
+        if process is not None:
             return process
         first = self._first_seen.setdefault(pid, ts_ms)
         if not looked and ts_ms - first < _PATIENCE_MS:

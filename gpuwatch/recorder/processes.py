@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from gpuwatch.model import Batch, ProcessSample, measures
 from gpuwatch.recorder.people import People
+from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store.rows import ProcessRow, Values
 
 Key = tuple[int, int]
@@ -50,9 +51,9 @@ def _folded(readings: list[Values]) -> Values:
 class ProcessRows:
     """Gathers both sides until a row is due."""
 
-    def __init__(self, people: People, dt: Callable[[object, int, int], int]) -> None:
+    def __init__(self, people: People) -> None:
         self._people = people
-        self._dt = dt
+        self._last: dict[tuple[Key, str], int] = {}
         self._driver: dict[Key, dict[str, list[Values]]] = {}
         self._looked_ms = 0
         self._look_period_ms = 0
@@ -60,6 +61,7 @@ class ProcessRows:
     def forget(self) -> None:
         """Nothing of before belongs to the next rows."""
         self._driver.clear()
+        self._last.clear()
 
     def merge(self, ts_ms: int, batches: Mapping[str, Batch], periods_ms: Mapping[str, int]) -> list[ProcessRow]:
         """The rows that are due at ``ts_ms``: all of them when the process collector has looked, or when it is not there."""
@@ -77,7 +79,7 @@ class ProcessRows:
             for sample in batch.process_samples:
                 if not sample.gpu_uuid:
                     host_side[sample.pid, sample.start_ms] = _host_side(sample)
-        if not looked and (not driver_period or ts_ms - self._looked_ms <= 3 * self._look_period_ms):
+        if not looked and (not driver_period or ts_ms - self._looked_ms <= PERIODS * self._look_period_ms):
             return []
         return self._rows(ts_ms, host_side, self._look_period_ms if looked else driver_period)
 
@@ -93,22 +95,31 @@ class ProcessRows:
                 start_ms = process.start_ms
             on_gpus = self._driver.setdefault((pid, start_ms), {})
             on_gpus.setdefault(sample.gpu_uuid, []).append(_driver_side(sample))
-        if batch.gpu_samples:
+        if samples or (batch.gpu_samples and not any(sample.process_count for sample in batch.gpu_samples)):
+            # a driver collector reads its lists less often than its GPUs: a batch without samples need not mean no process
             self._people.keep_strangers(samples)
         return bool(samples)
 
     def _rows(self, ts_ms: int, host_side: dict[Key, Values], period_ms: int) -> list[ProcessRow]:
         rows: list[ProcessRow] = []
-        dt = self._dt
+        last, reach = self._last, PERIODS * period_ms
+
+        def add(key: Key, uuid: str, values: Values) -> None:
+            entity = key, uuid
+            dt = ts_ms - last.get(entity, ts_ms)
+            last[entity] = ts_ms
+            rows.append(ProcessRow(key[0], key[1], uuid, dt if 0 < dt <= reach else 0, values))
+
         for key, on_gpus in self._driver.items():
             host_values = host_side.pop(key, _NO_HOST_SIDE)
             for uuid in on_gpus if len(on_gpus) == 1 else sorted(on_gpus, key=self._gpu_order):
-                values = _folded(on_gpus[uuid]) + host_values
+                add(key, uuid, _folded(on_gpus[uuid]) + host_values)
                 host_values = _NO_HOST_SIDE
-                rows.append(ProcessRow(*key, uuid, dt((key, uuid), ts_ms, period_ms), values))
         for key, values in host_side.items():
-            rows.append(ProcessRow(*key, "", dt((key, ""), ts_ms, period_ms), _NO_DRIVER_SIDE + values))
+            add(key, "", _NO_DRIVER_SIDE + values)
         self._driver.clear()
+        if len(last) > 2 * len(rows) + 64:
+            self._last = {entity: at for entity, at in last.items() if at >= ts_ms - reach}
         return rows
 
     def _gpu_order(self, uuid: str) -> tuple[int, str]:

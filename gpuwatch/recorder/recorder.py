@@ -20,10 +20,10 @@ from gpuwatch.plugin import Collector
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.cost import CostMeter
-from gpuwatch.recorder.merge import PERIODS, Merger
+from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
 from gpuwatch.recorder.source import Delivery, Source
-from gpuwatch.recorder.timeline import Timeline
+from gpuwatch.recorder.timeline import PERIODS, Timeline
 from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
 

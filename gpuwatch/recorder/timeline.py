@@ -9,7 +9,8 @@ from gpuwatch.names import GapReason
 
 _NS = 1e9
 _STEP_SECONDS = 0.5
-_PERIODS = 3
+PERIODS = 3
+"""A row bridges at most this many periods; a longer silence is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Timeline:
 
     def __init__(self, clock: Clock, period_seconds: float) -> None:
         self._clock = clock
-        self._limit = _PERIODS * period_seconds
+        self._limit = PERIODS * period_seconds
         self._last: tuple[float, int, int] | None = None
 
     def observe(self) -> Break | None:
