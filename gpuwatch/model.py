@@ -185,8 +185,8 @@ class GpuSample:
     gpu_uuid: str
     unavailable: bool = False
     """The GPU is there but cannot be used or read: lost, needs a reset."""
-    utilization_ratio: float | None = measure("utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which at least one kernel was resident", "NVML nvmlDeviceGetSamples (mean since the last tick), else nvmlDeviceGetUtilizationRates.gpu")  # fmt: skip
-    memory_utilization_ratio: float | None = measure("memory_utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which device memory was read or written", "NVML nvmlDeviceGetUtilizationRates.memory")  # fmt: skip
+    utilization_ratio: float | None = measure("utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which at least one kernel was resident", "NVML nvmlDeviceGetSamples (mean since the last tick), else nvmlDeviceGetUtilizationRates.gpu; MIG instance: GPM metric 1")  # fmt: skip
+    memory_utilization_ratio: float | None = measure("memory_utilization_pm", "ratio", 1000, "gauge", "utilization", "Share of time in which device memory was read or written", "NVML nvmlDeviceGetSamples (mean since the last tick), else nvmlDeviceGetUtilizationRates.memory")  # fmt: skip
     encoder_utilization_ratio: float | None = measure("encoder_pm", "ratio", 1000, "gauge", "codec", "Video encoder utilization", "NVML nvmlDeviceGetEncoderUtilization")  # fmt: skip
     decoder_utilization_ratio: float | None = measure("decoder_pm", "ratio", 1000, "gauge", "codec", "Video decoder utilization", "NVML nvmlDeviceGetDecoderUtilization")  # fmt: skip
     graphics_active_ratio: float | None = measure("graphics_active_pm", "ratio", 1000, "gauge", "gpm", "Share of time in which any compute or graphics work was active", "NVML GPM metric 1")  # fmt: skip
@@ -199,8 +199,8 @@ class GpuSample:
     fp16_active_ratio: float | None = measure("fp16_active_pm", "ratio", 1000, "gauge", "gpm", "FP16 pipe activity", "NVML GPM metric 13")  # fmt: skip
     memory_used_bytes: float | None = measure("memory_used_mib", "bytes", MIB, "gauge", "memory", "Device memory in use without the driver's reserve", "NVML nvmlDeviceGetMemoryInfo_v2.used, else v1")  # fmt: skip
     power_watts: float | None = measure("power_mw", "watts", 1000, "gauge", "power", "Board power", "NVML field 186 (instant), else nvmlDeviceGetPowerUsage")  # fmt: skip
-    power_limit_watts: float | None = measure("power_limit_mw", "watts", 1000, "gauge", "power_limit", "Power limit in force", "NVML nvmlDeviceGetEnforcedPowerLimit")  # fmt: skip
-    energy_joules: float | None = measure("energy_mj", "joules", 1000, "delta", "energy", "Energy used since the previous row", "NVML nvmlDeviceGetTotalEnergyConsumption (difference)")  # fmt: skip
+    power_limit_watts: float | None = measure("power_limit_mw", "watts", 1000, "gauge", "power_limit", "Power limit in force", "NVML field 190, else nvmlDeviceGetEnforcedPowerLimit")  # fmt: skip
+    energy_joules: float | None = measure("energy_mj", "joules", 1000, "delta", "energy", "Energy used since the previous row", "NVML field 83, else nvmlDeviceGetTotalEnergyConsumption (difference)")  # fmt: skip
     temperature_celsius: float | None = measure("temperature_c", "celsius", 1, "gauge", "temperature", "GPU core temperature", "NVML nvmlDeviceGetTemperature")  # fmt: skip
     memory_temperature_celsius: float | None = measure("memory_temperature_c", "celsius", 1, "gauge", "memory_temperature", "Device memory temperature", "NVML field 82")  # fmt: skip
     sm_clock_hertz: float | None = measure("sm_clock_mhz", "hertz", 1e-6, "gauge", "clock", "SM clock", "NVML nvmlDeviceGetClockInfo(SM)")  # fmt: skip
@@ -210,11 +210,11 @@ class GpuSample:
     nvlink_rx_bytes: float | None = measure("nvlink_rx_kib", "bytes", KIB, "delta", "nvlink", "Bytes received over all NVLinks since the previous row", "NVML field 139 (difference), else GPM metric 60")  # fmt: skip
     nvlink_tx_bytes: float | None = measure("nvlink_tx_kib", "bytes", KIB, "delta", "nvlink", "Bytes sent over all NVLinks since the previous row", "NVML field 138 (difference), else GPM metric 61")  # fmt: skip
     clock_event_reasons: int | None = measure("clock_event_reasons", "mask", 1, "state", "reasons", "Reasons for the present clocks, NVML bit mask", "NVML nvmlDeviceGetCurrentClocksEventReasons")  # fmt: skip
-    power_throttled_seconds: float | None = measure("power_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by a power limit", "NVML field 74 (difference, ns)")  # fmt: skip
-    thermal_throttled_seconds: float | None = measure("thermal_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by heat", "NVML field 75 and 270 (difference, ns)")  # fmt: skip
+    power_throttled_seconds: float | None = measure("power_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by a power limit", "NVML fields 74 and 271 (difference in ns, the larger)")  # fmt: skip
+    thermal_throttled_seconds: float | None = measure("thermal_throttled_ms", "seconds", 1000, "delta", "throttle", "Time since the previous row with clocks lowered by heat", "NVML fields 75, 269 and 270 (difference in ns, the largest)")  # fmt: skip
     performance_state: int | None = measure("performance_state", "state", 1, "state", "pstate", "Performance state, 0 (highest) to 15", "NVML nvmlDeviceGetPerformanceState")  # fmt: skip
     process_count: int | None = measure("process_count", "count", 1, "state", "processes", "Compute processes that the driver lists", "NVML nvmlDeviceGetComputeRunningProcesses_v3")  # fmt: skip
-    ecc_uncorrected_total: int | None = measure("ecc_uncorrected", "total", 1, "counter", "ecc", "Uncorrected ECC errors since the driver was loaded", "NVML nvmlDeviceGetTotalEccErrors(UNCORRECTED, VOLATILE)")  # fmt: skip
+    ecc_uncorrected_total: int | None = measure("ecc_uncorrected", "total", 1, "counter", "ecc", "Uncorrected ECC errors since the driver was loaded", "NVML field 4, else nvmlDeviceGetTotalEccErrors(UNCORRECTED, VOLATILE)")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
