@@ -98,9 +98,8 @@ _TO_ASCII = str.maketrans({
 
 @dataclass(frozen=True, slots=True)
 class StateLook:
-    """How one state is drawn: its word, the ink of text and marks, the tint behind its strip, its letters."""
+    """How one state is drawn: the ink of marks and of text, the tint behind its strip, its letters."""
 
-    word: str
     ink: str
     text_ink: str
     tint: str
@@ -112,16 +111,16 @@ class StateLook:
 
 
 STATES: Mapping[State, StateLook] = {
-    State.BUSY: StateLook("busy", "busy", "busy", "tint_busy", "#", "", False),
-    State.WAITING: StateLook("waiting", "waiting", "waiting", "tint_waiting", "~", "░", False),
-    State.THROTTLED: StateLook("throttled", "throttled", "throttled", "tint_throttled", "!", "!", False),
-    State.HELD_IDLE: StateLook("HELD IDLE", "held", "held", "tint_held", "x", "×", True),
-    State.UNUSED: StateLook("unused", "unused", "unused_text", "tint_unused", "u", "u", True),
-    State.FREE: StateLook("free", "free", "free_text", "bg", ".", "·", True),
-    State.QUIET: StateLook("quiet", "quiet", "quiet", "bg", "q", "", True),
-    State.IDLE_UNATTRIBUTED: StateLook("idle ?", "quiet", "quiet", "bg", "?", "?", True),
-    State.UNAVAILABLE: StateLook("LOST", "held", "held", "tint_held", "X", "X", True),
-    State.NO_DATA: StateLook("no data", "free", "free_text", "bg", " ", " ", True),
+    State.BUSY: StateLook("busy", "busy", "tint_busy", "#", "", False),
+    State.WAITING: StateLook("waiting", "waiting", "tint_waiting", "~", "░", False),
+    State.THROTTLED: StateLook("throttled", "throttled", "tint_throttled", "!", "!", False),
+    State.HELD_IDLE: StateLook("held", "held", "tint_held", "x", "×", True),
+    State.UNUSED: StateLook("unused", "unused_text", "tint_unused", "u", "u", True),
+    State.FREE: StateLook("free", "free_text", "bg", ".", "·", True),
+    State.QUIET: StateLook("quiet", "quiet", "bg", "q", "", True),
+    State.IDLE_UNATTRIBUTED: StateLook("quiet", "quiet", "bg", "?", "?", True),
+    State.UNAVAILABLE: StateLook("held", "held", "tint_held", "X", "X", True),
+    State.NO_DATA: StateLook("free", "free_text", "bg", " ", " ", True),
 }
 
 

@@ -33,7 +33,7 @@ UNUSED = Part("unused", "unus", "u", "unused", "white", (Bucket.ALLOCATED_UNUSED
 QUIET = Part("quiet", "quie", "q", "quiet_fill", "white", (Bucket.QUIET,), False)
 FREE = Part("free", "free", ".", "free", "white", (Bucket.UNALLOCATED,))
 IDLE = Part("idle ?", "idle", "i", "quiet_fill", "white", (Bucket.IDLE_UNATTRIBUTED,), False)
-UNAVAILABLE = Part("unavailable", "lost GPU", "X", "held", "ink", (Bucket.UNAVAILABLE,), False)
+UNAVAILABLE = Part("unavailable", "down", "X", "held", "ink", (Bucket.UNAVAILABLE,), False)
 UNKNOWN = Part("unknown", "unkn", "?", "bg", "fg", (Bucket.UNOBSERVED,))
 
 PARTS = (EFFECTIVE, UNDER, BUSY, WAIT, LOST, HELD, UNUSED, QUIET, FREE, IDLE, UNAVAILABLE, UNKNOWN)

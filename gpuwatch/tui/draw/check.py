@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch.text import clean
 from gpuwatch.tui.draw.line import Sheet, width_of
 
 
@@ -15,7 +16,7 @@ def faults(sheet: Sheet) -> list[str]:
             out.append(f"row {y}: {width_of(text)} cells instead of {sheet.width}")
         if any(segment.style is None for segment in strip):
             out.append(f"row {y}: a segment without a style")
-        if any(not character.isprintable() for character in text):
+        if clean(text, len(text) + 1) != text:
             out.append(f"row {y}: a control character in {text!r}")
         if sheet.look.ascii and not text.isascii():
             out.append(f"row {y}: not ASCII: {text!r}")

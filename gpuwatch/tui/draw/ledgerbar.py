@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gpuwatch.format import shares
 from gpuwatch.tui.draw.line import Sheet
@@ -70,18 +70,33 @@ def ink_of(part: Part) -> str:
     return {"unused": "unused_text", "free": "free_text", "quiet_fill": "quiet", "bg": "free_text"}.get(part.fill, part.fill)
 
 
-def legend_row(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Part]) -> None:
-    """A swatch and the name of each part, spread so that the row keeps its columns while the same parts are named."""
+def legend_row(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Part], present: Collection[Part] = ()) -> None:
+    """A swatch and the name of each part, spread so that the row keeps its columns while the same parts are named.
+
+    What is too wide loses the parts that are not ``present``, from the right.
+    """
+    named = list(parts)
+    while _legend_width(named) > width:
+        absent = [part for part in named if part not in present]
+        if not absent:
+            return
+        named.remove(absent[-1])
+    gap = min(3, 1 + (width - _legend_width(named)) // max(1, len(named) - 1))
+    for part in named:
+        at = swatch(sheet, y, x, part)
+        x = sheet.put(y, at + 1, part.name, sheet.look.dim) + gap
+
+
+def _legend_width(parts: Sequence[Part]) -> int:
+    """Cells of a legend with one blank between its parts."""
+    return sum(3 + len(part.name) for part in parts) - 1
+
+
+def swatch(sheet: Sheet, y: int, x: int, part: Part) -> int:
+    """A part's mark: its colour, or its letter; returns the column after it."""
     look = sheet.look
-    used = sum(2 + len(part.name) for part in parts)
-    gap = min(3, (width - used) // max(1, len(parts) - 1))
-    if gap < 1:
-        return
-    for part in parts:
-        if look.plain or look.ascii:
-            at = sheet.put(y, x, part.letter, look.white if look.plain else look.style(ink_of(part), "bg", True))
-        elif part is UNKNOWN:
-            at = sheet.put(y, x, look.glyphs.unknown, look.style("free"))
-        else:
-            at = sheet.put(y, x, look.glyphs.swatch, look.style(part.fill))
-        x = sheet.put(y, at + 1, part.name, look.dim) + gap
+    if look.plain or look.ascii:
+        return sheet.put(y, x, part.letter, look.white if look.plain else look.style(ink_of(part), "bg", True))
+    if part is UNKNOWN:
+        return sheet.put(y, x, look.glyphs.unknown, look.style("free"))
+    return sheet.put(y, x, look.glyphs.swatch, look.style(part.fill))

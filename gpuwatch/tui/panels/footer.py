@@ -22,11 +22,10 @@ def draw_footer(sheet: Sheet, context: Context) -> None:
             text = f" {digit} {name} "
             if at + len(text) <= width:
                 at = sheet.put(y, at, text, look.badge)
+        elif named and at + 3 + len(name) <= width:
+            at = sheet.words(y, at + 1, [(digit, look.title), (f" {name} ", look.fg)])
         elif at + 3 <= width:
-            at = sheet.put(y, at + (1 if at else 0), digit, look.title) if not named else sheet.words(
-                y, at + 1, [(digit, look.title), (f" {name} ", look.fg)]
-            )  # fmt: skip
-            at += 0 if named else 1
+            at = sheet.put(y, at + 1, digit, look.title) + 1
     if context.ui.filter_open:
         words = [("Enter", look.title), (" keep ", look.dim), ("Esc", look.title), (" clear ", look.dim)]
         if at + 2 + words_width(words) <= width:

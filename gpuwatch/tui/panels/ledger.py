@@ -41,7 +41,9 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
         has_quiet = milliseconds(ledger).get(Bucket.QUIET, 0) > 0
         lesson = young and has_quiet
         if not lesson:
-            legend_row(sheet, y, BAR_LEFT, bar_width, legend(ledger, None if young else view.today))
+            today = None if young else view.today
+            shown = {share.part for bar in (ledger, today) if bar is not None for share in split(bar)}
+            legend_row(sheet, y, BAR_LEFT, bar_width, legend(ledger, today), shown)
             y += 1
         _today(sheet, context, view, y, bar_width, young)
         y += 1

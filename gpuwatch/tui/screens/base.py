@@ -137,7 +137,8 @@ def too_small(sheet: Sheet, context: Context) -> Sheet:
     sheet.put(0, 0, "terminal too small"[: context.width], look.amber)
     if view is not None and context.height > 1:
         waste = view.waste_now_gpus
-        text = f"{len(view.gpus)} GPUs, waste now {waste:.1f}" if waste is not None else f"{len(view.gpus)} GPUs"
+        count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
+        text = f"waste {waste:.1f} of {count} GPUs" if waste is not None else f"{count} GPUs"
         sheet.put(1, 0, text[: context.width], look.fg)
     sheet.band(0, context.height)
     return sheet

@@ -7,20 +7,25 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from gpuwatch.format import STATE_WORDS
+from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.frame import box
-from gpuwatch.tui.draw.line import Sheet
-from gpuwatch.tui.palette import STATES
+from gpuwatch.tui.draw.ledgerbar import swatch
+from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.parts import PARTS
 from gpuwatch.tui.screens.base import PanelScreen, sign_of
 from gpuwatch.tui.state import Context
 
+WORDS_LEFT = 84
 
-def lines_of(bindings: Iterable[BindingType]) -> list[tuple[str, str]]:
+
+def lines_of(bindings: Iterable[BindingType], *, short: bool) -> list[tuple[str, str]]:
     """(keys, what they do) of each binding; its tooltip says more than its footer word."""
     out = []
     for binding in bindings:
-        if isinstance(binding, Binding) and (binding.tooltip or binding.description):
-            out.append((sign_of(binding), binding.tooltip or binding.description))
+        if isinstance(binding, Binding) and not binding.system:
+            what = binding.description if short else binding.tooltip or binding.description
+            out.append((sign_of(binding), what))
     return out
 
 
@@ -31,36 +36,49 @@ class HelpScreen(PanelScreen):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark", "app.out", "close", key_display="Esc")]
 
     def body(self, sheet: Sheet, context: Context) -> None:
-        """Two columns in one box; what does not fit is dropped from the end."""
-        look = context.look
-        last = context.height - 3
-        box(sheet, 1, context.height - 2, f"Keys · {self.gpuwatch.below_help.NAME}")
+        """Two columns in one box; on narrow screens both are keys."""
+        screen = self.gpuwatch.below_help
+        box(sheet, 1, context.height - 2, f"Keys · {screen.NAME}")
         sheet.band(1, context.height - 1)
-        y = 2
-        for title, bindings in (("here", self.gpuwatch.below_help.BINDINGS), ("everywhere", self.gpuwatch.BINDINGS)):
-            if y <= last and bindings:
-                sheet.put(y, 2, title, look.dim)
-                y += 1
-            for keys, what in lines_of(bindings):
-                if y <= last:
-                    sheet.right(y, 14, keys, look.title)
-                    sheet.put(y, 17, what, look.fg)
-                    y += 1
-        if context.width >= 100:
-            _words(sheet, context, 66, last)
+        narrow = context.width < 120
+        own = [("", "here"), *lines_of(screen.BINDINGS, short=narrow)]
+        common = [("", "everywhere"), *lines_of(self.gpuwatch.BINDINGS, short=narrow)]
+        last = context.height - 3
+        lines = own + common if len(own) > 1 else common
+        if not narrow:
+            _keys(sheet, lines, 2, 2, WORDS_LEFT - 2, last)
+            _words(sheet, WORDS_LEFT, last)
+            return
+        first, middle = last - 1, context.width // 2
+        _keys(sheet, lines[:first], 2, 2, middle - 1, last)
+        _keys(sheet, lines[first:], 2, middle, context.width - 2, last)
 
 
-def _words(sheet: Sheet, context: Context, x: int, last: int) -> None:
-    look = context.look
-    y = sheet_lines(sheet, 2, x, last, "states", [(kind.word, look.style(kind.text_ink, "bg", True)) for kind in STATES.values()])
-    sheet_lines(sheet, y + 1, x, last, "parts of the bar", [(part.name, look.fg) for part in PARTS])
+def _keys(sheet: Sheet, lines: list[tuple[str, str]], y: int, x: int, end: int, last: int) -> None:
+    look = sheet.look
+    for keys, what in lines:
+        if y > last:
+            return
+        if keys:
+            sheet.right(y, x + 7, keys, look.title)
+        sheet.put(y, x + 10 if keys else x, cut(what, end - x - 10), look.fg if keys else look.dim)
+        y += 1
 
 
-def sheet_lines(sheet: Sheet, y: int, x: int, last: int, title: str, words: list[tuple[str, object]]) -> int:
-    """A title and one word a row; returns the row after them."""
-    sheet.put(y, x, title, sheet.look.dim)
-    for word, style in words:
+def _words(sheet: Sheet, x: int, last: int) -> None:
+    look = sheet.look
+    y = 2
+    sheet.put(y, x, "states", look.dim)
+    for state, word in STATE_WORDS.items():
         y += 1
         if y <= last:
-            sheet.put(y, x + 2, word, style)  # type: ignore[arg-type]
-    return y + 1
+            tick(sheet, y, x, state)
+            sheet.put(y, x + 2, word, look.state(state))
+    y += 2
+    if y <= last:
+        sheet.put(y, x, "parts of the bar", look.dim)
+    for part in PARTS:
+        y += 1
+        if y <= last:
+            swatch(sheet, y, x, part)
+            sheet.put(y, x + 2, part.name, look.fg)

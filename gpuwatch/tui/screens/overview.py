@@ -55,7 +55,7 @@ class OverviewScreen(PanelScreen):
         Binding("s", "app.cycle_sort", "sort", tooltip="sort by the next column"),
         Binding("r", "app.reverse", "reverse the order", show=False),
         Binding("t", "app.toggle_tree", "tree", tooltip="processes under their parents, or flat"),
-        Binding("a", "app.toggle_all", "all watched processes, or those that work with a GPU", show=False),
+        Binding("a", "app.toggle_all", "all processes", show=False, tooltip="all watched processes, or those that work with a GPU"),
         Binding("space", "app.pause", "pause", tooltip="keep this picture; the recording goes on"),
     ]
 

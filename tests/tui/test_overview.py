@@ -1,0 +1,170 @@
+"""The overview at every size, in every tier, for every kind of host: nothing overlaps, nothing is cut, the right words stand there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gpuwatch.names import Missing
+from gpuwatch.tui.palette import TIERS, Look
+from gpuwatch.tui.screens.overview import OverviewScreen, heights
+from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.state import UiState
+from support.sample_view import sample_view
+from support.tui import SIZES, faults, sheet_of
+from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, nothing_known, simulated
+
+LOOKS = [Look(tier, ascii_only=ascii_only) for tier in TIERS for ascii_only in (False, True)]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("size", SIZES)
+def test_no_character_is_written_over_another_or_past_a_border(name: str, size: tuple[int, int]) -> None:
+    view = VIEWS[name](75 if size[0] >= 200 else 45)
+    for screen in SCREENS.values():
+        for look in LOOKS:
+            assert faults(sheet_of(screen, view, size, look)) == []
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 5), (59, 40), (60, 14), (250, 70)])
+def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
+    sheet = sheet_of(OverviewScreen, sample_view(), size)
+    assert faults(sheet) == []
+    if size[0] < 60 and size[0] >= 20:
+        assert "terminal too small" in sheet.text() and "waste 3.6 of 8 GPUs" in sheet.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_filter_and_tree_have_no_fault(size: tuple[int, int]) -> None:
+    for ui in (
+        UiState(filter_open=True),
+        UiState(filter="train"),
+        UiState(tree=True, show_all=True),
+        UiState(sort="command", filter="zzz"),
+    ):
+        assert faults(sheet_of(OverviewScreen, sample_view(), size, ui=ui)) == []
+
+
+def lines(view: object, size: tuple[int, int] = (120, 40), **more: object) -> list[str]:
+    return sheet_of(OverviewScreen, view, size, **more).text().splitlines()  # type: ignore[arg-type]
+
+
+def test_rows_of_the_picture_at_120_columns() -> None:
+    rows = lines(sample_view())
+    assert rows[0].startswith(" gpuwatch  node-07  8 × H100 80GB  driver 570.124 · CUDA 12.8")
+    assert rows[0].endswith("rec 31 d   ● LIVE  Fri 14:32:07  1 s")
+    assert "efficiency 30% = allocated 100% × running 55% × fill 54%" in rows[1]
+    assert rows[2][11:106].split() == "effective 30% under-filled 23% wait 19% 3% held idle 25%".split()
+    assert rows[16][18:21] == "91%" and rows[16][41:48] == "399/400" and rows[16][101:110] == "throttled"
+    assert rows[8][112:116] == "User"
+    assert rows[28][43:47] == "1.00"
+    assert rows[39].endswith("? help q quit")
+    assert len(rows) == 40
+
+
+def test_rows_of_the_picture_at_80_columns() -> None:
+    rows = lines(sample_view(), (80, 24))
+    assert len(rows) == 24
+    assert rows[0].split() == ["gpuwatch", "node-07", "8×H100", "●", "LIVE", "14:32:07", "1", "s"]
+    assert rows[11][:18] == "7   91  66 399  83" and rows[11][65:75] == "throttled "
+    assert rows[23].endswith("? help q quit")
+
+
+def test_a_missing_value_is_a_dash_a_forbidden_one_a_question_mark() -> None:
+    view = no_fill()
+    gpu = replace(view.gpus[0], power_watts=None, temperature_celsius=None, missing={"power_watts": Missing.NOT_SUPPORTED, "temperature_celsius": Missing.NO_PERMISSION})  # fmt: skip
+    row = lines(replace(view, gpus=(gpu, *view.gpus[1:])))[9]
+    assert row[43] == "–" and row[51] == "?"
+
+
+def test_nothing_known_shows_no_number_that_was_not_measured() -> None:
+    row = lines(nothing_known())[9]
+    assert not any(character.isdigit() for character in row[6:52].replace("/700", ""))
+    assert "no data" in row
+
+
+def test_without_a_fill_signal_util_has_its_own_head_and_efficiency_is_a_range() -> None:
+    rows = lines(no_fill())
+    assert "efficiency 0 to 50%" in rows[1] and "fill unknown" in rows[1]
+    assert "busy, quality unknown 50%" in rows[2]
+    assert "■ busy, quality unknown" in rows[3] and "effective" not in rows[3]
+    assert "GPU util" in rows[8] and "SM active" not in "\n".join(rows)
+
+
+def test_without_rules_the_waste_panel_says_what_the_ledger_knows() -> None:
+    text = "\n".join(lines(no_fill()))
+    assert "−1.4 GPU  GPU 5 6  held idle" in text
+    assert "No rule has run" in text
+
+
+def test_first_run_names_quiet_and_counts_it_nowhere() -> None:
+    rows = lines(first_run())
+    assert rows[2].startswith("│ 18 s ")
+    assert "quiet 25%" in rows[2]
+    assert rows[3].count("·") == 95 and rows[3].rstrip("│ ").endswith("–")
+    assert "not counted as waste" in rows[4]
+    assert "First steps" in rows[18]
+    assert "quiet 0:18" in rows[14]
+    assert "First steps" not in "\n".join(lines(first_run(), ui=UiState(first_steps=False)))
+
+
+def test_a_lost_recorder_and_lost_gpus_are_named() -> None:
+    rows = lines(lost())
+    assert "recorder gone: no data for 12 s" in rows[0] and "LIVE" not in rows[0] and "not recording" in rows[0]
+    assert "down 12%" in rows[2] and "■ unavailable" in rows[3] and "UNAVAILABLE" in rows[9]
+    assert "stale 7 s" in rows[10]
+    assert "power 2.28 kW of 7 GPUs" in rows[5]
+
+
+def test_no_gpu_says_why_and_what_to_do() -> None:
+    text = "\n".join(lines(no_gpu()))
+    for word in (
+        "gpuwatch found no NVIDIA GPU",
+        "not installed",
+        "docker run --gpus",
+        "gpuwatch doctor",
+        "CPU workloads",
+        "128 cores",
+    ):
+        assert word in text
+    assert "0%" not in text.split("Host")[0]
+
+
+def test_simulated_stands_in_the_header_of_every_screen() -> None:
+    for screen in SCREENS.values():
+        for size in ((80, 24), (120, 40)):
+            assert " SIMULATED " in sheet_of(screen, simulated(), size).text().splitlines()[0]
+
+
+def test_mig_instances_stand_under_their_gpu() -> None:
+    rows = lines(mig())
+    assert [row[2:4].strip() for row in rows[9:13]] == ["0", "└0", "└1", "2"]
+    assert " of 2 GPUs" in rows[5]
+
+
+def test_panels_share_the_height() -> None:
+    assert heights(38, 8) == heights(38, 8).__class__(6, 11, 1, 8, 13)
+    for rows in range(13, 70):
+        for count in (1, 2, 4, 8, 16, 72):
+            parts = heights(rows, count)
+            assert parts.ledger + parts.gpus + parts.middle + parts.processes == rows
+            assert parts.processes >= 4
+
+
+def test_only_visible_rows_are_formatted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gpuwatch.tui.panels import processes
+
+    view = sample_view()
+    many = tuple(replace(view.processes[0], pid=100_000 + i) for i in range(1000))
+    calls = []
+    draw_row = processes.draw_row
+    monkeypatch.setattr(processes, "draw_row", lambda *args, **more: calls.append(draw_row(*args, **more)))
+    sheet_of(OverviewScreen, replace(view, processes=many), (120, 40))
+    assert len(calls) == 10
+
+
+def test_no_view_says_what_it_waits_for() -> None:
+    assert "Waiting for the first sample" in sheet_of(OverviewScreen, None, (80, 24)).text()
+    text = sheet_of(OverviewScreen, None, (80, 24), problem="no store (gpuwatch record)").text()
+    assert "no store (gpuwatch record)" in text
