@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sample_view import ledger_15_minutes, ledger_today
 
 from gpuwatch.names import State
 from gpuwatch.text import clean
@@ -16,7 +17,6 @@ from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.palette import ASCII, STATES, TIERS, UNICODE, Look
 from gpuwatch.tui.parts import PARTS, Share, legend, split
 from gpuwatch.view.types import Cell
-from support.sample_view import ledger_15_minutes, ledger_today
 
 
 def sheet(width: int = 40, height: int = 1, look: Look | None = None) -> Sheet:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from support.sample_view import sample_view
+from support.tui import SIZES, faults, sheet_of
+from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, nothing_known, simulated
 
 from gpuwatch.names import Missing
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.screens.overview import OverviewScreen, heights
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.state import UiState
-from support.sample_view import sample_view
-from support.tui import SIZES, faults, sheet_of
-from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, nothing_known, simulated
 
 LOOKS = [Look(tier, ascii_only=ascii_only) for tier in TIERS for ascii_only in (False, True)]
 
@@ -55,7 +55,7 @@ def test_rows_of_the_picture_at_120_columns() -> None:
     assert rows[0].startswith(" gpuwatch  node-07  8 × H100 80GB  driver 570.124 · CUDA 12.8")
     assert rows[0].endswith("rec 31 d   ● LIVE  Fri 14:32:07  1 s")
     assert "efficiency 30% = allocated 100% × running 55% × fill 54%" in rows[1]
-    assert rows[2][11:106].split() == "effective 30% under-filled 23% wait 19% 3% held idle 25%".split()
+    assert rows[2][11:106].split() == ["effective", "30%", "under-filled", "23%", "wait", "19%", "3%", "held", "idle", "25%"]
     assert rows[16][18:21] == "91%" and rows[16][41:48] == "399/400" and rows[16][101:110] == "throttled"
     assert rows[8][112:116] == "User"
     assert rows[28][43:47] == "1.00"

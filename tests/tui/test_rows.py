@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sample_view import sample_view
 
 from gpuwatch.tui.rows import SORTS, Family, Selection, build_rows
 from gpuwatch.tui.state import TableState
-from support.sample_view import sample_view
 
 VIEW = sample_view()
 

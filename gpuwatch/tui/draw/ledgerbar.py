@@ -73,23 +73,26 @@ def ink_of(part: Part) -> str:
 def legend_row(sheet: Sheet, y: int, x: int, width: int, parts: Sequence[Part], present: Collection[Part] = ()) -> None:
     """A swatch and the name of each part, spread so that the row keeps its columns while the same parts are named.
 
-    What is too wide loses the parts that are not ``present``, from the right.
+    What is too wide loses the parts that are not ``present``, from the right, and then the longest name.
     """
-    named = list(parts)
-    while _legend_width(named) > width:
+    named = {part: part.name for part in parts}
+
+    def spare() -> int:
+        return width + 1 - sum(3 + len(name) for name in named.values())
+
+    while spare() < 0:
         absent = [part for part in named if part not in present]
-        if not absent:
+        longest = max(named, key=lambda part: len(named[part]))
+        if absent:
+            del named[absent[-1]]
+        elif named[longest] != longest.short:
+            named[longest] = longest.short
+        else:
             return
-        named.remove(absent[-1])
-    gap = min(3, 1 + (width - _legend_width(named)) // max(1, len(named) - 1))
-    for part in named:
+    gap = min(3, 1 + spare() // max(1, len(named) - 1))
+    for part, name in named.items():
         at = swatch(sheet, y, x, part)
-        x = sheet.put(y, at + 1, part.name, sheet.look.dim) + gap
-
-
-def _legend_width(parts: Sequence[Part]) -> int:
-    """Cells of a legend with one blank between its parts."""
-    return sum(3 + len(part.name) for part in parts) - 1
+        x = sheet.put(y, at + 1, name, sheet.look.dim) + gap
 
 
 def swatch(sheet: Sheet, y: int, x: int, part: Part) -> int:
