@@ -66,12 +66,19 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool) -> None:
     group.add_argument("--config", metavar="FILE", default=default(None), help="configuration file instead of the usual ones")
     group.add_argument("--tz", metavar="ZONE", default=default(None), help="time zone of every clock shown, as in Europe/Berlin")
     group.add_argument(
-        "--demo", metavar="SCENARIO", default=default(None), help="a simulated host instead of this one; write --demo or --demo=SCENARIO"
+        "--demo",
+        metavar="SCENARIO",
+        default=default(None),
+        help="a simulated host instead of this one; write --demo or --demo=SCENARIO",
     )
     group.add_argument("--seed", type=int, default=default(7), help="seed of the simulated host")
     group.add_argument("--speed", type=_speed, default=default(1.0), help="how fast simulated time runs, as in 60x")
     group.add_argument(
-        "--debug", type=_debug, metavar="TOPICS", default=default(None), help=f"write more to the log file; topics: {', '.join(TOPICS)}"
+        "--debug",
+        type=_debug,
+        metavar="TOPICS",
+        default=default(None),
+        help=f"write more to the log file; topics: {', '.join(TOPICS)}",
     )
 
 
@@ -92,9 +99,16 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     for module in COMMANDS:
         child = module.add_parser(subparsers)
-        add_common(child, top=False)
         child.set_defaults(run=module.run)
+        for each in (child, *_actions(child)):
+            add_common(each, top=False)
     return parser
+
+
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers of a command's own actions (``db path``)."""
+    nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [child for action in nested for child in action.choices.values()]
 
 
 def require_known(word: str, known: Sequence[str], what: str) -> None:

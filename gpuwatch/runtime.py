@@ -61,6 +61,11 @@ class Runtime:
             "screen.timezone": args.tz,
         }
         loaded = settings.load(options, environ=environ, config=args.config)
+        if args.demo is not None and not args.demo.endswith(".toml"):
+            from gpuwatch.collectors.simulated.scenario import names
+            from gpuwatch.parser import require_known
+
+            require_known(args.demo, names(), "scenario")
         return cls(args, environ, clock or SystemClock(), loaded)
 
     def close(self) -> None:
@@ -94,8 +99,9 @@ class Runtime:
 
     @cached_property
     def demo_epoch(self) -> int:
-        """Unix second of scenario time 0: one for the back-filled past and the live present."""
-        return int(self.clock.time())
+        """Unix second of scenario time 0, one for past and present: midnight UTC, so that the same seed and span give the same
+        rows whenever they are made."""
+        return int(self.clock.time()) // 86_400 * 86_400
 
     @cached_property
     def place(self) -> Location:
@@ -270,7 +276,7 @@ class Runtime:
 
         writer = self.open_writer(path)
         try:
-            backfill(writer, self.context("simulated"), now=self.demo_epoch)
+            backfill(writer, self.context("simulated"), now=int(self.clock.time()))
         finally:
             writer.close()
 

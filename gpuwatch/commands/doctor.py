@@ -66,8 +66,9 @@ def _print_text(found: Sequence[Check], settings: Sequence[tuple[str, Any, str]]
         if check.fix:
             print(f"     {'':<{width}}do: {check.fix}")
     print("\nsettings (default unless a source is named)")
+    wide = max(len(key) for key, _, _ in settings) + 2
     for key, value, source in settings:
-        shown = ", ".join(value) if isinstance(value, tuple) else value
-        print(f"     {key:<{width}}{shown if shown != '' else '(standard)'}{f'   from {source}' if source else ''}")
+        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        print(f"     {key:<{wide}}{shown or '(standard)'}{f'   from {source}' if source else ''}")
     missing = sum(1 for c in found if c.state == "missing")
     print(f"\n{len(found)} checks, {missing} missing. Stable ids: gpuwatch doctor --json")

@@ -1,0 +1,50 @@
+"""What each command may load, proved in a fresh interpreter: the import rules of the house are about cost, and this is the bill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"textual", "rich", "sqlalchemy", "alembic", "pydantic", "torch", "importlib.metadata", "psutil"}
+
+SCRIPT = """
+import sys
+from gpuwatch.cli import main
+sys.stdout = open('/dev/null', 'w')
+try:
+    main({arguments!r})
+except SystemExit:
+    pass
+sys.__stdout__.write(' '.join(sorted(sys.modules)))
+"""
+
+
+def modules(*arguments: str) -> set[str]:
+    code = SCRIPT.format(arguments=list(arguments))
+    done = subprocess.run([sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"], capture_output=True, text=True, check=True, env=dict(os.environ), timeout=60)  # fmt: skip
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("--help",),
+        ("status",),
+        ("status", "--json"),
+        ("--demo", "status"),
+        ("--demo", "query", "SELECT count(*) FROM v_gpu"),
+        ("doctor",),
+        ("db", "path"),
+        ("record", "--for", "1s"),
+    ],
+)
+def test_a_command_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert modules(*arguments) & HEAVY == set()
+
+
+def test_version_loads_next_to_nothing() -> None:
+    assert modules("--version") & {"argparse", "dataclasses", "logging", "sqlite3"} == set()
