@@ -234,6 +234,11 @@ class Window:
         row = self._one("SELECT min(tick_id), max(tick_id) FROM tick WHERE ts_ms BETWEEN ? AND ?", (start_ms, end_ms))
         return (1, 0) if row[0] is None else (row[0], row[1])
 
+    def newest_ms(self) -> int:
+        """Time of the newest tick; 0: none."""
+        newest = self.last_tick()
+        return newest[1] if newest else 0
+
     def first_tick_ms(self) -> int | None:
         """Time of the oldest single row that is kept."""
         row = self._one("SELECT ts_ms FROM tick ORDER BY tick_id LIMIT 1")

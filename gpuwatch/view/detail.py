@@ -188,7 +188,7 @@ def gpu_ledger(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> Led
     track = rows.tracks.get(gpu_id)
     weight = track.weight if track else gpu_weight(window.gpus(), gpu_id)
     start = max(start_ms, window.gpus()[gpu_id]["first_ms"]) // BLOCK_MS * BLOCK_MS
-    hot_ms = -(-(end_ms - rows.span_ms) // MINUTE_MS) * MINUTE_MS
+    hot_ms = rows.hot_ms(end_ms)
     parts: Sums = dict(closed_sums(window, start // MINUTE_MS * 60, hot_ms // 1000, (gpu_id,))) if start < hot_ms else {}
     if track is not None:
         for key, (ms, energy) in track.total(max(start, hot_ms), end_ms).items():

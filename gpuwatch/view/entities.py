@@ -92,6 +92,7 @@ def _gpu(
     track, who = moment.rows.tracks[gpu_id], moment.rows.gpus[gpu_id]
     facts = track.facts
     assert facts is not None  # a present GPU has a row
+    last_cell = (moment.at_ms - 1) // moment.rows.cell_ms
     stale = moment.at_ms - facts.ts_ms > moment.stale_ms
     value = _gpu_values(row)
     context = None if facts.context is None else Context(facts.context)
@@ -105,7 +106,7 @@ def _gpu(
         mig_enabled=bool(who["mig_enabled"]),
         compute_fraction=who["compute_fraction"],
         state=State.NO_DATA if stale else track.state,
-        state_since_ms=facts.ts_ms if stale else track.since_ms,
+        state_since_ms=facts.ts_ms if stale else track.state_since(last_cell, cells),
         quiet_seconds=facts.quiet_ms / 1000,
         context=context,
         age_seconds=max(0.0, (moment.now_ms - facts.ts_ms) / 1000),
@@ -127,7 +128,7 @@ def _gpu(
         performance_state=_whole(value["performance_state"]),
         process_count=_whole(value["process_count"]),
         users=users or (("?",) if context in (Context.PROCESS, Context.MEMORY_ONLY) else ()),
-        strip=track.cells((moment.at_ms - 1) // moment.rows.cell_ms, cells),
+        strip=track.cells(last_cell, cells),
         waste_gpus=wasted_ms / moment.waste_span_ms if moment.waste_span_ms else 0.0,
         missing=moment.missing.get(("gpu", who["uuid"]), _NONE),
         details={name: _detail(name, who[name]) for name in _DETAILS},

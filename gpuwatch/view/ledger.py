@@ -8,11 +8,10 @@ from gpuwatch.ledger.ratios import ratios
 from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.window import BucketSum, Window
-from gpuwatch.view.live import LEDGER_MS, WASTE_MS, Rows
+from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
 from gpuwatch.view.track import BLOCK_MS, Sums
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
-MINUTE_MS = 60_000
 _UNOBSERVED = (Bucket.UNOBSERVED, Cause.NONE, Tier.N)
 
 
@@ -29,8 +28,8 @@ class LedgerSums:
         self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
 
     def last_minutes(self) -> LedgerView:
-        """The last 15 minutes, rounded out to a whole 10 s."""
-        return self.between((self._at_ms - LEDGER_MS) // BLOCK_MS * BLOCK_MS)
+        """The last 15 minutes, rounded out to a whole minute."""
+        return self.between((self._at_ms - LEDGER_MS) // MINUTE_MS * MINUTE_MS)
 
     def since(self, start_ms: int) -> LedgerView:
         """From ``start_ms`` (midnight) to the instant."""
@@ -40,7 +39,7 @@ class LedgerSums:
         """From ``start_ms``, or the start of the recording when that is later, to the instant."""
         start = min(max(start_ms, self._first_ms), self._at_ms)
         parts: Sums = {}
-        hot_ms = -(-(self._at_ms - self._rows.span_ms) // MINUTE_MS) * MINUTE_MS
+        hot_ms = self._rows.hot_ms(self._at_ms)
         if start < hot_ms:
             _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self._gpu_ids))
         tracks = [self._rows.tracks[i] for i in self._gpu_ids]
@@ -49,13 +48,23 @@ class LedgerSums:
         return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
-        """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time."""
-        start = max((self._at_ms - WASTE_MS) // BLOCK_MS * BLOCK_MS, self._first_ms // BLOCK_MS * BLOCK_MS)
-        out = {}
+        """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time.
+
+        The minute ends with the last closed block of 10 s; while none is closed yet, the seconds that there are, without owners.
+        """
+        last = self._at_ms // BLOCK_MS - 1
+        first = last + 1 - WASTE_MS // BLOCK_MS
+        out: dict[tuple[int, int], int] = {}
+        end_ms = (last + 1) * BLOCK_MS
+        if end_ms - self._first_ms >= BLOCK_MS:
+            for gpu_id in self._gpu_ids:
+                for owner, ms in self._rows.tracks[gpu_id].waste_by_owner(first, last).items():
+                    out[gpu_id, owner] = ms
+            return out, end_ms - max(first * BLOCK_MS, self._first_ms)
         for gpu_id in self._gpu_ids:
-            for owner, ms in self._rows.tracks[gpu_id].waste_by_owner(start, self._at_ms).items():
-                out[gpu_id, owner] = ms
-        return out, max(0, self._at_ms - max(start, self._first_ms))
+            track = self._rows.tracks[gpu_id]
+            out[gpu_id, 0] = track.waste_running(self._at_ms) + sum(track.waste_by_owner(last, last).values())
+        return out, max(0, self._at_ms - self._first_ms)
 
     @staticmethod
     def waste_gpus(waste: dict[tuple[int, int], int], span_ms: int) -> float:
@@ -64,17 +73,29 @@ class LedgerSums:
 
 
 def closed_sums(window: Window, start_s: int, end_s: int, gpu_ids: tuple[int, ...]) -> Sums:
-    """Closed minutes of ``[start_s, end_s)``: kept in the window's memo and extended, so that a live view reads each minute once."""
-    memo: dict[tuple[int, tuple[int, ...]], tuple[int, Sums]] = window.memo.setdefault("ledger", {})
-    done_s, sums = memo.get((start_s, gpu_ids), (start_s, {}))
-    if done_s > end_s:
+    """Closed minutes of ``[start_s, end_s)``. Final ones are kept in the window's memo and extended; younger ones, whose quiet
+    runs may still be named, are read again every ten seconds.
+    """
+    final_s = min(end_s, max(start_s, (window.newest_ms() - FINAL_MS) // MINUTE_MS * 60))
+    out = dict(_kept(window, "final", start_s, final_s, gpu_ids, 0))
+    if final_s < end_s:
+        _merge(out, _kept(window, "young", final_s, end_s, gpu_ids, window.newest_ms() // BLOCK_MS))
+    return out
+
+
+def _kept(window: Window, what: str, start_s: int, end_s: int, gpu_ids: tuple[int, ...], age: int) -> Sums:
+    """Sums kept under the span's start; read again when ``age`` differs, extended when the span has grown."""
+    memo: dict[tuple[str, int, tuple[int, ...]], tuple[int, int, Sums]] = window.memo.setdefault("ledger", {})
+    key = (what, start_s, gpu_ids)
+    done_s, then, sums = memo.get(key, (start_s, age, {}))
+    if done_s > end_s or then != age:
         done_s, sums = start_s, {}
     if done_s < end_s:
         sums = dict(sums)
         _merge(sums, _sums(window.ledger_minutes(done_s, end_s, gpu_ids)))
-        if len(memo) > 8:
+        if len(memo) > 12:
             memo.clear()
-        memo[start_s, gpu_ids] = (end_s, sums)
+        memo[key] = (end_s, age, sums)
     return sums
 
 

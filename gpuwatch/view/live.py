@@ -10,11 +10,15 @@ from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import HOLD_MS, Share
 from gpuwatch.model import Gpu
 from gpuwatch.store.window import LATE_TICKS, GpuFacts, ProcessFacts, Window
+from gpuwatch.view import coarse
 from gpuwatch.view.track import BLOCK_MS, GpuTrack
 
 LEDGER_MS = 900_000
-FINAL_MS = 17 * 60_000
-"""A ledger minute is closed 16 min after its end: younger time is always computed from hot rows."""
+MINUTE_MS = 60_000
+FINAL_MS = 17 * MINUTE_MS
+"""A ledger minute is final 16 min after its end; what is older is never computed from single rows."""
+FINE_MS = 2 * MINUTE_MS
+"""So much at least is read row by row: the recorder needs up to a minute to close a minute."""
 WASTE_MS = 60_000
 KEEP_SLACK_MS = 60_000
 _SHARES_MS = 3 * BLOCK_MS
@@ -33,6 +37,8 @@ class Rows:
         self.processes_ms = 0
         """Time of the newest process rows."""
         self.at_ms = 0
+        self.fine_ms = 0
+        """From here on the ledger comes from single rows; what is older comes from its closed minutes."""
         self.first_tick: int | None = None
         self.last_tick = 0
         self._shares: dict[int, tuple[Share, ...]] = {}
@@ -46,19 +52,41 @@ class Rows:
         """Take all rows up to ``at_ms`` that were not read yet."""
         window, self.at_ms = self._window, at_ms
         if self.first_tick is None:
-            first, last = window.tick_range(at_ms - self.span_ms, at_ms)
-            if first > last:
+            last = self._load(at_ms)
+            if last is None:
                 return
-            self.first_tick = first
-            start = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)[0]
-            self._take(first, start - 1, with_processes=False)
-            self._take(max(first, start), last, with_processes=True)
         else:
             newest = window.last_tick()
             last = newest[0] if newest else self.last_tick
             self._take(max(self.first_tick, self.last_tick - LATE_TICKS + 1), last, with_processes=True)
         self.last_tick = max(self.last_tick, last)
         self._forget(at_ms)
+
+    def _load(self, at_ms: int) -> int | None:
+        """The first reading: older cells added up by SQLite as far as the ledger's minutes are closed, the rest row by row."""
+        window = self._window
+        first, last = window.tick_range(at_ms - self.span_ms, at_ms)
+        if first > last:
+            return None
+        self.first_tick = first
+        self.fine_ms = -(-(at_ms - self.span_ms) // MINUTE_MS) * MINUTE_MS
+        closed_ms = min(window.watermark("ledger") * 1000, at_ms // MINUTE_MS * MINUTE_MS - FINE_MS)
+        start = first
+        if closed_ms > self.fine_ms:
+            fine, _ = window.tick_range(closed_ms + 1, at_ms)
+            if first < fine <= last:
+                self.fine_ms, start = closed_ms, fine
+                self._meet(window.gpu_rows(last - LATE_TICKS, last))
+                coarse.load(window, self._track, self.cell_ms, first, fine - 1, last)
+        shares, _ = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)
+        self._take(start, shares - 1, with_processes=False)
+        self._take(max(start, shares), last, with_processes=True)
+        return last
+
+    def _track(self, gpu_id: int) -> GpuTrack:
+        if gpu_id not in self.tracks:
+            self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id, {*self.tracks, gpu_id}), self.cell_ms)
+        return self.tracks[gpu_id]
 
     def look_ahead(self, at_ms: int) -> None:
         """Learn how the quiet runs that are open at ``at_ms`` went on (five minutes are enough)."""
@@ -129,6 +157,10 @@ class Rows:
                 track.forget(before)
 
     # --------------------------------------------------------------------------------------------------------- asking
+
+    def hot_ms(self, at_ms: int) -> int:
+        """Where the ledger's closed minutes end and single rows take over; a whole minute."""
+        return max(self.fine_ms, -(-(at_ms - FINAL_MS) // MINUTE_MS) * MINUTE_MS)
 
     def present(self) -> list[int]:
         """The GPUs that had a row within five seconds of the newest one, by index, MIG instances behind their parent."""

@@ -8,14 +8,14 @@ on how a quiet run goes on is kept open and settled when the run ends or reaches
 The state on a GPU's row is smoothed: while somebody holds the GPU and it is not held idle, the busy share of the last 10 s decides
 (0: quiet; below one half: waiting; else throttled or busy), so that a loop that computes and waits in turns does not flicker.
 
-Ledger amounts come from ``ledger.split`` and nothing else, called once for every block of 10 s that is closed and again for the
-running one.
+Ledger amounts come from ``ledger.split`` and nothing else, called once for every block of 10 s that is closed, and again for the
+running one (without owners: who wastes is told of closed blocks).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -128,12 +128,15 @@ class GpuTrack:
         self._run: _Run | None = None
         self._sums: dict[int, _CellSum] = {}
         self._cells: dict[int, Cell] = {}
+        self._seeded: dict[int, dict[int, int]] = {}
         self._recent: deque[tuple[int, int, int, int]] = deque()
         self._recent_ms = self._recent_busy = self._recent_kept = 0
-        self._rows: dict[int, list[LedgerRow]] = {}
+        self._rows: dict[int, list[tuple[LedgerRow, tuple[Share, ...]]]] = {}
         self._runs: dict[int, list[_Run]] = {}
         self._blocks: dict[int, list[BucketRow]] = {}
         self._closed: dict[tuple[int, int], Sums] = {}
+        self._wasted: dict[int, dict[int, int]] = {}
+        self._running: tuple[int, int, list[BucketRow]] | None = None
 
     # ---------------------------------------------------------------------------------------------------------- feeding
 
@@ -142,7 +145,7 @@ class GpuTrack:
         last = self._last
         if last is not None and facts.ts_ms <= last.ts_ms:
             return
-        row = ledger_row(facts, shares, whole=self.weight == 1)
+        row = ledger_row(facts, whole=self.weight == 1)
         adjacent = last is not None and row.dt_ms > 0 and row.ts_ms - row.dt_ms <= last.ts_ms
         label = self._label(row, last if adjacent else None)
         self._last = row
@@ -153,8 +156,24 @@ class GpuTrack:
             if self.first_ms is None:
                 self.first_ms = row.ts_ms - row.dt_ms
             height = facts.sm_active_pm if facts.sm_active_pm is not None else facts.utilization_pm
-            self._book(row, label, height)
+            self._book(row, label, height, shares)
         self._smooth(row, label, adjacent)
+
+    def seed(self, index: int, state: State, ms: int, height: int, height_ms: int, run_ms: int | None) -> None:
+        """Put time that was added up elsewhere into cell ``index``: before the first row only.
+
+        ``height`` is per mille x milliseconds over ``height_ms``; ``run_ms`` is the start of the quiet run that will name it.
+        """
+        sums = self._sums.get(index)
+        if sums is None:
+            sums = self._sums[index] = _CellSum()
+        sums.states[state] = sums.states.get(state, 0) + ms
+        sums.height += height
+        sums.height_ms += height_ms
+        self._cells.pop(index, None)
+        if run_ms is not None:
+            waiting = self._seeded.setdefault(run_ms, {})
+            waiting[index] = waiting.get(index, 0) + ms
 
     def freeze(self) -> None:
         """From here on rows only tell how an open quiet run goes on: the view stands at the last row before."""
@@ -182,6 +201,9 @@ class GpuTrack:
         if quiet:
             if run is None or not goes_on:
                 run = self._run = _Run(before, row.ts_ms - row.dt_ms, row)
+                run.pending.update(self._seeded.pop(row.ts_ms - row.quiet_ms, {}))
+                if row.quiet_ms >= HOLD_MS:
+                    self._settle(run)
             was_open, run.last = run.open, row
             if was_open and not run.open:
                 self._settle(run)
@@ -205,12 +227,14 @@ class GpuTrack:
         run.pending.clear()
         for block in run.blocks:
             self._blocks.pop(block, None)
+            self._wasted.pop(block, None)
+        self._running = None
         if run.blocks:
             self._closed.clear()
         if self._frozen and self.state is State.QUIET:
             self.state = name
 
-    def _book(self, row: LedgerRow, label: State, height: int | None) -> None:
+    def _book(self, row: LedgerRow, label: State, height: int | None, shares: tuple[Share, ...]) -> None:
         """Put a row's time into its cells and its ledger blocks."""
         begin, end = row.ts_ms - row.dt_ms, row.ts_ms
         run = self._run if row.quiet is True else None
@@ -227,9 +251,11 @@ class GpuTrack:
                 run.pending[index] = run.pending.get(index, 0) + ms
             self._cells.pop(index, None)
         for block in range(begin // BLOCK_MS, (end - 1) // BLOCK_MS + 1):
-            self._rows.setdefault(block, []).append(row)
+            self._rows.setdefault(block, []).append((row, shares))
+            self._running = None
             if self._blocks.pop(block, None) is not None:
                 self._closed.clear()
+                self._wasted.pop(block, None)
             if run is not None:
                 runs = self._runs.setdefault(block, [])
                 if not runs or runs[-1] is not run:
@@ -283,6 +309,17 @@ class GpuTrack:
             out.append(cell)
         return tuple(out)
 
+    def state_since(self, last: int, count: int) -> int | None:
+        """Since when the state is what it is; where its first row was not seen, as far back as whole cells show it."""
+        if self.since_ms is not None or self.facts is None:
+            return self.since_ms
+        known = None
+        for number, cell in zip(range(last, last - count, -1), reversed(self.cells(last, count)), strict=True):
+            if cell.state is not self.state:
+                return known
+            known = number * self.cell_ms
+        return None  # it began before what is shown
+
     def total(self, start_ms: int, end_ms: int) -> Sums:
         """Bucket sums of ``[start_ms, end_ms)``; ``start_ms`` is the start of a block. Unobserved time is not in them."""
         first, running = start_ms // BLOCK_MS, end_ms // BLOCK_MS
@@ -294,7 +331,7 @@ class GpuTrack:
         if end_ms == running * BLOCK_MS or running not in self._rows:
             return closed
         out = dict(closed)
-        _add(out, self.block(running, end_ms))
+        _add(out, self.running(end_ms))
         return out
 
     def _add_up(self, blocks: range) -> Sums:
@@ -304,36 +341,52 @@ class GpuTrack:
                 _add(out, self.block(block))
         return out
 
-    def block(self, number: int, end_ms: int | None = None) -> list[BucketRow]:
-        """The ledger of one block, up to ``end_ms`` if it is the running one."""
+    def block(self, number: int) -> list[BucketRow]:
+        """The ledger of one closed block, with owners."""
         found = self._blocks.get(number)
-        if found is not None:
-            return found
-        rows = self._rows.get(number)
-        if not rows:
+        if found is None:
+            found = self._blocks[number] = self._split(number, (number + 1) * BLOCK_MS, with_shares=True)
+        return found
+
+    def running(self, end_ms: int) -> list[BucketRow]:
+        """The ledger of the block that is not full at ``end_ms``, without owners (they cost most and come when it is closed)."""
+        number = end_ms // BLOCK_MS
+        if self._running is None or self._running[:2] != (number, end_ms):
+            self._running = (number, end_ms, self._split(number, end_ms, with_shares=False))
+        return self._running[2]
+
+    def _split(self, number: int, end_ms: int, *, with_shares: bool) -> list[BucketRow]:
+        held = self._rows.get(number)
+        if not held:
             return []
-        start, end = number * BLOCK_MS, (number + 1) * BLOCK_MS
+        rows = [replace(row, shares=shares) if shares and with_shares else row for row, shares in held]
         runs = self._runs.get(number, ())
         before = _lead_in(runs[0], rows[0]) if runs else []
         after = _lead_out(runs[-1], rows[-1]) if runs else []
-        found = split([*before, *rows], after, start_ms=start, end_ms=min(end, end_ms or end), weight=self.weight)
-        if end_ms is None or end_ms >= end:
-            self._blocks[number] = found
-        return found
+        return split([*before, *rows], after, start_ms=number * BLOCK_MS, end_ms=end_ms, weight=self.weight)
 
-    def waste_by_owner(self, start_ms: int, end_ms: int) -> dict[int, int]:
-        """Wasted milliseconds per owner since the block that starts at ``start_ms``."""
+    def waste_by_owner(self, first: int, last: int) -> dict[int, int]:
+        """Wasted milliseconds per owner in the closed blocks ``first`` to ``last``."""
         out: dict[int, int] = {}
-        for number in range(start_ms // BLOCK_MS, (end_ms - 1) // BLOCK_MS + 1):
-            for row in self.block(number, end_ms if number == end_ms // BLOCK_MS else None):
-                if row.bucket in WASTE:
-                    out[row.owner] = out.get(row.owner, 0) + row.ms
+        for number in range(first, last + 1):
+            wasted = self._wasted.get(number)
+            if wasted is None:
+                wasted = self._wasted[number] = {}
+                for row in self.block(number):
+                    if row.bucket in WASTE:
+                        wasted[row.owner] = wasted.get(row.owner, 0) + row.ms
+            for owner, ms in wasted.items():
+                out[owner] = out.get(owner, 0) + ms
         return out
+
+    def waste_running(self, end_ms: int) -> int:
+        """Wasted milliseconds of the running block."""
+        return sum(row.ms for row in self.running(end_ms) if row.bucket in WASTE)
 
     def forget(self, before_ms: int) -> None:
         """Drop what is older than ``before_ms``."""
         by_cell: tuple[dict[int, Any], ...] = (self._sums, self._cells)
-        by_block: tuple[dict[int, Any], ...] = (self._rows, self._runs, self._blocks)
+        by_block: tuple[dict[int, Any], ...] = (self._rows, self._runs, self._blocks, self._wasted)
         for tables, unit in ((by_cell, self.cell_ms), (by_block, BLOCK_MS)):
             for table in tables:
                 for index in [i for i in table if (i + 1) * unit <= before_ms]:

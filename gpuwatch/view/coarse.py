@@ -1,0 +1,93 @@
+"""Strip cells of older time in one query, so that a first view does not walk through every second of the last quarter hour.
+
+SQLite adds up per GPU, cell and label; only quiet rows of a run that is not known to be long are told apart by their run, since
+their name depends on how it went on. The labels are those of :mod:`gpuwatch.view.track`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gpuwatch.ledger.types import HOLD_MS
+from gpuwatch.names import State
+from gpuwatch.store.window import Window
+from gpuwatch.view.track import THROTTLED_BELOW_PM, GpuTrack
+
+_BUSY = "coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm)"
+_HEIGHT = "coalesce(s.sm_active_pm, s.utilization_pm)"
+_STATE = f"""CASE
+ WHEN s.unavailable THEN {int(State.UNAVAILABLE)}
+ WHEN s.context=0 AND (s.quiet IS NULL OR s.quiet=1) THEN {int(State.FREE)}
+ WHEN s.quiet IS NULL THEN {int(State.NO_DATA)}
+ WHEN s.quiet=1 AND s.quiet_ms<{HOLD_MS} THEN {int(State.QUIET)}
+ WHEN s.quiet=1 AND s.context IS NULL THEN {int(State.IDLE_UNATTRIBUTED)}
+ WHEN s.quiet=1 THEN {int(State.HELD_IDLE)}
+ WHEN {_BUSY}<500 THEN {int(State.WAITING)}
+ WHEN s.kappa_pm<{THROTTLED_BELOW_PM} THEN {int(State.THROTTLED)}
+ ELSE {int(State.BUSY)} END"""
+_RUN = "CASE WHEN s.quiet=1 THEN k.ts_ms-s.quiet_ms END"
+_SUMS = (
+    f"SELECT s.gpu_id, (k.ts_ms-1)/?1 AS cell, (k.ts_ms-1)/?1*?1 AS begin_ms, k.ts_ms AS end_ms, {_STATE} AS state, {_RUN} AS run, "
+    f"max(s.context IS NULL), sum(s.dt_ms), sum({_HEIGHT}*s.dt_ms), sum(CASE WHEN {_HEIGHT} IS NOT NULL THEN s.dt_ms END) "
+    "FROM tick k CROSS JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE k.tick_id BETWEEN ?2 AND ?3 AND s.dt_ms BETWEEN 1 AND 4999 "
+    "GROUP BY 1, 2, 5, 6"
+)
+_LONG = (
+    f"SELECT s.gpu_id, 0, k.ts_ms-s.dt_ms, k.ts_ms, {_STATE}, {_RUN}, s.context IS NULL, s.dt_ms, {_HEIGHT}*s.dt_ms, "
+    f"CASE WHEN {_HEIGHT} IS NOT NULL THEN s.dt_ms END "
+    "FROM tick k CROSS JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE k.tick_id BETWEEN ? AND ? AND s.dt_ms>=5000"
+)
+_RUNS = (
+    "SELECT DISTINCT s.gpu_id, k.ts_ms-s.quiet_ms FROM tick k CROSS JOIN gpu_sample s ON s.tick_id=k.tick_id "
+    "WHERE k.tick_id BETWEEN ? AND ? AND s.quiet=1 AND s.quiet_ms>=?"
+)
+"""Runs that reached five minutes, by where they began."""
+
+
+class _Sum(NamedTuple):
+    gpu_id: int
+    cell: int
+    begin_ms: int
+    end_ms: int
+    state: int
+    run: int | None
+    holder_unknown: int
+    ms: int
+    height: int | None
+    height_ms: int | None
+
+
+def load(window: Window, track_of: Callable[[int], GpuTrack], cell_ms: int, first: int, last: int, known_to: int) -> None:
+    """Put the cells of the ticks ``first`` to ``last`` into the tracks; how runs went on is looked up to tick ``known_to``."""
+    long = {(gpu_id, start) for gpu_id, start in window.rows(_RUNS, (first, known_to, HOLD_MS))}
+    open_runs = _open_runs(window, last)
+    for raw in window.rows(_SUMS, (cell_ms, first, last)):
+        row = _Sum._make(raw)
+        state, run = _settled(row, long, open_runs)
+        track_of(row.gpu_id).seed(row.cell, state, row.ms, row.height or 0, row.height_ms or 0, run)
+    for raw in window.rows(_LONG, (first, last)):
+        row = _Sum._make(raw)
+        state, run = _settled(row, long, open_runs)
+        for cell in range(row.begin_ms // cell_ms, (row.end_ms - 1) // cell_ms + 1):
+            ms = min(row.end_ms, (cell + 1) * cell_ms) - max(row.begin_ms, cell * cell_ms)
+            known = row.height_ms is not None
+            height = round((row.height or 0) * ms / row.ms)
+            track_of(row.gpu_id).seed(cell, state, ms, height, ms if known else 0, run)
+
+
+def _open_runs(window: Window, last: int) -> set[tuple[int, int]]:
+    """The quiet runs that go on at the last tick: what follows will name them."""
+    return {(row.gpu_id, row.ts_ms - row.quiet_ms) for row in window.gpu_rows(last, last) if row.quiet == 1}
+
+
+def _settled(row: _Sum, long: set[tuple[int, int]], open_runs: set[tuple[int, int]]) -> tuple[State, int | None]:
+    """The state of a sum, and the run that may still rename it. Whether work surrounds a run of an unknown holder is not asked."""
+    state = State(row.state)
+    if state is not State.QUIET or row.run is None:
+        return state, None
+    if (row.gpu_id, row.run) in long:
+        return State.IDLE_UNATTRIBUTED if row.holder_unknown else State.HELD_IDLE, None
+    if (row.gpu_id, row.run) in open_runs:
+        return State.QUIET, row.run
+    return State.IDLE_UNATTRIBUTED if row.holder_unknown else State.WAITING, None
