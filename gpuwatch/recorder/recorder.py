@@ -77,6 +77,7 @@ class Recorder:
         self._gaps: list[GapRow] = []
         self._events: list[Event] = []
         self._begun = False
+        self._recorded_ms = 0
         self._committed: float | None = None
         self._cost_at: float | None = None
         self._problem = ""
@@ -91,8 +92,9 @@ class Recorder:
             thread.start()
         try:
             slot = float(math.floor(self._clock.time()))
-            self._gather(threads, self.sources, slot, self._clock.time() + _FIRST_SECONDS)
-            self._tick(slot, self._sorted_out(slot))
+            if slot * 1000 > self._recorded_ms:
+                self._gather(threads, self.sources, slot, self._clock.time() + _FIRST_SECONDS)
+                self._tick(slot, self._sorted_out(slot))
             while not stop.is_set():
                 slot = (math.floor(self._clock.time() / self.period) + 1) * self.period
                 while (left := slot - self._clock.time()) > 0:
@@ -155,7 +157,10 @@ class Recorder:
             if delivery.batch is None:
                 continue
             near = abs(slot - delivery.grid) <= PERIODS * intervals[delivery.name]
-            at = found.setdefault(round((delivery.grid if near else slot) * 1000), {})
+            ts_ms = round((delivery.grid if near else slot) * 1000)
+            if ts_ms <= self._recorded_ms:
+                continue  # the recorder before this one has recorded that second
+            at = found.setdefault(ts_ms, {})
             known = at.get(delivery.name)
             at[delivery.name] = delivery.batch if known is None else _joined(known, delivery.batch)
         return found
@@ -176,6 +181,7 @@ class Recorder:
             return
         if info.previous_clean and now_ms - info.previous_end_ms <= PERIODS * self.period * 1000:
             self._merger.resume(last_facts(self._writer.connection))
+            self._recorded_ms = info.previous_end_ms
         else:
             reason = GapReason.OFF if info.previous_clean else GapReason.CRASH
             self._gaps.append(GapRow(info.previous_end_ms, now_ms, reason))
@@ -197,6 +203,8 @@ class Recorder:
         """Close the collectors that are not hanging, commit, end the session."""
         if not self._begun:
             return
+        if self._merger.last_ms is not None:
+            self._writer.add(Tick(self._merger.last_ms, sources=self._states(True)))
         for source in self.sources:
             if not source.busy:
                 source.close()
@@ -241,6 +249,7 @@ class Recorder:
             detail = f"the wall clock was set by {found.step_seconds:+.1f} s"
             self._events.append(Event(ts_ms, "clock_step", detail, Severity.NOTICE))
             self._writer.begin_session(ts_ms, round(self.period * 1000), self._boot_id)
+            self._recorded_ms = 0
             self._merger.forget_reasons()
             self._told.clear()
 

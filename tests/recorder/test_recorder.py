@@ -96,6 +96,24 @@ def test_a_quick_restart_leaves_no_hole_and_keeps_the_quiet_run(file_lab: Lab) -
     assert rows == [(0, 0), (1000, 1000), (1000, 2000), (1000, 3000), (1000, 4000), (1000, 5000), (1000, 6000)]
 
 
+def test_a_restart_within_a_second_does_not_record_that_second_twice(file_lab: Lab) -> None:
+    lab = file_lab
+    quiet = Scripted("nvml", lambda now: gpu_batch(now, lambda now: 0.0))
+    lab.record(quiet)
+    lab.tick(3)
+    lab.recorder.end()
+    lab.reopen()
+    lab.clock.advance(-1)
+    lab.clock.advance(0.5)
+    lab.record(quiet)
+    lab.recorder.begin()
+    lab.recorder.run_once(START + 2)
+    lab.clock.advance(0.5)
+    lab.tick(1)
+    rows = lab.rows("SELECT k.ts_ms-?, s.quiet_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1", MS)
+    assert rows == [(0, 0), (1000, 1000), (2000, 2000), (3000, 3000)]
+
+
 def test_a_suspend_is_a_gap_of_the_whole_host(lab: Lab) -> None:
     lab.record(nvml())
     lab.tick(3)
