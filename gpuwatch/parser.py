@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from gpuwatch import __version__
 from gpuwatch.commands import COMMANDS
-from gpuwatch.errors import UsageError
 from gpuwatch.logs import TOPICS
 
 DEFAULT_SCENARIO = "lab"
@@ -109,13 +108,3 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
     """The parsers of a command's own actions (``db path``)."""
     nested = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return [child for action in nested for child in action.choices.values()]
-
-
-def require_known(word: str, known: Sequence[str], what: str) -> None:
-    """Raise a UsageError that names the nearest known word."""
-    if word in known:
-        return
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1)
-    raise UsageError(f"unknown {what} '{word}'" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"))

@@ -63,9 +63,9 @@ class Runtime:
         loaded = settings.load(options, environ=environ, config=args.config)
         if args.demo is not None and not args.demo.endswith(".toml"):
             from gpuwatch.collectors.simulated.scenario import names
-            from gpuwatch.parser import require_known
 
-            require_known(args.demo, names(), "scenario")
+            if args.demo not in names():
+                raise UsageError(f"unknown scenario '{args.demo}'{settings.nearest(args.demo, names())}")
         return cls(args, environ, clock or SystemClock(), loaded)
 
     def close(self) -> None:

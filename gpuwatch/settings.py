@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -171,7 +171,7 @@ def _pop_collectors(table: dict[str, Any], path: Path) -> dict[str, Mapping[str,
 def _flatten(table: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
     for section, content in table.items():
         if section not in _SECTIONS:
-            raise UsageError(f"{where}: unknown section or key '{section}'{_nearest(section, _SECTIONS)}")
+            raise UsageError(f"{where}: unknown section or key '{section}'{nearest(section, _SECTIONS)}")
         if not isinstance(content, dict):
             raise UsageError(f"{where}: '{section}' is a section: write [{section}] and its keys under it")
         for key, value in content.items():
@@ -181,7 +181,7 @@ def _flatten(table: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
 def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, value: Any, source: str) -> None:
     known = [name for name, _ in known_keys()]
     if key not in known:
-        raise UsageError(f"{source}: unknown key '{key}'{_nearest(key, known)}")
+        raise UsageError(f"{source}: unknown key '{key}'{nearest(key, known)}")
     section, name = key.split(".", 1)
     if isinstance(value, str) and name == "collectors":
         value = [part.strip() for part in value.split(",") if part.strip()]
@@ -189,8 +189,10 @@ def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, v
     sources[key] = source
 
 
-def _nearest(word: str, known: Any) -> str:
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``; did you mean '…'?`` with the nearest known word, or the list of all; to end a message with."""
+    known = list(known)
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(sorted(known))}"
 
 
