@@ -148,21 +148,25 @@ def open_read(path: Path | str) -> sqlite3.Connection:
         raise NoStore(f"there is no store at {path}", "start a recorder with: gpuwatch record")
     error: sqlite3.Error | None = None
     for target in _read_targets(path):
-        connection = connect(target, uri=True)
         try:
-            connection.execute("PRAGMA query_only=ON")
-            _check_readable(connection, path)
-            return connection
+            return _open_readable(target, path)
         except sqlite3.Error as problem:
-            connection.close()
             error = error or problem
             if code_of(problem) not in (READ_ONLY, CANNOT_OPEN, IO_ERROR):
                 break
-        except BaseException:
-            connection.close()
-            raise
     assert error is not None  # every target either returned or failed
     raise explain(error, path) from error
+
+
+def _open_readable(target: str, path: Path) -> sqlite3.Connection:
+    db = connect(target, uri=True)
+    try:
+        db.execute("PRAGMA query_only=ON")
+        _check_readable(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _read_targets(path: Path) -> list[str]:
