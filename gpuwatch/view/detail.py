@@ -15,7 +15,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
 from gpuwatch.view.track import BLOCK_MS, GpuTrack, Sums
-from gpuwatch.view.types import GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView
+from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView, View
 
 MINUTE_MS = 60_000
 LONG_CELL_MS = 600_000
@@ -99,6 +99,26 @@ class _Grid:
         for row in rows:
             for number in range(max(self.first, row[1] // self.cell_ms), row[0] + 1):
                 yield (number, *row[2:])
+
+
+def build_detail(window: Window, request: DetailRequest, view: View) -> DetailView:
+    """Everything that ``request`` asks, at the instant of ``view``."""
+    end_ms, uuid = view.at_ms, request.gpu_uuid
+    size = {"cells": request.cells, "cell_seconds": request.cell_seconds}
+    process = process_history(window, *request.process, end_ms) if request.process else None
+    gpu = gpu_history(window, uuid, end_ms, **size) if uuid else None
+    if gpu is None:
+        return DetailView(request, process=process)
+    below = [gpu_history(window, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
+    return DetailView(
+        request,
+        gpu=gpu,
+        instances=tuple(history for history in below if history is not None),
+        holders=gpu_holders(window, uuid, end_ms, **size),
+        ledger=gpu_ledger(window, uuid, gpu.span.start_ms, end_ms),
+        today=gpu_ledger(window, uuid, view.today.span.start_ms, end_ms) if view.today else None,
+        process=process,
+    )
 
 
 def gpu_history(window: Window, gpu_uuid: str, end_ms: int, *, cells: int = 90, cell_seconds: int = 40) -> GpuHistory | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import Any
 
 from gpuwatch.model import GpuSample, HostSample, measures
@@ -11,12 +12,14 @@ from gpuwatch.names import Context, Missing, State
 from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
 from gpuwatch.view.live import Rows
+from gpuwatch.view.track import BLOCK_MS
 from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
 
 Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]
 _NONE: Mapping[str, Missing] = {}
 MIB, KIB = 1024 * 1024, 1024
-_GPU_SCALES = {name: (GPU_SAMPLE.index(m.column), m.scale) for name, m in measures(GpuSample).items()}
+_GPU_SHOWN = frozenset(f.name for f in fields(GpuView))
+_GPU_SCALES = {name: (GPU_SAMPLE.index(m.column), m.scale) for name, m in measures(GpuSample).items() if name in _GPU_SHOWN}
 _HOST_SCALES = {name: (m.column, m.scale) for name, m in measures(HostSample).items()}
 _DETAILS = (
     "pci_bus_id",
@@ -177,62 +180,85 @@ def _users(window: Window, rows: Rows) -> dict[int, tuple[str, ...]]:
 # ---------------------------------------------------------------------------------------------------------- processes
 
 
+Frame = tuple[int, tuple[Any, ...], tuple[Any, ...]]
+"""A process' start, and the fields of its view before and behind the two ages, which are all that moves each second."""
+_YOUNG_MS = 10_000
+_AGAIN_MS = 60_000
+
+
 def process_views(moment: Moment, states: Mapping[int, State]) -> tuple[ProcessView, ...]:
-    """The watched processes at an instant, those with GPU memory first; none when their newest rows are too old."""
-    rows = moment.rows
-    if moment.at_ms - rows.processes_ms > 5 * moment.stale_ms:
+    """The watched processes at an instant, those with most GPU memory first; none when their newest rows are too old."""
+    rows, at_ms = moment.rows, moment.at_ms
+    if at_ms - rows.processes_ms > 5 * moment.stale_ms:
         return ()
-    grouped: dict[int, list[ProcessFacts]] = {}
-    for (proc_id, _), row in rows.processes.items():
-        grouped.setdefault(proc_id, []).append(row)
-    who = moment.window.identities(grouped)
-    views = [_process(moment, who[proc_id], held, states) for proc_id, held in grouped.items() if proc_id in who]
-    return tuple(sorted(views, key=_process_order))
+    key = (rows.processes_ms, at_ms // BLOCK_MS, moment.waste_span_ms, tuple(states.items()))
+    if rows.frames is None or rows.frames[0] != key or rows.frames[1] is not moment.missing:
+        rows.frames = (key, moment.missing, _frames(moment, states))
+    frames: list[Frame] = rows.frames[2]
+    sample_age = max(0.0, (moment.now_ms - rows.processes_ms) / 1000)
+    make: Any = ProcessView  # the frames hold its fields in their order
+    return tuple([make(*head, max(0.0, (at_ms - start_ms) / 1000), sample_age, *tail) for start_ms, head, tail in frames])
 
 
-def _process_order(view: ProcessView) -> tuple[float, int, int]:
-    return -sum(hold.gpu_memory_bytes or 1 for hold in view.holds), view.pid, view.start_ms
+def _frames(moment: Moment, states: Mapping[int, State]) -> list[Frame]:
+    held: dict[int, list[ProcessFacts]] = {}
+    working: set[int] = set()
+    for (proc_id, gpu_id), row in moment.rows.processes.items():
+        held.setdefault(proc_id, []).append(row)
+        if row.sm_pm:
+            working.add(gpu_id)
+    who = _identities(moment, held)
+    found = [_frame(moment, who[proc_id], rows, states, working) for proc_id, rows in held.items() if proc_id in who]
+    return [frame for _, frame in sorted(found, key=itemgetter(0))]
 
 
-def _process(moment: Moment, who: ProcessIdentity, held: list[ProcessFacts], states: Mapping[int, State]) -> ProcessView:
-    rows = moment.rows
+def _identities(moment: Moment, wanted: Collection[int]) -> Mapping[int, ProcessIdentity]:
+    """Who they are; a command changes by exec, so young ones are asked for again, and all of them once a minute."""
+    window, now_ms = moment.window, moment.rows.processes_ms
+    who = window.identities(wanted)
+    again = [i for i in wanted if i in who and now_ms - who[i].start_ms < _YOUNG_MS]
+    if now_ms - window.memo.get("identities_ms", 0) >= _AGAIN_MS:
+        window.memo["identities_ms"] = now_ms
+        again = list(wanted)
+    return window.identities(again, fresh=True) if again else who
+
+
+def _frame(
+    moment: Moment, who: ProcessIdentity, held: list[ProcessFacts], states: Mapping[int, State], working: set[int]
+) -> tuple[tuple[int, int, int], Frame]:
+    """One process' frame with its place in the order: by GPU memory, then by pid."""
+    gpus = moment.rows.gpus
     host = next((row for row in held if row.cpu_pm is not None or row.rss_mib is not None), held[0])
-    on = sorted((row for row in held if row.gpu_id in rows.gpus), key=lambda row: (-(row.gpu_memory_mib or 0), row.gpu_id))
+    on = sorted((row for row in held if row.gpu_id in gpus), key=lambda row: (-(row.gpu_memory_mib or 0), row.gpu_id))
     seconds = host.dt_ms / 1000
-    return ProcessView(
-        pid=who.pid,
-        start_ms=who.start_ms,
-        start_known=bool(who.start_known),
-        parent_pid=who.parent_pid,
-        parent_start_ms=who.parent_start_ms,
-        name=who.name,
-        command=who.command,
-        uid=who.uid,
-        user=who.user,
-        container=who.container,
-        job=who.job,
-        role=who.role,
-        age_seconds=max(0.0, (moment.at_ms - who.start_ms) / 1000),
-        sample_age_seconds=max(0.0, (moment.now_ms - rows.processes_ms) / 1000),
-        cpu_ratio=_scaled(host.cpu_pm, 1 / 1000),
-        rss_bytes=_scaled(host.rss_mib, MIB),
-        read_bytes_per_second=_scaled(host.read_kib, KIB / seconds) if seconds else None,
-        write_bytes_per_second=_scaled(host.write_kib, KIB / seconds) if seconds else None,
-        holds=tuple(_hold(moment, row) for row in on),
-        state=next((states.get(row.gpu_id, State.NO_DATA) for row in on), State.NO_DATA),
-        missing=moment.missing.get(("process", f"{who.pid}:{who.start_ms}"), _NONE),
+    head = (
+        *(who.pid, who.start_ms, bool(who.start_known), who.parent_pid, who.parent_start_ms, who.name, who.command),
+        *(who.uid, who.user, who.container, who.job, who.role),
     )
+    tail = (
+        _scaled(host.cpu_pm, 1 / 1000),
+        _scaled(host.rss_mib, MIB),
+        _scaled(host.read_kib, KIB / seconds) if seconds else None,
+        _scaled(host.write_kib, KIB / seconds) if seconds else None,
+        tuple([_hold(moment, row) for row in on]),
+        _state(on[0], states, working) if on else State.NO_DATA,
+        moment.missing.get(("process", f"{who.pid}:{who.start_ms}"), _NONE),
+    )
+    memory = sum(row.gpu_memory_mib or 0 for row in on) + len(on)
+    return (-memory, who.pid, who.start_ms), (who.start_ms, head, tail)
+
+
+def _state(row: ProcessFacts, states: Mapping[int, State], working: set[int]) -> State:
+    """The state of its GPU, but quiet for one that does nothing beside another that works."""
+    state = states.get(row.gpu_id, State.NO_DATA)
+    idle = row.sm_pm == 0 and row.gpu_id in working
+    return State.QUIET if idle and state in (State.BUSY, State.WAITING, State.THROTTLED) else state
 
 
 def _hold(moment: Moment, row: ProcessFacts) -> GpuHold:
     gpu, span_ms = moment.rows.gpus[row.gpu_id], moment.waste_span_ms
-    return GpuHold(
-        gpu_uuid=gpu["uuid"],
-        gpu_index=gpu["gpu_index"],
-        gpu_memory_bytes=_scaled(row.gpu_memory_mib, MIB),
-        sm_utilization_ratio=_scaled(row.sm_pm, 1 / 1000),
-        waste_gpus=moment.waste.get((row.gpu_id, row.proc_id), 0) / span_ms if span_ms else None,
-    )
+    wasted = moment.waste.get((row.gpu_id, row.proc_id), 0) / span_ms if span_ms else None
+    return GpuHold(gpu["uuid"], gpu["gpu_index"], _scaled(row.gpu_memory_mib, MIB), _scaled(row.sm_pm, 1 / 1000), wasted)
 
 
 def _scaled(value: int | None, factor: float) -> float | None:

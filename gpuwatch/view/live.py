@@ -41,6 +41,8 @@ class Rows:
         """From here on the ledger comes from single rows; what is older comes from its closed minutes."""
         self.first_tick: int | None = None
         self.last_tick = 0
+        self.frames: tuple[object, object, list[Any]] | None = None
+        """What the view keeps of its processes between two readings of them."""
         self._shares: dict[int, tuple[Share, ...]] = {}
         self._shares_ms = 0
         self._processes_tick = 0

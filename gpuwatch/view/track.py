@@ -136,6 +136,7 @@ class GpuTrack:
         self._blocks: dict[int, list[BucketRow]] = {}
         self._closed: dict[tuple[int, int], Sums] = {}
         self._wasted: dict[int, dict[int, int]] = {}
+        self._wasted_sum: tuple[int, int, dict[int, int]] | None = None
         self._running: tuple[int, int, list[BucketRow]] | None = None
 
     # ---------------------------------------------------------------------------------------------------------- feeding
@@ -228,7 +229,7 @@ class GpuTrack:
         for block in run.blocks:
             self._blocks.pop(block, None)
             self._wasted.pop(block, None)
-        self._running = None
+        self._wasted_sum = self._running = None
         if run.blocks:
             self._closed.clear()
         if self._frozen and self.state is State.QUIET:
@@ -256,6 +257,7 @@ class GpuTrack:
             if self._blocks.pop(block, None) is not None:
                 self._closed.clear()
                 self._wasted.pop(block, None)
+                self._wasted_sum = None
             if run is not None:
                 runs = self._runs.setdefault(block, [])
                 if not runs or runs[-1] is not run:
@@ -367,6 +369,9 @@ class GpuTrack:
 
     def waste_by_owner(self, first: int, last: int) -> dict[int, int]:
         """Wasted milliseconds per owner in the closed blocks ``first`` to ``last``."""
+        kept = self._wasted_sum
+        if kept is not None and kept[:2] == (first, last):
+            return kept[2]
         out: dict[int, int] = {}
         for number in range(first, last + 1):
             wasted = self._wasted.get(number)
@@ -377,6 +382,7 @@ class GpuTrack:
                         wasted[row.owner] = wasted.get(row.owner, 0) + row.ms
             for owner, ms in wasted.items():
                 out[owner] = out.get(owner, 0) + ms
+        self._wasted_sum = (first, last, out)
         return out
 
     def waste_running(self, end_ms: int) -> int:

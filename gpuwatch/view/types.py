@@ -321,3 +321,29 @@ class ProcessHistory:
     states: tuple[State | None, ...]
     ledger: LedgerView | None
     """Its own share of the ledger's closed minutes in the last 15 min; ``None`` when there is none yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetailRequest:
+    """What a detail screen wants to know beside the View: one GPU's past (``gpu_uuid``), one process' past, or both."""
+
+    gpu_uuid: str = ""
+    cells: int = 90
+    cell_seconds: int = 40
+    process: tuple[int, int] | None = None
+    """pid and start time in unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetailView:
+    """The answer to one request at the View's instant; a part that was not asked for, or is not known, is ``None`` or empty."""
+
+    request: DetailRequest
+    gpu: GpuHistory | None = None
+    instances: tuple[GpuHistory, ...] = ()
+    """The MIG instances of the GPU, in their order."""
+    holders: tuple[Holder, ...] = ()
+    ledger: LedgerView | None = None
+    """The cells' span."""
+    today: LedgerView | None = None
+    process: ProcessHistory | None = None
