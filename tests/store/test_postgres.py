@@ -1,0 +1,107 @@
+"""The same metadata and views on PostgreSQL: created by the same migrations, answering the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+
+from gpuwatch.store import columns, views
+from gpuwatch.store.schema import metadata
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """A server of its own on a Unix socket; it refuses to run as root, so root lends it to ``nobody``."""
+    if shutil.which("postgres") is None or shutil.which("initdb") is None:
+        pytest.skip("no PostgreSQL server is installed")
+    pytest.importorskip("psycopg", reason="psycopg is not installed (the postgres extra)")
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        data = home / "data"
+        as_user = {"user": "nobody"} if os.geteuid() == 0 else {}
+        if as_user:
+            shutil.chown(home, "nobody")
+        made = ["initdb", "-D", str(data), "-U", "gpuwatch", "--auth=trust", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd=home, **as_user)  # type: ignore[call-overload]
+        server = subprocess.Popen(
+            ["postgres", "-D", str(data), "-k", str(home), "-c", "listen_addresses=", "-c", "fsync=off"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=home,
+            **as_user,  # type: ignore[arg-type]
+        )
+        assert server.stderr is not None
+        for line in server.stderr:
+            if "ready to accept connections" in line:
+                break
+        engine = create_engine(f"postgresql+psycopg://gpuwatch@/postgres?host={home}")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+            server.terminate()
+            server.stderr.close()
+            server.wait()
+
+
+@pytest.fixture(scope="module")
+def store(engine: Engine) -> Engine:
+    from gpuwatch.store.upgrade import revisions, run_revision
+
+    with engine.begin() as connection:
+        for revision in revisions():
+            run_revision(connection, revision)
+    return engine
+
+
+def test_every_table_and_column_is_there(store: Engine) -> None:
+    from sqlalchemy import inspect
+
+    found = inspect(store)
+    assert set(found.get_table_names()) == set(columns.TABLES)
+    for name, table in metadata.tables.items():
+        assert [c["name"] for c in found.get_columns(name)] == [c.name for c in table.columns]
+
+
+def test_every_view_answers(store: Engine) -> None:
+    with store.connect() as connection:
+        for name in views.NAMES:
+            connection.execute(text(f"SELECT * FROM {name}")).fetchall()
+        listed = connection.execute(text('SELECT "view", "column", unit, meaning FROM v_schema')).fetchall()
+    assert [tuple(row) for row in listed] == views.schema_rows()
+
+
+def test_a_view_calculates_the_same(store: Engine) -> None:
+    with store.begin() as connection:
+        connection.execute(metadata.tables["host"].insert(), [_row("host", host_id=1, machine_id="m", hostname="lab")])
+        connection.execute(metadata.tables["gpu"].insert(), [_row("gpu", gpu_id=1, host_id=1, uuid="GPU-0", compute_fraction=1.0)])
+        minute = _row("gpu_minute", t=60, gpu_id=1, obs_ms=60_000, quiet_known_ms=60_000, quiet_ms=30_000)
+        connection.execute(
+            metadata.tables["gpu_minute"].insert(), [{**minute, "utilization_obs_ms": 60_000, "utilization_pm_ms": 22_200_000}]
+        )
+        ledger = _row("ledger_minute", t=60, gpu_id=1, bucket=7, ms=59_000)
+        connection.execute(metadata.tables["ledger_minute"].insert(), [ledger])
+    with store.connect() as connection:
+        shown = connection.execute(text("SELECT utilization_ratio, quiet_seconds, power_watts FROM v_gpu_minute")).one()
+        assert (round(float(shown[0]), 6), float(shown[1]), shown[2]) == (0.37, 30.0, None)
+        sums = connection.execute(text("SELECT bucket, ms FROM v_ledger_minute ORDER BY 2 DESC")).fetchall()
+        assert [(word, int(ms)) for word, ms in sums] == [("wait", 59_000), ("unobserved", 1000)]
+
+
+def _row(table: str, **values: object) -> dict[str, object]:
+    """All columns that must have a value, with zero or an empty text where the test does not care."""
+    out: dict[str, object] = {}
+    for column in metadata.tables[table].columns:
+        if not column.nullable:
+            out[column.name] = "" if column.type.python_type is str else 0
+    return {**out, **values}
