@@ -16,7 +16,9 @@ from gpuwatch.errors import StoreError
 from gpuwatch.store import lease
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import LAG_MS, WATCHED_LAG_MS, build_view
+from gpuwatch.view.detail import build_detail
 from gpuwatch.view.empty import empty_view
+from gpuwatch.view.types import DetailRequest, DetailView
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -114,6 +116,17 @@ class LiveSource:
         except StoreError as error:
             self._lose(error)
             return empty_view(now_ms, (error.message,))
+
+    def detail(self, request: DetailRequest, view: View) -> DetailView:
+        """What a detail screen asks beside ``view``, at the same instant; an empty answer where the store is gone."""
+        window = self._open()
+        if window is None:
+            return DetailView(request)
+        try:
+            return build_detail(window, request, view)
+        except StoreError as error:
+            self._lose(error)
+            return DetailView(request)
 
     @property
     def _holder_pid(self) -> int | None:

@@ -24,7 +24,7 @@ from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.source import Feeder
 from gpuwatch.tui.state import CELLS, INTERVALS, WIDE, WIDE_CELLS, Context, UiState
 from gpuwatch.tui.themes import register_theme
-from gpuwatch.view.types import View
+from gpuwatch.view.types import DetailRequest, DetailView, View
 
 SETTLE_SECONDS = 0.01
 
@@ -64,6 +64,7 @@ class GpuwatchApp(App[int]):
         self.look = Look(tier, ascii_only=options.ascii_only)
         self.ui = UiState(interval=options.interval, read_only=options.read_only)
         self.view: View | None = None
+        self.detail: DetailView | None = None
         self.problem = ""
         self.copied = ""
         self.below_help: PanelScreen = SCREENS["1"]()
@@ -117,7 +118,13 @@ class GpuwatchApp(App[int]):
     def take_latest(self) -> None:
         """Fetch what the feeder has and draw it."""
         latest = self.feeder.take() if self.feeder is not None else None
-        if latest is not None and not self.ui.paused:
+        if latest is None:
+            return
+        if self.feeder is not None:
+            self.detail = self.feeder.detail
+        if self.ui.paused:
+            self.repaint()
+        else:
             self.show(*latest)
 
     def show(self, view: View | None, problem: str = "") -> None:
@@ -155,7 +162,16 @@ class GpuwatchApp(App[int]):
     def context(self, screen: PanelScreen, width: int, height: int) -> Context:
         """All that ``screen`` may look at."""
         return Context(
-            self.view, width, height, self.look, self.ui, self.options.tz, screen.DIGIT, screen.footer_keys(), self.problem
+            self.view,
+            width,
+            height,
+            self.look,
+            self.ui,
+            self.options.tz,
+            screen.DIGIT,
+            screen.footer_keys(),
+            self.problem,
+            self.detail,
         )
 
     def ask_cells(self) -> None:
@@ -164,6 +180,11 @@ class GpuwatchApp(App[int]):
         if self.feeder is not None and self.feeder.cells != cells:
             self.feeder.cells = cells
             self.feeder.hurry()
+
+    def ask(self, request: DetailRequest | None) -> None:
+        """Tell the feeder what the shown screen wants to know beside the View."""
+        if self.feeder is not None:
+            self.feeder.ask(request)
 
     def type_filter(self, event: events.Key) -> bool:
         """Take a key for the open filter; False when it is closed or the key is none of its."""
@@ -204,6 +225,8 @@ class GpuwatchApp(App[int]):
         """Close the help, else clear the filter, else hide the first steps, else the overview."""
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
+        elif isinstance(self.screen, PanelScreen) and self.screen.back():
+            self.repaint()
         elif self.ui.filter_open or self.ui.filter:
             self.ui.filter, self.ui.filter_open = "", False
             self.repaint()

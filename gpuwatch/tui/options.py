@@ -21,6 +21,10 @@ class TuiOptions:
     tz: tzinfo | None = None
     mouse: bool = True
     on_hangup: Callable[[], None] | None = None
+    signal: Callable[[int, int, int], None] | None = None
+    """Sends (pid, start in unix milliseconds, signal number); raises ``GpuwatchError`` when it must not. None: signals are off."""
+    signal_off: str = ""
+    """Why ``signal`` is None, in one short sentence."""
 
 
 def tier_of(colors: Colors, environ: Mapping[str, str]) -> Literal["truecolor", "256", "16", "none"]:

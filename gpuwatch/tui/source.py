@@ -12,7 +12,7 @@ from typing import Protocol
 
 from gpuwatch.clock import Clock, SystemClock
 from gpuwatch.errors import GpuwatchError
-from gpuwatch.view.types import View
+from gpuwatch.view.types import DetailRequest, DetailView, View
 
 POLL_SECONDS = 0.25
 
@@ -29,6 +29,14 @@ class ViewSource(Protocol):
         ...
 
 
+class DetailSource(ViewSource, Protocol):
+    """A source that also answers detail screens; one that does not leaves their charts empty."""
+
+    def detail(self, request: DetailRequest, view: View) -> DetailView:
+        """What ``request`` asks at the instant of ``view``."""
+        ...
+
+
 class Feeder:
     """Polls a source and holds the latest View. ``wake`` is called from the thread, at most once until ``take``."""
 
@@ -38,6 +46,11 @@ class Feeder:
         self.interval = 1.0
         self.cells = 45
         self.paused = False
+        self.request: DetailRequest | None = None
+        self.detail: DetailView | None = None
+        """The latest answer to a request; replaced as a whole, and before the View that it belongs to is offered."""
+        self._view: View | None = None
+        self._hurried = False
         self._wake = wake
         self._lock = threading.Lock()
         self._latest: tuple[View | None, str] | None = None
@@ -57,7 +70,14 @@ class Feeder:
 
     def hurry(self) -> None:
         """Build a View at the next chance (other cells, end of a pause, a retry)."""
+        self._hurried = True
         self._now.set()
+
+    def ask(self, request: DetailRequest | None) -> None:
+        """Answer ``request`` with every View from now on, and once at the next chance for the latest View."""
+        if request != self.request:
+            self.request = request
+            self._now.set()
 
     def take(self) -> tuple[View | None, str] | None:
         """The latest View (or ``None`` with the reason why there is none) since the last call."""
@@ -70,15 +90,18 @@ class Feeder:
         while not self._stop.is_set():
             now_ns = self.clock.monotonic_ns()
             waited = None if last_ns is None else (now_ns - last_ns) / 1e9
+            self._now.clear()
             if self._due(waited):
-                self._now.clear()
+                self._hurried = False
                 self._offer(*self._build())
                 last_ns = now_ns
+            elif self._view is not None and self._unanswered():
+                self._offer(self._view, self._answer(self._view))
             self.clock.wait(self._now, POLL_SECONDS)
 
     def _due(self, waited: float | None) -> bool:
         """A new picture: the first, one asked for, one with news; without news after a full interval, since ages move."""
-        if waited is None or self._now.is_set():
+        if waited is None or self._hurried:
             return True
         if self.paused:
             return False
@@ -93,9 +116,26 @@ class Feeder:
 
     def _build(self) -> tuple[View | None, str]:
         try:
-            return self.source.build(None, self.cells), ""
+            self._view = self.source.build(None, self.cells)
         except GpuwatchError as error:
             return None, str(error)
+        return self._view, self._answer(self._view)
+
+    def _unanswered(self) -> bool:
+        return self.request is not None and (self.detail is None or self.detail.request != self.request)
+
+    def _answer(self, view: View) -> str:
+        """Answer the request, if there is one; returns why that failed, or nothing."""
+        request, answer = self.request, getattr(self.source, "detail", None)
+        if request is None:
+            return ""
+        self.detail = DetailView(request)
+        try:
+            if answer is not None:
+                self.detail = answer(request, view)
+        except GpuwatchError as error:
+            return str(error)
+        return ""
 
     def _offer(self, view: View | None, problem: str) -> None:
         with self._lock:

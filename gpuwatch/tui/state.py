@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from gpuwatch.tui.palette import Look
-from gpuwatch.view.types import View
+from gpuwatch.view.types import DetailView, View
 
 WIDE = 200
 """From this width on the GPUs' strips have 75 cells and a column of panels stands at the right."""
@@ -48,6 +48,18 @@ class TableState:
 
 
 @dataclass(slots=True)
+class SignalDialog:
+    """To whom a signal may be sent (as it stood on the screen when asked), and which one is chosen."""
+
+    pid: int
+    start_ms: int
+    start_known: bool
+    user: str
+    command: str
+    choice: int = 0
+
+
+@dataclass(slots=True)
 class UiState:
     """Choices that outlive a refresh; one object for the whole program."""
 
@@ -64,6 +76,22 @@ class UiState:
     first_steps: bool = True
     gpu: int = 0
     """Position of the GPU that the GPU screen shows, in the View's order."""
+    zoom: int = 1
+    """Which span the GPU screen shows (``screens.gpu.SPANS``)."""
+    write: bool = False
+    """The GPU screen shows what is written over the links, not what is read."""
+    flat: bool = False
+    """The process screen without its tree."""
+    unfolded: bool = False
+    """The process screen with each of many equal children on its own row."""
+    user: str = ""
+    """The process screen shows this user's processes only."""
+    open_process: bool = False
+    """The process screen shows the selected process alone."""
+    signal: SignalDialog | None = None
+    """The open question whether to send a signal."""
+    notice: str = ""
+    """One line about what a key just did; the next key takes it away."""
     tables: dict[str, TableState] = field(default_factory=dict)
 
     def table(self, name: str) -> TableState:
@@ -86,3 +114,5 @@ class Context:
     """The keys that do something on this screen now, for its footer: (key, word)."""
     problem: str = ""
     """Why there is no View or an old one, in one sentence."""
+    detail: DetailView | None = None
+    """The latest answer to what the shown screen asked beside the View; look whether it answers the present question."""

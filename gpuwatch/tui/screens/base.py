@@ -21,6 +21,7 @@ from gpuwatch.tui.state import Context
 
 if TYPE_CHECKING:
     from gpuwatch.tui.app import GpuwatchApp
+    from gpuwatch.view.types import DetailRequest
 
 SMALLEST = (60, 15)
 KEY_SIGNS = {"slash": "/", "question_mark": "?", "enter": "⏎", "escape": "Esc", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">", "plus": "+", "minus": "-"}  # fmt: skip
@@ -76,6 +77,16 @@ class PanelScreen(Screen[None]):
             return
         self.sheet = self.draw(self.gpuwatch.context(self, size.width, size.height))
         self.canvas.show(self.sheet)
+        if self.is_current or not self.is_attached:
+            self.gpuwatch.ask(self.request())
+
+    def request(self) -> DetailRequest | None:
+        """What this screen, as drawn last, wants to know beside the View; asked after each drawing."""
+        return None
+
+    def back(self) -> bool:
+        """Esc: close what is open inside this screen; False when nothing is."""
+        return False
 
     def footer_keys(self) -> tuple[tuple[str, str], ...]:
         """(key, word) of this screen's shown bindings, in their order."""
