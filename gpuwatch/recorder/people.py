@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
-from gpuwatch.model import Batch, Gpu, Host, Process, ProcessSample, Workload
+from gpuwatch.model import Batch, Gpu, Host, Process, Workload
 
 _PATIENCE_MS = 3000
+_FORGET_MS = 6000
 
 
 class People:
@@ -30,6 +31,7 @@ class People:
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
         self._first_seen: dict[int, int] = {}
+        self._last_seen: dict[int, int] = {}
         self._strangers: dict[int, Process] = {}
         self._new: tuple[list[Gpu], list[Process], list[Workload]] = ([], [], [])
         self._new_host: Host | None = None
@@ -107,23 +109,22 @@ class People:
 
         ``looked``: the process collector has looked since; what it does not see then is invisible.
         """
-        process = self._pids.get(pid) or self._strangers.get(pid)
+        process = self._pids.get(pid)
         if process is not None:
             return process
         first = self._first_seen.setdefault(pid, ts_ms)
-        if not looked and ts_ms - first < _PATIENCE_MS:
-            return None
-        process = self._strangers[pid] = Process(pid, first, "", start_known=False)
-        self._learn_process(process)
-        return process
+        self._last_seen[pid] = ts_ms
+        if pid not in self._strangers:
+            if not looked and ts_ms - first < _PATIENCE_MS:
+                return None
+            self._strangers[pid] = Process(pid, first, "", start_known=False)
+            self._learn_process(self._strangers[pid])
+        return self._strangers[pid]
 
-    def keep_strangers(self, samples: Iterable[ProcessSample]) -> None:
-        """Forget invisible processes that no driver names any more: their pid may come back as another process."""
-        if not self._first_seen:
-            return
-        named = {sample.pid for sample in samples}
-        for pid in [pid for pid in self._first_seen if pid not in named]:
-            del self._first_seen[pid]
+    def forget_strangers(self, ts_ms: int) -> None:
+        """Forget invisible processes that no driver has named for a while: their pid may come back as another process."""
+        for pid in [pid for pid, last in self._last_seen.items() if ts_ms - last > _FORGET_MS]:
+            del self._last_seen[pid], self._first_seen[pid]
             self._strangers.pop(pid, None)
 
 

@@ -72,6 +72,7 @@ class ProcessRows:
                 looked, self._looked_ms, self._look_period_ms = True, ts_ms, periods_ms[name]
             for process in batch.processes or ():
                 host_side[process.pid, process.start_ms] = _NO_HOST_SIDE
+        self._people.forget_strangers(ts_ms)
         driver_period = 0
         for name, batch in batches.items():
             if self._take_driver(ts_ms, batch, looked):
@@ -95,9 +96,6 @@ class ProcessRows:
                 start_ms = process.start_ms
             on_gpus = self._driver.setdefault((pid, start_ms), {})
             on_gpus.setdefault(sample.gpu_uuid, []).append(_driver_side(sample))
-        if samples or (batch.gpu_samples and not any(sample.process_count for sample in batch.gpu_samples)):
-            # a driver collector reads its lists less often than its GPUs: a batch without samples need not mean no process
-            self._people.keep_strangers(samples)
         return bool(samples)
 
     def _rows(self, ts_ms: int, host_side: dict[Key, Values], period_ms: int) -> list[ProcessRow]:

@@ -117,12 +117,22 @@ def test_a_pid_that_nobody_can_see_is_a_process_first_seen_now() -> None:
     assert [(row.pid, row.start_ms, row.gpu_uuid) for row in tick.process_rows] == [(100, 1_001_000, "GPU-a")]
 
 
+def test_an_invisible_pid_is_one_process_also_when_the_driver_lists_it_every_other_second() -> None:
+    merging = Merging()
+    told = []
+    for second in range(12):
+        listed = replace(gpu_batch(second), process_samples=gpu_batch(second).process_samples if second % 2 == 0 else [])
+        told += merging.at(second, listed, *[proc_batch(second, pids=())] * (second % 2 == 0)).processes
+    assert [process.start_ms for process in told] == [1_000_000]
+
+
 def test_an_invisible_pid_that_went_and_comes_back_is_a_new_process() -> None:
     merging = Merging()
-    merging.at(0, gpu_batch(0), proc_batch(0, pids=()))
-    merging.at(2, gpu_batch(2, processes=0), proc_batch(2, pids=()))
-    tick = merging.at(4, gpu_batch(4), proc_batch(4, pids=()))
-    assert [process.start_ms for process in tick.processes] == [1_004_000]
+    told = []
+    for second in range(0, 20, 2):
+        there = gpu_batch(second, processes=1 if second in (0, 2, 14) else 0)
+        told += merging.at(second, there, proc_batch(second, pids=())).processes
+    assert [process.start_ms for process in told] == [1_000_000, 1_014_000]
 
 
 def test_without_a_process_collector_the_drivers_pids_are_kept_after_a_while() -> None:
