@@ -119,6 +119,9 @@ class _Holders:
                 times.append(ts)
                 groups.append(_Group())
             groups[-1].add(dt, Share(owners[proc], sm, memory))
+        for groups in self._groups.values():
+            for group in groups:
+                group.close()
 
     def at(self, gpu: int, ts: int) -> tuple[Share, ...]:
         """The rows that cover ``ts``, else the latest ones before it, for three of their periods."""
@@ -139,14 +142,18 @@ class _Group:
 
     def __init__(self) -> None:
         self.shares: tuple[Share, ...] = ()
-        self.longest = 0
-        self._spans: list[int] = []
+        self.longest = self.shortest = 0
+        self._rows: list[tuple[int, Share]] = []
 
     def add(self, dt: int, share: Share) -> None:
         """One more row that speaks for ``dt`` milliseconds."""
-        self.shares += (share,)
-        self._spans.append(dt)
-        self.longest = max(self.longest, dt)
+        self._rows.append((dt, share))
+
+    def close(self) -> None:
+        """All rows are there."""
+        self.shares = tuple([share for _, share in self._rows])
+        spans = [dt for dt, _ in self._rows]
+        self.longest, self.shortest = max(spans), min(spans)
 
     def covering(self, before_ms: int) -> tuple[Share, ...]:
         """Those that speak for the instant ``before_ms`` earlier."""
@@ -154,9 +161,9 @@ class _Group:
             return self.shares
         if before_ms >= self.longest:
             return ()
-        if min(self._spans) == self.longest:
+        if self.shortest == self.longest:
             return self.shares
-        return tuple(share for share, dt in zip(self.shares, self._spans, strict=True) if before_ms < dt)
+        return tuple(share for dt, share in self._rows if before_ms < dt)
 
 
 def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
