@@ -29,7 +29,7 @@ class CollectorThread:
         self._thread.start()
 
     def poke(self) -> None:
-        """Read once now, between two slots; nothing if a reading is under way."""
+        """Read once between two slots: now, or after the reading that is under way."""
         self._wake.set()
 
     def stop(self, seconds: float = 0.0) -> None:
@@ -41,19 +41,22 @@ class CollectorThread:
 
     def _run(self) -> None:
         self._read(float(math.floor(self._clock.time())))
-        while not self._stopping:
-            slot = self._next_slot()
-            poked = False
-            while (left := slot - self._clock.time()) > 0 and not poked:
-                poked = self._clock.wait(self._wake, min(left, self.source.interval))
-            self._wake.clear()
-            if not self._stopping:
-                self._read(float(math.floor(self._clock.time())) if poked else slot)
-        self.source.close()
-
-    def _next_slot(self) -> float:
         interval = self.source.interval
-        return (math.floor(self._clock.time() / interval) + 1) * interval
+        while not self._stopping:
+            slot = next_slot(self._clock, interval)
+            poked = False
+            while 0 < (left := slot - self._clock.time()) <= interval and not poked:
+                poked = self._clock.wait(self._wake, left)
+            self._wake.clear()
+            if self._stopping or (left > 0 and not poked):
+                continue  # the end, or the clock was set back while it waited
+            self._read(float(math.floor(self._clock.time())) if poked else slot)
+        self.source.close()
 
     def _read(self, grid: float) -> None:
         self._deliver(self.source.step(grid))
+
+
+def next_slot(clock: Clock, interval: float) -> float:
+    """The next wall second that is a multiple of ``interval``."""
+    return (math.floor(clock.time() / interval) + 1) * interval

@@ -18,7 +18,7 @@ from gpuwatch.model import Batch, Event, quantise
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
 from gpuwatch.recorder.closer import Closer
-from gpuwatch.recorder.collector_thread import CollectorThread
+from gpuwatch.recorder.collector_thread import CollectorThread, next_slot
 from gpuwatch.recorder.cost import CostMeter
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
@@ -93,15 +93,17 @@ class Recorder:
         try:
             slot = float(math.floor(self._clock.time()))
             if slot * 1000 > self._recorded_ms:
-                self._gather(threads, self.sources, slot, self._clock.time() + _FIRST_SECONDS)
+                self._gather(threads, self.sources, slot, _FIRST_SECONDS)
                 self._tick(slot, self._sorted_out(slot))
             while not stop.is_set():
-                slot = (math.floor(self._clock.time() / self.period) + 1) * self.period
-                while (left := slot - self._clock.time()) > 0:
-                    if self._clock.wait(stop, min(left, self.period)):
+                slot = next_slot(self._clock, self.period)
+                while 0 < (left := slot - self._clock.time()) <= self.period:
+                    if self._clock.wait(stop, left):
                         return
+                if left > 0:
+                    continue  # the clock was set back while it waited
                 due = [source for source in self.sources if source.due(slot) and not source.stalled]
-                self._gather(threads, due, slot, self._clock.time() + _LATE * self.period)
+                self._gather(threads, due, slot, _LATE * self.period)
                 self._tick(slot, self._sorted_out(slot))
         finally:
             for thread in threads:
@@ -114,25 +116,24 @@ class Recorder:
         self._deliveries.append(delivery)
         self._arrived.set()
 
-    def _gather(self, threads: Sequence[CollectorThread], due: Iterable[Source], slot: float, deadline: float) -> None:
+    def _gather(self, threads: Sequence[CollectorThread], due: Iterable[Source], slot: float, seconds: float) -> None:
         """Wait until the sources that are due have brought this slot, and processes that a driver names were looked up."""
-        waiting = {source.name for source in due}
-        poked = False
+        deadline = self._clock.monotonic_ns() + round(seconds * _NS)
+        names = {source.name for source in due}
+        self._await(lambda: names <= {delivery.name for delivery in tuple(self._deliveries) if delivery.grid >= slot}, deadline)
+        if not self._stranger():
+            return
+        before = len(self._deliveries)
+        lookers = [thread for thread in threads if thread.source.name in self._lookers and not thread.source.stalled]
+        for thread in lookers:
+            thread.poke()
+        asked = {thread.source.name for thread in lookers}
+        self._await(lambda: asked <= {delivery.name for delivery in tuple(self._deliveries)[before:]}, deadline)
+
+    def _await(self, done: Callable[[], bool], deadline_ns: int) -> None:
         while True:
             self._arrived.clear()
-            waiting -= {delivery.name for delivery in tuple(self._deliveries) if delivery.grid >= slot}
-            if not waiting and not poked and self._stranger():
-                poked = True
-                before = len(self._deliveries)
-                lookers = [thread for thread in threads if thread.source.name in self._lookers and not thread.source.stalled]
-                for thread in lookers:
-                    thread.poke()
-                if not lookers or len(self._deliveries) > before:
-                    continue
-            elif not waiting and (not poked or not self._stranger()):
-                return
-            left = deadline - self._clock.time()
-            if left <= 0:
+            if done() or (left := (deadline_ns - self._clock.monotonic_ns()) / _NS) <= 0:
                 return
             self._clock.wait(self._arrived, left)
 

@@ -71,3 +71,20 @@ def test_a_poke_reads_between_two_slots() -> None:
 
     driven = Driven(Poking(1000.0), Scripted("procs", host_batch, interval=10.0), 3)
     assert [delivery.grid for delivery in driven.deliveries] == [1000.0, 1003.0, 1010.0]
+
+
+def test_a_clock_that_is_set_back_while_it_waits_does_not_keep_it_waiting() -> None:
+    class SetBack(FakeClock):
+        """Goes back an hour once, in the middle of a wait."""
+
+        done = False
+
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            if self.wall >= 10_002 and not self.done:
+                self.done = True
+                self.advance(0.5, step=-3600)
+                return False
+            return super().wait(event, seconds)
+
+    driven = Driven(SetBack(10_000.0), Scripted("nvml", host_batch), 6)
+    assert [delivery.grid for delivery in driven.deliveries] == [10_000.0, 10_001.0, 10_002.0, 6403.0, 6404.0, 6405.0]
