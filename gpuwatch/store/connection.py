@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
 from gpuwatch.errors import StoreError
@@ -22,6 +21,8 @@ FULL, CORRUPT, NOT_A_DATABASE, READ_ONLY, CANNOT_OPEN, BUSY, IO_ERROR = (
     sqlite3.SQLITE_IOERR,
 )
 MIN_READER = "min_reader"
+VIEWS_MARK = "-- views\n"
+"""The line of ``ddl.sql`` that stands before the first view."""
 
 
 class DamagedStore(StoreError):
@@ -102,7 +103,7 @@ def _prepare(connection: sqlite3.Connection, path: Path | str, wal: bool) -> Non
     if version > SCHEMA_VERSION:
         raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
     if version == 0:
-        _create_schema(connection)
+        _create_schema(connection, with_views=str(path) != ":memory:")
     connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'TRUNCATE'}")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -122,11 +123,13 @@ def schema_version(connection: sqlite3.Connection, path: Path | str) -> int:
     return 0
 
 
-def _create_schema(connection: sqlite3.Connection) -> None:
-    """All tables, indices and views in one transaction; another process that did it at the same time is no error."""
+def _create_schema(connection: sqlite3.Connection, *, with_views: bool = True) -> None:
+    """Everything in one transaction; another process that did it at the same time is no error. One tick needs no views."""
     connection.execute("PRAGMA page_size=4096")
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    script = files("gpuwatch.store").joinpath("ddl.sql").read_text(encoding="utf-8")
+    script = Path(__file__).with_name("ddl.sql").read_text(encoding="utf-8")
+    if not with_views:
+        script = script.partition(VIEWS_MARK)[0]
     marks = f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
     meta = f"INSERT INTO meta VALUES('{MIN_READER}','1');"
     try:

@@ -747,6 +747,7 @@ CREATE TABLE run (
     CONSTRAINT fk_run_workload_id FOREIGN KEY(workload_id) REFERENCES workload (workload_id)
 );
 
+-- views
 CREATE VIEW v_host AS SELECT
     h.hostname AS "host",
     h.machine_id AS "machine_id",

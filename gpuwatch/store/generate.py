@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from gpuwatch.store.connection import VIEWS_MARK
 from gpuwatch.store.schema import metadata
 from gpuwatch.store.views import view_ddl
 
@@ -34,7 +35,8 @@ def _tidy(statement: str) -> str:
 
 def ddl() -> str:
     """The whole script: tables, indices, views."""
-    return _HEADER + "\n".join(f"{statement};\n" for statement in [*table_ddl(), *view_ddl()])
+    tables, views = ("\n".join(f"{statement};\n" for statement in part) for part in (table_ddl(), view_ddl()))
+    return f"{_HEADER}{tables}\n{VIEWS_MARK}{views}"
 
 
 def main() -> None:

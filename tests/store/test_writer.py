@@ -222,7 +222,8 @@ def test_a_store_in_memory_for_one_tick(open_writer: Any) -> None:
     writer.add(first_tick())
     writer.add(tick(1, gpu_row(utilization_ratio=1.0)))
     assert writer.commit()
-    assert rows(writer, "SELECT utilization_ratio FROM v_gpu_now") == [(1.0,)]
+    assert rows(writer, "SELECT utilization_pm FROM gpu_sample") == [(1000,)]
+    assert rows(writer, "SELECT count(*) FROM sqlite_master WHERE type='view'") == [(0,)]
 
 
 class _Full:
