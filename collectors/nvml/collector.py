@@ -21,6 +21,8 @@ from gpuwatch.model import Batch, Gpu, GpuSample, MissingKey
 from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 
+_PERIODS = 3
+"""A row speaks for at most so many periods."""
 _PROCESS_SECONDS, _LOST_RETRY_SECONDS, _COUNT_SECONDS = 2, 5, 30
 _CUT_SECONDS = {True: 10, False: 30}
 """How often the MIG layout is compared, by whether MIG is on; the driver's own event tells sooner where it is allowed."""
@@ -248,7 +250,7 @@ class NvmlCollector:
                 self._cut(boards, board)
             now_ns = self._context.clock.boottime_ns()
             for reader in board.readers():
-                reader.tick(second, now_ns)
+                reader.tick(second, now_ns, _PERIODS * self.interval_seconds)
                 board.cut_is_stale |= reader.handle_is_stale
             self._happenings.health(gpu, board.reader.health)
         except GpuGone as gone:

@@ -10,8 +10,6 @@ from gpuwatch.collectors.nvml.fields import Counter, FieldBatch
 from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.names import Missing
 
-LONGEST_SPAN_SECONDS = 3.0
-"""A row speaks for at most three periods: counters that grew over a longer hole start anew."""
 _TRAFFIC = {
     "pcie_tx_bytes": ("pcie_tx_bytes", 1),
     "pcie_rx_bytes": ("pcie_rx_bytes", 1),

@@ -23,7 +23,8 @@ _PID_LIMIT = 1 << 22
 """The kernel's largest pid + 1; some Jetson builds answer garbage above it."""
 _FIRST_LIST, _FIRST_RING = 64, 128
 _PERCENT_LIMIT = 200
-_STALE_US = 3_000_000
+_FIRST_US = 3_000_000
+"""The first reading gets all that the driver remembers, also of long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +151,12 @@ class ProcessReader:
         if not rows:
             return {}, seen_us
         newest = max(at for _, at, _, _ in rows)
+        oldest = seen_us or newest - _FIRST_US
         sums: dict[int, list[int]] = {}
         instants: set[tuple[int, int]] = set()
         ambiguous: set[int] = set()
         for pid, at, sm, memory in rows:
-            if at < newest - _STALE_US or sm > _PERCENT_LIMIT or memory > _PERCENT_LIMIT:
+            if at < oldest or sm > _PERCENT_LIMIT or memory > _PERCENT_LIMIT:
                 continue
             if self._trust.foreign and (pid, at) in instants:
                 ambiguous.add(pid)  # a foreign process keeps its host pid, which may equal one of ours

@@ -12,13 +12,14 @@ _FIELDS = tuple(measures(GpuSample))
 class Readings:
     """Values that are kept between the ticks that read them. Every field is either present or has a reason."""
 
-    __slots__ = ("_keys", "_values", "_why", "uuid")
+    __slots__ = ("_keys", "_missing", "_values", "_why", "uuid")
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
         self._keys: dict[str, MissingKey] = {name: ("gpu", uuid, name) for name in _FIELDS}
         self._values: dict[str, float | int] = {}
         self._why: dict[str, Missing] = dict.fromkeys(_FIELDS, Missing.STALE)
+        self._missing: dict[MissingKey, Missing] | None = None
 
     def __getitem__(self, name: str) -> float | int | None:
         return self._values.get(name)
@@ -26,12 +27,16 @@ class Readings:
     def put(self, name: str, value: float) -> None:
         """This field has a value now."""
         self._values[name] = value
-        self._why.pop(name, None)
+        if name in self._why:
+            del self._why[name]
+            self._missing = None
 
     def lack(self, name: str, reason: Missing) -> None:
         """This field has no value now; the last one is not shown."""
-        self._values.pop(name, None)
-        self._why[name] = reason
+        if self._why.get(name) is not reason:
+            self._values.pop(name, None)
+            self._why[name] = reason
+            self._missing = None
 
     def settle(self, name: str, code: int, value: float) -> None:
         """The value if ``code`` is success, else the reason behind the code."""
@@ -44,12 +49,15 @@ class Readings:
         """Nothing is known, e.g. because the GPU sleeps."""
         self._values.clear()
         self._why = dict.fromkeys(_FIELDS, reason)
+        self._missing = None
 
     def sample(self) -> GpuSample:
         """The row of this tick."""
         return GpuSample(self.uuid, **self._values)  # type: ignore[arg-type]
 
     def missing(self) -> dict[MissingKey, Missing]:
-        """Why each absent field is absent."""
-        keys = self._keys
-        return {keys[name]: reason for name, reason in self._why.items()}
+        """Why each absent field is absent; the same object as long as nothing changes."""
+        if self._missing is None:
+            keys = self._keys
+            self._missing = {keys[name]: reason for name, reason in self._why.items()}
+        return self._missing

@@ -30,6 +30,10 @@ class UtilizationSamples:
         self._seen_us = 0
         self._grow(_FIRST_CAPACITY)
 
+    def forget(self) -> None:
+        """After a hole in time: what was sampled in it belongs to no row."""
+        self._seen_us = 0
+
     def _grow(self, capacity: int) -> None:
         self._capacity = capacity
         self._buffer = (self._device.library.binding.c_nvmlSample_t * capacity)()

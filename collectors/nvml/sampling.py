@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from gpuwatch.collectors.nvml import devices, samples
 from gpuwatch.collectors.nvml import library as nvml
-from gpuwatch.collectors.nvml.deltas import LONGEST_SPAN_SECONDS, Deltas
+from gpuwatch.collectors.nvml.deltas import Deltas
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.fields import FieldBatch
 from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
@@ -76,11 +76,14 @@ class GpuReader:
         self._read_ns: int | None = None
         self._first = True
 
-    def tick(self, second: int, now_ns: int) -> None:
-        """Read what is due. Raises ``GpuGone`` and ``DriverGone``; any other refusal becomes a reason."""
+    def tick(self, second: int, now_ns: int, longest_seconds: float) -> None:
+        """Read what is due; a row speaks for at most ``longest_seconds``, so counters that grew for longer begin anew.
+
+        Raises ``GpuGone`` and ``DriverGone``; any other refusal becomes a reason.
+        """
         last, self._read_ns = self._read_ns, now_ns
         span = None if last is None else (now_ns - last) / 1e9
-        if span is not None and not 0 < span <= LONGEST_SPAN_SECONDS:
+        if span is not None and not 0 < span <= longest_seconds:
             span = None
             self.forget()
             self._read_ns = now_ns
@@ -104,9 +107,13 @@ class GpuReader:
         self._first = False
 
     def forget(self) -> None:
-        """After a hole in time (lost, asleep): counters and GPM begin anew."""
+        """After a hole in time (lost, asleep): counters and GPM begin anew, and everything is due."""
         self._read_ns = None
+        self._first = True
+        self._rhythm = Rhythm(self.device.index)
         self._deltas.reset()
+        self._busy.forget()
+        self._memory_busy.forget()
         if self._gpm:
             self._gpm.forget()
 
@@ -135,12 +142,14 @@ class GpuReader:
 
     def _read_gpm(self, now_ns: int) -> None:
         gpm = self._gpm
-        if gpm is not None:
-            gpm.read(now_ns)
+        if gpm is None:
+            if self._first:
+                for name in RATIOS.values():
+                    self.readings.lack(name, Missing.NOT_SUPPORTED)
+            return
+        gpm.read(now_ns)
         for name in RATIOS.values():
-            if gpm is None:
-                self.readings.lack(name, Missing.NOT_SUPPORTED)
-            elif name in gpm.values:
+            if name in gpm.values:
                 self.readings.put(name, gpm.values[name])
             else:
                 code = gpm.off or gpm.codes.get(name)

@@ -98,6 +98,22 @@ def test_a_hole_in_time_begins_anew(start):
     assert play.sample().energy_joules is not None
 
 
+def test_a_slower_rhythm_is_no_hole(start):
+    play = start(lines=["v 0 power_mw 0 200000", *GPM])
+    play.collector.interval_seconds = 5.0
+    play.tick(2, seconds=5)
+    assert play.sample().energy_joules == pytest.approx(1000)
+    assert play.sample().sm_active_ratio == pytest.approx(0.64)
+
+
+def test_utilization_after_a_hole_is_that_of_the_last_second(start):
+    play = start(lines=["v 0 util 0 100", "v 0 util 9000 20"])
+    play.tick(2)
+    play.advance(8.2)
+    play.tick()
+    assert play.sample().utilization_ratio == pytest.approx(0.20)
+
+
 def test_gpm_ratios_between_two_samples(start):
     play = start(lines=GPM)
     play.tick()

@@ -42,8 +42,10 @@ def test_a_gpu_that_falls_asleep_is_not_asked_until_it_wakes(laptop, start):
     assert not play.sample().unavailable
     assert play.kinds() == ["gpu_asleep"]
     laptop.write_text("active\n")
-    play.tick(2)
+    play.tick()
     assert play.sample().power_watts is not None
+    assert play.sample().temperature_celsius is not None, "everything is due after a hole"
+    assert play.why("sm_active_ratio") is Missing.NOT_SUPPORTED
 
 
 IDLE = ["v 0 util 0 0"]
