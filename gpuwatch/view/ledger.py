@@ -12,6 +12,7 @@ from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
 from gpuwatch.view.track import BLOCK_MS, Sums
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
+_MEMO_SPANS = 24
 _UNOBSERVED = (Bucket.UNOBSERVED, Cause.NONE, Tier.N)
 
 
@@ -93,9 +94,10 @@ def _kept(window: Window, what: str, start_s: int, end_s: int, gpu_ids: tuple[in
     if done_s < end_s:
         sums = dict(sums)
         _merge(sums, _sums(window.ledger_minutes(done_s, end_s, gpu_ids)))
-        if len(memo) > 12:
-            memo.clear()
+        memo.pop(key, None)
         memo[key] = (end_s, age, sums)
+        if len(memo) > _MEMO_SPANS:
+            del memo[next(iter(memo))]
     return sums
 
 
