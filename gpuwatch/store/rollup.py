@@ -184,5 +184,6 @@ def retain(db: sqlite3.Connection, now_ms: int) -> int:
         deleted += db.execute("DELETE FROM gap WHERE t1_ms<?", (old_ms,)).rowcount
         deleted += db.execute("DELETE FROM missing WHERE t1_ms<?", (now_ms - 35 * DAY_S * 1000,)).rowcount
         deleted += db.execute("DELETE FROM ledger_span WHERE t1<?", (now_s - RETENTION_DAYS["ledger_minute"] * DAY_S,)).rowcount
+        deleted += db.execute("DELETE FROM process WHERE last_ms<?", (old_ms,)).rowcount
         db.execute("UPDATE process SET command='' WHERE last_ms<? AND command<>''", (now_ms - COMMAND_DAYS * DAY_S * 1000,))
     return deleted

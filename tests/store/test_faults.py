@@ -170,6 +170,30 @@ def test_a_newer_file_that_changed_its_views_is_refused(writer: StoreWriter, pat
     assert caught.value.hint == "update gpuwatch"
 
 
+def test_an_older_file_is_upgraded_before_it_is_written(path: Path, open_writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = open_write(path)
+    old.execute("INSERT INTO meta VALUES('old','1')")
+    old.close()
+    upgraded: list[Path] = []
+    monkeypatch.setattr("gpuwatch.store.upgrade.upgrade", upgraded.append)
+    monkeypatch.setattr(columns, "SCHEMA_VERSION", columns.SCHEMA_VERSION + 1)
+    writer = open_writer()
+    assert upgraded == [path]
+    filled(writer)
+    assert writer.connection.execute("SELECT value FROM meta WHERE key='old'").fetchone() == ("1",)
+
+
+def test_on_a_network_file_system_there_is_no_wal(path: Path, open_writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuwatch.store.opening.network_filesystem", lambda _path: "nfs4")
+    writer = open_writer()
+    filled(writer)
+    assert writer.connection.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
+    assert not path.with_name("gpuwatch.db-wal").exists()
+    reader = open_read(path)
+    assert count(reader) == 5
+    reader.close()
+
+
 # ------------------------------------------------------------------------------------------------------------- damage
 
 

@@ -204,6 +204,8 @@ def test_old_minutes_events_and_command_lines_go(writer: StoreWriter) -> None:
     retain(db, T0 + 36 * day)
     assert db.execute("SELECT count(*) FROM gpu_minute").fetchone() == (0,)
     assert db.execute("SELECT command, name FROM process").fetchone() == ("", "python3")
+    retain(db, T0 + 401 * day)
+    assert db.execute("SELECT count(*) FROM process").fetchone() == (0,)
 
 
 def test_the_watermark_never_goes_back(writer: StoreWriter) -> None:
