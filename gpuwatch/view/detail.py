@@ -68,11 +68,12 @@ class _Grid:
         self.first = self.last - cells + 1
         self.numbers = range(self.first, self.last + 1)
         self.start_ms, self.end_ms = self.first * self.cell_ms, end_ms
-        if self.cell_ms >= LONG_CELL_MS:
-            boundary = window.watermark("minute") * 1000
-        else:
-            oldest = window.first_tick_ms()
-            boundary = end_ms if oldest is None else -(-oldest // MINUTE_MS) * MINUTE_MS
+        closed_ms = window.watermark("minute") * 1000
+        oldest = window.first_tick_ms()
+        if oldest is None or self.cell_ms >= LONG_CELL_MS:
+            boundary = closed_ms
+        else:  # a closed minute whose rows are perhaps no longer all there is taken from its minute row
+            boundary = min(closed_ms, -(-oldest // MINUTE_MS) * MINUTE_MS)
         self.hot_ms = min(max(self.start_ms, boundary), end_ms)
         self.span = SpanView(self.start_ms, end_ms, None)
 
