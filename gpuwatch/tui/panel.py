@@ -15,7 +15,7 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.strip import Strip
 from textual.widget import Widget
 
-from gpuwatch.tui.draw.line import Band, Row, Sheet
+from gpuwatch.tui.draw.line import Band, Row, Sheet, width_of
 
 
 class Tile(Widget):
@@ -27,16 +27,18 @@ class Tile(Widget):
         super().__init__()
         self.place = Region()
         self.lines: list[Strip] = []
+        self.pieces: list[list[Segment]] = []
 
     def render_line(self, y: int) -> Strip:
         """The stored line; blank while the terminal is larger than what was drawn last."""
         return self.lines[y] if y < len(self.lines) else Strip.blank(self.size.width)
 
-    def show(self, y: int, strip: Strip) -> None:
+    def show(self, y: int, piece: list[Segment]) -> None:
         """Store line ``y``; ask for a repaint up to its last changed cell."""
-        end = _changed_until(self.lines[y], strip)
+        end = changed_until(self.pieces[y], piece, self.place.width)
         if end:
-            self.lines[y] = strip
+            self.pieces[y] = piece
+            self.lines[y] = Strip(piece, self.place.width)
             self.refresh(Region(0, y, end, 1))
 
 
@@ -65,7 +67,6 @@ class Canvas(Widget):
         self._drawn_bands: tuple[Band, ...] = ()
         self._drawn_size = (0, 0)
         self._drawn_rows: list[Row] = []
-        self._drawn_strips: list[Strip] = []
         self._drawn_tiles: list[list[Tile]] = []
         self._drawn_look: object = None
         self._to_mount: list[Tile] = []
@@ -96,16 +97,14 @@ class Canvas(Widget):
                 continue
             changed += 1
             self._drawn_rows[y] = row
-            strip = self._drawn_strips[y] = sheet.strip(y)
             tiles = self._drawn_tiles[y]
-            for tile, part in zip(tiles, strip.divide([tile.place.right for tile in tiles])):
+            for tile, part in zip(tiles, split(sheet.segments(y), [tile.place.right for tile in tiles])):
                 tile.show(y - tile.place.y, part)
         return changed
 
     def _lay_out(self, sheet: Sheet) -> None:
         self._drawn_size, self._drawn_bands, self._drawn_look = (sheet.width, sheet.height), tuple(sheet.bands), sheet.look
         self._drawn_rows = list(sheet.rows)
-        self._drawn_strips = [sheet.strip(y) for y in range(sheet.height)]
         places = _places(self._drawn_bands, sheet.width)
         pool = [child for child in self.children if isinstance(child, Tile)]
         missing = [Tile() for _ in range(len(places) - len(pool) - len(self._to_mount))]
@@ -113,14 +112,15 @@ class Canvas(Widget):
         self._drawn_tiles = [[] for _ in range(sheet.height)]
         for tile, place in zip(tiles, places):
             tile.place = place
-            tile.lines = []
+            tile.lines, tile.pieces = [], []
             for y in range(place.y, place.bottom):
                 self._drawn_tiles[y].append(tile)
         for tile in tiles[len(places) :]:
             tile.place = Region()
         for y, row in enumerate(self._drawn_tiles):
-            for tile, part in zip(row, self._drawn_strips[y].divide([tile.place.right for tile in row])):
-                tile.lines.append(part)
+            for tile, part in zip(row, split(sheet.segments(y), [tile.place.right for tile in row])):
+                tile.pieces.append(part)
+                tile.lines.append(Strip(part, tile.place.width))
         if not self.is_attached:
             self._to_mount += missing
             return
@@ -141,27 +141,59 @@ def _places(bands: Sequence[Band], width: int) -> list[Region]:
     return out
 
 
-def _changed_until(old: Strip, new: Strip) -> int:
-    """The column after the last cell in which two lines differ; 0 when they are equal."""
-    before, after = list(old), list(new)
-    if before == after:
+def split(segments: list[Segment], edges: Sequence[int]) -> list[list[Segment]]:
+    """A line cut at the columns ``edges`` (the last one is its end).
+
+    Blanks that a cut left before a number take the number's style: a segment less to send.
+    """
+    out: list[list[Segment]] = []
+    part: list[Segment] = []
+    at, todo = 0, iter(edges)
+    edge = next(todo)
+    for segment in segments:
+        end = at + width_of(segment.text)
+        while end > edge:
+            before, segment = segment.split_cells(edge - at)
+            if edge > at:
+                part.append(before)
+            out.append(_joined(part))
+            part, at, edge = [], edge, next(todo)
+        part.append(segment)
+        at = end
+        if at == edge:
+            out.append(_joined(part))
+            part, edge = [], next(todo, edge)
+    return out
+
+
+def _joined(part: list[Segment]) -> list[Segment]:
+    if len(part) < 2 or part[0].text.strip(" "):
+        return part
+    a, b = part[0].style, part[1].style
+    if a is None or b is None or a.bgcolor != b.bgcolor or bool(a.reverse) != bool(b.reverse):
+        return part
+    return [Segment(part[0].text + part[1].text, b), *part[2:]]
+
+
+def changed_until(old: list[Segment], new: list[Segment], width: int) -> int:
+    """The column after the last cell in which two pieces of ``width`` cells differ; 0 when they are equal."""
+    if old == new:
         return 0
-    width = max(old.cell_length, new.cell_length)
-    end = width
-    while before and after and before[-1] == after[-1]:
-        end -= after.pop().cell_length
-        before.pop()
-    if before and after and before[-1].style is after[-1].style:
-        end -= _common_tail(before[-1], after[-1])
+    end, i, j = width, len(old) - 1, len(new) - 1
+    while i >= 0 and j >= 0 and old[i] == new[j]:
+        end -= width_of(new[j].text)
+        i, j = i - 1, j - 1
+    if i >= 0 and j >= 0 and old[i].style is new[j].style:
+        end -= _common_tail(old[i].text, new[j].text)
     return max(1, end)
 
 
-def _common_tail(before: Segment, after: Segment) -> int:
-    """How many last cells of two segments are the same (plain ASCII only: one character is one cell there)."""
-    if not (before.text.isascii() and after.text.isascii()):
+def _common_tail(before: str, after: str) -> int:
+    """How many last cells of two texts are the same (plain ASCII only: one character is one cell there)."""
+    if not (before.isascii() and after.isascii()):
         return 0
     count = 0
-    for a, b in zip(reversed(before.text), reversed(after.text)):
+    for a, b in zip(reversed(before), reversed(after)):
         if a != b:
             break
         count += 1

@@ -40,5 +40,8 @@ def put_heads(sheet: Sheet, y: int, columns: tuple[Column, ...], style: Style) -
 
 
 def cuts(columns: tuple[Column, ...]) -> tuple[int, ...]:
-    """Where a band of these columns may be parted: behind each right-aligned one."""
-    return tuple(column.end for column in columns if column.right >= 0)
+    """Where a band of these columns may be parted: behind the blank that follows each right-aligned one.
+
+    The blank keeps a change from touching the next part, which Textual would else address for nothing.
+    """
+    return tuple(column.end + 1 for column in columns if column.right >= 0)

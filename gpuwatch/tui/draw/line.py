@@ -107,6 +107,10 @@ class Sheet:
 
     def strip(self, y: int) -> Strip:
         """The finished line ``y``."""
+        return Strip(self.segments(y), self.width)
+
+    def segments(self, y: int) -> list[Segment]:
+        """The finished line ``y`` as styled pieces, neighbours of one style merged."""
         look, row = self.look, self.rows[y]
         pieces: list[list[str]] = []
         styles: list[Style] = []
@@ -128,7 +132,7 @@ class Sheet:
             at = end
         if at < self.width:
             self._pad(row, pieces, styles, at, self.width, edges)
-        return Strip([Segment("".join(texts), style) for texts, style in zip(pieces, styles)], self.width)
+        return [Segment("".join(texts), style) for texts, style in zip(pieces, styles)]
 
     def _pad(self, row: Row, pieces: list[list[str]], styles: list[Style], at: int, x: int, edges: list[int]) -> None:
         """Fill columns ``at`` to ``x``. Blanks join the text before them where only the ground shows: a segment less to send."""

@@ -232,10 +232,12 @@ def bands(sheet: Sheet, top: int, bottom: int, *all_places: Places) -> None:
     cuts: list[int] = []
     for places in all_places:
         end = places.strip + places.cells
-        cuts += [places.index + 2, places.activity - 4, places.activity + 1, places.memory + 1, places.power + 1, end - 1, end]
-        cuts += [places.temperature + 1] if places.temperature >= 0 else []
-        cuts += [places.power + 6] if places.power_limit else []
-        cuts += [places.bar[0] + places.bar[1]] if places.bar[1] else []
+        cuts += [places.index + 2, places.activity + 2, places.memory + 2, places.strip, end - 1, end + 1]
+        # No blank stands between the power and its limit.
+        cuts += [places.power + 1, places.power + 6] if places.power_limit else [places.power + 2]
+        cuts += [places.temperature + 2] if places.temperature >= 0 else []
+        cuts += [places.bar[0] + places.bar[1] + 1] if places.bar[1] else []
+        cuts += [places.memory_bar[0] + places.memory_bar[1]] if places.memory_bar[1] else []
     sheet.band(top, bottom, *cuts)
 
 

@@ -168,8 +168,8 @@ def _short_age(seconds: float | None) -> str:
 
 
 def quantised(seconds: float | None) -> float | None:
-    """Ages beyond ten minutes move once in ten seconds, so that a table at rest does not repaint each second."""
-    return seconds if seconds is None or seconds < 600 else seconds - seconds % 10
+    """Ages beyond ten minutes move once in ten seconds, beyond an hour once in thirty: a table at rest is not sent each second."""
+    return seconds if seconds is None or seconds < 600 else seconds - seconds % (10 if seconds < 3600 else 30)
 
 
 def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:

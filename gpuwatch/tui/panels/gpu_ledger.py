@@ -1,0 +1,192 @@
+"""Where one GPU's time went, in all its buckets: a bar, their names, the shares of the span and the hours of today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+
+from gpuwatch.format import clock_minute, duration, gpu_hours, number, percent_range, percent_sign, shares
+from gpuwatch.names import Bucket, Cause
+from gpuwatch.tui import parts as eight
+from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.parts import Part, Share, milliseconds
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import GpuView, LedgerView, View
+
+Words = list[tuple[str, Style]]
+
+_STALLED = Part("stalled SM", "stall", "=", "stalled", "white", (Bucket.STALLED_SM,))
+_EMPTY = Part("empty SM", "empty", "-", "empty", "white", (Bucket.EMPTY_SM,))
+_THROTTLED = Part("throttled", "thr", "!", "throttled", "ink", (Bucket.THROTTLED,))
+_REDONE = Part("redone", "redo", "r", "redone", "white", (Bucket.REDONE,))
+_OVERHEAD = Part("overhead", "over", "o", "overhead", "white", (Bucket.OVERHEAD,))
+_UNOBSERVED = Part("unobserved", "unob", "?", "bg", "fg", (Bucket.UNOBSERVED,))
+
+TWELVE = (eight.EFFECTIVE, _STALLED, _EMPTY, eight.BUSY, eight.WAIT, _THROTTLED, _REDONE, _OVERHEAD, eight.HELD, eight.UNUSED, eight.QUIET, eight.FREE, eight.IDLE, _UNOBSERVED, eight.UNAVAILABLE)  # fmt: skip
+"""The order of the eight parts with their buckets apart; those without a place of their own only when they are there."""
+
+_FILL = (eight.EFFECTIVE, _STALLED, _EMPTY)
+_RARE = (eight.QUIET, eight.IDLE)
+_CAUSES = {
+    Cause.PEERS: "peers",
+    Cause.INPUT: "input",
+    Cause.HOST: "host",
+    Cause.TRANSFER: "transfer",
+    Cause.DEMAND: "demand",
+    Cause.UNEXPLAINED: "unexplained",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A bucket's name from ``left``, its numbers to ``right``."""
+
+    part: Part
+    left: int
+    right: int
+
+
+def amounts(ledger: LedgerView | None) -> dict[Part, int]:
+    """Milliseconds of each of the fifteen parts."""
+    by_bucket = milliseconds(ledger) if ledger is not None else {}
+    return {part: sum(by_bucket.get(bucket, 0) for bucket in part.buckets) for part in TWELVE}
+
+
+def bar_parts(ledger: LedgerView) -> tuple[Share, ...]:
+    """What the bar is made of: the parts that are not zero, with whole percents that sum to 100."""
+    found = amounts(ledger)
+    return tuple(Share(part, ms, share) for (part, ms), share in zip(found.items(), shares(list(found.values()))) if ms > 0)
+
+
+def columns(present: Sequence[LedgerView | None], left: int, limit: int) -> list[Column]:
+    """The buckets to name between two columns: all that are not zero in one of the spans, and the others while they fit."""
+    there = {part for ledger in present for part, ms in amounts(ledger).items() if ms > 0}
+    without_fill = not there & set(_FILL)
+    named = [
+        part for part in TWELVE if part in there or not (part in _RARE or (part in _FILL if without_fill else part is eight.BUSY))
+    ]
+    for part in reversed(TWELVE):
+        if _width(named) <= limit + 1 - left:
+            break
+        if part in named and part not in there:
+            named.remove(part)
+    out = []
+    for part in named:
+        width = max(5, len(part.name))
+        if left + width > limit + 1:
+            break
+        out.append(Column(part, left + width - len(part.name), left + width - 1))
+        left += width + 1
+    return out
+
+
+def _width(named: Sequence[Part]) -> int:
+    return sum(max(5, len(part.name)) + 1 for part in named) - 1
+
+
+def note_of(context: Context, ledger: LedgerView | None) -> Words:
+    """``60 min: efficiency 47% = allocated 100% × running 91% × fill 51%``."""
+    look = context.look
+    if ledger is None or ledger.efficiency_low is None:
+        return []
+    measured = ledger.fill_low is not None and ledger.fill_low == ledger.fill_high
+    fill = percent_sign(ledger.fill_low) if measured else "unknown" if ledger.fill_low == 0.0 else percent_range(ledger.fill_low, ledger.fill_high)  # fmt: skip
+    factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
+    words = [
+        (f"{span_text(ledger)}: efficiency ", look.dim),
+        (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white),
+    ]
+    return [*words, (factors, look.dim)] if context.width >= 100 else words
+
+
+def span_text(ledger: LedgerView) -> str:
+    """The length of its span; an hour is ``60 min``, so that it fits in front of the bar."""
+    seconds = round((ledger.span.end_ms - ledger.span.start_ms) / 1000)
+    # The span's cells lie on a grid: the running one makes it a little shorter than its name.
+    for whole, text in ((900, "15 min"), (3_600, "60 min"), (86_400, "24 h"), (604_800, "7 d")):
+        if whole * 0.985 <= seconds <= whole:
+            return text
+    return f"{seconds // 60} min" if 60 <= seconds < 7_200 else duration(seconds)
+
+
+def draw_numbers(sheet: Sheet, y: int, ledger: LedgerView, today: LedgerView | None, left: int, limit: int) -> None:
+    """Three rows: the names in their colours, the shares of the span with one decimal (they sum to 100.0), the hours of today."""
+    look = sheet.look
+    found, whole = amounts(ledger), amounts(today)
+    tenths = dict(zip(found, shares(list(found.values()), 1000)))
+    sheet.put(y + 1, 2, "share %", look.dim)
+    sheet.put(y + 2, 2, "today h", look.dim)
+    for column in columns((ledger, today), left, limit):
+        part = column.part
+        bold = part is eight.HELD and found[part] > 0
+        style = look.white if bold and look.plain else look.style(ink_of(part), "bg", bold)
+        sheet.put(y, column.left, part.name, style)
+        for row, value, text in (
+            (y + 1, found[part], number(tenths[part] / 10, 1)),
+            (y + 2, whole[part], gpu_hours(whole[part])),
+        ):
+            if row == y + 2 and today is None:
+                continue
+            text = "0" if value == 0 else "<0.1" if text == "0.0" else text
+            sheet.right(row, column.right, text, look.style("free_text") if value == 0 else look.fg)
+
+
+def causes(ledger: LedgerView) -> list[tuple[Cause, int]]:
+    """What the GPU waited for, the largest first."""
+    out: dict[Cause, int] = {}
+    for row in ledger.parts:
+        if row.bucket is Bucket.WAIT:
+            out[row.cause] = out.get(row.cause, 0) + row.ms
+    return sorted(out.items(), key=lambda pair: -pair[1])
+
+
+def wait_words(context: Context, ledger: LedgerView) -> Words:
+    """``wait: host 1.4 inferred · unexplained 7.3``, and what can only be told from inside a program."""
+    look = context.look
+    found = causes(ledger)
+    if not found:
+        return [("wait: none", look.dim)]
+    total = sum(row.ms for row in ledger.parts)
+    words: Words = [("wait: ", look.dim)]
+    for i, (cause, ms) in enumerate(found):
+        words += [(" · ", look.dim)] if i else []
+        words += [(f"{_CAUSES.get(cause, cause.label)} ", look.fg), (number(ms * 100 / total, 1) + "%", look.fg)]
+        words += [(" inferred", look.dim)] if cause is not Cause.UNEXPLAINED else []
+    if context.width >= 100 and any(cause is Cause.UNEXPLAINED for cause, _ in found):
+        words.append(("   input, peers and checkpoints cannot be told from outside", look.dim))
+    return words
+
+
+def sum_words(context: Context, view: View, gpu: GpuView, ledger: LedgerView, today: LedgerView | None) -> Words:
+    """The sums, computed from the parts, and the finding that explains them."""
+    look = context.look
+    total = sum(row.ms for row in ledger.parts)
+    share = number(total * 100 / ledger.capacity_ms, 1) if ledger.capacity_ms else "–"
+    words: Words = [(f"sum: {span_text(ledger)} {share}%", look.dim)]
+    if today is not None:
+        whole = sum(row.ms for row in today.parts)
+        words.append((f" · today {gpu_hours(whole)} of {gpu_hours(today.capacity_ms)} GPU·h", look.dim))
+        if context.width >= 100:
+            words.append((f" since {clock_minute(today.span.start_ms, context.tz)}", look.dim))
+    room = context.width - 14 - sum(len(text) for text, _ in words)
+    for rank, finding in enumerate(view.findings, 1):
+        if gpu.gpu_index in finding.gpu_indices and room > 20:
+            words.append((cut(f" · finding {rank}, {finding.title}", room), look.dim))
+            break
+    return words
+
+
+def draw_gpu_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, ledger: LedgerView, today: LedgerView | None, top: int, rows: int) -> None:  # fmt: skip
+    """The panel's inside in up to ``rows`` rows from ``top``: bar, names, shares, today, reasons of waiting, sums."""
+    look, right = context.look, context.width - 3
+    sheet.put(top, 2, cut(span_text(ledger), 7), look.white)
+    ledger_bar(sheet, top, 10, right - 9, bar_parts(ledger))
+    if rows >= 4:
+        draw_numbers(sheet, top + 1, ledger, today, 10, right)
+    if rows >= 5:
+        sheet.words(top + 4, 10, wait_words(context, ledger))
+    if rows >= 6:
+        sheet.words(top + 5, 10, sum_words(context, view, gpu, ledger, today))
