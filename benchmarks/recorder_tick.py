@@ -1,7 +1,8 @@
-"""What a recorder tick costs all in: 8 GPU and 128 process rows merged, stored, rolled up and booked in the ledger.
+"""What a recorder tick costs: 8 GPU and 128 process rows merged, stored, rolled up and booked in the ledger.
 
-``python benchmarks/recorder_tick.py [--ticks 400]`` prints CPU milliseconds per tick by stage and the dearest single tick, and
-exits 1 when the tick is over its budget. Reading the driver is not in it.
+``python benchmarks/recorder_tick.py [--ticks 400] [--process-seconds 1]`` prints CPU milliseconds per tick by stage and the dearest
+single tick, and exits 1 when keeping it (insert, commit, minutes with the ledger) is over its budget. Every tick has process rows,
+which is twice what a recorder writes by default: ``--process-seconds 2`` is that. Reading the driver is not in it.
 """
 
 from __future__ import annotations
@@ -85,10 +86,9 @@ class Drivers:
 class Ready:
     """A collector that hands out what was made."""
 
-    interval_seconds = 1.0
-
-    def __init__(self, name: str, made: list[Batch]) -> None:
+    def __init__(self, name: str, made: list[Batch], seconds: float) -> None:
         self.name = name
+        self.interval_seconds = seconds
         self._made = made
 
     def open(self) -> None: ...
@@ -115,7 +115,9 @@ def timed(spent: dict[str, float], name: str, call: Callable[..., Any]) -> Calla
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ticks", type=int, default=400, help="ticks to measure (default 400)")
-    ticks = parser.parse_args().ticks
+    parser.add_argument("--process-seconds", type=int, default=1, help="time between two looks at the processes (default 1)")
+    args = parser.parse_args()
+    ticks, seconds = args.ticks, {"nvml": 1, "procs": args.process_seconds}
     drivers = Drivers()
     clock = FakeClock(START)
     spent: dict[str, float] = {}
@@ -123,7 +125,11 @@ def main() -> int:
         writer = StoreWriter.open(Path(folder) / "bench.db", clock=clock)
         closer = Closer(writer)
         recorder = Recorder(
-            [Ready(name, made) for name, made in drivers.made.items()], writer, clock, closer=closer, cost=CostMeter()
+            [Ready(name, made, seconds[name]) for name, made in drivers.made.items()],
+            writer,
+            clock,
+            closer=closer,
+            cost=CostMeter(),
         )
         Merger.merge = timed(spent, "merge", Merger.merge)  # type: ignore[method-assign]
         writer.add = timed(spent, "insert", writer.add)  # type: ignore[method-assign]
@@ -141,10 +147,14 @@ def main() -> int:
     for name in ("merge", "insert", "commit", "minutes"):
         print(f"{name:8} {spent.get(name, 0.0) / ticks * 1e3:6.3f} ms CPU a tick")
     stored = (spent["insert"] + spent["commit"]) / ticks * 1e3
-    total = sum(each) / ticks * 1e3
-    print(f"insert + commit {stored:6.3f} ms (budget {INSERT_BUDGET_MS}); all in {total:6.3f} ms (budget {ALL_BUDGET_MS})")
-    print(f"median tick {sorted(each)[ticks // 2] * 1e3:6.3f} ms, dearest {max(each) * 1e3:6.3f} ms")
-    return int(stored > INSERT_BUDGET_MS or total > ALL_BUDGET_MS)
+    kept = stored + spent["minutes"] / ticks * 1e3
+    print(
+        f"insert + commit {stored:6.3f} ms (budget {INSERT_BUDGET_MS}); with minutes and ledger {kept:6.3f} ms (budget {ALL_BUDGET_MS})"
+    )
+    print(
+        f"whole recorder {sum(each) / ticks * 1e3:6.3f} ms; median tick {sorted(each)[ticks // 2] * 1e3:6.3f} ms, dearest {max(each) * 1e3:6.3f} ms"
+    )
+    return int(stored > INSERT_BUDGET_MS or kept > ALL_BUDGET_MS)
 
 
 if __name__ == "__main__":

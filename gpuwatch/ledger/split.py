@@ -22,6 +22,8 @@ _ONE = Fraction(1)
 
 _Owners = tuple[tuple[int, int], ...]
 """(owner, weight) pairs, ascending; empty: nobody."""
+_Booked = dict[_Owners, dict[int, tuple[int, int]]]
+"""Owners -> label -> nanoseconds, nanojoules."""
 
 _UNAVAILABLE, _UNALLOCATED, _IDLE, _HELD, _QUIET, _WAIT, _THROTTLED, _BUSY = range(8)
 _LABELS = (
@@ -57,8 +59,9 @@ def split(
     rows after the span (five minutes are enough): they tell how a quiet run goes on. Rows before the span tell how it began,
     which matters only where the context is unknown. What is missing to :func:`capacity` was not observed and is not listed.
     """
-    time: dict[tuple[int, _Owners], int] = defaultdict(int)
-    energy: dict[tuple[int, _Owners], int] = defaultdict(int)
+    if not weight:
+        return []
+    booked: _Booked = {}
     top, bottom = weight.numerator, weight.denominator
     ordered = _ascending([*rows, *look_ahead])
     before = start_ms
@@ -70,14 +73,15 @@ def split(
             continue
         amount = (until * top // bottom - begin * top // bottom) * _NANO
         owners, parts = _parts(row, run, amount)
-        if not amount or not parts:
+        if not parts:
             continue
         joules = _energy(row, begin, until) * _NANO
         shares = [joules] if len(parts) == 1 else divide(joules, [part for _, part in parts])
+        labels = booked.setdefault(owners, {})
         for (label, part), share in zip(parts, shares):
-            time[label, owners] += part
-            energy[label, owners] += share
-    return _rounded(time, energy)
+            time, energy = labels.get(label, (0, 0))
+            labels[label] = time + part, energy + share
+    return _rounded(booked)
 
 
 def _ascending(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
@@ -124,7 +128,7 @@ def _running(row: LedgerRow, amount: int) -> list[tuple[int, int]]:
     busy = 1000 if row.busy_pm is None else row.busy_pm
     wait, left = _take(amount, 1000 - busy)
     throttled, left = _take(left, 1000 - row.kappa_pm)
-    return [(label, part) for label, part in ((_WAIT, wait), (_THROTTLED, throttled), (_BUSY, left)) if part]
+    return [(label, part) for label, part in ((_WAIT, wait), (_THROTTLED, throttled), (_BUSY, left)) if part] or [(_BUSY, 0)]
 
 
 def _take(amount: int, share_pm: int) -> tuple[int, int]:
@@ -152,18 +156,19 @@ def _weighted(shares: Sequence[Share], known: list[tuple[int, int]]) -> _Owners:
     return tuple(known)
 
 
-def _rounded(time: dict[tuple[int, _Owners], int], energy: dict[tuple[int, _Owners], int]) -> list[BucketRow]:
-    ms = largest_remainder(_by_owner(time), _NANO)
-    mj = largest_remainder(_by_owner(energy), _NANO)
+def _rounded(booked: _Booked) -> list[BucketRow]:
+    time: dict[tuple[int, int], int] = defaultdict(int)
+    energy: dict[tuple[int, int], int] = defaultdict(int)
+    for owners, labels in booked.items():
+        whole = sum(weight for _, weight in owners)
+        for label, (ns, nj) in labels.items():
+            reached = ns_given = nj_given = 0  # each owner gets what brings the sum so far to its exact share
+            for owner, weight in owners or ((NOBODY, 1),):
+                reached += weight
+                ns_due, nj_due = (ns * reached // whole, nj * reached // whole) if whole else (ns, nj)
+                time[owner, label] += ns_due - ns_given
+                energy[owner, label] += nj_due - nj_given
+                ns_given, nj_given = ns_due, nj_due
+    ms = largest_remainder(time, _NANO)
+    mj = largest_remainder(energy, _NANO)
     return [BucketRow(key[0], *_LABELS[key[1]], ms[key], mj[key]) for key in sorted(ms) if ms[key] or mj[key]]
-
-
-def _by_owner(amounts: dict[tuple[int, _Owners], int]) -> dict[tuple[int, int], int]:
-    out: dict[tuple[int, int], int] = defaultdict(int)
-    for (label, owners), amount in amounts.items():
-        if len(owners) < 2:
-            out[owners[0][0] if owners else NOBODY, label] += amount
-            continue
-        for (owner, _), part in zip(owners, divide(amount, [weight for _, weight in owners])):
-            out[owner, label] += part
-    return out
