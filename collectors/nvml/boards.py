@@ -27,7 +27,7 @@ class Board:
     """One whole GPU: its reader, its MIG instances, and what happened to it.
 
     ``device`` and ``reader`` are ``None`` for a GPU that the driver counts but does not hand out (lost before this open).
-    ``lost`` is the code of its loss. ``seen_us`` and ``graphics`` belong to the process lists.
+    ``lost`` is the code of its loss. ``graphics``, ``seen_us`` and ``usage_asked`` belong to the process lists.
     """
 
     gpu: Gpu
@@ -41,6 +41,7 @@ class Board:
     rhythm: Rhythm = field(default_factory=Rhythm)
     graphics: list[Entry] = field(default_factory=list)
     seen_us: int = 0
+    usage_asked: bool = False
 
     @property
     def mig_enabled(self) -> bool:
@@ -62,7 +63,7 @@ class Board:
     def lose(self, code: int) -> None:
         """The GPU does not answer any more; its counters begin anew if it ever does."""
         self.lost = code
-        self.graphics = []
+        self.graphics, self.seen_us, self.usage_asked = [], 0, False
 
 
 class Boards:
@@ -122,7 +123,7 @@ class Boards:
         for reader in board.readers():
             reader.close()
         board.gpu, board.device, board.reader, board.instances = fresh.gpu, device, fresh.reader, fresh.instances
-        board.lost, board.seen_us, board.may_sleep = nvml.SUCCESS, 0, fresh.may_sleep
+        board.lost, board.may_sleep = nvml.SUCCESS, fresh.may_sleep
         return True
 
     def falls_asleep(self, board: Board) -> bool:

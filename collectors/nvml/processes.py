@@ -69,6 +69,9 @@ class ProcessUtilization:
     memory: int
 
 
+Usage = dict[int, ProcessUtilization | None]
+
+
 class ProcessReader:
     """Reads lists and utilization of all devices with two buffers that are kept and grow."""
 
@@ -122,8 +125,8 @@ class ProcessReader:
                 entries.append(Entry(pid, None if unknown else memory, gi, ci, kind))
         return entries
 
-    def utilization(self, device: Device, seen_us: int) -> tuple[int, dict[int, ProcessUtilization], int]:
-        """(code, pid -> utilization since ``seen_us``, new ``seen_us``).
+    def utilization(self, device: Device, seen_us: int) -> tuple[int, Usage, int]:
+        """(code, pid -> utilization since ``seen_us`` or ``None`` for a doubtful one, new ``seen_us``).
 
         A process that did nothing is absent, and nothing at all is NOT_FOUND: both are 0, not errors, and the code is then
         ``SUCCESS``. In a container with a driver that answers host pids the code is ``NOT_SUPPORTED``.
@@ -146,7 +149,7 @@ class ProcessReader:
         code = device.ask("nvmlDeviceGetProcessUtilization", self._ring, ctypes.byref(count), ctypes.c_ulonglong(seen_us))
         return code, count.value
 
-    def _merge(self, ring: memoryview, seen_us: int) -> tuple[dict[int, ProcessUtilization], int]:
+    def _merge(self, ring: memoryview, seen_us: int) -> tuple[Usage, int]:
         rows = [row[:4] for row in layout.PROCESS_UTILIZATION.iter_unpack(ring) if row[1] > seen_us and row[0]]
         if not rows:
             return {}, seen_us
@@ -154,20 +157,20 @@ class ProcessReader:
         oldest = seen_us or newest - _FIRST_US
         sums: dict[int, list[int]] = {}
         instants: set[tuple[int, int]] = set()
-        ambiguous: set[int] = set()
+        doubtful: set[int] = set()
         for pid, at, sm, memory in rows:
-            if at < oldest or sm > _PERCENT_LIMIT or memory > _PERCENT_LIMIT:
+            if at < oldest:
                 continue
             if self._trust.foreign and (pid, at) in instants:
-                ambiguous.add(pid)  # a foreign process keeps its host pid, which may equal one of ours
+                doubtful.add(pid)  # a foreign process keeps its host pid, which may equal one of ours
             instants.add((pid, at))
             total = sums.setdefault(pid, [0, 0, 0])
-            total[0] += sm
-            total[1] += memory
-            total[2] += 1
+            if sm <= _PERCENT_LIMIT and memory <= _PERCENT_LIMIT:  # beyond is garbage, which is not 0 either
+                total[0] += sm
+                total[1] += memory
+                total[2] += 1
         merged = {
-            pid: ProcessUtilization(round(sm / n), round(memory / n))
+            pid: ProcessUtilization(round(sm / n), round(memory / n)) if n and pid not in doubtful else None
             for pid, (sm, memory, n) in sums.items()
-            if pid not in ambiguous
         }
         return merged, newest

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.boards import Board
-from gpuwatch.collectors.nvml.processes import Entry, ProcessReader, ProcessUtilization
+from gpuwatch.collectors.nvml.processes import Entry, ProcessReader, ProcessUtilization, Usage
 from gpuwatch.collectors.nvml.sampling import Flag, GpuReader
 from gpuwatch.model import MissingKey, ProcessSample
 from gpuwatch.names import Missing
+
+_NOTHING_DONE = ProcessUtilization(0, 0)
+"""A process that did nothing is absent from the driver's answer."""
 
 
 class RollCall:
@@ -38,11 +41,16 @@ class RollCall:
         listed = {entry.pid for entry in compute}
         entries = [*compute, *(entry for entry in board.graphics if entry.pid not in listed)]
         reader.readings.put("process_count", len(compute))
-        utilization: dict[int, ProcessUtilization] = {}
-        code = nvml.SUCCESS
+        usage: Usage = {}
+        unknown: Missing | None = None
         if entries:
-            code, utilization, board.seen_us = self._reader.utilization(device, board.seen_us)
-        self._add(reader, entries, code, utilization)
+            code, usage, board.seen_us = self._reader.utilization(device, board.seen_us)
+            if code != nvml.SUCCESS:
+                unknown = nvml.why(code)
+            elif not board.usage_asked and not usage and reader.readings["utilization_ratio"]:
+                unknown = Missing.STALE  # somebody works, but the driver has no sample yet
+            board.usage_asked = True
+        self._add(reader, entries, usage, unknown)
 
     def _visit_instances(self, board: Board, parent: GpuReader, code: int, entries: list[Entry]) -> None:
         """One call on the parent lists all with their instance ids; where it may not or does not, each instance is asked."""
@@ -62,33 +70,34 @@ class RollCall:
                     del by_place[instance]
         for instance, own in by_place.items():
             instance.readings.put("process_count", len(own))
-            self._add(instance, own, nvml.NOT_SUPPORTED, {})
+            self._add(instance, own, {}, Missing.NOT_SUPPORTED)
 
-    def _add(self, reader: GpuReader, entries: list[Entry], code: int, utilization: dict[int, ProcessUtilization]) -> None:
+    def _add(self, reader: GpuReader, entries: list[Entry], usage: Usage, unknown: Missing | None) -> None:
+        """Samples of the processes of one GPU; ``unknown`` is why nobody's utilization is known, if so."""
         if not self._trusted:
             return  # the pids belong to another namespace: a join would blame a stranger; the count stays
-        uuid = reader.device.uuid
         for entry in entries:
             self.pids.add(entry.pid)
-            used = utilization.get(entry.pid)
-            sm = memory = None
-            if code == nvml.SUCCESS:  # absent from the driver's answer means that it did nothing
-                sm, memory = (used.sm, used.memory) if used else (0, 0)
-                for name, value in (("sm_utilization_ratio", sm), ("memory_utilization_ratio", memory)):
-                    if value > 100:
-                        self._flag(reader.device, f"process {name}", value)
+            used = usage.get(entry.pid, _NOTHING_DONE)
+            reason = unknown if unknown is not None or used is not None else Missing.DRIVER_ERROR
             key = f"{entry.pid}:0"
             if entry.memory is None:
                 self.missing["process", key, "gpu_memory_bytes"] = Missing.NOT_SUPPORTED
-            if sm is None:
-                self.missing["process", key, "sm_utilization_ratio"] = nvml.why(code)
+            if reason is not None:
+                self.missing["process", key, "sm_utilization_ratio"] = reason
+                used = None
             self.samples.append(
                 ProcessSample(
                     entry.pid,
-                    gpu_uuid=uuid,
+                    gpu_uuid=reader.device.uuid,
                     kind=entry.kind,
                     gpu_memory_bytes=entry.memory,
-                    sm_utilization_ratio=None if sm is None else min(1.0, sm / 100),
-                    memory_utilization_ratio=None if memory is None else min(1.0, memory / 100),
+                    sm_utilization_ratio=None if used is None else self._ratio(reader, "sm", used.sm),
+                    memory_utilization_ratio=None if used is None else self._ratio(reader, "memory", used.memory),
                 )
             )
+
+    def _ratio(self, reader: GpuReader, what: str, percent: int) -> float:
+        if percent > 100:
+            self._flag(reader.device, f"{what} utilization of a process", percent)
+        return min(1.0, percent / 100)

@@ -8,6 +8,7 @@ import struct
 import pytest
 from fake_nvml import fault
 
+from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml.processes import PidTrust, pid_trust
 from gpuwatch.names import Missing
 
@@ -88,6 +89,15 @@ def test_an_idle_process_is_zero_not_unknown(start):
     assert play.process(4242).sm_utilization_ratio == 0
 
 
+def test_a_driver_without_a_sample_yet_is_not_idle(start):
+    play = start(lines=["v 0 util 0 90", *TRAINER], pids={"a": 4242})
+    play.tick()
+    assert play.process(4242).sm_utilization_ratio is None
+    assert play.batch.missing["process", "4242:0", "sm_utilization_ratio"] is Missing.STALE
+    play.tick(2)
+    assert play.process(4242).sm_utilization_ratio == pytest.approx(0.80)
+
+
 def test_utilization_that_the_driver_refuses_is_unknown(start):
     play = start(lines=[*TRAINER, "set 0 nvmlDeviceGetProcessUtilization 3"], pids={"a": 4242})
     play.tick(3)
@@ -102,6 +112,34 @@ def test_utilization_above_100_is_cut_and_flagged(start):
     play.tick(3)
     assert play.process(4242).sm_utilization_ratio == 1.0
     assert "impossible_value" in play.kinds()
+
+
+def test_garbage_utilization_of_a_process_is_unknown(start):
+    """Behaviour 26: neither 100 % nor 0 %."""
+    play = start(lines=["proc a kind=C", "pv a 0 mem 0 1", "pv a 0 sm 0 4294967295"], pids={"a": 4242})
+    play.tick(3)
+    assert play.process(4242).sm_utilization_ratio is None
+    assert play.batch.missing["process", "4242:0", "sm_utilization_ratio"] is Missing.DRIVER_ERROR
+
+
+@pytest.mark.usefixtures("container")
+def test_a_foreign_process_with_our_pid_makes_its_utilization_unknown(start):
+    """Behaviour 28: from 570 on utilization is translated, but foreign processes keep their host pid."""
+    lines = ["namespace container", "proc a kind=C pid=17 hostpid=90210", "pv a 0 mem 0 5", "pv a 0 sm 0 10"]
+    play = start(lines=lines)
+    play.tick(2)
+    ring = layout.PROCESS_UTILIZATION
+    rows = ring.pack(17, 10**17, 10, 1, 0, 0) + ring.pack(17, 10**17, 90, 9, 0, 0) + ring.pack(18, 10**17, 7, 1, 0, 0)
+
+    def foreign(_handle, buffer, count, _since):
+        ctypes.memmove(buffer, rows, len(rows))
+        count._obj.value = 3
+        return 0
+
+    play.collector._library._functions["nvmlDeviceGetProcessUtilization"] = foreign
+    play.tick()
+    assert play.process(17).sm_utilization_ratio is None
+    assert play.batch.missing["process", "17:0", "sm_utilization_ratio"] is Missing.DRIVER_ERROR
 
 
 def test_memory_that_the_driver_does_not_know_is_none(start):
