@@ -13,7 +13,7 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.errors import StoreError
 from gpuwatch.model import Event, ExtraSample, HostSample, RecorderSample, Workload, quantise
 from gpuwatch.names import GapReason, Missing, Severity
-from gpuwatch.store import writer as writer_module
+from gpuwatch.store import buffer
 from gpuwatch.store.rows import GapRow, SourceState, Tick, WorkloadRow
 from gpuwatch.store.writer import StoreWriter
 
@@ -251,14 +251,14 @@ def test_rows_wait_while_the_disk_is_nearly_full_and_follow_later(writer: StoreW
 
 
 def test_the_ring_is_bounded_and_the_store_says_what_is_gone(open_writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "RING_ROWS", 40)
+    monkeypatch.setattr(buffer, "RING_ROWS", 40)
     writer = open_writer(tmpfs_fallback=False)
     disk = writer._opener.free_bytes = _Full()
     writer.add(first_tick())
     for second in range(1, 101):
         writer.add(tick(second, gpu_row()))
         writer.commit()
-    assert sum(map(len, writer._rows.values())) <= 40
+    assert len(writer._buffer) <= 40
     disk.free = 10**12
     assert writer.commit()
     kept = rows(writer, "SELECT min(k.ts_ms), max(k.ts_ms), count(*) FROM gpu_sample s JOIN tick k USING(tick_id)")[0]
@@ -269,7 +269,7 @@ def test_the_ring_is_bounded_and_the_store_says_what_is_gone(open_writer: Any, m
 
 
 def test_recording_moves_to_memory_when_the_ring_is_full(open_writer: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "RING_ROWS", 40)
+    monkeypatch.setattr(buffer, "RING_ROWS", 40)
     writer = open_writer()
     key = ("gpu", "GPU-0", "sm_active_ratio")
     writer.add(first_tick(people=[process(7)], missing={key: Missing.NOT_SUPPORTED}, sources=[SourceState("nvml", "ok", T0)]))
