@@ -62,7 +62,7 @@ def build_view(
     moment = entities.Moment(window, rows, at_ms, now_ms, stale_ms, missing, waste, waste_span_ms)
     gpus, states = entities.gpu_views(moment, gpu_ids, cells)
     sources = _sources(window, now_ms) if live else ()
-    ledger = sums.last_minutes() if gpu_ids else None
+    ledger = sums.last_minutes() if sums.gpu_ids else None
     return View(
         at_ms=at_ms,
         now_ms=now_ms,
@@ -73,8 +73,8 @@ def build_view(
         processes=entities.process_views(moment, states),
         workloads=entities.workload_views(window, at_ms),
         ledger=ledger,
-        today=sums.since(midnight_ms(at_ms, tz)) if gpu_ids else None,
-        waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if gpu_ids and waste_span_ms else None,
+        today=sums.since(midnight_ms(at_ms, tz)) if sums.gpu_ids else None,
+        waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if sums.gpu_ids and waste_span_ms else None,
         findings=(),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,

@@ -12,7 +12,7 @@ from gpuwatch.names import Context, Missing, State
 from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
 from gpuwatch.view.live import Rows
-from gpuwatch.view.track import BLOCK_MS
+from gpuwatch.view.track import BLOCK_MS, NO_CELL
 from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
 
 Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]
@@ -36,6 +36,7 @@ _DETAILS = (
     "memory_clock_max_hertz",
     "temperature_limit_celsius",
 )
+_WHO = ("gpu_index", "name", "parent_uuid", "mig_profile", "compute_fraction", "memory_total_bytes", "power_limit_default_watts", "sm_clock_max_hertz")  # fmt: skip
 _FLAGS = frozenset({"ecc_enabled", "persistence_mode", "gpm_supported"})
 
 
@@ -83,6 +84,9 @@ def gpu_views(moment: Moment, gpu_ids: Sequence[int], cells: int) -> tuple[tuple
         wasted[gpu_id] = wasted.get(gpu_id, 0) + ms
     views = []
     for gpu_id in gpu_ids:
+        if gpu_id not in rows.tracks:
+            views.append(_silent(moment, gpu_id, cells))
+            continue
         view = _gpu(moment, gpu_id, cells, table.get(gpu_id), users.get(gpu_id), wasted.get(gpu_id, 0))
         states[gpu_id] = view.state
         views.append(view)
@@ -138,13 +142,37 @@ def _gpu(
     )
 
 
+def _silent(moment: Moment, gpu_id: int, cells: int) -> GpuView:
+    """A GPU that is known and had no row in all the time that is shown."""
+    who = moment.rows.gpus[gpu_id]
+    known = {name: who[name] for name in _WHO}
+    unknown = {f.name: None for f in fields(GpuView) if f.name not in known}
+    return GpuView(
+        **{
+            **unknown,
+            **known,
+            "gpu_uuid": who["uuid"],
+            "mig_enabled": bool(who["mig_enabled"]),
+            "state": State.NO_DATA,
+            "state_since_ms": who["last_ms"],
+            "quiet_seconds": 0.0,
+            "age_seconds": max(0.0, (moment.now_ms - who["last_ms"]) / 1000),
+            "users": (),
+            "strip": (NO_CELL,) * cells,
+            "waste_gpus": 0.0,
+            "missing": _NONE,
+            "details": {name: _detail(name, who[name]) for name in _DETAILS},
+        }
+    )
+
+
 def _last_rows(window: Window, rows: Rows, gpu_ids: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """All columns of each GPU's newest row: one query when they stand in the same tick, as they nearly always do."""
     out: dict[int, tuple[Any, ...]] = {}
-    ticks = {facts.tick_id for i in gpu_ids if (facts := rows.tracks[i].facts) is not None}
+    ticks = {facts.tick_id for i in gpu_ids if (facts := rows.facts(i)) is not None}
     for tick_id in ticks:
         for row in window.gpu_table(tick_id):
-            facts = rows.tracks[row[1]].facts if row[1] in rows.tracks else None
+            facts = rows.facts(row[1])
             if facts is not None and facts.tick_id == tick_id:
                 out[row[1]] = row
     return out

@@ -22,9 +22,9 @@ class LedgerSums:
     def __init__(self, window: Window, rows: Rows, gpu_ids: Sequence[int], at_ms: int, first_ms: int | None) -> None:
         self._window = window
         self._rows = rows
-        self._gpu_ids = tuple(gpu_ids)
+        self.gpu_ids = tuple(i for i in gpu_ids if i in rows.tracks)
         self._at_ms = at_ms
-        starts = [t.first_ms for t in (rows.tracks[i] for i in gpu_ids) if t.first_ms is not None]
+        starts = [t.first_ms for t in (rows.tracks[i] for i in self.gpu_ids) if t.first_ms is not None]
         hot_ms = min(starts, default=at_ms)
         self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
 
@@ -42,8 +42,8 @@ class LedgerSums:
         parts: Sums = {}
         hot_ms = self._rows.hot_ms(self._at_ms)
         if start < hot_ms:
-            _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self._gpu_ids))
-        tracks = [self._rows.tracks[i] for i in self._gpu_ids]
+            _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self.gpu_ids))
+        tracks = [self._rows.tracks[i] for i in self.gpu_ids]
         for track in tracks:
             _merge(parts, track.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
         return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
@@ -58,11 +58,11 @@ class LedgerSums:
         out: dict[tuple[int, int], int] = {}
         end_ms = (last + 1) * BLOCK_MS
         if end_ms - self._first_ms >= BLOCK_MS:
-            for gpu_id in self._gpu_ids:
+            for gpu_id in self.gpu_ids:
                 for owner, ms in self._rows.tracks[gpu_id].waste_by_owner(first, last).items():
                     out[gpu_id, owner] = ms
             return out, end_ms - max(first * BLOCK_MS, self._first_ms)
-        for gpu_id in self._gpu_ids:
+        for gpu_id in self.gpu_ids:
             track = self._rows.tracks[gpu_id]
             out[gpu_id, 0] = track.waste_running(self._at_ms) + sum(track.waste_by_owner(last, last).values())
         return out, max(0, self._at_ms - self._first_ms)

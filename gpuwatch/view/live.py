@@ -20,6 +20,7 @@ FINAL_MS = 17 * MINUTE_MS
 FINE_MS = 2 * MINUTE_MS
 """So much at least is read row by row: the recorder needs up to a minute to close a minute."""
 WASTE_MS = 60_000
+PRESENT_MS = 5_000
 KEEP_SLACK_MS = 60_000
 _SHARES_MS = 3 * BLOCK_MS
 
@@ -164,10 +165,24 @@ class Rows:
         """Where the ledger's closed minutes end and single rows take over; a whole minute."""
         return max(self.fine_ms, -(-(at_ms - FINAL_MS) // MINUTE_MS) * MINUTE_MS)
 
+    def facts(self, gpu_id: int) -> GpuFacts | None:
+        """The newest row of a GPU in the time that was read."""
+        track = self.tracks.get(gpu_id)
+        return track.facts if track else None
+
     def present(self) -> list[int]:
-        """The GPUs that had a row within five seconds of the newest one, by index, MIG instances behind their parent."""
-        newest = max((t.facts.ts_ms for t in self.tracks.values() if t.facts), default=0)
-        there = [i for i, t in self.tracks.items() if t.facts and t.facts.ts_ms > newest - 5_000 and i in self.gpus]
+        """The GPUs that had a row within five seconds of the newest one, by index, MIG instances behind their parent.
+
+        When none had a row in the time that is shown, those that were seen last.
+        """
+        seen = {i: facts.ts_ms for i, track in self.tracks.items() if (facts := track.facts) is not None}
+        together_ms = PRESENT_MS
+        if not seen:
+            self.refresh_gpus()
+            seen = {i: row["last_ms"] for i, row in self.gpus.items() if row["first_ms"] <= self.at_ms}
+            together_ms = MINUTE_MS  # when they were last seen is noted once a minute
+        newest = max(seen.values(), default=0)
+        there = [i for i, ts_ms in seen.items() if ts_ms > newest - together_ms and i in self.gpus]
         order = {gpu_id: number for number, gpu_id in enumerate(self.gpus)}
         parents = {self.gpus[i]["uuid"]: self.gpus[i]["gpu_index"] for i in there}
 

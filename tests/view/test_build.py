@@ -191,6 +191,17 @@ def test_a_silent_gpu_has_no_data_but_keeps_its_last_values(story: Story) -> Non
     assert view.notices == ("Nobody records: the newest sample is 30 s old. Start with: gpuwatch record",)
 
 
+def test_a_long_dead_recording_still_knows_its_gpus(story: Story) -> None:
+    story.gpus[0].util = 0.9
+    story.run(30)
+    story.gap(86_400)
+    view = view_of(story, holder_pid=None)
+    assert [(gpu.gpu_index, gpu.state, gpu.utilization_ratio) for gpu in view.gpus] == [(i, State.NO_DATA, None) for i in range(3)]
+    assert [len(gpu.strip) for gpu in view.gpus] == [45] * 3
+    assert (view.ledger, view.today, view.waste_now_gpus) == (None, None, None)
+    assert view.notices == ("Nobody records: the newest sample is 1 d old. Start with: gpuwatch record",)
+
+
 def test_a_gap_is_unobserved_and_lowers_the_coverage(story: Story) -> None:
     story.run(61)
     story.gap(60)
