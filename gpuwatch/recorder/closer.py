@@ -22,6 +22,7 @@ from gpuwatch.store.writer import StoreWriter
 
 LEDGER_TIER = "ledger"
 FINAL_AFTER_S = 16 * 60
+_HOUR_S, _DAY_S = 3600, 86_400
 _GRACE_MS = 7000
 """Rows of the minute may come this late: three periods of the collectors that ask every two seconds, and a second."""
 _TICKS = 30
@@ -39,7 +40,8 @@ class Closer:
         self._jobs: deque[Job] = deque()
         self._per_tick = 1
         self._minute: int | None = None
-        self._recovered = False
+        self._final_from: int | None = None
+        """Minutes before this are final already."""
         self._open: set[tuple[int, int]] = set()
         """(gpu_id, minute) with a quiet run that has no name yet."""
 
@@ -93,9 +95,9 @@ class Closer:
         if not self._writer.hot_only:
             add(lambda: _done(rollup.close_minutes(self._db, end_s * 1000)))
             done = rollup.watermark(self._db, LEDGER_TIER)
-            if not self._recovered:
-                self._recovered = True
-                self._open.update(self._unfinished())
+            if self._final_from is None:
+                self._final_from = (done or end_s) - _DAY_S
+                self._open.update(self._unfinished(self._final_from))
             for minute in self._minutes(done, end_s):
                 add(partial(self._begin_minute, minute, ts_ms))
             add(lambda: rollup.set_watermark(self._db, LEDGER_TIER, end_s))
@@ -111,9 +113,9 @@ class Closer:
         rows = self._db.execute(sql, ((done_s or 0) * 1000, end_s * 1000))
         return sorted(row[0] for row in rows)
 
-    def _unfinished(self) -> set[tuple[int, int]]:
-        sql = "SELECT DISTINCT gpu_id, t FROM ledger_minute WHERE final=0 AND bucket=?"
-        return {(gpu_id, t) for gpu_id, t in self._db.execute(sql, (int(Bucket.QUIET),))}
+    def _unfinished(self, since_s: int) -> set[tuple[int, int]]:
+        sql = "SELECT DISTINCT gpu_id, t FROM ledger_minute WHERE t>=? AND final=0 AND bucket=?"
+        return {(gpu_id, t) for gpu_id, t in self._db.execute(sql, (since_s, int(Bucket.QUIET)))}
 
     # ---------------------------------------------------------------------------------------------------------- ledger
 
@@ -144,11 +146,13 @@ class Closer:
 
     def _name_open_runs(self, ts_ms: int) -> None:
         """Compute minutes again whose quiet run was open, if it has ended or reached five minutes since."""
+        jobs: list[Job] = []
         for gpu_id, minute in sorted(self._open, key=lambda key: key[::-1]):
             seen_ms, quiet_ms = self._latest(gpu_id) or (0, 0)
             same_run = quiet_ms >= seen_ms - minute * 1000 - MINUTE_MS
             if not (ts_ms - seen_ms <= SILENT_MS and 0 < quiet_ms < HOLD_MS and same_run):
-                self._jobs.append(partial(self._again, gpu_id, minute, ts_ms))
+                jobs.append(partial(self._again, gpu_id, minute, ts_ms))
+        self._jobs.extendleft(reversed(jobs))
 
     def _latest(self, gpu_id: int) -> tuple[int, int] | None:
         sql = (
@@ -174,8 +178,10 @@ class Closer:
             if minute < until_s:
                 self._again(gpu_id, minute, ts_ms)
                 self._open.discard((gpu_id, minute))
+        since_s = until_s - _HOUR_S if self._final_from is None else self._final_from
         with transaction(self._db):
-            self._db.execute("UPDATE ledger_minute SET final=1 WHERE t<? AND t>=? AND final=0", (until_s, until_s - 86_400))
+            self._db.execute("UPDATE ledger_minute SET final=1 WHERE t<? AND t>=? AND final=0", (until_s, since_s))
+        self._final_from = until_s - _HOUR_S
 
 
 def _done(_: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -180,7 +181,7 @@ class Recorder:
         info = self._writer.begin_session(now_ms, round(self.period * 1000), self._boot_id)
         if info.previous_end_ms is None or info.previous_end_ms >= now_ms:
             return
-        if info.previous_clean and now_ms - info.previous_end_ms <= PERIODS * self.period * 1000:
+        if now_ms - info.previous_end_ms <= PERIODS * self.period * 1000:
             self._merger.resume(last_facts(self._writer.connection))
             self._recorded_ms = info.previous_end_ms
         else:
@@ -205,7 +206,7 @@ class Recorder:
         if not self._begun:
             return
         if self._merger.last_ms is not None:
-            self._writer.add(Tick(self._merger.last_ms, sources=self._states(True)))
+            self._keep(Tick(self._merger.last_ms, sources=self._states(True)))
         for source in self.sources:
             if not source.busy:
                 source.close()
@@ -229,7 +230,7 @@ class Recorder:
             if at_ms == ts_ms:
                 tick = self._completed(tick, commit)
             urgent = urgent or any(event.severity >= Severity.WARNING for event in tick.events)
-            self._writer.add(tick)
+            self._keep(tick)
         closing = self._closer is not None and self._closer.due(ts_ms)
         if urgent or commit or closing:
             self._commit()
@@ -287,11 +288,26 @@ class Recorder:
         slack = self.period / 2
         return since >= self._commit_seconds - slack or (since >= WATCHED_COMMIT_SECONDS - slack and self._watched())
 
+    def _keep(self, tick: Tick) -> None:
+        """Hand a tick to the writer; one that it cannot take is lost, and the recorder goes on."""
+        try:
+            self._writer.add(tick)
+        except sqlite3.Error as error:
+            self._complain(f"a tick could not be kept: {error}")
+
     def _commit(self) -> None:
         self._committed = self._clock.monotonic_ns() / _NS
-        if not self._writer.commit() and self._writer.problem != self._problem:
-            self._log.error("nothing can be written: %s", self._writer.problem)
-        self._problem = self._writer.problem
+        problem = "" if self._writer.commit() else self._writer.problem
+        if problem:
+            self._complain(f"nothing can be written: {problem}")
+        else:
+            self._problem = ""
+
+    def _complain(self, problem: str) -> None:
+        """Log a trouble once, not each second."""
+        if problem != self._problem:
+            self._log.error("%s", problem)
+        self._problem = problem
 
 
 def _joined(first: Batch, second: Batch) -> Batch:

@@ -67,7 +67,7 @@ def observed(rows: list[LedgerRow], start: int, end: int, weight: Fraction = Fra
 
 
 @given(histories(), st.sampled_from(WEIGHTS), st.integers(0, 200_000), st.integers(1, 400_000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_sums_are_exact_and_within_capacity(rows: list[LedgerRow], weight: Fraction, offset: int, length: int) -> None:
     start, end = START + offset, START + offset + length
     out = split(rows, start_ms=start, end_ms=end, weight=weight)
@@ -79,7 +79,7 @@ def test_sums_are_exact_and_within_capacity(rows: list[LedgerRow], weight: Fract
 
 
 @given(histories(), st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_order_and_the_line_between_rows_and_look_ahead_do_not_matter(rows: list[LedgerRow], seed: int) -> None:
     start, end = START + 500, START + 60_000
     expected = split(rows, start_ms=start, end_ms=end)
@@ -91,7 +91,7 @@ def test_order_and_the_line_between_rows_and_look_ahead_do_not_matter(rows: list
 
 
 @given(histories(), st.integers(1, 399_999))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_two_halves_hold_what_the_whole_holds(rows: list[LedgerRow], cut: int) -> None:
     end = START + 400_000
     whole = split(rows, start_ms=START, end_ms=end)
@@ -104,7 +104,7 @@ def test_two_halves_hold_what_the_whole_holds(rows: list[LedgerRow], cut: int) -
 
 
 @given(histories(), histories())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_named_stays_named_when_more_is_known(rows: list[LedgerRow], more: list[LedgerRow]) -> None:
     """Only provisional time changes its name later; all other buckets can only grow."""
     if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from gpuwatch.clock import SystemClock
 from gpuwatch.model import Batch, Event, RecorderSample
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.recorder import CostMeter, Recorder
+from gpuwatch.store.rows import Tick
 from gpuwatch.store.writer import StoreWriter
 
 MS = round(START * 1000)
@@ -94,6 +96,41 @@ def test_a_quick_restart_leaves_no_hole_and_keeps_the_quiet_run(file_lab: Lab) -
     assert lab.rows("SELECT * FROM gap") == []
     rows = lab.rows("SELECT dt_ms, quiet_ms FROM gpu_sample WHERE gpu_id=1 ORDER BY tick_id")
     assert rows == [(0, 0), (1000, 1000), (1000, 2000), (1000, 3000), (1000, 4000), (1000, 5000), (1000, 6000)]
+
+
+def test_one_who_takes_over_from_a_killed_recorder_in_time_bridges_the_moment(file_lab: Lab) -> None:
+    lab = file_lab
+    quiet = Scripted("nvml", lambda now: gpu_batch(now, lambda now: 0.0))
+    lab.record(quiet, watched=lambda: True)
+    lab.tick(5)
+    lab.reopen()
+    lab.clock.advance(1)
+    lab.record(quiet)
+    lab.tick(2)
+    assert lab.rows("SELECT * FROM gap") == []
+    rows = lab.rows("SELECT dt_ms, quiet_ms FROM gpu_sample WHERE gpu_id=1 ORDER BY tick_id")
+    assert rows[-3:] == [(1000, 4000), (2000, 6000), (1000, 7000)]
+
+
+def test_a_tick_that_cannot_be_kept_is_lost_and_nothing_else(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    lab.record(nvml())
+    lab.tick(2)
+    keep = lab.writer.add
+
+    def refuse(tick: Tick) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    lab.writer.add = refuse  # type: ignore[method-assign]
+    lab.tick(2)
+    lab.writer.add = keep  # type: ignore[method-assign]
+    lab.tick(2)
+    assert lab.rows("SELECT (k.ts_ms-?)/1000, s.dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1", MS) == [
+        (0, 0),
+        (1, 1000),
+        (4, 1000),
+        (5, 1000),
+    ]
+    assert [record.message for record in caplog.records] == ["a tick could not be kept: disk I/O error"]
 
 
 def test_a_restart_within_a_second_does_not_record_that_second_twice(file_lab: Lab) -> None:
