@@ -213,13 +213,32 @@ class GpuwatchApp(App[int]):
     # ---------------------------------------------------------------------------------------------- actions
 
     def action_go(self, digit: str) -> None:
-        """Switch to a screen; each is made once and kept."""
+        """Switch to a screen; each is made once and kept. The overview lies below all others, one of them above it at most."""
         if digit not in self._panels:
             self._panels[digit] = SCREENS[digit]()
+            self.install_screen(self._panels[digit], digit)
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
-        if self.screen is not self._panels[digit]:
-            self.switch_screen(self._panels[digit])
+        overview, wanted = self._panels["1"], self._panels[digit]
+        if self.screen is wanted:
+            return
+        if self.screen is overview:
+            self.push_screen(wanted)
+        elif wanted is overview:
+            self.pop_screen()
+        else:
+            self.switch_screen(wanted)
+
+    def open_process(self, pid: int, start_ms: int) -> None:
+        """Show one process on its screen, whatever was filtered there."""
+        ui = self.ui
+        table = ui.table("processes")
+        process = next((p for p in self.view.processes if (p.pid, p.start_ms) == (pid, start_ms)), None) if self.view else None
+        if process is None:
+            return
+        ui.filter, ui.filter_open, ui.user, ui.show_all, ui.open_process = "", False, "", True, True
+        table.selected = (pid, start_ms, process.holds[0].gpu_uuid if process.holds else "")
+        self.action_go("3")
 
     def action_out(self) -> None:
         """Close the help, else clear the filter, else hide the first steps, else the overview."""

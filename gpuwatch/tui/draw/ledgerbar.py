@@ -8,6 +8,9 @@ from gpuwatch.format import shares
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.parts import UNKNOWN, Part, Share
 
+PATTERNS = {"under": "▒", "stalled": "▓", "empty": "▒", "redone": "▓", "overhead": "▒"}
+"""Where sixteen colours do not tell a part from its neighbour of the same colour."""
+
 
 def cells_of(parts: Sequence[Share], width: int) -> list[int]:
     """Cells a part: by largest remainder, at least one for whatever is there (taken from the widest)."""
@@ -44,9 +47,9 @@ def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
     text = label(share, cells)
     before = (cells - len(text)) // 2
     after = cells - before - len(text)
-    if look.plain or look.ascii or (look.tier == "16" and share.part.fill == "under"):
+    if look.plain or look.ascii or (look.tier == "16" and share.part.fill in PATTERNS):
         return _lettered(sheet, y, x, cells, share.part, text if len(text) + 2 <= cells else "")
-    if share.part is UNKNOWN:
+    if share.part.fill == UNKNOWN.fill:
         at = sheet.put(y, x, look.glyphs.unknown * before, look.style("free"))
         at = sheet.put(y, at, text, look.fg)
         return sheet.put(y, at, look.glyphs.unknown * after, look.style("free"))
@@ -56,7 +59,7 @@ def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
 def _lettered(sheet: Sheet, y: int, x: int, cells: int, part: Part, text: str) -> int:
     """A part filled with its letter (or, where sixteen colours do not tell it from its neighbour, with a pattern)."""
     look = sheet.look
-    mark = part.letter if look.plain or look.ascii else "▒"
+    mark = part.letter if look.plain or look.ascii else PATTERNS[part.fill]
     style = look.white if look.plain else look.style(ink_of(part), "bg", look.ascii)
     framed = f" {text} " if text else ""
     before = (cells - len(framed)) // 2

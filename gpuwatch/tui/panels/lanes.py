@@ -40,6 +40,10 @@ def _gigabytes(rate: float) -> str:
     return number(rate / 1e9, 1 if rate < 99.95e9 else 0)
 
 
+def _whole_gigabytes(rate: float) -> str:
+    return number(rate / 1e9)
+
+
 def _percent(ratio: float) -> str:
     return percent_sign(ratio)[:-1]
 
@@ -52,11 +56,11 @@ _DRAM = LaneKind("dram_active_ratio", "memory bandwidth", "bandwidth", "memory",
 _POWER = LaneKind("power_watts", "power", "power", "neutral", " W", watts, watts, True)
 _CLOCK = LaneKind("sm_clock_hertz", "SM clock", "SM clock", "neutral", " MHz", megahertz, megahertz, True)
 _PCIE = tuple(
-    LaneKind(f"pcie_{way}_bytes_per_second", f"PCIe {word}", "PCIe", "neutral", " GB/s", _gigabytes, _gigabytes)
+    LaneKind(f"pcie_{way}_bytes_per_second", f"PCIe {word}", "PCIe", "neutral", " GB/s", _whole_gigabytes, _gigabytes)
     for way, word in (("rx", "read"), ("tx", "write"))
 )
 _NVLINK = tuple(
-    LaneKind(f"nvlink_{way}_bytes_per_second", f"NVLink {word}", "NVLink", "neutral", " GB/s", _gigabytes, _gigabytes)
+    LaneKind(f"nvlink_{way}_bytes_per_second", f"NVLink {word}", "NVLink", "neutral", " GB/s", _whole_gigabytes, _gigabytes)
     for way, word in (("rx", "read"), ("tx", "write"))
 )
 
@@ -207,8 +211,11 @@ def axis(sheet: Sheet, y: int, x: int, history: GpuHistory, tz: tzinfo | None, *
     dim = sheet.look.dim
     count = len(history.states)
     end = x + count - (5 if now else 0)
+    ticks = list(_ticks(history, tz))
+    if ticks and ticks[0][0] >= 7 and history.cell_seconds < 900:
+        ticks.insert(0, (0, clock_minute(history.span.start_ms, tz)))
     at = x
-    for cell, text in _ticks(history, tz):
+    for cell, text in ticks:
         if x + cell >= at and x + cell + len(text) <= end:
             at = sheet.put(y, x + cell, text, dim) + 1
     if now and count >= 3:

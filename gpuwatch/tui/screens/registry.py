@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from gpuwatch.tui.screens.base import PanelScreen
+from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen, WasteScreen
 from gpuwatch.tui.screens.overview import OverviewScreen
 
 SCREENS: dict[str, type[PanelScreen]] = {
     "1": OverviewScreen,
+    "2": GpuScreen,
     "4": WasteScreen,
     "5": HistoryScreen,
     "6": ReportScreen,
