@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpuwatch.format import shares
+from gpuwatch.ledger.ratios import WASTE as WASTE
 from gpuwatch.names import Bucket
 from gpuwatch.view.types import LedgerPart, LedgerView
 
@@ -56,9 +57,6 @@ BUCKETS = (
     Part("unavailable", "unavailable", "unav", "X", (Bucket.UNAVAILABLE,)),
 )
 """The twelve-bucket bar of the GPU screen and the report, plus the buckets that exist only where something is unknown."""
-
-WASTE = frozenset({Bucket.WAIT, Bucket.THROTTLED, Bucket.REDONE, Bucket.OVERHEAD, Bucket.HELD_IDLE, Bucket.ALLOCATED_UNUSED})
-"""Waste = wait + lost + held idle + unused."""
 
 
 @dataclass(frozen=True, slots=True)
