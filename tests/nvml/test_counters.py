@@ -77,7 +77,7 @@ def test_throttled_time_never_exceeds_the_time(start):
 def test_a_throttle_counter_in_another_unit_is_no_value(start):
     play = start(lines=["v 0 reasons 0 4"])
     play.tick(2)
-    reader = play.collector._boards.all[0].reader
+    reader = play.collector._session.boards.all[0].reader
     values = {"energy_mj": 1, "power_cap_ns": 0}
     reader._deltas.settle(values, 1.0, None)
     reader._deltas.settle({"energy_mj": 2, "power_cap_ns": 5_000_000_000}, 1.0, None)
@@ -177,7 +177,7 @@ def test_samples_of_gpm_are_given_back(start):
 
 def test_an_untouched_field_of_an_old_driver_is_no_zero(start):
     play = start(lines=[])
-    batch = play.collector._boards.all[0].reader._batch
+    batch = play.collector._session.boards.all[0].reader._batch
     ctypes.memset(batch._array, 0, ctypes.sizeof(batch._array))
     batch._device.refused.clear()
     batch._device.library._functions["nvmlDeviceGetFieldValues"] = lambda *_: 0

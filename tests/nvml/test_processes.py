@@ -229,7 +229,7 @@ def test_no_visible_process_while_memory_is_used_is_left_visible(start):
 def test_long_entries_of_the_first_535_drivers_do_not_shuffle_pids(entries, start):
     """Behaviour 27: 32-byte entries where 24 are declared; the bytes that the driver wrote show it."""
     play = start()
-    reader = play.collector._processes
+    reader = play.collector._session._processes
     listing = [(1000 + number, 5_000_000_000 + number, 0xFFFFFFFF, 0xFFFFFFFF, 0) for number in range(entries)]
 
     def long_entries(_handle, count, buffer):
@@ -239,7 +239,7 @@ def test_long_entries_of_the_first_535_drivers_do_not_shuffle_pids(entries, star
         return 0
 
     play.collector._library._functions["nvmlDeviceGetComputeRunningProcesses_v3"] = long_entries
-    code, found = reader.listed(play.collector._boards.all[0].device, "compute")
+    code, found = reader.listed(play.collector._session.boards.all[0].device, "compute")
     assert code == 0
     assert [(entry.pid, entry.memory) for entry in found] == [(pid, memory) for pid, memory, *_ in listing]
 
