@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.ledger import facts
+from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.ledger.types import HOLD_MS
 from gpuwatch.model import (
     GpuSample,
@@ -14,7 +15,7 @@ from gpuwatch.model import (
     measures,
 )
 from gpuwatch.names import Bucket, Missing, State
-from gpuwatch.view.parts import PARTS, WASTE
+from gpuwatch.view.parts import PARTS
 from gpuwatch.view.track import SMOOTH_MS, THROTTLED_BELOW_PM
 
 _SAMPLES = (

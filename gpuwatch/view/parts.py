@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpuwatch.format import shares
-from gpuwatch.ledger.ratios import WASTE as WASTE
+from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.names import Bucket
 from gpuwatch.view.types import LedgerPart, LedgerView
 

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from support.story import START, Hold, Story, gpu, process
 
+from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.model import Event
 from gpuwatch.names import Bucket, Context, Missing, Severity, State
 from gpuwatch.store.rows import SourceState
 from gpuwatch.store.window import Window
 from gpuwatch.view import live
 from gpuwatch.view.build import build_view, midnight_ms
-from gpuwatch.view.parts import WASTE, bucket_ms
+from gpuwatch.view.parts import bucket_ms
 from gpuwatch.view.types import View
 
 
