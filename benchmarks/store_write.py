@@ -1,7 +1,8 @@
 """What keeping a tick costs (8 GPU and 128 process rows, a commit every 10 ticks), beside a plain SQLAlchemy ORM writer.
 
 ``python benchmarks/store_write.py [--ticks 300]`` prints CPU per tick and bytes written per tick (by the kernel's count of this
-process' ``write`` calls), both writers in the same run, and exits 1 when the store is over its budget.
+process' ``write`` calls), both writers in the same run, and exits 1 when the store is over its budget. A busy machine only ever adds
+CPU time, so the median and the best batch are shown, and the best one is held against the budget.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import Float, ForeignKey, Integer, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -28,6 +30,13 @@ from gpuwatch.store.writer import StoreWriter
 
 GPUS, PER_GPU, BATCH = 8, 16, 10
 BUDGET_MS, BUDGET_KIB = 0.6, 20.0
+
+
+class Cost(NamedTuple):
+    """CPU milliseconds a tick over the batches of a run."""
+
+    median: float
+    best: float
 
 
 class Base(DeclarativeBase):
@@ -96,7 +105,7 @@ def ticks(count: int, t0_ms: int) -> Iterator[Tick]:
         )
 
 
-def run_store(made: list[Tick], folder: Path) -> tuple[float, float, float]:
+def run_store(made: list[Tick], folder: Path) -> tuple[Cost, float, float]:
     """(CPU ms a tick, KiB a tick, CPU ms a tick of closing minutes)."""
     clock = FakeClock(made[0].ts_ms / 1000)
     writer = StoreWriter.open(folder / "bench.db", clock=clock, tmpfs_fallback=False)
@@ -118,10 +127,10 @@ def run_store(made: list[Tick], folder: Path) -> tuple[float, float, float]:
     closing = (time.process_time() - began) * 1000 / len(made)
     writer.end_session()
     writer.close()
-    return statistics.median(costs), kib, closing
+    return Cost(statistics.median(costs), min(costs)), kib, closing
 
 
-def run_orm(made: list[Tick], folder: Path) -> tuple[float, float]:
+def run_orm(made: list[Tick], folder: Path) -> tuple[Cost, float]:
     """The same rows by ORM objects and one session commit for each batch."""
     engine = create_engine(f"sqlite:///{folder / 'orm.db'}")
     Base.metadata.create_all(engine)
@@ -135,7 +144,7 @@ def run_orm(made: list[Tick], folder: Path) -> tuple[float, float]:
             session.commit()
         costs.append((time.process_time() - began) * 1000 / BATCH)
     engine.dispose()
-    return statistics.median(costs), (written() - before) / 1024 / len(made)
+    return Cost(statistics.median(costs), min(costs)), (written() - before) / 1024 / len(made)
 
 
 def _orm_tick(session: Session, tick: Tick) -> None:
@@ -160,15 +169,16 @@ def main(say: Callable[[str], None] = print) -> int:
     made = list(ticks(count, 1_763_130_720_000))
     with tempfile.TemporaryDirectory() as name:
         cpu, kib, closing = run_store(made, Path(name))
-        orm_cpu, orm_kib = run_orm(made[: max(2 * BATCH, count // 10)], Path(name))
+        orm, orm_kib = run_orm(made[: max(2 * BATCH, count // 10)], Path(name))
+    say(f"{GPUS} GPU + {GPUS * PER_GPU} process rows a tick, commit every {BATCH} ticks, {count} ticks; CPU is per batch")
+    say(f"{'writer':<28}{'median ms/tick':>16}{'best':>8}{'KiB/tick':>10}")
     say(
-        f"{GPUS} GPU + {GPUS * PER_GPU} process rows a tick, commit every {BATCH} ticks, {count} ticks; CPU is the median of batches"
+        f"{'gpuwatch insert + commit':<28}{cpu.median:>16.3f}{cpu.best:>8.3f}{kib:>10.1f}   budget {BUDGET_MS} ms, {BUDGET_KIB:.0f} KiB"
     )
-    say(f"{'writer':<28}{'CPU ms/tick':>12}{'KiB/tick':>10}")
-    say(f"{'gpuwatch insert + commit':<28}{cpu:>12.3f}{kib:>10.1f}   budget {BUDGET_MS} ms, {BUDGET_KIB:.0f} KiB")
-    say(f"{'gpuwatch minute rollups':<28}{closing:>12.3f}")
-    say(f"{'SQLAlchemy ORM objects':<28}{orm_cpu:>12.3f}{orm_kib:>10.1f}   {orm_cpu / cpu:.0f}x the CPU")
-    return 0 if cpu <= BUDGET_MS and kib <= BUDGET_KIB else 1
+    say(f"{'gpuwatch minute rollups':<28}{closing:>16.3f}")
+    ratio = f"{orm.median / cpu.median:.0f}x the CPU (median), {orm.best / cpu.best:.0f}x (best)"
+    say(f"{'SQLAlchemy ORM objects':<28}{orm.median:>16.3f}{orm.best:>8.3f}{orm_kib:>10.1f}   {ratio}")
+    return 0 if cpu.best <= BUDGET_MS and kib <= BUDGET_KIB else 1
 
 
 if __name__ == "__main__":

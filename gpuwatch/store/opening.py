@@ -14,14 +14,15 @@ from gpuwatch.store import columns, connection
 from gpuwatch.store.connection import DamagedStore, NewerStore
 from gpuwatch.store.location import fallback_store, network_filesystem
 
-MIN_FREE_BYTES = 256 * 1024 * 1024
-"""With less room on the store's disk gpuwatch stops writing, so that what it watches never runs out of disk because of it."""
+KEEP_FREE_BYTES = 256 * 1024 * 1024
+"""With less room on the store's disk (or a tenth of a small disk) gpuwatch stops writing, so that what it watches never runs out
+of disk because of it."""
 
 
-def free_bytes(path: Path) -> int:
-    """Room for an ordinary user on the disk of ``path``."""
+def disk_room(path: Path) -> tuple[int, int]:
+    """(free for an ordinary user, total) bytes of the disk of ``path``."""
     found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
 def scalar(db: sqlite3.Connection, sql: str) -> int:
@@ -46,7 +47,7 @@ class Opener:
         self.clock = clock
         self.hot_only = False
         self.notices: list[str] = []
-        self.free_bytes: Callable[[Path], int] = free_bytes
+        self.disk_room: Callable[[Path], tuple[int, int]] = disk_room
         self._simulated = simulated
         self._scenario = scenario
         self._fallback = tmpfs_fallback and not self._in_memory
@@ -61,14 +62,13 @@ class Opener:
         if self.hot_only or self._in_memory:
             return ""
         try:
-            free = self.free_bytes(Path(self.path))
+            free, total = self.disk_room(Path(self.path))
         except OSError:
             return ""
-        if free >= MIN_FREE_BYTES:
+        kept = min(KEEP_FREE_BYTES, total // 10)
+        if free >= kept:
             return ""
-        return (
-            f"{free // 2**20} MiB are free on the disk of {self.path}, gpuwatch leaves the last {MIN_FREE_BYTES // 2**20} to others"
-        )
+        return f"{free >> 20} MiB are free on the disk of {self.path}; gpuwatch leaves the last {kept >> 20} MiB to others"
 
     def open(self) -> None:
         """Open the file, or what stands in for it. Raises :class:`StoreError`."""

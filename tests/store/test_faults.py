@@ -261,7 +261,7 @@ def test_check_finds_rows_that_point_to_nothing(writer: StoreWriter, path: Path)
 
 def test_a_full_disk_keeps_rows_until_there_is_room(tiny_disk: Path, open_writer: Any) -> None:
     writer = open_writer(tiny_disk / "gpuwatch.db", tmpfs_fallback=False)
-    writer._opener.free_bytes = lambda _path: 10**12
+    writer._opener.disk_room = lambda _path: (10**12, 10**12)
     ballast = tiny_disk / "ballast"
     writer.add(first_tick())
     assert writer.commit()

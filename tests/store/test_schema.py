@@ -87,3 +87,14 @@ def test_two_programs_that_create_the_store_at_once_both_get_it(path: Path) -> N
     assert second.execute("SELECT count(*) FROM v_gpu").fetchone() == (0,)
     first.close()
     second.close()
+
+
+def test_the_hot_path_and_readers_import_no_heavy_library() -> None:
+    import subprocess
+    import sys
+
+    modules = ["writer", "reader", "rollup", "window", "lease", "check", "backup", "location", "views"]
+    code = "import sys\n" + "".join(f"import gpuwatch.store.{name}\n" for name in modules)
+    code += "print([m for m in ('sqlalchemy', 'alembic', 'pydantic', 'textual', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -232,12 +232,12 @@ class _Full:
     def __init__(self) -> None:
         self.free = 0
 
-    def __call__(self, _path: Path) -> int:
-        return self.free
+    def __call__(self, _path: Path) -> tuple[int, int]:
+        return self.free, 10**12
 
 
 def test_rows_wait_while_the_disk_is_nearly_full_and_follow_later(writer: StoreWriter) -> None:
-    disk = writer._opener.free_bytes = _Full()
+    disk = writer._opener.disk_room = _Full()
     writer.add(first_tick())
     for second in range(1, 11):
         writer.add(tick(second, gpu_row()))
@@ -250,10 +250,17 @@ def test_rows_wait_while_the_disk_is_nearly_full_and_follow_later(writer: StoreW
     assert not rows(writer, "SELECT * FROM gap")
 
 
+def test_a_small_disk_is_used_up_to_its_last_tenth(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    for free, enough in ((7_000_000, True), (6_000_000, False)):
+        writer._opener.disk_room = lambda _path, free=free: (free, 64_000_000)  # type: ignore[misc]
+        assert writer.commit() is enough
+
+
 def test_the_ring_is_bounded_and_the_store_says_what_is_gone(open_writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "RING_ROWS", 40)
     writer = open_writer(tmpfs_fallback=False)
-    disk = writer._opener.free_bytes = _Full()
+    disk = writer._opener.disk_room = _Full()
     writer.add(first_tick())
     for second in range(1, 101):
         writer.add(tick(second, gpu_row()))
@@ -275,7 +282,7 @@ def test_recording_moves_to_memory_when_the_ring_is_full(open_writer: Any, path:
     writer.add(first_tick(people=[process(7)], missing={key: Missing.NOT_SUPPORTED}, sources=[SourceState("nvml", "ok", T0)]))
     writer.add(tick(0.5, gpu_row()))
     writer.commit()
-    writer._opener.free_bytes = _Full()
+    writer._opener.disk_room = _Full()
     for second in range(1, 101):
         writer.add(tick(second, gpu_row(), held=[process_row(7)]))
         writer.commit()
