@@ -14,7 +14,8 @@ from gpuwatch.collectors.nvml.gpm import GpmRequest
 from gpuwatch.collectors.nvml.library import GpuGone, Library
 from gpuwatch.collectors.nvml.opening import may_sleep, sleeping
 from gpuwatch.collectors.nvml.processes import Entry
-from gpuwatch.collectors.nvml.sampling import Flag, GpuReader, Rhythm
+from gpuwatch.collectors.nvml.sampling import GpuReader, Rhythm
+from gpuwatch.collectors.nvml.utilization import Flag
 from gpuwatch.model import Gpu
 from gpuwatch.names import Missing
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.boards import Board
 from gpuwatch.collectors.nvml.processes import Entry, ProcessReader, ProcessUtilization, Usage
-from gpuwatch.collectors.nvml.sampling import Flag, GpuReader
+from gpuwatch.collectors.nvml.sampling import GpuReader
+from gpuwatch.collectors.nvml.utilization import Flag
 from gpuwatch.model import MissingKey, ProcessSample
 from gpuwatch.names import Missing
 

@@ -8,29 +8,25 @@ Slow readings of the GPUs are spread over the seconds. A value stays until it is
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import replace
 
-from gpuwatch.collectors.nvml import devices, samples
+from gpuwatch.collectors.nvml import devices
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.deltas import Deltas
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.fields import FieldBatch
 from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
 from gpuwatch.collectors.nvml.reasons import Readings
-from gpuwatch.collectors.nvml.samples import UtilizationSamples
-from gpuwatch.model import Gpu
+from gpuwatch.collectors.nvml.utilization import Flag, Utilization
+from gpuwatch.model import Gpu, GpuSample, measures
 from gpuwatch.names import Missing
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2
 _UNCORRECTED, _VOLATILE = 1, 0
-_GARBAGE_PERCENT = 200
 _NO_PERFORMANCE_STATE = 32
-_EMPTY = 0.02
+_ON_INSTANCES = {"utilization_ratio", "memory_used_bytes", "process_count", *RATIOS.values()}
+_NOT_ON_INSTANCES = tuple(name for name in measures(GpuSample) if name not in _ON_INSTANCES)
 _HEALTH = ("remap_pending", "remap_failed", "recovery_action")
-
-Flag = Callable[[Device, str, int], None]
-"""Told about an impossible value: device, field, raw value."""
 
 
 class Rhythm:
@@ -60,17 +56,14 @@ class GpuReader:
         """Latest of remap_pending, remap_failed, recovery_action, where the driver has them."""
         self.handle_is_stale = False
         """A MIG device whose handle answers no more: the GPU was cut anew."""
-        self._flag = flag
         self._whole = device.parent is None
         self._rhythm = Rhythm(device.index)
         self._memory = device.library.binding.c_nvmlMemory_v2_t()
         self._memory_v1 = device.library.binding.c_nvmlMemory_t()
-        self._rates = device.library.binding.c_nvmlUtilization_t()
         self._mask, self._count = ctypes.c_ulonglong(), ctypes.c_ulonglong()
         self._batch = FieldBatch(device)
         self._deltas = Deltas(device, self._batch, self.readings)
-        self._busy = UtilizationSamples(device, samples.GPU_UTILIZATION)
-        self._memory_busy = UtilizationSamples(device, samples.MEMORY_UTILIZATION)
+        self._utilization = Utilization(device, self.readings, flag)
         # two compute instances of one GPU instance share its counters: they would count each other's work
         self._gpm = Gpm(device, request) if gpu.gpm_supported and lone_instance else None
         self._read_ns: int | None = None
@@ -94,10 +87,11 @@ class GpuReader:
             values = self._batch.read(slow=slow)
             self._read_power(values)
             self._deltas.settle(values, span, self._gpm.values if self._gpm else None)
-            self._read_utilization()
+            self._utilization.read(self.gpu, first=self._first)
             self._read_clocks(second)
             self._read_temperature(second)
-            self._read_codecs(second)
+            if self._rhythm.due("codecs", 2 if self._utilization.codecs_are_busy else 10, second):
+                self._utilization.read_codecs()
             if slow:
                 self._read_slow(values)
             if self._rhythm.due("rare", 30, second):
@@ -112,8 +106,7 @@ class GpuReader:
         self._first = True
         self._rhythm = Rhythm(self.device.index)
         self._deltas.reset()
-        self._busy.forget()
-        self._memory_busy.forget()
+        self._utilization.forget()
         if self._gpm:
             self._gpm.forget()
 
@@ -161,35 +154,6 @@ class GpuReader:
             code, milliwatts = self.device.number("nvmlDeviceGetPowerUsage")
         self.readings.settle("power_watts", code, milliwatts / 1000)
 
-    def _read_utilization(self) -> None:
-        """The driver's buffered samples, or where it has none (now), the last value that it computed."""
-        busy = self._busy.read()[1]
-        memory = None if busy is None else self._memory_busy.read()[1]
-        code, rates = nvml.SUCCESS, self._rates
-        if busy is None or memory is None:
-            code = self.device.ask("nvmlDeviceGetUtilizationRates", ctypes.byref(rates))
-        self._percent("utilization_ratio", code if busy is None else nvml.SUCCESS, rates.gpu if busy is None else busy)
-        self._percent("memory_utilization_ratio", code, rates.memory if memory is None else memory)
-        if code == nvml.SUCCESS and self.gpu.memory_total_bytes is None and self.readings["memory_used_bytes"] is None:
-            self.readings.lack("memory_utilization_ratio", Missing.NOT_SUPPORTED)  # unified memory answers a constant 0
-        if self._first and self.gpu.persistence_mode is False and self._looks_like_start():
-            self.readings.lack("utilization_ratio", Missing.STALE)
-
-    def _looks_like_start(self) -> bool:
-        """Without persistence the first reading after init shows the driver's own start (100 %, ECC scrub) on an empty GPU."""
-        used, total = self.readings["memory_used_bytes"], self.gpu.memory_total_bytes
-        return used is not None and total is not None and used < _EMPTY * total
-
-    def _percent(self, name: str, code: int, percent: float) -> None:
-        if code == nvml.SUCCESS and percent > 100:
-            self._flag(self.device, name, int(percent))
-        if code != nvml.SUCCESS:
-            self.readings.lack(name, nvml.why(code))
-        elif percent > _GARBAGE_PERCENT:
-            self.readings.lack(name, Missing.DRIVER_ERROR)
-        else:
-            self.readings.put(name, min(1.0, percent / 100))
-
     def _read_clocks(self, second: int) -> None:
         self._clock("sm_clock_hertz", _CLOCK_SM, self.gpu.sm_clock_max_hertz)
         if self._rhythm.due("memory clock", 10, second):
@@ -212,13 +176,6 @@ class GpuReader:
         if self._rhythm.due("temperature", 3, second):
             code, celsius = self.device.number("nvmlDeviceGetTemperature", 0)
             self._positive("temperature_celsius", code, celsius)
-
-    def _read_codecs(self, second: int) -> None:
-        busy = self.readings["encoder_utilization_ratio"] or self.readings["decoder_utilization_ratio"]
-        if self._rhythm.due("codecs", 2 if busy else 10, second):
-            for name, call in _CODECS.items():
-                code, percent, _period = self.device.pair(call)
-                self._percent(name, code, percent)
 
     def _read_slow(self, values: dict[str, float]) -> None:
         put, batch = self.readings, self._batch
@@ -270,29 +227,3 @@ class GpuReader:
         if self._first:
             for name in _NOT_ON_INSTANCES:
                 self.readings.lack(name, Missing.NOT_SUPPORTED)
-
-
-_CODECS = {
-    "encoder_utilization_ratio": "nvmlDeviceGetEncoderUtilization",
-    "decoder_utilization_ratio": "nvmlDeviceGetDecoderUtilization",
-}
-_NOT_ON_INSTANCES = (
-    "memory_utilization_ratio",
-    *_CODECS,
-    "power_watts",
-    "power_limit_watts",
-    "energy_joules",
-    "temperature_celsius",
-    "memory_temperature_celsius",
-    "sm_clock_hertz",
-    "memory_clock_hertz",
-    "pcie_rx_bytes",
-    "pcie_tx_bytes",
-    "nvlink_rx_bytes",
-    "nvlink_tx_bytes",
-    "clock_event_reasons",
-    "power_throttled_seconds",
-    "thermal_throttled_seconds",
-    "performance_state",
-    "ecc_uncorrected_total",
-)
