@@ -201,6 +201,9 @@ def test_16_rows_and_pages_follow_the_scenario(play: Play) -> None:
 def test_16_retired_pages_before_ampere(play: Play) -> None:
     play(of_class("volta-v100", values=["v 0 retired_pages 0 3", "v 0 ecc_uncorrected 0 8"]))
     assert len(pynvml.nvmlDeviceGetRetiredPages(gpu(), pynvml.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR)) == 3
+    count, pages = ctypes.c_uint(2), (ctypes.c_ulonglong * 2)()
+    short = pynvml._nvmlGetFunctionPointer("nvmlDeviceGetRetiredPages")
+    assert (short(gpu(), 1, ctypes.byref(count), pages), count.value) == (pynvml.NVML_ERROR_INSUFFICIENT_SIZE, 3)
     assert pynvml.nvmlDeviceGetRetiredPages(gpu(), pynvml.NVML_PAGE_RETIREMENT_CAUSE_MULTIPLE_SINGLE_BIT_ECC_ERRORS) == []
     assert pynvml.nvmlDeviceGetTotalEccErrors(gpu(), pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_AGGREGATE_ECC) == 8
 
@@ -270,7 +273,7 @@ def test_24_process_that_left_has_no_name(play: Play) -> None:
 
 
 def test_26_garbage_utilization_goes_out_as_it_is(play: Play) -> None:
-    values = ["proc a", "pv a 0 mem 0 1", "pv a 0 sm 0 146", "v 0 util 0 4294967295"]
+    values = ["proc a", "pv a 0 mem 0 1", "pv a 0 sm 0 0", "pv a 0 sm 1000 146", "v 0 util 0 4294967295"]
     fake = play(of_class("ampere-a100", values=values))
     fake.set_clock(2000)
     assert pynvml.nvmlDeviceGetProcessUtilization(gpu(), 0)[0].smUtil == 146
@@ -389,10 +392,11 @@ def test_40_processes_of_mig_instances(play: Play) -> None:
 
 
 def test_41_nvlinks_are_counted_by_asking(play: Play) -> None:
-    play(of_class("hopper-h100"))
+    play(of_class("hopper-h100", values=["v 0 nvlink_tx_kib_s 0 1"]))
     codes = [code(pynvml.nvmlDeviceGetNvLinkState, gpu(), link) for link in range(36)]
     assert codes == [0] * 18 + [pynvml.NVML_ERROR_INVALID_ARGUMENT] * 18
     assert pynvml.nvmlDeviceGetNvLinkState(gpu(), 17) == 1
+    assert [entry(gpu(), (138, link)).nvmlReturn for link in (17, 18)] == [0, pynvml.NVML_ERROR_INVALID_ARGUMENT]
     assert [entry(gpu(), field).value.uiVal for field in (90, 91)] == [26562, 18]
 
 

@@ -218,6 +218,27 @@ def test_42_events_come_once_and_only_after_registration(play: Play) -> None:
     pynvml.nvmlEventSetFree(events)
 
 
+def test_42_each_gpu_is_heard_from_its_own_registration_on(play: Play) -> None:
+    fake = play(of_class("hopper-h100", gpus=2), extra=["xid 1000 0 31", "xid 1000 1 79"])
+    events = pynvml.nvmlEventSetCreate()
+    pynvml.nvmlDeviceRegisterEvents(gpu(0), pynvml.nvmlEventTypeXidCriticalError, events)
+    fake.set_clock(1500)
+    pynvml.nvmlDeviceRegisterEvents(gpu(1), pynvml.nvmlEventTypeXidCriticalError, events)
+    assert pynvml.nvmlEventSetWait_v2(events, 0).eventData == 31
+    assert code(pynvml.nvmlEventSetWait_v2, events, 0) == pynvml.NVML_ERROR_TIMEOUT
+
+
+def test_42_late_registration_hears_the_next_loop(play: Play) -> None:
+    fake = play(of_class("hopper-h100").replace("loop_ms 0", "loop_ms 1000"), extra=["xid 400 0 79"])
+    fake.set_clock(2500)
+    events = pynvml.nvmlEventSetCreate()
+    pynvml.nvmlDeviceRegisterEvents(gpu(), pynvml.nvmlEventTypeXidCriticalError, events)
+    fake.set_clock(3399)
+    assert code(pynvml.nvmlEventSetWait_v2, events, 0) == pynvml.NVML_ERROR_TIMEOUT
+    fake.set_clock(3400)
+    assert pynvml.nvmlEventSetWait_v2(events, 0).eventData == 79
+
+
 def test_42_events_recur_with_the_loop(play: Play) -> None:
     fake = play(of_class("hopper-h100").replace("loop_ms 0", "loop_ms 1000"), extra=["xid 400 0 79"])
     events = pynvml.nvmlEventSetCreate()

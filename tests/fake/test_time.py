@@ -99,6 +99,24 @@ def test_samples_start_after_the_last_seen_and_are_not_found_when_there_is_none(
     assert [sample.timeStamp - seen for sample in fresh] == [139_000 * k for k in range(1, 9)]
 
 
+def test_sample_is_the_mean_over_its_period(play: Play) -> None:
+    fake = play(
+        of_class("hopper-h100", values=["v 0 util 0 0", "v 0 util 1029 100", "v 0 util 1112 0"])
+    )  # period 8 ends at 1112 ms
+    fake.set_clock(1300)
+    _, samples = pynvml.nvmlDeviceGetSamples(gpu(), 1, 0)
+    assert [sample.sampleValue.uiVal for sample in samples] == [0] * 7 + [round(100 * (1112 - 1029) / 139), 0]
+
+
+def test_process_utilization_looks_back_ten_seconds_at_most(play: Play) -> None:
+    fake = play(of_class("hopper-h100", values=["proc a", "pv a 0 mem 0 1", "pv a 0 sm 0 80", "pv a 0 sm 15000 0"]))
+    fake.set_clock(20_000)
+    assert [s.smUtil for s in pynvml.nvmlDeviceGetProcessUtilization(gpu(), 0)] == [40]
+    fake.set_clock(25_000)
+    with pytest.raises(pynvml.NVMLError_NotFound):
+        pynvml.nvmlDeviceGetProcessUtilization(gpu(), 0)
+
+
 def test_process_utilization_sizes_by_its_ring_and_averages_since_the_last_seen(play: Play) -> None:
     values = ["proc a kind=C", "proc idle kind=C", *(f"pv {slot} 0 mem 0 1000" for slot in ("a", "idle"))]
     values += ["pv a 0 sm 0 0", "pv a 0 sm 3000 80", "pv a 0 memutil 0 20", "pv idle 0 sm 0 0"]

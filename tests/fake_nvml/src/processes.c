@@ -69,8 +69,7 @@ static nvmlReturn_t running(Device *device, char kind, unsigned *count, void *en
     unsigned room = entries ? *count : 0;
     *count = (unsigned)n;
     if (!n) return OK;
-    if ((size_t)n > room || (size_t)n * (wide ? sizeof(ProcessDetail) : sizeof(ProcessInfo)) > room * sizeof(ProcessInfo))
-        return INSUFFICIENT_SIZE;
+    if ((size_t)n * (wide ? sizeof(ProcessDetail) : sizeof(ProcessInfo)) > room * sizeof(ProcessInfo)) return INSUFFICIENT_SIZE;
     for (int i = 0; i < n; i++) {
         const Device *mig = found[i].mig;
         ProcessDetail entry = {found[i].pid, shown_memory(device, &found[i]), mig ? mig->gi : NO_INSTANCE, mig ? mig->ci : NO_INSTANCE, 0};
