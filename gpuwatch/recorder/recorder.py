@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from gpuwatch.clock import Clock
 from gpuwatch.model import Batch, Event, quantise
@@ -24,7 +25,7 @@ from gpuwatch.recorder.cost import CostMeter
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
 from gpuwatch.recorder.source import Delivery, Source
-from gpuwatch.recorder.timeline import PERIODS, Timeline
+from gpuwatch.recorder.timeline import PERIODS, Break, Timeline
 from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
 
@@ -34,6 +35,8 @@ _LATE = 0.5
 """Share of a period that a tick waits for collectors that are due."""
 _FIRST_SECONDS = 1.0
 _STOP_SECONDS = 0.2
+_MOST_DELIVERIES = 2000
+"""Batches that may wait for a recorder that is held up, by a disk say: some ten minutes."""
 _NS = 1e9
 
 
@@ -71,7 +74,7 @@ class Recorder:
         self._commit_seconds = commit_seconds
         self._merger = Merger({source.name: source.interval for source in self.sources})
         self._timeline = Timeline(clock, self.period)
-        self._deliveries: deque[Delivery] = deque()
+        self._deliveries: deque[Delivery] = deque(maxlen=_MOST_DELIVERIES)
         self._arrived = threading.Event()
         self._lookers: set[str] = set()
         self._told: dict[str, tuple[str, str, str]] = {}
@@ -95,7 +98,7 @@ class Recorder:
             slot = float(math.floor(self._clock.time()))
             if slot * 1000 > self._recorded_ms:
                 self._gather(threads, self.sources, slot, _FIRST_SECONDS)
-                self._tick(slot, self._sorted_out(slot))
+                self._tick(slot)
             while not stop.is_set():
                 slot = next_slot(self._clock, self.period)
                 while 0 < (left := slot - self._clock.time()) <= self.period:
@@ -105,7 +108,7 @@ class Recorder:
                     continue  # the clock was set back while it waited
                 due = [source for source in self.sources if source.due(slot) and not source.stalled]
                 self._gather(threads, due, slot, _LATE * self.period)
-                self._tick(slot, self._sorted_out(slot))
+                self._tick(slot)
         finally:
             for thread in threads:
                 thread.stop()
@@ -150,16 +153,19 @@ class Recorder:
                 named.update(sample.pid for sample in delivery.batch.process_samples if sample.gpu_uuid and not sample.start_ms)
         return self._merger.people.unknown(named - described)
 
-    def _sorted_out(self, slot: float) -> dict[int, dict[str, Batch]]:
-        """The batches in hand by the millisecond they belong to; what is older than a row may bridge is taken as of now."""
+    def _sorted_out(self, slot: float, anew: bool) -> dict[int, dict[str, Batch]]:
+        """The batches in hand by the millisecond they belong to, those of ``slot`` at least as an empty place.
+
+        What a call brought so late that no row may bridge the time is taken as of now; so is everything when time begins ``anew``.
+        """
         intervals = {source.name: source.interval for source in self.sources}
-        found: dict[int, dict[str, Batch]] = {}
+        found: dict[int, dict[str, Batch]] = {round(slot * 1000): {}}
         while self._deliveries:
             delivery = self._deliveries.popleft()
             if delivery.batch is None:
                 continue
-            near = abs(slot - delivery.grid) <= PERIODS * intervals[delivery.name]
-            ts_ms = round((delivery.grid if near else slot) * 1000)
+            now = anew or delivery.late > PERIODS * intervals[delivery.name] or delivery.grid > slot
+            ts_ms = round((slot if now else delivery.grid) * 1000)
             if ts_ms <= self._recorded_ms:
                 continue  # the recorder before this one has recorded that second
             at = found.setdefault(ts_ms, {})
@@ -199,7 +205,7 @@ class Recorder:
             for source in self.sources:
                 if source.name in self._lookers and not source.due(now):
                     self._deliver(source.step(now))
-        self._tick(now, self._sorted_out(now))
+        self._tick(now)
 
     def end(self) -> None:
         """Close the collectors that are not hanging, commit, end the session."""
@@ -218,10 +224,12 @@ class Recorder:
 
     # ------------------------------------------------------------------------------------------------------------- tick
 
-    def _tick(self, slot: float, batches: dict[int, dict[str, Batch]]) -> None:
+    def _tick(self, slot: float) -> None:
         ts_ms = round(slot * 1000)
-        self._look_at_the_clock(ts_ms)
-        batches.setdefault(ts_ms, {})
+        happened = self._timeline.observe()
+        batches = self._sorted_out(slot, happened is not None and happened.reason is GapReason.CLOCK)
+        if happened is not None:
+            self._interrupt(happened, ts_ms, sorted(batches))
         urgent = self._committed is None
         commit = urgent or self._commit_due()
         for at_ms in sorted(batches):
@@ -239,16 +247,21 @@ class Recorder:
         if ts_ms % 60_000 < self.period * 1000:
             self._merger.prune(ts_ms)
 
-    def _look_at_the_clock(self, ts_ms: int) -> None:
-        found = self._timeline.observe()
-        if found is None:
-            return
+    def _interrupt(self, happened: Break, ts_ms: int, seconds_ms: Sequence[int]) -> None:
+        """Time did not simply pass since the last tick: let no row bridge it, and say so.
+
+        When only this thread was held up the collectors went on, and what they brought meanwhile leaves no hole.
+        """
         last_ms = self._merger.last_ms
+        if happened.reason is GapReason.STALL and last_ms is not None:
+            holes = [after - before for before, after in pairwise([last_ms, *seconds_ms])]
+            if max(holes) <= PERIODS * self.period * 1000:
+                return
         if last_ms is not None and last_ms < ts_ms:
-            self._gaps.append(GapRow(last_ms, ts_ms, found.reason))
+            self._gaps.append(GapRow(last_ms, ts_ms, happened.reason))
         self._merger.forget()
-        if found.step_seconds:
-            detail = f"the wall clock was set by {found.step_seconds:+.1f} s"
+        if happened.reason is GapReason.CLOCK:
+            detail = f"the wall clock was set by {happened.step_seconds:+.1f} s"
             self._events.append(Event(ts_ms, "clock_step", detail, Severity.NOTICE))
             self._writer.begin_session(ts_ms, round(self.period * 1000), self._boot_id)
             self._recorded_ms = 0
@@ -311,16 +324,17 @@ class Recorder:
 
 
 def _joined(first: Batch, second: Batch) -> Batch:
-    """Two readings of one collector for one second: what the later adds, on top of the earlier's measurements."""
+    """Two readings of one collector for one second: the later one, with what only the earlier has; of processes the earlier one,
+    which spoke for the longer time."""
     seen = {(sample.pid, sample.start_ms, sample.gpu_uuid) for sample in first.process_samples}
     more = [sample for sample in second.process_samples if (sample.pid, sample.start_ms, sample.gpu_uuid) not in seen]
     return replace(
         second,
         driver_calls=first.driver_calls + second.driver_calls,
         driver_ns=first.driver_ns + second.driver_ns,
-        gpu_samples=first.gpu_samples or second.gpu_samples,
+        gpu_samples=second.gpu_samples or first.gpu_samples,
         process_samples=[*first.process_samples, *more],
-        host_sample=first.host_sample or second.host_sample,
+        host_sample=second.host_sample or first.host_sample,
         events=[*first.events, *second.events],
         missing={**second.missing, **first.missing},
     )

@@ -20,11 +20,15 @@ _NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one call brought: a batch, or ``None`` when the source is down. ``grid`` is the unix second it was called for."""
+    """What one call brought: a batch, or ``None`` when the source is down.
+
+    ``grid`` is the unix second it was called for, ``late`` how many seconds after that it was there.
+    """
 
     name: str
     grid: float
     batch: Batch | None
+    late: float = 0.0
 
 
 class Source:
@@ -65,7 +69,7 @@ class Source:
             self._last_ok_ms = round(grid * 1000)
         else:
             self._told = ("error", clean(batch.error), clean(batch.hint or ""))
-        return Delivery(self.name, grid, batch)
+        return Delivery(self.name, grid, batch, self._clock.time() - grid)
 
     def _failed(self, error: Exception) -> None:
         """Close it and try again after 1, 2, 4 … 60 seconds; a source that never worked here is off, not broken."""

@@ -168,6 +168,33 @@ def test_a_stall_is_a_gap_of_its_own_reason(lab: Lab) -> None:
     assert lab.rows("SELECT t0_ms-?, t1_ms-?, reason FROM gap", MS, MS) == [(2000, 23_000, int(GapReason.STALL))]
 
 
+def test_a_recorder_that_was_held_up_writes_what_the_collectors_brought_meanwhile(lab: Lab) -> None:
+    lab.record(nvml())
+    lab.tick(3)
+    (source,) = lab.recorder.sources
+    for _ in range(20):  # a disk that does not answer: the collector's thread goes on, the recorder's does not
+        lab.recorder._deliver(source.step(lab.clock.time()))
+        lab.clock.advance(1)
+    lab.tick(2)
+    assert lab.rows("SELECT * FROM gap") == []
+    rows = lab.rows("SELECT (k.ts_ms-?)/1000, s.dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1", MS)
+    assert sorted(rows) == [(n, 1000 if n else 0) for n in range(25)]
+
+
+def test_what_comes_too_late_for_its_second_is_taken_as_of_now(lab: Lab) -> None:
+    def slow(now: float) -> Batch:
+        if now == START + 2:
+            lab.clock.advance(20)
+        return gpu_batch(now)
+
+    lab.record(Scripted("nvml", slow))
+    lab.tick(2)
+    lab.recorder._deliver(lab.recorder.sources[0].step(START + 2))
+    lab.tick(1)
+    rows = lab.rows("SELECT (k.ts_ms-?)/1000, s.dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1", MS)
+    assert rows == [(0, 0), (1, 1000), (22, 0)]
+
+
 @pytest.mark.parametrize(("step", "gaps"), [(3600.0, [(2000, 3_603_000, int(GapReason.CLOCK))]), (-3600.0, [])])
 def test_a_clock_step_begins_a_new_session_and_is_an_event(lab: Lab, step: float, gaps: list[tuple[int, int, int]]) -> None:
     lab.record(nvml())
