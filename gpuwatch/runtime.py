@@ -212,7 +212,16 @@ class Runtime:
         writer = self.open_writer(self.place.path)
         for notice in writer.notices:
             say(notice)
-        lease.update({"path": str(writer.path), "notice": " ".join(writer.notices)})
+
+        def tell_viewers() -> None:
+            lease.update({"path": str(writer.path), "notice": " ".join(writer.notices)})
+
+        def moved() -> None:
+            tell_viewers()
+            say(writer.notices[-1])
+
+        tell_viewers()
+        writer.moved = moved
         say(f"recording to {writer.path}")
         recorder = Recorder(
             self.collectors(),

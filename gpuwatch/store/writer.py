@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,10 @@ class _Session:
     boot_id: str
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class StoreWriter:
     """One open store with its buffer. Not thread-safe: one thread adds and commits."""
 
@@ -51,6 +56,8 @@ class StoreWriter:
         self.connection = opener.connection
         self.problem = ""
         """Why the last commit failed, in one line, or empty."""
+        self.moved: Callable[[], None] = _nobody
+        """Called when another file is written from now on: ``path`` and ``notices`` say which and why."""
         self._version = version
         self._buffer = TickBuffer(self.connection)
         self._session: _Session | None = None
@@ -175,6 +182,7 @@ class StoreWriter:
     def _move_in(self) -> None:
         self.connection = self._opener.connection
         self._buffer.move_in(self.connection)
+        self.moved()
 
     def end_session(self, clean: bool = True) -> bool:
         """Commit what is left and mark the session's end; False if that failed."""

@@ -283,12 +283,14 @@ def test_recording_moves_to_memory_when_the_ring_is_full(open_writer: Any, path:
     writer.add(tick(0.5, gpu_row()))
     writer.commit()
     writer._opener.disk_room = _Full()
+    told: list[object] = []
+    writer.moved = lambda: told.append(writer.path)
     for second in range(1, 101):
         writer.add(tick(second, gpu_row(), held=[process_row(7)]))
         writer.commit()
     assert writer.hot_only and writer.path != path and "memory" in str(writer.path)
     assert writer.commit() and writer.problem == ""
-    assert "Recording into memory" in writer.notices[-1]
+    assert told == [writer.path] and "Recording into memory" in writer.notices[-1]
     assert rows(writer, "SELECT max(ts_ms) FROM tick") == [(T0 + 100_000,)]
     assert rows(writer, "SELECT gpu_uuid, host FROM v_gpu_now") == [("GPU-0", "lab")]
     assert rows(writer, "SELECT pid, user FROM v_process_now") == [(7, "alice")]
