@@ -10,7 +10,6 @@ import logging
 import math
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,9 +21,10 @@ from gpuwatch.plugin import Collector
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.collector_thread import CollectorThread, next_slot
 from gpuwatch.recorder.cost import CostMeter
+from gpuwatch.recorder.inbox import Inbox
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
-from gpuwatch.recorder.source import Delivery, Source
+from gpuwatch.recorder.source import Source
 from gpuwatch.recorder.timeline import PERIODS, Break, Timeline
 from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
@@ -35,8 +35,6 @@ _LATE = 0.5
 """Share of a period that a tick waits for collectors that are due."""
 _FIRST_SECONDS = 1.0
 _STOP_SECONDS = 0.2
-_MOST_DELIVERIES = 2000
-"""Batches that may wait for a recorder that is held up, by a disk say: some ten minutes."""
 _NS = 1e9
 
 
@@ -72,11 +70,10 @@ class Recorder:
         self._cost = cost
         self._boot_id = boot_id
         self._commit_seconds = commit_seconds
-        self._merger = Merger({source.name: source.interval for source in self.sources})
+        intervals = {source.name: source.interval for source in self.sources}
+        self._merger = Merger(intervals)
+        self.inbox = Inbox(clock, intervals, self._merger.people)
         self._timeline = Timeline(clock, self.period)
-        self._deliveries: deque[Delivery] = deque(maxlen=_MOST_DELIVERIES)
-        self._arrived = threading.Event()
-        self._lookers: set[str] = set()
         self._told: dict[str, tuple[str, str, str]] = {}
         self._gaps: list[GapRow] = []
         self._events: list[Event] = []
@@ -91,13 +88,13 @@ class Recorder:
     def run(self, stop: threading.Event) -> None:
         """Record until ``stop`` is set; what is in hand then is committed and the session ends clean."""
         self.begin()
-        threads = [CollectorThread(source, self._clock, self._deliver) for source in self.sources]
+        threads = [CollectorThread(source, self._clock, self.inbox.deliver) for source in self.sources]
         for thread in threads:
             thread.start()
         try:
             slot = float(math.floor(self._clock.time()))
             if slot * 1000 > self._recorded_ms:
-                self._gather(threads, self.sources, slot, _FIRST_SECONDS)
+                self.inbox.wait_for(threads, self.sources, slot, _FIRST_SECONDS)
                 self._tick(slot)
             while not stop.is_set():
                 slot = next_slot(self._clock, self.period)
@@ -107,7 +104,7 @@ class Recorder:
                 if left > 0:
                     continue  # the clock was set back while it waited
                 due = [source for source in self.sources if source.due(slot) and not source.stalled]
-                self._gather(threads, due, slot, _LATE * self.period)
+                self.inbox.wait_for(threads, due, slot, _LATE * self.period)
                 self._tick(slot)
         finally:
             for thread in threads:
@@ -115,63 +112,6 @@ class Recorder:
             for thread in threads:
                 thread.stop(0.0 if thread.source.busy else _STOP_SECONDS)
             self.end()
-
-    def _deliver(self, delivery: Delivery) -> None:
-        self._deliveries.append(delivery)
-        self._arrived.set()
-
-    def _gather(self, threads: Sequence[CollectorThread], due: Iterable[Source], slot: float, seconds: float) -> None:
-        """Wait until the sources that are due have brought this slot, and processes that a driver names were looked up."""
-        deadline = self._clock.monotonic_ns() + round(seconds * _NS)
-        names = {source.name for source in due}
-        self._await(lambda: names <= {delivery.name for delivery in tuple(self._deliveries) if delivery.grid >= slot}, deadline)
-        if not self._stranger():
-            return
-        before = len(self._deliveries)
-        lookers = [thread for thread in threads if thread.source.name in self._lookers and not thread.source.stalled]
-        for thread in lookers:
-            thread.poke()
-        asked = {thread.source.name for thread in lookers}
-        self._await(lambda: asked <= {delivery.name for delivery in tuple(self._deliveries)[before:]}, deadline)
-
-    def _await(self, done: Callable[[], bool], deadline_ns: int) -> None:
-        while True:
-            self._arrived.clear()
-            if done() or (left := (deadline_ns - self._clock.monotonic_ns()) / _NS) <= 0:
-                return
-            self._clock.wait(self._arrived, left)
-
-    def _stranger(self) -> bool:
-        """Whether a driver has named a pid that no process collector has described."""
-        described: set[int] = set()
-        named: set[int] = set()
-        for delivery in tuple(self._deliveries):
-            if delivery.batch is not None:
-                if delivery.batch.processes is not None:
-                    self._lookers.add(delivery.name)
-                    described.update(process.pid for process in delivery.batch.processes)
-                named.update(sample.pid for sample in delivery.batch.process_samples if sample.gpu_uuid and not sample.start_ms)
-        return self._merger.people.unknown(named - described)
-
-    def _sorted_out(self, slot: float, anew: bool) -> dict[int, dict[str, Batch]]:
-        """The batches in hand by the millisecond they belong to, those of ``slot`` at least as an empty place.
-
-        What a call brought so late that no row may bridge the time is taken as of now; so is everything when time begins ``anew``.
-        """
-        intervals = {source.name: source.interval for source in self.sources}
-        found: dict[int, dict[str, Batch]] = {round(slot * 1000): {}}
-        while self._deliveries:
-            delivery = self._deliveries.popleft()
-            if delivery.batch is None:
-                continue
-            now = anew or delivery.late > PERIODS * intervals[delivery.name] or delivery.grid > slot
-            ts_ms = round((slot if now else delivery.grid) * 1000)
-            if ts_ms <= self._recorded_ms:
-                continue  # the recorder before this one has recorded that second
-            at = found.setdefault(ts_ms, {})
-            known = at.get(delivery.name)
-            at[delivery.name] = delivery.batch if known is None else _joined(known, delivery.batch)
-        return found
 
     # ---------------------------------------------------------------------------------------------------- step by step
 
@@ -200,11 +140,11 @@ class Recorder:
         self.begin()
         for source in self.sources:
             if first or source.due(now):
-                self._deliver(source.step(now))
-        if self._stranger():
+                self.inbox.deliver(source.step(now))
+        if self.inbox.stranger():
             for source in self.sources:
-                if source.name in self._lookers and not source.due(now):
-                    self._deliver(source.step(now))
+                if source.name in self.inbox.lookers and not source.due(now):
+                    self.inbox.deliver(source.step(now))
         self._tick(now)
 
     def end(self) -> None:
@@ -227,7 +167,8 @@ class Recorder:
     def _tick(self, slot: float) -> None:
         ts_ms = round(slot * 1000)
         happened = self._timeline.observe()
-        batches = self._sorted_out(slot, happened is not None and happened.reason is GapReason.CLOCK)
+        anew = happened is not None and happened.reason is GapReason.CLOCK
+        batches = self.inbox.take(slot, recorded_ms=self._recorded_ms, anew=anew)
         if happened is not None:
             self._interrupt(happened, ts_ms, sorted(batches))
         urgent = self._committed is None
@@ -321,20 +262,3 @@ class Recorder:
         if problem != self._problem:
             self._log.error("%s", problem)
         self._problem = problem
-
-
-def _joined(first: Batch, second: Batch) -> Batch:
-    """Two readings of one collector for one second: the later one, with what only the earlier has; of processes the earlier one,
-    which spoke for the longer time."""
-    seen = {(sample.pid, sample.start_ms, sample.gpu_uuid) for sample in first.process_samples}
-    more = [sample for sample in second.process_samples if (sample.pid, sample.start_ms, sample.gpu_uuid) not in seen]
-    return replace(
-        second,
-        driver_calls=first.driver_calls + second.driver_calls,
-        driver_ns=first.driver_ns + second.driver_ns,
-        gpu_samples=second.gpu_samples or first.gpu_samples,
-        process_samples=[*first.process_samples, *more],
-        host_sample=second.host_sample or first.host_sample,
-        events=[*first.events, *second.events],
-        missing={**second.missing, **first.missing},
-    )

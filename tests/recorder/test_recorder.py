@@ -173,7 +173,7 @@ def test_a_recorder_that_was_held_up_writes_what_the_collectors_brought_meanwhil
     lab.tick(3)
     (source,) = lab.recorder.sources
     for _ in range(20):  # a disk that does not answer: the collector's thread goes on, the recorder's does not
-        lab.recorder._deliver(source.step(lab.clock.time()))
+        lab.recorder.inbox.deliver(source.step(lab.clock.time()))
         lab.clock.advance(1)
     lab.tick(2)
     assert lab.rows("SELECT * FROM gap") == []
@@ -189,7 +189,7 @@ def test_what_comes_too_late_for_its_second_is_taken_as_of_now(lab: Lab) -> None
 
     lab.record(Scripted("nvml", slow))
     lab.tick(2)
-    lab.recorder._deliver(lab.recorder.sources[0].step(START + 2))
+    lab.recorder.inbox.deliver(lab.recorder.sources[0].step(START + 2))
     lab.tick(1)
     rows = lab.rows("SELECT (k.ts_ms-?)/1000, s.dt_ms FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id WHERE gpu_id=1", MS)
     assert rows == [(0, 0), (1, 1000), (22, 0)]
