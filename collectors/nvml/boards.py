@@ -11,7 +11,7 @@ from gpuwatch.collectors.nvml import devices, mig
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.gpm import GpmRequest
-from gpuwatch.collectors.nvml.library import GpuGone, Library
+from gpuwatch.collectors.nvml.library import GpuGone, Library, NvmlFailure
 from gpuwatch.collectors.nvml.opening import may_sleep, sleeping
 from gpuwatch.collectors.nvml.processes import Entry
 from gpuwatch.collectors.nvml.sampling import GpuReader, Rhythm
@@ -80,10 +80,12 @@ class Boards:
         """Index that the driver counts but does not hand out, and about which nothing is known -> code."""
 
     def count(self) -> int:
-        """How many GPUs the driver counts."""
+        """How many GPUs the driver counts. Raises ``NvmlFailure`` if it does not say."""
         number = ctypes.c_uint()
         code = self._library.call("nvmlDeviceGetCount_v2", ctypes.byref(number))
-        return number.value if code == nvml.SUCCESS else 0
+        if code != nvml.SUCCESS:
+            raise NvmlFailure(code, "nvmlDeviceGetCount_v2")
+        return number.value
 
     def find(self, known: Known) -> None:
         """Open every index. One that is lost or forbidden does not hide the others; a lost one keeps its former identity."""

@@ -71,7 +71,7 @@ class NvmlCollector:
             self._begin()
             self._doze.end()
         if self._session is None:
-            raise Unavailable("NVML is not open")
+            raise Unavailable("NVML is not open", "open() comes first")
         return self._read(self._session, second)
 
     def _begin(self) -> Session:

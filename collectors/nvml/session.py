@@ -91,7 +91,13 @@ class Session:
         """GPUs may come and go: hot plug, draining."""
         if not self._rhythm.due("count", _COUNT_SECONDS, second):
             return
-        if self.boards.count() != len(self.boards.all) + len(self.boards.refused):
+        try:
+            count = self.boards.count()
+        except DriverGone:
+            raise
+        except NvmlFailure:
+            return  # no answer is no change
+        if count != len(self.boards.all) + len(self.boards.refused):
             known = self.known()
             self.close()
             self._find(known)

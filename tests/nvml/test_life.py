@@ -213,6 +213,30 @@ def test_a_changed_set_of_gpus_is_noticed_by_the_next_open(start):
     assert play.kinds().count("gpu_added") == 1
 
 
+def test_a_gpu_that_is_plugged_in_is_found_while_running(start):
+    play = start(gpus=1)
+    play.tick()
+    fake_count = play.collector._library._functions["nvmlDeviceGetCount_v2"]
+    play.collector._library._functions["nvmlDeviceGetCount_v2"] = lambda out: setattr(out._obj, "value", 2) or 0
+    play.tick(31)
+    play.collector._library._functions["nvmlDeviceGetCount_v2"] = fake_count
+    assert play.fake.calls()["nvmlDeviceGetName"].count == 2, "looked at anew"
+    assert [gpu.index for gpu in play.gpus] == [0]
+    assert "gpu_refused" in play.kinds()
+
+
+def test_a_count_that_fails_in_passing_changes_nothing(start):
+    play = start(gpus=2, lines=[fault("call", "nvmlDeviceGetCount_v2", arg=999, at_ms=500, for_ms=60_000)])
+    play.tick(40)
+    assert len(play.batch.gpu_samples) == 2
+    assert play.kinds() == []
+
+
+def test_a_count_that_fails_at_open_says_why(start):
+    reason = refusal(start(lines=[fault("call", "nvmlDeviceGetCount_v2", arg=999)], opened=False))
+    assert "999" in reason.message
+
+
 def test_a_container_that_lost_its_devices_is_an_error_not_an_empty_host(start, container):
     play = start(gpus=2, lines=[fault("call", "nvml*", arg=999, at_ms=1500)])
     play.tick(2)

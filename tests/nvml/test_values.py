@@ -99,6 +99,23 @@ def test_unified_memory_has_no_total_and_processes_still_have_memory(start):
     assert play.process(4242).gpu_memory_bytes == 19_000_000_000
 
 
+def test_memory_of_a_driver_without_version_2(start):
+    play = start("volta-v100", lines=["set 0 nvmlDeviceGetMemoryInfo_v2 13", "v 0 memory_used 0 700000000"])
+    play.tick()
+    assert play.gpus[0].memory_total_bytes is not None
+    assert play.gpus[0].memory_reserved_bytes is None
+    assert play.sample().memory_used_bytes >= 700_000_000
+
+
+def test_memory_of_version_1_is_given_without_the_known_reserve(start):
+    """Version 2 answers at first, so that the reserve is known, then fails in passing."""
+    refusal = fault("call", "nvmlDeviceGetMemoryInfo_v2", arg=999, at_ms=1500, for_ms=2000)
+    play = start(lines=[refusal, "v 0 memory_used 0 41000000000"])
+    play.tick(3)
+    assert play.sample().memory_used_bytes == 41_000_000_000
+    assert play.fake.calls()["nvmlDeviceGetMemoryInfo"].count == 1
+
+
 def test_zeros_of_a_vgpu_guest_are_no_values(start):
     """Behaviour 11."""
     play = start("vgpu-guest")
