@@ -41,7 +41,7 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
     paint = ansi if color else plain
     blocks = [[_header(view, width, tz, paint)]]
     if view.gpus:
-        if view.ledger and view.ledger.span.end_ms - view.ledger.span.start_ms >= SHORT_LEDGER_MS:
+        if view.ledger and _has_past(view):
             blocks.append(_ledger(view, view.ledger, width, paint))
         blocks.append(_gpus(view, width, paint))
     if view.host:
@@ -52,6 +52,12 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
     if view.notices:
         blocks.append([line for notice in view.notices for line in _wrapped(notice, width, paint)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _has_past(view: View) -> bool:
+    """Whether there is enough of a recording to say where time went."""
+    span = view.ledger.span if view.ledger else None
+    return span is not None and span.end_ms - span.start_ms >= SHORT_LEDGER_MS
 
 
 def _header(view: View, width: int, tz: tzinfo | None, paint: Paint) -> str:
@@ -149,9 +155,11 @@ def _gpus(view: View, width: int, paint: Paint) -> list[str]:
         Column("°C", [fmt.celsius(gpu.temperature_celsius, reason(gpu, "temperature_celsius")) for gpu in gpus], drop=3),
         Column("State", [_state(gpu) for gpu in gpus], align="left", styles=states),
         Column("since", [_since(gpu, view.at_ms) for gpu in gpus], drop=2),
-        Column("Waste", [fmt.gpus(gpu.waste_gpus) if view.waste_now_gpus is not None else fmt.NOTHING for gpu in gpus], drop=1),
+        Column("Waste", [fmt.gpus(gpu.waste_gpus) for gpu in gpus], drop=1),
         Column("User", [_users(gpu) for gpu in gpus], align="left"),
     ]
+    if not _has_past(view):  # one sample: nothing lasted, nothing was wasted yet
+        columns = [column for column in columns if column.head not in ("since", "Waste")]
     return table(columns, width, paint)
 
 
@@ -226,7 +234,7 @@ def _processes(view: View, width: int, paint: Paint) -> list[str]:
             "RAM GiB", [fmt.gib(below[_key(p)][1], reason=_why(p, "rss_bytes")) if first else "" for p, _, first in rows], drop=2
         ),
     ]
-    if on_gpu:
+    if on_gpu and _has_past(view):
         columns.append(Column("Waste", [fmt.gpus(h.waste_gpus if h else None) for _, h, _ in rows], drop=1))
     columns += [
         Column(
