@@ -90,18 +90,21 @@ class Inbox:
         return found
 
 
+_LATEST = ("host", "gpus", "workloads", "gpu_samples", "host_sample", "training_samples", "inference_samples", "extra_samples")
+
+
 def _joined(first: Batch, second: Batch) -> Batch:
-    """Two readings of one collector for one second: the later one, with what only the earlier has; of processes the earlier one,
-    which spoke for the longer time."""
+    """Two readings of one collector for one second: of each part the later one, and of a process the one of the longer span."""
     seen = {(sample.pid, sample.start_ms, sample.gpu_uuid) for sample in first.process_samples}
     more = [sample for sample in second.process_samples if (sample.pid, sample.start_ms, sample.gpu_uuid) not in seen]
+    latest = {name: getattr(second, name) or getattr(first, name) for name in _LATEST}
     return replace(
         second,
+        **latest,
+        processes=first.processes if second.processes is None else second.processes,
         driver_calls=first.driver_calls + second.driver_calls,
         driver_ns=first.driver_ns + second.driver_ns,
-        gpu_samples=second.gpu_samples or first.gpu_samples,
         process_samples=[*first.process_samples, *more],
-        host_sample=second.host_sample or first.host_sample,
         events=[*first.events, *second.events],
         missing={**second.missing, **first.missing},
     )

@@ -181,6 +181,19 @@ def test_a_recorder_that_was_held_up_writes_what_the_collectors_brought_meanwhil
     assert sorted(rows) == [(n, 1000 if n else 0) for n in range(25)]
 
 
+def test_two_readings_of_a_second_are_one_that_loses_nothing(lab: Lab) -> None:
+    lab.record(nvml(), procs())
+    lab.tick(2)
+    reading = lab.recorder.sources[1].step(START + 2)
+    assert reading.batch is not None
+    lab.recorder.inbox.deliver(reading)
+    more = proc_batch(START + 2, (100, 101))
+    short = [replace(sample, cpu_ratio=7.0) for sample in more.process_samples]
+    lab.recorder.inbox.deliver(replace(reading, batch=replace(more, process_samples=short)))
+    lab.recorder._tick(START + 2)
+    assert lab.rows("SELECT p.pid, s.cpu_pm FROM process_sample s JOIN process p USING(proc_id) WHERE s.tick_id=3 OR s.dt_ms>0") == [(100, 500), (101, 7000)]  # fmt: skip
+
+
 def test_what_comes_too_late_for_its_second_is_taken_as_of_now(lab: Lab) -> None:
     def slow(now: float) -> Batch:
         if now == START + 2:
