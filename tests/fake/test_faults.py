@@ -12,21 +12,10 @@ from typing import Any
 
 import pytest
 from fake_nvml import SLOW, FakeDriver, compiler, fault, of_class, slow_driver
+from support.nvml import code, gpu
 
 pynvml = pytest.importorskip("pynvml")
 Play = Callable[..., FakeDriver]
-
-
-def gpu(index: int = 0) -> Any:
-    return pynvml.nvmlDeviceGetHandleByIndex(index)
-
-
-def code(call: Callable[..., Any], *arguments: Any) -> int:
-    try:
-        call(*arguments)
-    except pynvml.NVMLError as error:
-        return int(error.value)
-    return 0
 
 
 def run(fake: FakeDriver, command: str) -> str:

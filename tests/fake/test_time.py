@@ -9,16 +9,13 @@ from typing import Any
 
 import pytest
 from fake_nvml import EPOCH_MS, FakeDriver, of_class
+from support.nvml import gpu
 
 pynvml = pytest.importorskip("pynvml")
 Play = Callable[..., FakeDriver]
 
 DUTY = [f"v 0 util {t} {value}" for k in range(30) for t, value in ((k * 1000, 100), (k * 1000 + 370, 0))]
 """A square wave: busy for 37 % of every second."""
-
-
-def gpu(index: int = 0) -> Any:
-    return pynvml.nvmlDeviceGetHandleByIndex(index)
 
 
 def fields(handle: Any, *ids: Any) -> list[int]:
