@@ -129,6 +129,11 @@ def holder(path: Path) -> Holder | None:
     return _holder(path) or _holder(fallback_path(os.getuid(), path))
 
 
+def is_held(path: Path) -> bool:
+    """Whether a recorder holds the lease of exactly this file."""
+    return _holder(path) is not None
+
+
 def _holder(path: Path) -> Holder | None:
     try:
         descriptor = os.open(_beside(path, ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -12,8 +12,11 @@ from gpuwatch.clock import Clock
 from gpuwatch.errors import StoreError
 from gpuwatch.store import columns, connection
 from gpuwatch.store.connection import DamagedStore, NewerStore
-from gpuwatch.store.location import fallback_store, network_filesystem
+from gpuwatch.store.lease import is_held
+from gpuwatch.store.location import fallback_path, fallback_store, network_filesystem
 
+MEMORY_SECONDS = 2 * 3600
+"""A store in memory keeps the rows of so many seconds."""
 KEEP_FREE_BYTES = 256 * 1024 * 1024
 """With less room on the store's disk (or a tenth of a small disk) gpuwatch stops writing, so that what it watches never runs out
 of disk because of it."""
@@ -77,6 +80,19 @@ class Opener:
         except StoreError as error:
             if isinstance(error, MixedStore) or not self.move_to_memory(str(error)):
                 raise
+        no_room = self.no_room()
+        if no_room:
+            self.move_to_memory(no_room)
+        if not self.hot_only and not self._in_memory:
+            self._remove_stand_in(fallback_path(os.getuid(), Path(self.path)))
+
+    def _remove_stand_in(self, path: Path) -> None:
+        """An earlier recorder's store in memory is of no use once its rows are older than it keeps them."""
+        try:
+            if self.clock.time() - path.stat().st_mtime > MEMORY_SECONDS and not is_held(path):
+                remove(path)
+        except OSError:
+            pass
 
     def move_to_memory(self, reason: str, *, afresh: bool = False) -> bool:
         """Go on in a store in memory that keeps the last two hours; False if that is not wanted, not possible or already so.

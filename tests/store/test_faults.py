@@ -16,8 +16,9 @@ from support.store_rows import T0, first_tick, gpu_row, tick
 
 from gpuwatch.errors import StoreError
 from gpuwatch.names import Missing
-from gpuwatch.store import backup, check, columns, connection
+from gpuwatch.store import backup, check, columns, connection, location
 from gpuwatch.store.connection import DamagedStore, NewerStore, NoStore, open_read, open_write
+from gpuwatch.store.lease import Lease
 from gpuwatch.store.rows import SourceState
 from gpuwatch.store.writer import StoreWriter
 
@@ -281,6 +282,29 @@ def test_a_full_disk_keeps_rows_until_there_is_room(tiny_disk: Path, open_writer
     ballast.unlink()
     assert writer.commit() and writer.problem == ""
     assert count(writer.connection) == second
+
+
+def test_a_disk_without_room_means_memory_from_the_start(path: Path, open_writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuwatch.store.opening.disk_room", lambda _path: (10**6, 10**12))
+    writer = open_writer()
+    assert writer.hot_only and "0 MiB are free on the disk of" in writer.notices[0]
+    filled(writer)
+
+
+def test_an_old_store_in_memory_does_not_stay_for_ever(path: Path, open_writer: Any, clock: Any) -> None:
+    stand_in = location.fallback_store(os.getuid(), path)
+    stand_in.write_bytes(b"old")
+    os.utime(stand_in, (T0 / 1000, T0 / 1000))
+    open_writer().close()
+    assert stand_in.exists()
+    clock.advance(7300)
+    held = Lease.acquire(stand_in, {})
+    assert held is not None
+    open_writer().close()
+    assert stand_in.exists()
+    held.release()
+    open_writer().close()
+    assert not stand_in.exists()
 
 
 def test_a_size_limit_reads_like_a_full_disk_and_is_survived(writer: StoreWriter) -> None:
