@@ -1,4 +1,4 @@
-"""The ledger's buckets as the parts that people see (design 1.3): order, words, letters, inks and whole shares that sum to 100."""
+"""The parts of the ledger as the screen draws them: the view's words, letters and buckets with the palette's inks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket
+from gpuwatch.view import parts as view_parts
 from gpuwatch.view.types import LedgerView
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the bar. ``always``: named in the legend even when it is absent."""
+    """One part of the bar. ``always``: named in the legend even when it is absent. ``fill`` and ``label`` are inks."""
 
     name: str
     short: str
@@ -23,21 +24,25 @@ class Part:
     always: bool = True
 
 
-EFFECTIVE = Part("effective", "eff", "#", "busy", "ink", (Bucket.EFFECTIVE,))
-UNDER = Part("under-filled", "under", "=", "under", "white", (Bucket.STALLED_SM, Bucket.EMPTY_SM))
-BUSY = Part("busy, quality unknown", "busy", "#", "busy_unknown", "white", (Bucket.BUSY_UNKNOWN,), False)
-WAIT = Part("wait", "wait", "~", "waiting", "ink", (Bucket.WAIT,))
-LOST = Part("lost", "lost", "!", "throttled", "ink", (Bucket.THROTTLED, Bucket.REDONE, Bucket.OVERHEAD))
-HELD = Part("held idle", "held", "x", "held", "ink", (Bucket.HELD_IDLE,))
-UNUSED = Part("unused", "unus", "u", "unused", "white", (Bucket.ALLOCATED_UNUSED,))
-QUIET = Part("quiet", "quie", "q", "quiet_fill", "white", (Bucket.QUIET,), False)
-FREE = Part("free", "free", ".", "free", "white", (Bucket.UNALLOCATED,))
-IDLE = Part("idle ?", "idle", "i", "quiet_fill", "white", (Bucket.IDLE_UNATTRIBUTED,), False)
-UNAVAILABLE = Part("unavailable", "down", "X", "held", "ink", (Bucket.UNAVAILABLE,), False)
-UNKNOWN = Part("unknown", "unkn", "?", "bg", "fg", (Bucket.UNOBSERVED,))
+_INKS = {
+    "effective": ("busy", "ink"),
+    "under_filled": ("under", "white"),
+    "busy_unknown": ("busy_unknown", "white"),
+    "wait": ("waiting", "ink"),
+    "lost": ("throttled", "ink"),
+    "held_idle": ("held", "ink"),
+    "unused": ("unused", "white"),
+    "quiet": ("quiet_fill", "white"),
+    "free": ("free", "white"),
+    "idle_unattributed": ("quiet_fill", "white"),
+    "unavailable": ("held", "ink"),
+    "unknown": ("bg", "fg"),
+}
 
-PARTS = (EFFECTIVE, UNDER, BUSY, WAIT, LOST, HELD, UNUSED, QUIET, FREE, IDLE, UNAVAILABLE, UNKNOWN)
+PARTS = tuple(Part(p.word, p.short, p.letter, *_INKS[p.key], p.buckets, p.always) for p in view_parts.PARTS)
 """Left to right on every screen."""
+
+EFFECTIVE, UNDER, BUSY, WAIT, LOST, HELD, UNUSED, QUIET, FREE, IDLE, UNAVAILABLE, UNKNOWN = PARTS
 
 WASTE = frozenset({WAIT, LOST, HELD, UNUSED})
 
@@ -60,15 +65,12 @@ def split(ledger: LedgerView) -> tuple[Share, ...]:
 
 def milliseconds(ledger: LedgerView) -> Mapping[Bucket, int]:
     """Time by bucket, causes and tiers added up."""
-    out: dict[Bucket, int] = {}
-    for row in ledger.parts:
-        out[row.bucket] = out.get(row.bucket, 0) + row.ms
-    return out
+    return view_parts.bucket_ms(ledger.parts)
 
 
 def waste_ms(ledger: LedgerView) -> int:
     """Wait + lost + held idle + unused, the ledger's own figure."""
-    return sum(share.ms for share in split(ledger) if share.part in WASTE)
+    return view_parts.waste_ms(ledger)
 
 
 def legend(*ledgers: LedgerView | None) -> tuple[Part, ...]:

@@ -112,7 +112,7 @@ def test_first_run_names_quiet_and_counts_it_nowhere() -> None:
 def test_a_lost_recorder_and_lost_gpus_are_named() -> None:
     rows = lines(lost())
     assert "recorder gone: no data for 12 s" in rows[0] and "LIVE" not in rows[0] and "not recording" in rows[0]
-    assert "down 12%" in rows[2] and "■ unavailable" in rows[3] and "UNAVAILABLE" in rows[9]
+    assert "unav 12%" in rows[2] and "■ unavailable" in rows[3] and "UNAVAILABLE" in rows[9]
     assert "stale 7 s" in rows[10]
     assert "power 2.28 kW of 7 GPUs" in rows[5]
 
