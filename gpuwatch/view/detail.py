@@ -106,7 +106,7 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
     """Everything that ``request`` asks, at the instant of ``view``."""
     end_ms, uuid = view.at_ms, request.gpu_uuid
     size = {"cells": request.cells, "cell_seconds": request.cell_seconds}
-    process = process_history(window, *request.process, end_ms) if request.process else None
+    process = process_history(window, *request.process, end_ms, **size) if request.process else None
     gpu = gpu_history(window, uuid, end_ms, **size) if uuid else None
     if gpu is None:
         return DetailView(request, process=process)
@@ -226,16 +226,17 @@ def process_history(
     if proc_id is None:
         return None
     grid = _Grid(window, end_ms, cells, cell_seconds)
-    minutes = "SELECT m.t*1000/?, max(m.gpu_id), max(m.sm_pm_ms/nullif(m.sm_obs_ms,0)), max(m.cpu_pm_ms/nullif(m.cpu_obs_ms,0)) FROM process_minute m WHERE m.proc_id=? AND m.t*1000>=? AND m.t*1000<? GROUP BY 1"  # fmt: skip
-    hot = "SELECT (k.ts_ms-1)/?, min(k.ts_ms-s.dt_ms), max(s.gpu_id), max(s.sm_pm), max(s.cpu_pm) FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND k.ts_ms<=? GROUP BY 1"  # fmt: skip
+    minutes = "SELECT m.t*1000/?, max(m.gpu_id), max(m.sm_pm_ms/nullif(m.sm_obs_ms,0)), max(m.cpu_pm_ms/nullif(m.cpu_obs_ms,0)), max(m.gpu_memory_mib_max) FROM process_minute m WHERE m.proc_id=? AND m.t*1000>=? AND m.t*1000<? GROUP BY 1"  # fmt: skip
+    hot = "SELECT (k.ts_ms-1)/?, min(k.ts_ms-s.dt_ms), max(s.gpu_id), max(s.sm_pm), max(s.cpu_pm), max(s.gpu_memory_mib) FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND k.ts_ms<=? GROUP BY 1"  # fmt: skip
     found = _cells(window, ("process", proc_id), grid, minutes, hot, proc_id, _larger)
     rows = [found.get(number) for number in grid.numbers]
     gpu_id = next((row[1] for row in reversed(rows) if row and row[1]), 0)
     states = _states(window, gpu_id, grid) if gpu_id else (None,) * cells
     last = next((row for row in reversed(rows) if row), None)
+    total = window.gpus()[gpu_id]["memory_total_bytes"] if gpu_id in window.gpus() else None
+    kinds = ((2, "sm_utilization_ratio", 1e-3, 1.0), (3, "cpu_ratio", 1e-3, None), (4, "gpu_memory_bytes", 1024.0**2, total))
     lanes = tuple(
-        Lane(name, tuple(None if r is None or r[at] is None else r[at] / 1000 for r in rows), _thousandth(last, at), top)
-        for at, name, top in ((2, "sm_utilization_ratio", 1.0), (3, "cpu_ratio", None))
+        Lane(name, tuple(_times(row, at, factor) for row in rows), _times(last, at, factor), top) for at, name, factor, top in kinds
     )
     return ProcessHistory(
         pid=pid,
@@ -248,14 +249,25 @@ def process_history(
     )
 
 
-def _thousandth(row: Row | None, at: int) -> float | None:
-    return None if row is None or row[at] is None else row[at] / 1000
+def _times(row: Row | None, at: int, factor: float) -> float | None:
+    return None if row is None or row[at] is None else row[at] * factor
 
 
 def _own_ledger(window: Window, proc_id: int, end_ms: int) -> LedgerView | None:
-    end = end_ms // MINUTE_MS * MINUTE_MS
+    """Its share of the last 15 minutes: closed minutes, and of the younger ones the closed blocks of the GPUs that it held."""
+    end = end_ms // BLOCK_MS * BLOCK_MS
     start = end - 15 * MINUTE_MS
-    sums = window.owner_minutes(proc_id, start // 1000, end // 1000)
+    rows = kept_rows(window, end_ms)
+    hot_ms = min(end, max(start, rows.hot_ms(end_ms))) if rows else end
+    sums: Sums = dict(window.owner_minutes(proc_id, start // MINUTE_MS * 60, hot_ms // 1000))
+    held = "SELECT DISTINCT s.gpu_id FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND s.gpu_id>0"
+    for (gpu_id,) in window.rows(held, (proc_id, hot_ms)) if rows else ():
+        track = rows.tracks.get(gpu_id) if rows else None
+        for number in range(hot_ms // BLOCK_MS, end // BLOCK_MS) if track else ():
+            for row in track.block(number) if track else ():
+                if row.owner == proc_id:
+                    had = sums.get((row.bucket, row.cause, row.tier), (0, 0))
+                    sums[row.bucket, row.cause, row.tier] = (had[0] + row.ms, had[1] + row.energy_mj)
     if not sums:
         return None
     return ledger_view(sums, start, end, sum(ms for ms, _ in sums.values()))
