@@ -12,7 +12,7 @@ from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.roll_call import RollCall
 from gpuwatch.collectors.nvml.session import Session
 from gpuwatch.errors import Unavailable
-from gpuwatch.model import Batch, Gpu, GpuSample, MissingKey
+from gpuwatch.model import Batch, Gpu, GpuSample, Host, MissingKey
 from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 
@@ -35,8 +35,8 @@ class NvmlCollector:
         self._known: Known = {}
         self._was_open = False
         self._shown: list[Gpu] = []
-        self.driver_version = ""
-        self.cuda_version = ""
+        self._host: Host | None = None
+        """Of the host this collector knows the driver alone; whoever knows the machine completes it."""
 
     def open(self) -> None:
         """Load the binding and the driver library and find all GPUs. Raises ``Unavailable`` with reason and hint.
@@ -50,7 +50,7 @@ class NvmlCollector:
         session = self._begin()
         count = len(session.boards.all)
         gpus = f"{count} GPU{'s' if count != 1 else ''}"
-        detail = f"NVIDIA driver {self.driver_version or '?'}, CUDA {self.cuda_version or '?'}, {gpus}"
+        detail = f"NVIDIA driver {session.driver_version or '?'}, CUDA {session.cuda_version or '?'}, {gpus}"
         self._happenings.tell("driver_reopened" if self._was_open else "driver_opened", detail, Severity.INFO)
         if not session.pids_are_ours:
             detail = "this driver lists the host's pids, which mean nothing in this container: processes are counted, not named"
@@ -80,7 +80,7 @@ class NvmlCollector:
         except NvmlFailure as failure:
             self.close()
             raise self._explain(failure.code, was_open=self._was_open) from failure
-        self.driver_version, self.cuda_version = session.driver_version, session.cuda_version
+        self._host = Host("", "", driver_version=session.driver_version, cuda_version=session.cuda_version)
         self._known = session.known()
         self._shown = []
         return session
@@ -121,6 +121,7 @@ class NvmlCollector:
             duration_ns=self._context.clock.monotonic_ns() - begin,
             driver_calls=calls,
             driver_ns=spent,
+            host=self._host if changed else None,
             gpus=gpus if changed else None,
             gpu_samples=samples,
             process_samples=roll.samples if roll else (),

@@ -65,8 +65,8 @@ class People:
             return
         self._hosts[name] = host
         merged = _merge_hosts(self._hosts[key] for key in sorted(self._hosts))
-        if merged is None or merged == self._host:
-            return
+        if merged is None or merged == self._host or not merged.machine_id:
+            return  # a driver knows its version alone: it waits for the collector that knows the machine
         if self._host is not None and merged.machine_id != self._host.machine_id:
             self._new[0].extend(gpu for gpu in self.gpus.values() if gpu not in self._new[0])
             self._told.clear()

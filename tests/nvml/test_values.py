@@ -276,3 +276,11 @@ def test_a_symbol_that_the_library_lacks_is_not_supported_and_costs_no_call(star
     before = library.calls
     assert library.call("nvmlDeviceGetRemappedRows_v99", None) == 13
     assert library.calls == before
+
+
+def test_the_driver_is_told_with_the_gpus(start):
+    play = start()
+    host = play.tick().host
+    assert (host.driver_version, host.cuda_version) == ("590.48.01", "13.1")
+    assert host.machine_id == "", "who the machine is, others know"
+    assert play.tick().host is None
