@@ -34,6 +34,9 @@ logger = logging.getLogger("gpuwatch.runtime")
 STANDBY_SECONDS = 1.0
 """How often a waiting recorder asks for the lease."""
 
+NETWORK_COMMIT_SECONDS = 60.0
+"""Commits on a network file system, where each one is slow and locks are fragile (research: storage)."""
+
 GPM_PAUSE_SECONDS = 0.12
 """GPM values are differences of two readings at least 100 ms apart (NVML documentation)."""
 
@@ -230,7 +233,7 @@ class Runtime:
             watched=lease.watched,
             closer=Closer(writer),
             cost=CostMeter(),
-            commit_seconds=self.settings.record.commit_seconds,
+            commit_seconds=NETWORK_COMMIT_SECONDS if self.place.network else self.settings.record.commit_seconds,
             boot_id=boot_id(),
         )
         if duration is not None:
