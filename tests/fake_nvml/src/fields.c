@@ -65,10 +65,7 @@ static bool live(Device *device, FieldValue *out) {
 static bool by_link(uint32_t field) { return field == 138 || field == 139; }
 
 static void example(const Entry *entry, FieldValue *out) {
-    if (!entry || !*entry->text) {
-        out->rc = entry ? OK : NOT_SUPPORTED;
-        return;
-    }
+    if (!*entry->text) return;
     bool negative_kind = out->field >= 193 && out->field <= 196, wide = entry->number > 0xFFFFFFFFll;
     out->type = negative_kind ? TYPE_SINT : wide ? TYPE_ULL : TYPE_UINT;
     if (negative_kind) out->value.si = (int32_t)entry->number;
@@ -88,7 +85,7 @@ EXPORT nvmlReturn_t nvmlDeviceGetFieldValues(Device *device, int count, FieldVal
         if (out->field == 75 && !entry) entry = gate_entry(device, "FI:74/0"), out->rc = (uint32_t)gate_rc(device, "FI:74/0");
         if (out->rc) continue;
         if (!entry) out->rc = NOT_SUPPORTED; /* unknown on this driver: the entry fails, the batch does not */
-        else if (*entry->text == '=' || !live(device, out)) example(entry, out);
+        else if (!live(device, out)) example(entry, out);
     }
     return OK;
 }
