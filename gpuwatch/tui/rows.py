@@ -115,6 +115,7 @@ SORTS: dict[str, tuple[str, Callable[[ProcessRow], float | str | None], bool]] =
     "memory": ("GPU GiB", lambda row: row.hold.gpu_memory_bytes if row.hold else None, True),
     "cpu": ("CPU %", lambda row: row.totals.cpu_ratio, True),
     "ram": ("RAM GiB", lambda row: row.totals.rss_bytes, True),
+    "disk": ("disk", lambda row: row.totals.disk_bytes_per_second, True),
     "age": ("age", lambda row: row.process.age_seconds, True),
     "pid": ("PID", lambda row: row.process.pid, False),
     "user": ("user", lambda row: row.process.user.lower(), False),
@@ -124,8 +125,9 @@ SORTS: dict[str, tuple[str, Callable[[ProcessRow], float | str | None], bool]] =
 
 
 def matches(process: ProcessView, words: Iterable[str]) -> bool:
-    """Whether every word (lower case) stands in the pid, user, name, command, job or container."""
+    """Whether every word (lower case) stands in the pid, user, name, command, job, container or a GPU (``gpu2``)."""
     text = f"{process.pid} {process.user} {process.name} {process.command} {process.job} {process.container}".lower()
+    text += "".join(f" gpu{hold.gpu_index} " for hold in process.holds)
     return all(word in text for word in words)
 
 

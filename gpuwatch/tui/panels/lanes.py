@@ -75,7 +75,7 @@ def kinds_for(history: GpuHistory, write: bool) -> tuple[LaneKind, ...]:
 
 def narrow_kinds(kinds: Sequence[LaneKind]) -> tuple[LaneKind, ...]:
     """The five that matter most: activity, tensor, memory, power, clock."""
-    return tuple(kinds[i] for i in (0, 1, 2, 4, 5))
+    return tuple(kinds[i] for i in (0, 1, 2, 4, 5)) if len(kinds) > 5 else tuple(kinds)
 
 
 def top_of(lane: Lane, gpu: GpuView) -> float | None:

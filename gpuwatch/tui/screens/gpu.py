@@ -44,8 +44,9 @@ def place_for(width: int, seconds: int) -> tuple[Place, int]:
     """Where the lanes stand on a screen of that width, and the column of the last digit behind them (-1: no room)."""
     if width < 100:
         return Place(0, 18, 20, cells_in(width - 20, seconds)), -1
-    x = 31 if width >= 160 else 23
-    return Place(2, x - 2, x, cells_in(width - 7 - x, seconds)), width - 3
+    cells = cells_in(width - 7 - (31 if width >= 160 else 23), seconds)
+    x = width - 7 - cells
+    return Place(2, x - 2, x, cells), width - 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,10 +339,11 @@ def _narrow(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: De
     draw_title(sheet, context, view, gpu)
     small = context.height < 24
     kinds: Sequence[LaneKind] = kinds_for(history, context.ui.write) if history else ()
-    shown = narrow_kinds(kinds) if len(kinds) > 5 else kinds
     ledger_rows = 2 if small else 6
-    holders_at = 4 + max(len(shown), 1)
     ledger_at = last - ledger_rows
+    held = max(3, min(6, len(detail.holders)))
+    shown = kinds if ledger_at - 5 - len(kinds) >= held else narrow_kinds(kinds)
+    holders_at = 4 + max(len(shown), 1)
     _band_head(sheet, 3, f"Last {SPANS[context.ui.zoom][1]}", look)
     if history is not None:
         axis(sheet, 3, place.x, history, context.tz)

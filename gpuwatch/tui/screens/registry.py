@@ -6,10 +6,12 @@ from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen, WasteScreen
 from gpuwatch.tui.screens.overview import OverviewScreen
+from gpuwatch.tui.screens.processes import ProcessesScreen
 
 SCREENS: dict[str, type[PanelScreen]] = {
     "1": OverviewScreen,
     "2": GpuScreen,
+    "3": ProcessesScreen,
     "4": WasteScreen,
     "5": HistoryScreen,
     "6": ReportScreen,
