@@ -5,11 +5,11 @@ Nothing waits for it: a call that hangs stops this collector's numbers and nothi
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 
 from gpuwatch.clock import Clock
+from gpuwatch.recorder.grid import last_slot, wait_for_slot
 from gpuwatch.recorder.source import Delivery, Source
 
 
@@ -40,23 +40,13 @@ class CollectorThread:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        self._read(float(math.floor(self._clock.time())))
-        interval = self.source.interval
+        self._read(last_slot(self._clock, 1.0))
         while not self._stopping:
-            slot = next_slot(self._clock, interval)
-            poked = False
-            while 0 < (left := slot - self._clock.time()) <= interval and not poked:
-                poked = self._clock.wait(self._wake, left)
+            slot = wait_for_slot(self._clock, self.source.interval, self._wake)
             self._wake.clear()
-            if self._stopping or (left > 0 and not poked):
-                continue  # the end, or the clock was set back while it waited
-            self._read(float(math.floor(self._clock.time())) if poked else slot)
+            if not self._stopping:
+                self._read(last_slot(self._clock, 1.0) if slot is None else slot)
         self.source.close()
 
     def _read(self, grid: float) -> None:
         self._deliver(self.source.step(grid))
-
-
-def next_slot(clock: Clock, interval: float) -> float:
-    """The next wall second that is a multiple of ``interval``."""
-    return (math.floor(clock.time() / interval) + 1) * interval

@@ -7,7 +7,6 @@ comes later is written under its own second. A collector that hangs is not waite
 from __future__ import annotations
 
 import logging
-import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -19,8 +18,9 @@ from gpuwatch.model import Batch, Event, quantise
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
 from gpuwatch.recorder.closer import Closer
-from gpuwatch.recorder.collector_thread import CollectorThread, next_slot
+from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.cost import CostMeter
+from gpuwatch.recorder.grid import last_slot, wait_for_slot
 from gpuwatch.recorder.inbox import Inbox
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
@@ -92,20 +92,14 @@ class Recorder:
         for thread in threads:
             thread.start()
         try:
-            slot = float(math.floor(self._clock.time()))
+            slot = last_slot(self._clock, 1.0)
             if slot * 1000 > self._recorded_ms:
                 self.inbox.wait_for(threads, self.sources, slot, _FIRST_SECONDS)
                 self._tick(slot)
-            while not stop.is_set():
-                slot = next_slot(self._clock, self.period)
-                while 0 < (left := slot - self._clock.time()) <= self.period:
-                    if self._clock.wait(stop, left):
-                        return
-                if left > 0:
-                    continue  # the clock was set back while it waited
-                due = [source for source in self.sources if source.due(slot) and not source.stalled]
-                self.inbox.wait_for(threads, due, slot, _LATE * self.period)
-                self._tick(slot)
+            while (next_slot := wait_for_slot(self._clock, self.period, stop)) is not None and not stop.is_set():
+                due = [source for source in self.sources if source.due(next_slot) and not source.stalled]
+                self.inbox.wait_for(threads, due, next_slot, _LATE * self.period)
+                self._tick(next_slot)
         finally:
             for thread in threads:
                 thread.stop()
@@ -215,7 +209,7 @@ class Recorder:
         self._gaps, self._events = [], []
         tick = replace(tick, gaps=gaps, events=events, sources=self._states(commit))
         now = self._clock.monotonic_ns() / _NS
-        if self._cost is None or (self._cost_at is not None and now - self._cost_at < _COST_SECONDS):
+        if self._cost is None or (self._cost_at is not None and now - self._cost_at < _COST_SECONDS - self.period / 2):
             return tick
         since = 0.0 if self._cost_at is None else now - self._cost_at
         self._cost_at = now

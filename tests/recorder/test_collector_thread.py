@@ -88,3 +88,19 @@ def test_a_clock_that_is_set_back_while_it_waits_does_not_keep_it_waiting() -> N
 
     driven = Driven(SetBack(10_000.0), Scripted("nvml", host_batch), 6)
     assert [delivery.grid for delivery in driven.deliveries] == [10_000.0, 10_001.0, 10_002.0, 6403.0, 6404.0, 6405.0]
+
+
+def test_a_slot_that_was_overslept_is_skipped() -> None:
+    class Frozen(FakeClock):
+        """Stops for half a minute once, in the middle of a wait."""
+
+        done = False
+
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            if self.wall >= 1002 and not self.done:
+                self.done = True
+                self.advance(30.5)
+            return super().wait(event, seconds)
+
+    driven = Driven(Frozen(1000.0), Scripted("nvml", host_batch), 5)
+    assert [delivery.grid for delivery in driven.deliveries] == [1000.0, 1001.0, 1002.0, 1033.0, 1034.0]

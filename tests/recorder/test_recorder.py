@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support.recording import START, Lab, Scripted, gpu_batch, host_batch, proc_batch
 
-from gpuwatch.clock import SystemClock
+from gpuwatch.clock import FakeClock, SystemClock
 from gpuwatch.model import Batch, Event, RecorderSample
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.recorder import CostMeter, Recorder
@@ -285,6 +285,34 @@ def test_with_no_collector_at_all_it_still_runs(lab: Lab) -> None:
     lab.tick(2)
     lab.recorder.end()
     assert lab.rows("SELECT clean FROM session") == [(1,)]
+
+
+def test_live_a_stopped_process_goes_on_at_the_present_second_and_leaves_one_gap() -> None:
+    """SIGSTOP, a swapped out or a frozen container: the wait comes back much too late."""
+
+    class Frozen(FakeClock):
+        waits = 0
+
+        def wait(self, event: threading.Event, seconds: float) -> bool:
+            self.waits += 1
+            if self.waits == 3:
+                self.advance(30.25)
+            if self.waits == 6:
+                event.set()
+            return super().wait(event, seconds)
+
+    clock = Frozen(START + 0.5)
+    writer = StoreWriter.open(":memory:", clock=clock)
+    recorder = Recorder([], writer, clock, cost=CostMeter())
+    ticks = []
+    keep = writer.add
+    writer.add = lambda tick: (ticks.append(tick), keep(tick))[1]  # type: ignore[method-assign]
+    recorder.run(threading.Event())
+    assert sorted({(tick.ts_ms - MS) / 1000 for tick in ticks}) == [0, 1, 2, 33, 34, 35]
+    assert [(gap.t0_ms - MS, gap.t1_ms - MS, gap.reason) for tick in ticks for gap in tick.gaps] == [
+        (2000, 33_000, GapReason.STALL)
+    ]
+    writer.close()
 
 
 class LiveWriter(StoreWriter):
