@@ -12,7 +12,7 @@ from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.gpm import GpmRequest
 from gpuwatch.collectors.nvml.library import GpuGone, Library, NvmlFailure
-from gpuwatch.collectors.nvml.opening import may_sleep, sleeping
+from gpuwatch.collectors.nvml.opening import may_sleep, power_managed, sleeping
 from gpuwatch.collectors.nvml.processes import Entry
 from gpuwatch.collectors.nvml.sampling import GpuReader, Rhythm
 from gpuwatch.collectors.nvml.utilization import Flag
@@ -28,7 +28,7 @@ class Board:
     """One whole GPU: its reader, its MIG instances, and what happened to it.
 
     ``device`` and ``reader`` are ``None`` for a GPU that the driver counts but does not hand out (lost before this open).
-    ``lost`` is the code of its loss. ``graphics``, ``seen_us`` and ``usage_asked`` belong to the process lists.
+    ``lost`` is the code of its loss. ``power_managed``: the kernel may suspend it; ``may_sleep``: and really does. ``graphics``, ``seen_us`` and ``usage_asked`` belong to the process lists.
     """
 
     gpu: Gpu
@@ -38,6 +38,7 @@ class Board:
     lost: int = nvml.SUCCESS
     asleep: bool = False
     may_sleep: bool = False
+    power_managed: bool = False
     cut_is_stale: bool = False
     rhythm: Rhythm = field(default_factory=Rhythm)
     graphics: list[Entry] = field(default_factory=list)
@@ -70,9 +71,9 @@ class Board:
 class Boards:
     """Finds and re-finds what exists. Built once per open."""
 
-    def __init__(self, library: Library, sys_root: Path, flag: Flag) -> None:
+    def __init__(self, library: Library, proc_root: Path, sys_root: Path, flag: Flag) -> None:
         self._library = library
-        self._sys_root = sys_root
+        self._proc_root, self._sys_root = proc_root, sys_root
         self._flag = flag
         self._request = GpmRequest(library)
         self.all: list[Board] = []
@@ -126,13 +127,13 @@ class Boards:
         for reader in board.readers():
             reader.close()
         board.gpu, board.device, board.reader, board.instances = fresh.gpu, device, fresh.reader, fresh.instances
-        board.lost, board.may_sleep = nvml.SUCCESS, fresh.may_sleep
+        board.lost, board.may_sleep, board.power_managed = nvml.SUCCESS, fresh.may_sleep, fresh.power_managed
         return True
 
     def falls_asleep(self, board: Board) -> bool:
         """Look whether the kernel has suspended this GPU, without waking it. True when it has just fallen asleep."""
         before = board.asleep
-        board.asleep = board.may_sleep and sleeping(self._sys_root, board.gpu.pci_bus_id)
+        board.asleep = board.power_managed and sleeping(self._sys_root, board.gpu.pci_bus_id)
         if board.asleep and not before:
             for reader in board.readers():
                 reader.forget()
@@ -183,6 +184,7 @@ class Boards:
     def _board(self, device: Device) -> Board:
         gpu = replace(devices.describe(device), mig_enabled=False)
         board = Board(gpu, device, GpuReader(device, gpu, self._request, self._flag), rhythm=Rhythm(device.index))
-        board.may_sleep = may_sleep(self._sys_root, device.bus_id)
+        board.power_managed = power_managed(self._sys_root, device.bus_id)
+        board.may_sleep = may_sleep(self._proc_root, self._sys_root, device.bus_id)
         self.cut(board)
         return board

@@ -1,6 +1,6 @@
 """Letting a laptop's GPU sleep: an open driver keeps an idle GPU awake (5 to 25 W), so it is closed after a while of idleness.
 
-Only where the kernel may suspend every GPU (``power/control`` is ``auto``). While closed, sysfs alone is read; the driver is opened
+Only where every GPU is one that sleeps. While closed, sysfs alone is read; the driver is opened
 again when something else woke the GPU, or when it did not fall asleep after all (a display keeps it awake) and then for longer.
 """
 
@@ -16,7 +16,8 @@ from gpuwatch.model import Gpu
 _IDLE_SECONDS = 20
 _PATIENCE_SECONDS = 15
 """The kernel suspends a GPU some six seconds after its last user."""
-_NEXT_TRY_SECONDS = 600
+_NEXT_TRY_SECONDS = 6 * 3600
+"""An attempt in vain costs the rows of a quarter of a minute."""
 
 
 class Doze:

@@ -84,9 +84,26 @@ TEXTS = {
 """NVML's own words for the codes that reach people."""
 
 
-def may_sleep(sys_root: Path, bus_id: str) -> bool:
-    """True when the kernel may suspend this PCI device (runtime power management is on, as on laptops)."""
+def power_managed(sys_root: Path, bus_id: str) -> bool:
+    """True when the kernel is allowed to suspend this PCI device."""
     return _power(sys_root, bus_id, "control") == "auto"
+
+
+def may_sleep(proc_root: Path, sys_root: Path, bus_id: str) -> bool:
+    """True when this GPU really sleeps when nobody uses it, as in laptops.
+
+    The kernel must be allowed to suspend it (``power/control``), and either the driver says that it does so (Runtime D3) or it
+    has slept since boot: on many servers the kernel is allowed to, and it never happens.
+    """
+    if not power_managed(sys_root, bus_id):
+        return False
+    if _power(sys_root, bus_id, "runtime_suspended_time") not in ("", "0"):
+        return True
+    try:
+        status = (proc_root / "driver/nvidia/gpus" / bus_id / "power").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return any(line.startswith("Runtime D3 status") and "Enabled" in line for line in status.splitlines())
 
 
 def sleeping(sys_root: Path, bus_id: str) -> bool:

@@ -53,7 +53,7 @@ class Session:
 
     def _find(self, known: Known) -> None:
         """Find the GPUs and tell what came and went since they were ``known``."""
-        self.boards = Boards(self._library, self._context.sys_root, self._impossible)
+        self.boards = Boards(self._library, self._context.proc_root, self._context.sys_root, self._impossible)
         self._events = EventSet(self._library)
         self.boards.find(known)
         self._events.open([board.device for board in self.boards.all if board.device is not None])

@@ -236,5 +236,7 @@ def test_layouts_are_those_of_the_binding(ours, theirs):
 )
 def test_numbers_of_every_value_type(kind, member, value):
     union = pynvml.c_nvmlValue_t()
+    if not hasattr(union, member):
+        pytest.skip("this version of the binding has no such member")
     setattr(union, member, value)
     assert layout.number(kind, union.ullVal) == value

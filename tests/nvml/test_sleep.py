@@ -15,6 +15,7 @@ def laptop(roots):
     (device / "vendor").write_text("0x10de\n")
     (device / "class").write_text("0x030000\n")
     (device / "power/control").write_text("auto\n")
+    (device / "power/runtime_suspended_time").write_text("81920\n")
     status = device / "power/runtime_status"
     status.write_text("active\n")
     return status
@@ -84,11 +85,28 @@ def test_a_gpu_in_use_is_not_left_alone(lines, laptop, start):
     assert "nvmlShutdown" not in play.fake.calls()
 
 
-def test_a_server_is_never_left_alone(laptop, start):
-    (laptop.parent / "control").write_text("on\n")
-    play = start(lines=IDLE)
-    play.tick(60)
-    assert play.sample().power_watts is not None
+@pytest.mark.parametrize(
+    ("control", "slept", "runtime_d3", "left_alone"),
+    [
+        ("on", "0", None, False),
+        ("auto", "0", None, False),
+        ("auto", "0", "Runtime D3 status:          Disabled by default\n", False),
+        ("auto", "0", "Runtime D3 status:          Enabled (fine-grained)\n", True),
+        ("auto", "5000", None, True),
+        ("on", "5000", "Runtime D3 status:          Enabled (fine-grained)\n", False),
+    ],
+)
+def test_only_a_gpu_that_really_sleeps_is_left_alone(control, slept, runtime_d3, left_alone, laptop, roots, start):
+    """On many servers the kernel may suspend a GPU and never does; closing the driver there only costs rows."""
+    (laptop.parent / "control").write_text(control + "\n")
+    (laptop.parent / "runtime_suspended_time").write_text(slept + "\n")
+    if runtime_d3:
+        folder = roots[0] / "driver/nvidia/gpus/0000:10:00.0"
+        folder.mkdir(parents=True)
+        (folder / "power").write_text(runtime_d3)
+    play = start("geforce-30-laptop", lines=IDLE)
+    play.tick(25)
+    assert ("gpu_left_alone" in play.kinds()) is left_alone
 
 
 def test_closing_while_left_alone_and_opening_anew(laptop, start):
