@@ -127,8 +127,8 @@ class Canvas(Widget):
         if missing:
             self.mount_all(missing)
         for tile in tiles:
-            tile.refresh()
-        self.refresh(layout=True)
+            # Asked from below: only the parents of who asks forget the arrangement that they keep.
+            tile.refresh(layout=True)
 
 
 def _places(bands: Sequence[Band], width: int) -> list[Region]:
