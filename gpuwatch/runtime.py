@@ -303,18 +303,30 @@ class Runtime:
         self._closing.append(source.close)
         source.changed()  # the recorder starts before the screen's libraries are imported
         from gpuwatch import tui
+        from gpuwatch.signals import send_signal
 
         screen = self.settings.screen
+        no_signals = self._no_signals()
         options = tui.TuiOptions(
-            read_only=screen.read_only or os.geteuid() == 0,
+            read_only=bool(no_signals),
             ascii_only=screen.ascii,
             colors=screen.colors,
             interval=self.settings.record.interval_seconds,
             tz=self.tz,
             mouse=not self.args.no_mouse,
             on_hangup=source.close,
+            signal=None if no_signals else send_signal,
+            signal_off=no_signals,
         )
         return tui.run(source, options=options)
+
+    def _no_signals(self) -> str:
+        """Why the screen must not send signals, in one sentence; empty when it may."""
+        if self.simulated:
+            return "Signals are off: the processes of a demo are not real."
+        if os.geteuid() == 0:
+            return "Signals are off: as root a slip could end anybody's work."
+        return "Signals are off: gpuwatch was started read-only." if self.settings.screen.read_only else ""
 
     def _child_command(self) -> list[str]:
         command = [sys.executable, "-m", "gpuwatch", "record", "--child", "--store", str(self.place.path)]

@@ -276,7 +276,8 @@ def _strips(
             states = [State.NO_DATA if state is None else state for state in history.states]
             strip(sheet, y, place.text, [Cell(height, state) for height, state in zip(lane.cells, states)][-cells:])
         else:
-            top = lane.scale_max or max((cell for cell in lane.cells if cell is not None), default=None)
+            # A core is the smallest scale for CPU: a sleeping process is not drawn as a busy one.
+            top = lane.scale_max or max((1.0, *(cell for cell in lane.cells if cell is not None)))
             chart(sheet, y, place.text, lane, top, 1, look.style("memory" if label == "GPU GiB" else "neutral"))
         y += 1
     if history is not None:

@@ -59,6 +59,9 @@ class ProcessesScreen(PanelScreen):
         assert view is not None
         table = self.table(context, view)
         last = context.height - 2
+        if ui.notice:
+            sheet.put(last, 1, cut(ui.notice, context.width - 2), context.look.amber)
+            last -= 1
         dialog_top = last + 1 - ROWS if ui.signal is not None else last + 1
         pane = _pane_rows(context)
         boxed = context.width >= 100
@@ -79,6 +82,7 @@ class ProcessesScreen(PanelScreen):
             _table(sheet, context, view, table, 1, last)
         if ui.signal is not None:
             draw_signal(sheet, context, ui.signal, dialog_top)
+        sheet.band(last + 1, context.height - 1)
 
     def table(self, context: Context, view: View) -> Table:
         """The rows for what is chosen; built once for a View, since moving the selection changes none."""
@@ -254,9 +258,6 @@ def _table(sheet: Sheet, context: Context, view: View, table: Table, top: int, b
     y, start, left = (top + 1, top, 2) if boxed else (top, top, 0)
     if filtered:
         _filter(sheet, context, y, left)
-        y += 1
-    if ui.notice:
-        sheet.put(y, left, cut(ui.notice, context.width - 2 * left - 1), look.amber)
         y += 1
     draw_heads(sheet, y, columns, context)
     if not boxed:
