@@ -28,7 +28,8 @@ class Board:
     """One whole GPU: its reader, its MIG instances, and what happened to it.
 
     ``device`` and ``reader`` are ``None`` for a GPU that the driver counts but does not hand out (lost before this open).
-    ``lost`` is the code of its loss. ``power_managed``: the kernel may suspend it; ``may_sleep``: and really does. ``graphics``, ``seen_us`` and ``usage_asked`` belong to the process lists.
+    ``lost`` is the code of its loss. ``power_managed``: the kernel may suspend it; ``may_sleep``: and really does so.
+    ``graphics``, ``seen_us`` and ``usage_asked`` belong to the process lists.
     """
 
     gpu: Gpu

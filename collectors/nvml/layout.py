@@ -1,4 +1,4 @@
-"""Memory layouts of NVML's records (C ABI), to read a whole array at once: the binding's attribute access costs more than a call."""
+"""Memory layouts of NVML's records (C ABI), to read whole arrays at once: the binding's attribute access costs more than a call."""
 
 from __future__ import annotations
 

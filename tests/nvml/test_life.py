@@ -270,12 +270,12 @@ def test_a_hung_call_hangs_its_thread_alone_and_no_second_call_is_stacked(start)
 
 def test_no_cuda_library_is_loaded_and_no_context_made():
     """The monitor must not appear in its own process list."""
-    code = (
-        OPEN_AND_SAY
-        + "\nimport sys\nprint([line.split('/')[-1] for line in open('/proc/self/maps') if 'libcuda' in line], 'torch' in sys.modules)"
-    )
+    look = """
+import sys
+print([line.split("/")[-1] for line in open("/proc/self/maps") if "libcuda" in line], "torch" in sys.modules)
+"""
     with FakeDriver(of_class("hopper-h100")) as fake:
-        done = subprocess.run([sys.executable, "-c", code], env=fake.env, capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", OPEN_AND_SAY + look], env=fake.env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] False"
 
 
