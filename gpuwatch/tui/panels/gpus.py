@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rich.style import Style
 
-from gpuwatch.format import celsius, gib, gib_of, number, percent, percent_sign, stale, state_word, watts
+from gpuwatch.format import NOTHING, celsius, gib, gib_of, number, percent, percent_sign, stale, state_word, watts
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import bar, state_at, strip
 from gpuwatch.tui.draw.frame import box
@@ -143,6 +143,15 @@ def _axis(sheet: Sheet, y: int, places: Places, style: Style) -> None:
 def label_of(gpu: GpuView) -> str:
     """The GPU's index; a MIG instance stands under its GPU as ``└1``."""
     return f"└{gpu.gpu_index}" if gpu.parent_uuid else str(gpu.gpu_index)
+
+
+def label_among(view: View, gpu_uuid: str) -> str:
+    """A GPU's index, or ``0:2`` for instance 2 of GPU 0; ``–`` for one that is not in the View."""
+    gpu = next((gpu for gpu in view.gpus if gpu.gpu_uuid == gpu_uuid), None)
+    if gpu is None:
+        return NOTHING
+    parent = next((other for other in view.gpus if other.gpu_uuid == gpu.parent_uuid), None) if gpu.parent_uuid else None
+    return str(gpu.gpu_index) if parent is None else f"{parent.gpu_index}:{gpu.gpu_index}"
 
 
 def draw_gpu(sheet: Sheet, y: int, gpu: GpuView, places: Places, sm_active: bool, interval: float) -> None:

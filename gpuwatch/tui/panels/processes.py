@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import age, age_short, gib, glyph, gpus, percent
+from gpuwatch.format import NOTHING, age, age_short, gib, glyph, gpus, percent
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import strip, tick
 from gpuwatch.tui.draw.columns import Column, cuts, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.rows import SORTS, ProcessRow, Selection, build_rows
 from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.types import View
@@ -108,7 +109,10 @@ def value(row: ProcessRow, column: Column, context: Context) -> tuple[str, Style
     narrow = context.width < 100
     match name:
         case "gpu":
-            return (str(hold.gpu_index), look.white) if hold else (glyph(), look.white)
+            if hold is None or context.view is None:
+                return glyph(), look.white
+            label = label_among(context.view, hold.gpu_uuid)
+            return label if label != NOTHING else str(hold.gpu_index), look.white
         case "sm":
             ratio = hold.sm_utilization_ratio if hold else None
             text = percent(ratio, 0, process.missing.get("sm_utilization_ratio") if hold else None)

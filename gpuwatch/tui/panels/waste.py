@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuwatch.format import gpus_lost
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.parts import HELD, LOST, UNUSED, WAIT, WASTE, Part, split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import FindingView, LedgerView, View
@@ -21,9 +24,14 @@ _FACTS: dict[Part, str] = {
 NO_RULES = "From the ledger. No rule has run: this version names no causes yet."
 
 
-def _gpu_list(indices: tuple[int, ...], room: int) -> str:
-    text = "GPU " + " ".join(str(index) for index in indices)
-    return text if len(text) <= room else f"{len(indices)} GPUs"
+def _gpus_in(view: View, state: State) -> list[str]:
+    """Labels of the GPUs (and MIG instances) that are in ``state`` now."""
+    return [label_among(view, gpu.gpu_uuid) for gpu in view.gpus if gpu.state is state and not gpu.mig_enabled]
+
+
+def _gpu_list(labels: Sequence[str], room: int) -> str:
+    text = "GPU " + " ".join(labels)
+    return text if len(text) <= room else f"{len(labels)} GPUs"
 
 
 def _state_of(view: View, finding: FindingView) -> State:
@@ -65,7 +73,7 @@ def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float,
     state = PART_STATES[part]
     tick(sheet, y, 5, state)
     sheet.put(y, 7, f"{gpus_lost(amount)} GPU", look.state(state))
-    now = tuple(gpu.gpu_index for gpu in view.gpus if gpu.state is state and not gpu.parent_uuid)
+    now = _gpus_in(view, state)
     if now:
         sheet.put(y, 17, _gpu_list(now, 8), look.white)
     text = f"{part.name}: {_FACTS[part]}"
@@ -83,10 +91,17 @@ def _finding(sheet: Sheet, context: Context, view: View, finding: FindingView, r
         tick(sheet, y + row, 5, state)
     if finding.waste_gpus is not None:
         sheet.put(y, 7, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
-    sheet.put(y, 17, _gpu_list(finding.gpu_indices, 8), look.white)
+    sheet.put(y, 17, _gpu_list([str(index) for index in finding.gpu_indices], 8), look.white)
     sheet.put(y, 26, cut(finding.title, right - 28), look.fg)
     if step > 1:
         sheet.put(y + 1, 26, cut(f"{finding.evidence} · {finding.advice}", right - 28), look.dim)
+
+
+def rows_needed(view: View) -> int:
+    """How many of three rows the narrow layout fills."""
+    if view.findings:
+        return min(3, len(view.findings))
+    return min(3, 1 + len(_from_ledger(view.ledger))) if view.ledger is not None else 1
 
 
 def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
@@ -99,7 +114,7 @@ def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows
             tick(sheet, y, 0, state)
             if finding.waste_gpus is not None:
                 sheet.put(y, 2, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
-            sheet.put(y, 12, _gpu_list(finding.gpu_indices, 8), look.white)
+            sheet.put(y, 12, _gpu_list([str(index) for index in finding.gpu_indices], 8), look.white)
             sheet.put(y, 21, cut(finding.title, context.width - 22), look.fg)
         return
     found = _from_ledger(view.ledger)[:rows] if view.ledger is not None else []
@@ -107,7 +122,7 @@ def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows
         state = PART_STATES[part]
         tick(sheet, y, 0, state)
         sheet.put(y, 2, f"{gpus_lost(amount)} GPU", look.state(state))
-        now = tuple(gpu.gpu_index for gpu in view.gpus if gpu.state is state and not gpu.parent_uuid)
+        now = _gpus_in(view, state)
         if now:
             sheet.put(y, 12, _gpu_list(now, 8), look.white)
         sheet.put(y, 21, f"{part.name}: {_FACTS[part]}"[: context.width - 21], look.fg)

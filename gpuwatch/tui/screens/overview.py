@@ -15,7 +15,7 @@ from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
 from gpuwatch.tui.panels.no_gpu import draw_no_gpu
 from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
 from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
-from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow
+from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.types import View
@@ -75,7 +75,7 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     height = context.height - 2
     ledger = view.ledger
     assert ledger is not None
-    waste = min(3, max(1, len(view.findings) or 3)) if height >= 20 else 1
+    waste = rows_needed(view) if height >= 20 else 1
     gpu_rows = max(2, height - 2 - waste - 4)
     if len(view.gpus) < gpu_rows:
         gpu_rows = len(view.gpus) + 1
