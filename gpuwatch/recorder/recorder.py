@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -35,6 +35,7 @@ _LATE = 0.5
 """Share of a period that a tick waits for collectors that are due."""
 _FIRST_SECONDS = 1.0
 _STOP_SECONDS = 0.2
+_TROUBLE = ("error", "stalled")
 _NS = 1e9
 
 
@@ -146,7 +147,7 @@ class Recorder:
         if not self._begun:
             return
         if self._merger.last_ms is not None:
-            self._keep(Tick(self._merger.last_ms, sources=self._states(True)))
+            self._keep(Tick(self._merger.last_ms, sources=[source.state for source in self.sources]))
         for source in self.sources:
             if not source.busy:
                 source.close()
@@ -165,17 +166,16 @@ class Recorder:
         batches = self.inbox.take(slot, recorded_ms=self._recorded_ms, anew=anew)
         if happened is not None:
             self._interrupt(happened, ts_ms, sorted(batches))
-        urgent = self._committed is None
-        commit = urgent or self._commit_due()
+        states = self._states(ts_ms)
+        closing = self._closer is not None and self._closer.due(ts_ms)
+        commit = closing or self._committed is None or self._urgent(batches) or self._commit_due()
         for at_ms in sorted(batches):
             self._count(batches[at_ms].values())
             tick = self._merger.merge(at_ms, batches[at_ms])
             if at_ms == ts_ms:
-                tick = self._completed(tick, commit)
-            urgent = urgent or any(event.severity >= Severity.WARNING for event in tick.events)
+                tick = self._completed(tick, [source.state for source in self.sources] if commit else states)
             self._keep(tick)
-        closing = self._closer is not None and self._closer.due(ts_ms)
-        if urgent or commit or closing:
+        if commit:
             self._commit()
         if self._closer is not None and not self._writer.problem:
             self._closer.work(ts_ms)
@@ -203,11 +203,16 @@ class Recorder:
             self._merger.forget_reasons()
             self._told.clear()
 
-    def _completed(self, tick: Tick, commit: bool) -> Tick:
-        """The tick with what the recorder itself has to say."""
+    def _urgent(self, batches: Mapping[int, Mapping[str, Batch]]) -> bool:
+        """Whether something happened that must not wait for the next commit."""
+        told = (event for at in batches.values() for batch in at.values() for event in batch.events)
+        return any(event.severity >= Severity.WARNING for event in (*self._events, *told))
+
+    def _completed(self, tick: Tick, states: Sequence[SourceState]) -> Tick:
+        """The tick with what the recorder itself has to say. All states are told with a commit, so that their age is true."""
         gaps, events = [*self._gaps, *tick.gaps], [*self._events, *tick.events]
         self._gaps, self._events = [], []
-        tick = replace(tick, gaps=gaps, events=events, sources=self._states(commit))
+        tick = replace(tick, gaps=gaps, events=events, sources=states)
         now = self._clock.monotonic_ns() / _NS
         if self._cost is None or (self._cost_at is not None and now - self._cost_at < _COST_SECONDS - self.period / 2):
             return tick
@@ -220,15 +225,17 @@ class Recorder:
             for batch in batches:
                 self._cost.count(batch.driver_calls, batch.driver_ns)
 
-    def _states(self, everything: bool) -> list[SourceState]:
-        """Sources whose state changed; all of them when the store is about to be written (so that their age is true)."""
+    def _states(self, ts_ms: int) -> list[SourceState]:
+        """Sources whose state changed. One that fails or stalls, or comes back from that, is an event as well."""
         out = []
         for source in self.sources:
             state = source.state
-            said = state.state, state.detail, state.hint
-            if everything or self._told.get(source.name) != said:
+            said, before = (state.state, state.detail, state.hint), self._told.get(source.name)
+            if before != said:
                 self._told[source.name] = said
                 out.append(state)
+            if before is None or before[0] != state.state:
+                self._events.extend(_turn(ts_ms, before[0] if before else "", state))
         return out
 
     def _commit_due(self) -> bool:
@@ -256,3 +263,12 @@ class Recorder:
         if problem != self._problem:
             self._log.error("%s", problem)
         self._problem = problem
+
+
+def _turn(ts_ms: int, before: str, state: SourceState) -> list[Event]:
+    """What a change of a source's state means to people."""
+    if state.state in _TROUBLE:
+        return [Event(ts_ms, f"source_{state.state}", f"{state.name}: {state.detail}", Severity.WARNING)]
+    if state.state == "ok" and before in _TROUBLE:
+        return [Event(ts_ms, "source_ok", f"{state.name} answers again", Severity.INFO)]
+    return []

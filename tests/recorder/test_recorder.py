@@ -241,10 +241,22 @@ def test_a_source_that_breaks_says_so_and_the_others_go_on(lab: Lab) -> None:
     lab.record(Scripted("nvml", lost), host())
     lab.tick(5)
     states = lab.rows("SELECT name, state, last_ok_ms-?, detail FROM source_state ORDER BY name", MS)
-    assert states == [("host", "ok", 0, ""), ("nvml", "error", 1000, "OSError: GPU is lost")]
+    assert states == [("host", "ok", 2000, ""), ("nvml", "error", 1000, "OSError: GPU is lost")]
+    lab.tick(8)
+    assert lab.rows("SELECT last_ok_ms-? FROM source_state WHERE name='host'", MS) == [(12_000,)]
+    assert lab.rows("SELECT count(*) FROM host_sample") == [(7,)]
+    assert lab.rows("SELECT ts_ms-?, kind, severity, detail FROM event", MS) == [
+        (2000, "source_error", 2, "nvml: OSError: GPU is lost")
+    ]
+
+
+def test_a_source_that_comes_back_is_an_event(lab: Lab) -> None:
+    def flaky(now: float) -> Batch:
+        return Batch("nvml", int(now), error="driver lost") if START + 2 <= now < START + 4 else gpu_batch(now)
+
+    lab.record(Scripted("nvml", flaky))
     lab.tick(6)
-    assert lab.rows("SELECT last_ok_ms-? FROM source_state WHERE name='host'", MS) == [(10_000,)]
-    assert lab.rows("SELECT count(*) FROM host_sample") == [(6,)]
+    assert lab.rows("SELECT ts_ms-?, kind FROM event ORDER BY 1", MS) == [(2000, "source_error"), (4000, "source_ok")]
 
 
 def test_a_new_pid_is_looked_up_in_the_same_second(lab: Lab) -> None:
