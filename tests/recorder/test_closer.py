@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from support.recording import START, Lab, Scripted, gpu_batch, proc_batch
 
 from gpuwatch.model import Batch, Gpu, GpuSample
@@ -169,3 +171,38 @@ def test_ending_closes_the_minutes_that_have_ended(lab: Lab) -> None:
     lab.tick(121)
     lab.recorder.end()
     assert set(ledger(lab)) == {0, 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_every_minute_sums_to_its_rows(file_lab: Lab, seed: int) -> None:
+    """Random load, holders, silences, stalls and kills: no minute has more or less than was observed, and all become final."""
+    lab, chance = file_lab, random.Random(seed)
+
+    def batch(now: float) -> Batch:
+        held, silent = int(now) // 90 % 3 != 0, int(now) % 200 in range(20 * seed)
+        util = 0.0 if int(now) // 70 % 2 else chance.random()
+        found = gpu_batch(now, lambda _: util, processes=int(held))
+        return replace(found, gpu_samples=found.gpu_samples[1:]) if silent else found
+
+    def begin() -> None:
+        lab.record(Scripted("nvml", batch), Scripted("procs", proc_batch, interval=2.0), close_minutes=True)
+
+    begin()
+    for _ in range(8):
+        lab.tick(chance.randrange(30, 150))
+        if chance.random() < 0.3:
+            lab.reopen()
+            begin()
+        lab.clock.advance(chance.choice([0, 0, 0, 7, 100]))
+    until = (round(lab.clock.time()) // 60 + 17) * 60
+    sql = (
+        "SELECT s.gpu_id, sum(max(0, min(k.ts_ms, (m.t+60)*1000) - max(k.ts_ms-s.dt_ms, m.t*1000))), m.t"
+        " FROM (SELECT DISTINCT t FROM ledger_minute) m JOIN tick k JOIN gpu_sample s ON s.tick_id=k.tick_id GROUP BY 1, 3"
+    )
+    lab.tick(until - round(lab.clock.time()) + 40)
+    observed = {(gpu, t): ms for gpu, ms, t in lab.rows(sql) if ms}
+    booked = {(gpu, t): ms for gpu, t, ms in lab.rows("SELECT gpu_id, t, sum(ms) FROM ledger_minute GROUP BY 1, 2")}
+    last = max(t for _, t in booked)
+    assert {key: ms for key, ms in observed.items() if key[1] < last} == {key: ms for key, ms in booked.items() if key[1] < last}
+    settled = lab.rows("SELECT count(*) FROM ledger_minute WHERE t<? AND (final=0 OR bucket=?)", until - 17 * 60, int(Bucket.QUIET))
+    assert settled == [(0,)]
