@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from gpuwatch.parser import build_parser, normalise
 
-    parser = build_parser()
-    args = parser.parse_args(normalise(arguments))
+    words = normalise(arguments)
+    args = build_parser(words).parse_args(words)
     from gpuwatch.logs import configure, log_path, note_crash
     from gpuwatch.runtime import Runtime
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 from gpuwatch import __version__
 from gpuwatch.commands import COMMANDS
@@ -81,9 +82,14 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool) -> None:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line. ``args.run(args, runtime)`` runs what was asked for."""
+def build_parser(words: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The command line. ``args.run(args, runtime)`` runs what was asked for.
+
+    ``words`` are the words that may name a command: only those commands are loaded, the others are there by name.
+    """
     from gpuwatch.commands import screen
+
+    wanted = set(words)
 
     parser = _Parser(
         prog="gpuwatch",
@@ -96,7 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
     screen.add_options(parser)
     parser.set_defaults(run=screen.run, command=None)
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
-    for module in COMMANDS:
+    for name, text in COMMANDS.items():
+        if name not in wanted:
+            subparsers.add_parser(name, help=text)
+            continue
+        module = import_module(f"gpuwatch.commands.{name}")
         child = module.add_parser(subparsers)
         child.set_defaults(run=module.run)
         for each in (child, *_actions(child)):

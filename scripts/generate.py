@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +42,8 @@ def generated() -> Mapping[str, Callable[[], str]]:
     """Path in the checkout -> function that returns its text."""
     from gpuwatch.store.document import schema_document
     from gpuwatch.store.generate import ddl
-    from gpuwatch.view.schema import metrics_document, schema_documents
+    from gpuwatch.view.metrics import metrics_document
+    from gpuwatch.view.schema import KINDS, text
 
     files: dict[str, Callable[[], str]] = {
         "gpuwatch/store/ddl.sql": ddl,
@@ -51,7 +53,7 @@ def generated() -> Mapping[str, Callable[[], str]]:
         "docs/completions/gpuwatch.bash": lambda: completion("bash"),
         "docs/completions/_gpuwatch": lambda: completion("zsh"),
     }
-    files |= {f"docs/schemas/{name}.json": (lambda text=text: text) for name, text in schema_documents().items()}
+    files |= {f"docs/schemas/{kind}.json": partial(text, kind) for kind in KINDS}
     return files
 
 

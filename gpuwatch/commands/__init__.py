@@ -1,7 +1,14 @@
-"""One file a command: ``add_parser(subparsers)`` declares it, ``run(args, runtime) -> int`` does it."""
+"""One file a command: ``add_parser(subparsers)`` declares it, ``run(args, runtime) -> int`` does it.
+
+The names stand here with their one line of help, so that a command line loads only the command that it names.
+"""
 
 from __future__ import annotations
 
-from gpuwatch.commands import db, doctor, query, record, status
-
-COMMANDS = (status, record, query, doctor, db)
+COMMANDS = {
+    "status": "print what is so now, once",
+    "record": "record without a screen",
+    "query": "run SQL on the public views",
+    "doctor": "what can be measured here, what not, and why",
+    "db": "where the store is; upgrade, check, back it up",
+}
