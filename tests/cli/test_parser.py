@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import pytest
+
 from gpuwatch.commands import COMMANDS
 from gpuwatch.parser import build_parser, normalise
 
