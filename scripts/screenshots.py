@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import io
 import os
 import re
@@ -27,6 +28,7 @@ from gpuwatch.runtime import Runtime
 from gpuwatch.tui import TuiOptions
 
 if TYPE_CHECKING:
+    from gpuwatch.store.window import Window
     from gpuwatch.tui.draw.line import Sheet
     from gpuwatch.tui.palette import ColorTier
     from gpuwatch.view.types import View
@@ -67,24 +69,30 @@ SHOTS = {
 
 
 @lru_cache
-def view_of(scenario: str, cells: int) -> View:
-    """The View of a day of ``scenario``, as a viewer beside a live recorder gets it."""
+def window_of(scenario: str) -> Window:
+    """A window on the store of a day of ``scenario``."""
     from gpuwatch.store.window import Window
-    from gpuwatch.view.build import build_view
 
     args = build_parser().parse_args([f"--demo={scenario}", "--tz", "UTC"])
     runtime = Runtime.from_args(args, {"HOME": "/nonexistent"}, FakeClock(NOW))
-    try:
-        with Window(runtime.store_path()) as window:
-            return build_view(window, now_ms=runtime.now_ms(), cells=cells, holder_pid=1)
-    finally:
-        runtime.close()
+    window = Window(runtime.store_path())
+    atexit.register(runtime.close)
+    atexit.register(window.close)
+    return window
+
+
+def view_of(scenario: str, cells: int) -> View:
+    """What a viewer beside a live recorder would get."""
+    from gpuwatch.view.build import build_view
+
+    return build_view(window_of(scenario), now_ms=round(NOW * 1000), cells=cells, holder_pid=1)
 
 
 async def draw(shot: Shot) -> str:
     """The picture as SVG: what the App has drawn after the keys of ``shot``."""
     from gpuwatch.tui.app import GpuwatchApp
     from gpuwatch.tui.screens.base import PanelScreen
+    from gpuwatch.view.detail import build_detail
 
     app = GpuwatchApp(TuiOptions(ascii_only=shot.ascii_only), shot.tier)
     async with app.run_test(size=shot.size) as pilot:
@@ -93,7 +101,12 @@ async def draw(shot: Shot) -> str:
         for key in shot.keys:
             await pilot.press(key)
             await pilot.pause()
-        assert isinstance(app.screen, PanelScreen) and app.screen.sheet is not None
+        assert isinstance(app.screen, PanelScreen) and app.view is not None
+        request = app.screen.request()
+        if request is not None:
+            app.detail = build_detail(window_of(shot.scenario), request, app.view)
+            app.repaint()
+        assert app.screen.sheet is not None
         return svg_of(app.screen.sheet)
 
 

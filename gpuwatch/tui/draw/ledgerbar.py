@@ -53,7 +53,9 @@ def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
         at = sheet.put(y, x, look.glyphs.unknown * before, look.style("free"))
         at = sheet.put(y, at, text, look.fg)
         return sheet.put(y, at, look.glyphs.unknown * after, look.style("free"))
-    return sheet.put(y, x, " " * before + text + " " * after, look.fill(share.part.label, share.part.fill))
+    # White on the sixteen colours' cyan cannot be read.
+    ink = "ink" if look.tier == "16" and share.part.fill == "busy_unknown" else share.part.label
+    return sheet.put(y, x, " " * before + text + " " * after, look.fill(ink, share.part.fill))
 
 
 def _lettered(sheet: Sheet, y: int, x: int, cells: int, part: Part, text: str) -> int:
