@@ -8,12 +8,12 @@ in SQL views, JSON, CSV and OpenMetrics. ``None`` is "not measured" and stays so
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, Literal
 
 from gpuwatch.names import Missing, Severity
+from gpuwatch.record import dataclass, field, fields
 
 Kind = Literal["gauge", "delta", "state", "counter"]
 """gauge: a value at (or a mean over) the row's time; delta: an amount within the row's time; state: an enumeration, a mask or a

@@ -10,12 +10,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from gpuwatch.clock import Clock, SystemClock
 from gpuwatch.model import Batch
+from gpuwatch.record import dataclass, field
 
 GROUP = "gpuwatch.collectors"
 

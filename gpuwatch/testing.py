@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from typing import Any
 
 from gpuwatch.clock import FakeClock
@@ -34,6 +33,7 @@ from gpuwatch.model import (
 )
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory
+from gpuwatch.record import fields
 from gpuwatch.text import clean
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpuwatch.collectors.nvml import devices, mig
@@ -18,6 +17,7 @@ from gpuwatch.collectors.nvml.sampling import GpuReader, Rhythm
 from gpuwatch.collectors.nvml.utilization import Flag
 from gpuwatch.model import Gpu
 from gpuwatch.names import Missing
+from gpuwatch.record import dataclass, field, replace
 
 Known = dict[int, Gpu]
 """Whole GPUs by index as they were when they last answered."""

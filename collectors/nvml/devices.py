@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, field
 from typing import Any
 
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.library import GpuGone, Library
 from gpuwatch.model import Gpu
+from gpuwatch.record import dataclass, field
 from gpuwatch.text import clean_bytes
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2

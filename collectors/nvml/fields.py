@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
+from gpuwatch.record import dataclass
 
 ALL_LINKS = 0xFFFF_FFFF
 """Scope of the NVLink counters that means the sum over all links."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from dataclasses import dataclass
 from typing import Literal
 
 from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.library import Library
+from gpuwatch.record import dataclass
 
 Kind = Literal["compute", "graphics", "mps", ""]
 LISTS: dict[Kind, str] = {"compute": "nvmlDeviceGetComputeRunningProcesses", "graphics": "nvmlDeviceGetGraphicsRunningProcesses"}

@@ -8,7 +8,6 @@ Slow readings of the GPUs are spread over the seconds. A value stays until it is
 from __future__ import annotations
 
 import ctypes
-from dataclasses import replace
 
 from gpuwatch.collectors.nvml import devices
 from gpuwatch.collectors.nvml import library as nvml
@@ -20,6 +19,7 @@ from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.utilization import Flag, Utilization
 from gpuwatch.model import Gpu, GpuSample, measures
 from gpuwatch.names import Missing
+from gpuwatch.record import replace
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2
 _UNCORRECTED, _VOLATILE = 1, 0

@@ -7,7 +7,8 @@ variables and config files may set it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from gpuwatch.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

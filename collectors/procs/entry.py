@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pwd
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gpuwatch import procfs
@@ -11,6 +10,7 @@ from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact, redact_argv
 from gpuwatch.collectors.procs.where import Where, parse_cgroup
 from gpuwatch.names import Missing
+from gpuwatch.record import dataclass, field
 from gpuwatch.text import clean, clean_bytes
 
 CMDLINE_LIMIT = 16384

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from gpuwatch.collectors.procs.engines import Engine, find_engine
+from gpuwatch.record import dataclass
 
 
 def _words(text: str) -> frozenset[str]:

@@ -7,9 +7,9 @@ ends below a shell, a session, a notebook server, a container's or the system's 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
 from gpuwatch.collectors.procs.entry import Entry
+from gpuwatch.record import dataclass, field
 
 MAX_STEPS = 32
 SHELL_STEPS = 3

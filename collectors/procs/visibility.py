@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from gpuwatch import procfs
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.record import dataclass
 
 _HIDEPID = {"off": 0, "noaccess": 1, "invisible": 2, "ptraceable": 4}
 _SAMPLE = 200

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch.collectors.simulated.scenario import DEFAULT
 from gpuwatch.errors import Unavailable, UsageError
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.record import replace
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.frames import Stage

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from gpuwatch.collectors.simulated.flat import Device, FlatTable, Series
 from gpuwatch.collectors.simulated.plans import PastPlan, Plan, ProcessPlan
 from gpuwatch.collectors.simulated.profiles import profile_of
+from gpuwatch.record import dataclass
 
 IDLE_REASON = 0x1
 """NVML's bit for a GPU that runs nothing."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+from gpuwatch.record import dataclass, field
 
 PER_PROCESS_HOST = "-"
 """The place of a process series that belongs to no GPU (cpu, rss, alive)."""

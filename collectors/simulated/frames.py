@@ -7,7 +7,6 @@ cost a few hundred samples, not ten thousand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from gpuwatch.collectors.simulated.breakage import broken_measures
@@ -19,6 +18,7 @@ from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
 from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload, measures
 from gpuwatch.names import Missing
+from gpuwatch.record import replace
 
 HOSTNAME = "demo-01"
 NAME = "simulated"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from gpuwatch.record import dataclass
 
 Noise = Callable[[], float]
 """Uniform in [-1, 1)."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gpuwatch.collectors.simulated.compiled import Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST
 from gpuwatch.model import Process, Workload
+from gpuwatch.record import dataclass
 
 FOREVER = 1 << 62
 PID_LIMIT = 4_194_304

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from gpuwatch.collectors.simulated.patterns import Phase
+from gpuwatch.record import dataclass, field
 
 REASONS = {
     "gpu_idle": 0x1,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from gpuwatch.record import dataclass
 
 GIB = 1024**3
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 from gpuwatch.collectors.simulated.flat import Device, Fault, FlatTable, Instance, Series, Slot, Xid
+from gpuwatch.record import fields
 
 MAGIC = "gpuwatch-scenario 1"
 _TRAILING = {"gpu": "name", "mig": "name", "proc": "command"}

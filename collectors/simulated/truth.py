@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.people import Axis, People
+from gpuwatch.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__, format
 from gpuwatch.names import Missing
+from gpuwatch.record import dataclass
 from gpuwatch.settings import known_keys
 
 if TYPE_CHECKING:

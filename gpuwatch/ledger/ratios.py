@@ -7,10 +7,10 @@ Formulas: efficiency = allocated x running x fill = effective / observed. Where 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
 from gpuwatch.names import Bucket, Tier
+from gpuwatch.record import dataclass
 
 
 class Amount(Protocol):

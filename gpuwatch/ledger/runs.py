@@ -7,10 +7,10 @@ A run ends at a row that is active or unknown, at a gap, when the GPU becomes un
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.names import Context
+from gpuwatch.record import dataclass
 
 
 def same_run(before: Context | None, after: Context | None) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from gpuwatch.names import Bucket, Cause, Context, Tier
+from gpuwatch.record import dataclass
 
 HOLD_MS = 300_000
 """A quiet run with a context becomes held idle at five minutes, counted from its start (DESIGN section 3)."""

@@ -7,13 +7,13 @@ the live ledger are full and the recorder that follows goes on without a hole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Protocol, cast
 
 from gpuwatch import plugin
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.record import replace
 from gpuwatch.recorder.closer import FINAL_AFTER_S, LEDGER_TIER, Closer
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, split_minute, weights

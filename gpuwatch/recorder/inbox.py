@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from gpuwatch.clock import Clock
 from gpuwatch.model import Batch
+from gpuwatch.record import replace
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.source import Delivery, Source

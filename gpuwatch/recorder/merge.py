@@ -8,12 +8,12 @@ between is folded into them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, quantise
 from gpuwatch.names import Context, GapReason, Missing
+from gpuwatch.record import dataclass, field, replace
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.recorder.timeline import PERIODS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from gpuwatch.ledger import split
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import BucketRow, LedgerRow
 from gpuwatch.model import Gpu
+from gpuwatch.record import replace
 
 MINUTE_S, MINUTE_MS = 60, 60_000
 SILENT_MS = 15_000

@@ -7,9 +7,9 @@ A pid that it cannot see (another namespace, already gone) becomes a process who
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
 
 from gpuwatch.model import Batch, Gpu, Host, Process, Workload
+from gpuwatch.record import fields, replace
 
 _PATIENCE_MS = 3000
 _FORGET_MS = 6000

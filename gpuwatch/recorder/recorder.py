@@ -10,13 +10,13 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from gpuwatch.clock import Clock
 from gpuwatch.model import Batch, Event, quantise
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
+from gpuwatch.record import replace
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.cost import CostMeter

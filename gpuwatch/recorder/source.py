@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 from gpuwatch import plugin
 from gpuwatch.clock import Clock
 from gpuwatch.errors import GpuwatchError, Unavailable
 from gpuwatch.model import Batch
 from gpuwatch.plugin import Collector, CollectorContext
+from gpuwatch.record import dataclass
 from gpuwatch.store.rows import SourceState
 from gpuwatch.text import clean
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gpuwatch.clock import Clock
 from gpuwatch.names import GapReason
+from gpuwatch.record import dataclass
 
 _NS = 1e9
 _STEP_SECONDS = 0.5

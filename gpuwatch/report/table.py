@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from gpuwatch.format import cells, cut, left, right
+from gpuwatch.record import dataclass, field
 
 GAP = "  "
 MIN_LAST = 16

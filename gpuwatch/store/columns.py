@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from functools import cache
 from typing import Literal
 
@@ -23,6 +22,7 @@ from gpuwatch.model import (
     Workload,
     measures,
 )
+from gpuwatch.record import dataclass, fields
 
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""

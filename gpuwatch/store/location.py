@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
 from gpuwatch.errors import StoreError
+from gpuwatch.record import dataclass
 
 FILE_NAME = "gpuwatch.db"
 SYSTEM_STORE = Path("/var/lib/gpuwatch") / FILE_NAME

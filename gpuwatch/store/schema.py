@@ -8,7 +8,6 @@ binary; flags are 0 or 1. ``t`` is the unix second of a bucket's start, ``ts_ms`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.record import fields
 from gpuwatch.store import columns as names
 
 NAMING = {

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from gpuwatch.model import GpuSample, measures
 from gpuwatch.names import Bucket, Cause, Tier
+from gpuwatch.record import dataclass
 from gpuwatch.store import connection as opening
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
 

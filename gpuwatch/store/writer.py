@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from gpuwatch.clock import Clock
+from gpuwatch.record import dataclass
 from gpuwatch.store import connection
 from gpuwatch.store.buffer import TickBuffer
 from gpuwatch.store.connection import DamagedStore

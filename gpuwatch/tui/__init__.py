@@ -57,7 +57,7 @@ def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
         os.environ["TEXTUAL_COLOR_SYSTEM"] = {"truecolor": "truecolor", "256": "256", "16": "standard"}[tier]
     ascii_only = options.ascii_only or "utf" not in (getattr(sys.__stderr__, "encoding", None) or "").lower()
     if ascii_only != options.ascii_only:
-        from dataclasses import replace
+        from gpuwatch.record import replace
 
         options = replace(options, ascii_only=ascii_only)
     # Imports make a million objects that live as long as the program: without a collection in between and out of its

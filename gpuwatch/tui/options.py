@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Literal
+
+from gpuwatch.record import dataclass
 
 Colors = Literal["auto", "truecolor", "256", "16", "none"]
 

@@ -7,13 +7,13 @@ style names its own ground, so that no cell depends on what a widget or a termin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from rich.color import Color
 from rich.style import Style
 
 from gpuwatch.names import State
+from gpuwatch.record import dataclass
 
 ColorTier = Literal["truecolor", "256", "16", "none"]
 TIERS: tuple[ColorTier, ...] = ("truecolor", "256", "16", "none")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket
+from gpuwatch.record import dataclass
 from gpuwatch.view import parts as view_parts
 from gpuwatch.view.types import LedgerView
 

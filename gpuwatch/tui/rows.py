@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 
+from gpuwatch.record import dataclass, replace
 from gpuwatch.view.types import GpuHold, ProcessView, View
 
 Key = tuple[int, int]

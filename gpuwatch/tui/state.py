@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from gpuwatch.record import dataclass, field
 from gpuwatch.tui.palette import Look
 from gpuwatch.view.types import DetailView, View
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from operator import itemgetter
 from typing import Any
 
 from gpuwatch.model import GpuSample, HostSample, measures
 from gpuwatch.names import Context, Missing, State
+from gpuwatch.record import dataclass, fields
 from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
 from gpuwatch.view.live import Rows

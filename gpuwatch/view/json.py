@@ -6,12 +6,12 @@ Every key stands in one of the tables below with its type and meaning; the JSON 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
 from gpuwatch.names import Missing
+from gpuwatch.record import dataclass
 from gpuwatch.view.types import (
     EventView,
     FindingView,

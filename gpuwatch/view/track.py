@@ -15,7 +15,6 @@ running one (without owners: who wastes is told of closed blocks).
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +23,7 @@ from gpuwatch.ledger.runs import same_run
 from gpuwatch.ledger.split import split
 from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Context, State, Tier
+from gpuwatch.record import dataclass, field, replace
 from gpuwatch.store.window import GpuFacts
 from gpuwatch.view.types import Cell
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rich.style import Style
 
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
 
 

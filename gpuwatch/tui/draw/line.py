@@ -8,13 +8,13 @@ Textual's monochrome filter alive. Widths are terminal cells, never ``len``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from gpuwatch.record import dataclass, field
 from gpuwatch.tui.palette import Look
 
 Put = tuple[int, int, str, Style]

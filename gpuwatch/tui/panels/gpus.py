@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from rich.style import Style
 
 from gpuwatch.format import NOTHING, celsius, gib, gib_of, number, percent, percent_sign, stale, state_word, watts
 from gpuwatch.names import State
+from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import bar, state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut

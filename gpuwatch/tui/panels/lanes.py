@@ -7,13 +7,13 @@ lanes do not fuse). Two curves are never drawn into one chart.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import groupby
 
 from rich.style import Style
 
 from gpuwatch.format import WEEKDAYS, clock_minute, gib, megahertz, number, percent_sign, watts
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import Look
 from gpuwatch.view.types import GpuHistory, GpuView, Lane

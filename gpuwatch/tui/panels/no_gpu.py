@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gpuwatch.format import GIB, megabytes_per_second, percent_sign
+from gpuwatch.record import replace
 from gpuwatch.tui.draw.bars import bar
 from gpuwatch.tui.draw.columns import Column, cuts, put_heads, put_value
 from gpuwatch.tui.draw.frame import box

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.style import Style
 
 from gpuwatch.format import age, clock, duration, gib, megabytes_per_second, number, percent_sign, since, state_word
 from gpuwatch.names import Missing, State
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.bars import state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar

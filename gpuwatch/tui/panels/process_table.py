@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from rich.style import Style
 
 from gpuwatch.format import megabytes_per_second
 from gpuwatch.names import State
+from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels import gpus
 from gpuwatch.tui.panels.first_steps import draw_first_steps
