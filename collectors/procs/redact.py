@@ -10,6 +10,8 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from gpuwatch.collectors.procs.placed import placed
+
 MASK = "••••••••"
 LIMIT = 4096
 """Characters of a command line that are looked at; far more than are kept, so that no cut secret is ever shown."""
@@ -23,17 +25,20 @@ def _words(text: str) -> frozenset[str]:
 
 _ALWAYS = _words(
     "password passwd passphrase passcode pass pwd pw secret secrets apikey credential credentials cred creds authorization auth "
-    "bearer privatekey accesskey secretkey authtoken accesstoken pat sig signature cookie cookies sas dsn netrc jwt otp"
+    "bearer privatekey accesskey secretkey authtoken accesstoken pat sig signature cookie cookies sas dsn netrc jwt otp webhook "
+    "requirepass masterauth"
 )
-_STRONG = re.compile(r"(?i)(api|access|secret|private|auth|hf|wandb)[_-]?(key|token)|passw|secret|credential")
+_STRONG = re.compile(r"(?i)(api|access|secret|private|auth|hf|wandb)[_-]?(key|token)|passw|secret|credential|from-literal")
 _HARMLESS = _words(
     "max min num number n id ids pad eos bos unk mask cls sep special type per count limit length len budget batch image text "
     "audio video prompt value values heads head frame frames dim size sort group column label feature embedding classifier draft "
     "speculative tokenizer vocab added stop start end dropout merging prune chunk target ratio"
 )
-_ASSIGNED = re.compile(r"(?<![\w.\-+])(?P<name>[\w.\-+]++)[\"']?\s{0,3}[=:]\s{0,3}")
+_ASSIGNED = re.compile(r"(?<![\w.\-+])(?P<name>[\w.\-+]++)[\"']?\]?\s{0,3}[=:]\s{0,3}")
 _FLAGGED = re.compile(r"(?<![\w.\-])(?P<name>--?[\w.\-]++)\s++(?!--)")
-_VALUE = re.compile(r"(?:(?:Bearer|Basic|Token)\s+)?(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"'&;,|}]+|\S+)", re.IGNORECASE)
+_VALUE = re.compile(
+    r"(?:(?:Bearer|Basic|Token)\s+)?(?:\\?\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"'&;,|}]+|\S+)", re.IGNORECASE
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
 _URL_USER = re.compile(r"(://)(?:[^\s/?#\"']*|[^\s/?#@:\"']*:[^\s@\"']{0,256})@")
 _KNOWN = re.compile(
@@ -45,6 +50,9 @@ _KNOWN = re.compile(
 _PEM = re.compile(r"-----BEGIN [A-Z ]*(?:PRIVATE|ENCRYPTED)[\s\S]*?(?:-----END[^-]*-----|$)")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?<!sha256-)(?<!sha256:)[0-9a-fA-F]{32,}(?![A-Za-z0-9])")
 _PADDED = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{22,}={1,2}(?![A-Za-z0-9=])")
+_AWS = re.compile(r"(?<![A-Za-z0-9/+=_.\-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_.\-])")
+_HOOK = re.compile(r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[^\s\"']+")
+_TEXT_WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|[^\s\"']|[\"'])+")
 _RUN = re.compile(r"[A-Za-z0-9]{20,}")
 
 
@@ -52,17 +60,16 @@ def redact_argv(argv: Sequence[str]) -> str:
     """One line made of ``argv`` with every secret value replaced by :data:`MASK`. Not yet cleaned."""
     out: list[str] = []
     length, masked_next = 0, False
+    by_place = dict(placed(argv))
     for index, arg in enumerate(argv):
         length += len(arg) + 1
         if length > LIMIT and index:
             break
-        if masked_next and not arg.startswith("--"):
-            out.append(MASK)
+        if index in by_place or (masked_next and not arg.startswith("--")):
+            out.append(arg[: by_place.get(index, 0)] + MASK)
             masked_next = False
             continue
         masked_next = arg.startswith("-") and "=" not in arg and " " not in arg and is_secret_name(arg)
-        if arg in ("-u", "--user", "--proxy-user") and index + 1 < len(argv) and ":" in argv[index + 1]:
-            masked_next = True
         out.append(arg if masked_next else _redact_argument(arg[:LIMIT]))
     return " ".join(out)
 
@@ -84,6 +91,7 @@ def redact(text: str) -> str:
     if "=" in text or ":" in text:
         text = _mask_values(text, _ASSIGNED)
     if " " in text:
+        text = _mask_places(text)
         text = _mask_values(text, _FLAGGED)
         text = _BEARER.sub(rf"\1 {MASK}", text)
     if len(text) < 11:  # shorter than any token that is known by its shape
@@ -91,7 +99,8 @@ def redact(text: str) -> str:
     text = _KNOWN.sub(MASK, text)
     if len(text) < 20:
         return text
-    text = _PADDED.sub(MASK, _HEX.sub(MASK, text))
+    text = _PADDED.sub(MASK, _HEX.sub(MASK, _HOOK.sub(rf"\1{MASK}", text)))
+    text = _AWS.sub(lambda m: MASK if _looks_random(m[0]) else m[0], text)
     return _RUN.sub(lambda m: MASK if _looks_random(m[0]) else m[0], text)
 
 
@@ -114,6 +123,13 @@ def _mask_values(text: str, names: re.Pattern[str]) -> str:
             out += text[kept:at] + MASK
             kept = at = value.end()
     return out + text[kept:]
+
+
+def _mask_places(text: str) -> str:
+    words = list(_TEXT_WORD.finditer(text))
+    for index, offset in reversed(list(placed([word[0] for word in words]))):
+        text = text[: words[index].start() + offset] + MASK + text[words[index].end() :]
+    return text
 
 
 def _looks_random(run: str) -> bool:

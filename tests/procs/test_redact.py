@@ -86,6 +86,56 @@ def test_secrets_are_masked(argv, line):
 @pytest.mark.parametrize(
     "line",
     [
+        f"mysql -u root -p{SECRET} runs",
+        f"sudo mysqldump -p{SECRET}",
+        f"curl -u{'me'}:{SECRET} host",
+        f"curl -su me:{SECRET} host",
+        f"curl --user=me:{SECRET} host",
+        f"curl --user me:{SECRET} host",
+        f"wandb login {SECRET}",
+        f"wandb login --relogin {SECRET}",
+        f"/opt/bin/wandb login {SECRET} ; python train.py",
+        f"sshpass -p {SECRET} ssh host",
+        f"sshpass -p{SECRET} ssh host",
+        f"redis-cli -a {SECRET} ping",
+        f"redis-server --requirepass {SECRET}",
+        f"docker login -u me -p {SECRET}",
+        f"mongosh --username me -p {SECRET}",
+        f"az login --service-principal -u me -p {SECRET}",
+        f"smbclient //host/share -U me%{SECRET}",
+        f"unzip -P {SECRET} data.zip",
+        f"7z x -p{SECRET} data.7z",
+        f"openssl enc -k {SECRET}",
+        f"ssh-keygen -N {SECRET}",
+        f"ldapsearch -w {SECRET}",
+        f"vault login {SECRET}",
+        f"ngrok config add-authtoken {SECRET}",
+        f"http -a me:{SECRET} host",
+        f"aws configure set aws_secret_access_key {SECRET}",
+        f"rclone config create r s3 secret_access_key {SECRET}",
+        f"kubectl create secret generic s --from-literal=name={SECRET}",
+        f"curl https://hooks.slack.com/services/T0/B0/{SECRET}",
+        f"curl https://discord.com/api/webhooks/123/{SECRET}",
+        f"python -c os.environ['HF_TOKEN']='{SECRET}'",
+        f'python -c openai.api_key="{SECRET}"',
+    ],
+)
+def test_secrets_that_only_their_place_gives_away(line):
+    assert SECRET not in redact_argv(line.split(" "))
+    assert SECRET not in redact_argv([line])
+    assert SECRET not in redact_argv(["bash", "-c", f"set -e; {line}"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "docker run -p 8080:80 -e MODE=fast image",
+        "redis-cli -p 6379 ping",
+        "ssh -p 2222 host",
+        "wandb agent team/project/sweep",
+        "mkdir -p runs",
+        "python bench.py --backend mysql --user alice -p 8",
+        "7z x data.7z",
         "vllm serve Qwen/Qwen2.5-Coder-32B-Instruct-GPTQ-Int4 --tensor-parallel-size 8 --max-num-batched-tokens 8192",
         "torchrun --nproc-per-node=8 --rdzv-endpoint=node1:29500 train.py --lr 3e-4 --pad-token-id 3",
         "ollama runner --model /root/.ollama/models/blobs/sha256-" + "0a" * 32 + " --port 40123",
