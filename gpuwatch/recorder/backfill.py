@@ -98,6 +98,6 @@ def _ledger(writer: StoreWriter, first: int, end: int, now: int) -> None:
             for number, row in enumerate(rows):
                 minute = row.ts_ms // MINUTE_MS * MINUTE_S - MINUTE_S
                 ahead: list[LedgerRow] = rows[number + 1 : number + 1 + _LOOK_AHEAD] if row.quiet else []
-                buckets = split_minute([row], owns.get(gpu_id, WHOLE), minute, row.ts_ms, ahead)
+                buckets = split_minute([row], owns.get(gpu_id, WHOLE), minute, look_ahead=ahead)
                 rollup.write_ledger(db, gpu_id, minute, buckets, minute + MINUTE_S + FINAL_AFTER_S <= now)
         rollup.set_watermark(db, LEDGER_TIER, end)

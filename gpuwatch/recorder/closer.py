@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from gpuwatch.ledger.types import HOLD_MS, BucketRow
+from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
 from gpuwatch.names import Bucket
-from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, SILENT_MS, WHOLE, split_minute, weights
+from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, Weight, period_ms, split_minute, weights
 from gpuwatch.store import rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.writer import StoreWriter
@@ -25,8 +25,10 @@ FINAL_AFTER_S = 16 * 60
 _HOUR_S, _DAY_S = 3600, 86_400
 _GRACE_MS = 7000
 """Rows of the minute may come this late: three periods of the collectors that ask every two seconds, and a second."""
-_TICKS = 30
-"""A minute's jobs are spread over so many ticks."""
+_SPREAD_MS = 30_000
+"""A minute's jobs are spread over so much time."""
+_SILENT_MS, _SILENT_PERIODS = 15_000, 3
+"""A GPU without a row for so long, and for so many periods, has ended its quiet run by a gap."""
 Job = Callable[[], None]
 
 
@@ -40,6 +42,8 @@ class Closer:
         self._jobs: deque[Job] = deque()
         self._per_tick = 1
         self._minute: int | None = None
+        self._silent_ms = _SILENT_MS
+        self._ticks = 1
         self._final_from: int | None = None
         """Minutes before this are final already."""
         self._open: set[tuple[int, int]] = set()
@@ -60,7 +64,7 @@ class Closer:
             self._minute = (ts_ms - _GRACE_MS) // MINUTE_MS
             self._per_tick = 1
             self._attempt(lambda: self._plan(self._minute_end(), ts_ms))
-        self._per_tick = max(self._per_tick, -(-len(self._jobs) // _TICKS))
+        self._per_tick = max(self._per_tick, -(-len(self._jobs) // self._ticks))
         for _ in range(min(self._per_tick, len(self._jobs))):
             self._attempt(self._jobs.popleft())
 
@@ -92,6 +96,9 @@ class Closer:
     def _plan(self, end_s: int, ts_ms: int) -> None:
         """Queue the work of all minutes up to ``end_s``."""
         add = self._jobs.append
+        period = period_ms(self._db)
+        self._ticks = max(1, _SPREAD_MS // period)
+        self._silent_ms = max(_SILENT_MS, _SILENT_PERIODS * period)
         if not self._writer.hot_only:
             add(lambda: _done(rollup.close_minutes(self._db, end_s * 1000)))
             done = rollup.watermark(self._db, LEDGER_TIER)
@@ -130,7 +137,7 @@ class Closer:
             own = rows[gpu_id]
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
-            found[gpu_id] = split_minute(own, owns.get(gpu_id, WHOLE), minute, ts_ms)
+            found[gpu_id] = self._split(own, owns.get(gpu_id, WHOLE), minute, ts_ms)
 
         def write() -> None:
             with transaction(self._db):
@@ -138,6 +145,9 @@ class Closer:
                     self._write(gpu_id, minute, buckets)
 
         self._jobs.extendleft(reversed([*(partial(compute, gpu_id) for gpu_id in rows), write]))
+
+    def _split(self, rows: list[LedgerRow], own: Weight, minute: int, ts_ms: int) -> list[BucketRow]:
+        return split_minute(rows, own, minute, silent=ts_ms - rows[-1].ts_ms > self._silent_ms)
 
     def _write(self, gpu_id: int, minute: int, buckets: list[BucketRow]) -> None:
         rollup.write_ledger(self._db, gpu_id, minute, buckets, False)
@@ -150,7 +160,7 @@ class Closer:
         for gpu_id, minute in sorted(self._open, key=lambda key: key[::-1]):
             seen_ms, quiet_ms = self._latest(gpu_id) or (0, 0)
             same_run = quiet_ms >= seen_ms - minute * 1000 - MINUTE_MS
-            if not (ts_ms - seen_ms <= SILENT_MS and 0 < quiet_ms < HOLD_MS and same_run):
+            if not (ts_ms - seen_ms <= self._silent_ms and 0 < quiet_ms < HOLD_MS and same_run):
                 jobs.append(partial(self._again, gpu_id, minute, ts_ms))
         self._jobs.extendleft(reversed(jobs))
 
@@ -168,7 +178,7 @@ class Closer:
         reach = (start - HOLD_MS, min(end + HOLD_MS + MINUTE_MS, ts_ms))
         rows = rollup.ledger_inputs(self._db, *reach, shares_ms=(start, end), gpu_id=gpu_id).get(gpu_id, [])
         if any(start < row.ts_ms <= end for row in rows):
-            self._write(gpu_id, minute, split_minute(rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
+            self._write(gpu_id, minute, self._split(rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
         else:
             self._open.discard((gpu_id, minute))  # its rows are gone: the ledger keeps what it said
 

@@ -14,8 +14,6 @@ from gpuwatch.model import Gpu
 from gpuwatch.record import replace
 
 MINUTE_S, MINUTE_MS = 60, 60_000
-SILENT_MS = 15_000
-"""A GPU without a row for so long has ended its quiet run by a gap."""
 _SQL = "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction FROM gpu_minute m JOIN gpu g ON g.gpu_id=m.gpu_id WHERE m.t=?"
 
 
@@ -36,13 +34,18 @@ def weights(db: sqlite3.Connection, minute: int) -> Mapping[int, Weight]:
     return {gpu_id: Weight(weight(gpu, gpus.values()), gpu.uuid in sliced) for gpu_id, gpu in gpus.items()}
 
 
+def period_ms(db: sqlite3.Connection) -> int:
+    """The time between two ticks of the recorder that writes now."""
+    row = db.execute("SELECT period_ms FROM session ORDER BY session_id DESC LIMIT 1").fetchone()
+    return int(row[0]) if row else 1000
+
+
 def split_minute(
-    rows: Sequence[LedgerRow], own: Weight, minute: int, now_ms: int, look_ahead: Sequence[LedgerRow] = ()
+    rows: Sequence[LedgerRow], own: Weight, minute: int, *, silent: bool = False, look_ahead: Sequence[LedgerRow] = ()
 ) -> list[BucketRow]:
-    """The buckets of one GPU in the minute that starts at unix second ``minute``, as known at ``now_ms``."""
+    """The buckets of one GPU in the minute that starts at unix second ``minute``; ``silent``: no row will join the last one."""
     if own.sliced:  # the board's energy is its instances' too and belongs to none of them alone
         rows = [replace(row, energy_mj=None) for row in rows]
-    last = look_ahead[-1] if look_ahead else rows[-1]
-    if now_ms - last.ts_ms > SILENT_MS:  # a row that speaks for no time says that there was a gap
-        look_ahead = [*look_ahead, LedgerRow(last.ts_ms + 1, 0, None, 0, None, None)]
+    if silent:  # a row that speaks for no time says that there was a gap
+        look_ahead = [*look_ahead, LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)]
     return split(rows, look_ahead, start_ms=minute * 1000, end_ms=minute * 1000 + MINUTE_MS, weight=own.fraction)

@@ -133,15 +133,15 @@ class BrokenPlugin:
         self._error = error
 
     def open(self) -> None:
-        """Raises :class:`Unavailable` with the reason."""
-        raise Unavailable(
+        """Raises :class:`GpuwatchError` with the reason."""
+        raise GpuwatchError(
             f"collector {self.name} cannot be loaded: {type(self._error).__name__}: {self._error}",
             "reinstall the package that provides it",
         )
 
     def collect(self, now: float) -> Batch:
         """Never reached: ``open`` always fails."""
-        raise Unavailable(self.name)
+        raise GpuwatchError(self.name)
 
     def close(self) -> None:
         """Nothing to close."""

@@ -118,6 +118,15 @@ def test_a_gpu_that_falls_silent_has_ended_its_run(lab: Lab) -> None:
     assert ledger(lab) == {0: {Bucket.WAIT: 60_000}, 1: {Bucket.WAIT: 39_000}}
 
 
+def test_a_slow_recorders_runs_do_not_end_between_two_of_its_rows(lab: Lab) -> None:
+    nvml = Scripted("nvml", lambda now: gpu_batch(now, lambda at: 0.0), interval=30.0)
+    lab.record(nvml, close_minutes=True)
+    for _ in range(15):
+        lab.recorder.run_once(lab.clock.time())
+        lab.clock.advance(30)
+    assert ledger(lab) == {n: {Bucket.HELD_IDLE: 60_000} for n in range(6)}
+
+
 def test_doing_it_again_changes_nothing(lab: Lab) -> None:
     lab_with(lab, lambda at: 0.6 if at % 7 else 0.0)
     lab.tick(400)

@@ -129,4 +129,5 @@ def test_a_plugin_that_cannot_be_loaded_is_a_source_that_says_so(monkeypatch: py
     assert Source(good, clock).step(1.0).batch is not None
     source = Source(bad, clock)
     assert source.step(1.0).batch is None
+    assert source.state.state == "error"
     assert "collector bad cannot be loaded: ImportError: no module named vendor" in source.state.detail
