@@ -7,7 +7,6 @@ terminal is never written to.
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,16 +22,42 @@ def log_path(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "gpuwatch" / "gpuwatch.log"
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """Opens lazily, 0600, and swallows a file that cannot be written: a full disk must not stop watching."""
+class _PrivateFile(logging.Handler):
+    """Opens its file at the first line, 0600, and drops a line that cannot be written: a full disk must not stop watching.
 
-    def _open(self):  # type: ignore[no-untyped-def]
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        return os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace")
+    Most runs write nothing, so the rotating handler (with sockets and pickle behind it) is imported only then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._file: logging.Handler | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if self._file is None:
+                self._file = self._open()
+            self._file.handle(record)
+        except OSError:
+            self.handleError(record)
+
+    def _open(self) -> logging.Handler:
+        from logging.handlers import RotatingFileHandler
+
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
+        handler = RotatingFileHandler(self._path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
+        handler.handleError = self.handleError  # type: ignore[method-assign]
+        handler.setFormatter(self.formatter)
+        return handler
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
         """A log line that cannot be written is dropped."""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
 
 
 def configure(debug: str | None, environ: Mapping[str, str]) -> None:
@@ -42,7 +67,7 @@ def configure(debug: str | None, environ: Mapping[str, str]) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
-    handler = _PrivateFile(log_path(environ), maxBytes=_MAX_BYTES, backupCount=1, delay=True)
+    handler = _PrivateFile(log_path(environ))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if debug == "" else logging.WARNING)

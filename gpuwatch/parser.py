@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from typing import Any
 
 from gpuwatch import __version__
 from gpuwatch.commands import COMMANDS
@@ -18,8 +20,25 @@ Exit codes: 0 ok, 1 check failed, 2 usage or configuration, 3 nothing to observe
 """
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Asks the terminal for its width directly: argparse makes a formatter for every option, and the way it asks imports shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        return 80
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with errors of one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(2, f"{self.prog}: {message}\n  try: {self.prog} --help\n")
@@ -95,13 +114,12 @@ def build_parser(words: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
         prog="gpuwatch",
         description="Where every GPU-second went, who spent it, what it cost, and what to change.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gpuwatch {__version__}")
     add_common(parser, top=True)
     screen.add_options(parser)
     parser.set_defaults(run=screen.run, command=None)
-    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser, prog=parser.prog)
     for name, text in COMMANDS.items():
         if name not in wanted:
             subparsers.add_parser(name, help=text)
