@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     connection = open_reader(runtime.store_path())
     try:
         columns, rows = query(connection, args.sql)
-        meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('simulated', 'scenario')"))
+        meta = dict(connection.execute("SELECT key, value FROM main.meta WHERE key IN ('simulated', 'scenario')"))
     finally:
         connection.close()
     simulated = meta.get("simulated") == "1"
