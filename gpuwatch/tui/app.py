@@ -156,6 +156,7 @@ class GpuwatchApp(App[int]):
     def _resumed(self, _: Signal[Any] | App[Any]) -> None:
         self._guard.suspended = False
         self.repaint()
+        self.screen.refresh()  # the terminal shows another page now: all of it has to be painted
 
     # ------------------------------------------------------------------------------------------- for screens
 

@@ -23,8 +23,16 @@ LOOKS = [Look(tier, ascii_only=ascii_only) for tier in TIERS for ascii_only in (
 def test_no_character_is_written_over_another_or_past_a_border(name: str, size: tuple[int, int]) -> None:
     view = VIEWS[name](75 if size[0] >= 200 else 45)
     for screen in SCREENS.values():
-        for look in LOOKS:
-            assert faults(sheet_of(screen, view, size, look)) == []
+        assert faults(sheet_of(screen, view, size)) == []
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look.tier}-{'ascii' if look.ascii else 'unicode'}")
+def test_every_tier_and_glyph_set_is_as_clean(look: Look) -> None:
+    for name in ("sample", "no_fill", "lost", "hostile", "no_gpu"):
+        for size in ((80, 24), (120, 40), (200, 60)):
+            view = VIEWS[name](75 if size[0] >= 200 else 45)
+            for screen in SCREENS.values():
+                assert faults(sheet_of(screen, view, size, look)) == []
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 5), (59, 40), (60, 14), (250, 70)])

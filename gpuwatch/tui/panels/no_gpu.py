@@ -41,7 +41,7 @@ def _checked_rows(context: Context, view: View) -> int:
     """Rows that the table of checks needs with its frame."""
     result, hint = (33, context.width - 78) if context.width >= 120 else (26, context.width - 50)
     lines = sum(max(len(wrapped(s.detail or s.state, result)), len(wrapped(s.hint, hint))) for s in view.sources)
-    return 9 + min(2, len(view.notices)) + lines
+    return 9 + sum(len(wrapped(notice, context.width - 7)) for notice in view.notices[:2]) + lines
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -69,10 +69,10 @@ def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int
         goes_on = "GPU panels appear by themselves when a driver answers."
     if y <= last:
         sheet.put(y, 4, cut(goes_on, width - 7), look.fg)
-    for notice in view.notices[:2]:
+    for line in [line for notice in view.notices[:2] for line in wrapped(notice, width - 7)]:
         if y + 1 <= last:
             y += 1
-            sheet.put(y, 4, cut(notice, width - 7), look.style("waiting"))
+            sheet.put(y, 4, line, look.style("waiting"))
     y += 2
     result_at, do_at = (41, 76) if width >= 120 else (20, 48)
     if y < last:
