@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.style import Style
 
 from gpuwatch.format import clock_minute, duration, gpu_hours, number, percent_range, percent_sign, shares
 from gpuwatch.names import Bucket, Cause
+from gpuwatch.record import dataclass
 from gpuwatch.tui import parts as eight
+from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.ledger import fit
 from gpuwatch.tui.parts import Part, Share, milliseconds
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import GpuView, LedgerView, View
@@ -143,39 +145,38 @@ def causes(ledger: LedgerView) -> list[tuple[Cause, int]]:
     return sorted(out.items(), key=lambda pair: -pair[1])
 
 
-def wait_words(context: Context, ledger: LedgerView) -> Words:
-    """``wait: host 1.4 inferred · unexplained 7.3``, and what can only be told from inside a program."""
+def wait_words(context: Context, ledger: LedgerView, room: int) -> Words:
+    """``wait: host 1.4% inferred · unexplained 7.3%``, and what can only be told from inside a program."""
     look = context.look
     found = causes(ledger)
     if not found:
         return [("wait: none", look.dim)]
     total = sum(row.ms for row in ledger.parts)
-    words: Words = [("wait: ", look.dim)]
-    for i, (cause, ms) in enumerate(found):
-        words += [(" · ", look.dim)] if i else []
-        words += [(f"{_CAUSES.get(cause, cause.label)} ", look.fg), (number(ms * 100 / total, 1) + "%", look.fg)]
-        words += [(" inferred", look.dim)] if cause is not Cause.UNEXPLAINED else []
-    if context.width >= 100 and any(cause is Cause.UNEXPLAINED for cause, _ in found):
-        words.append(("   input, peers and checkpoints cannot be told from outside", look.dim))
-    return words
+    groups: list[Words] = []
+    for cause, ms in found:
+        group: Words = [(f"{_CAUSES.get(cause, cause.label)} {number(ms * 100 / total, 1)}%", look.fg)]
+        groups.append(group + ([(" inferred", look.dim)] if cause is not Cause.UNEXPLAINED else []))
+    words = [("wait: ", look.dim), *fit(groups, room - 6, " · ")]
+    tail: Words = [("   input, peers and checkpoints cannot be told from outside", look.dim)]
+    unexplained = any(cause is Cause.UNEXPLAINED for cause, _ in found)
+    return words + tail if unexplained and words_width(words + tail) <= room else words
 
 
-def sum_words(context: Context, view: View, gpu: GpuView, ledger: LedgerView, today: LedgerView | None) -> Words:
+def sum_words(context: Context, view: View, gpu: GpuView, ledger: LedgerView, today: LedgerView | None, room: int) -> Words:
     """The sums, computed from the parts, and the finding that explains them."""
     look = context.look
     total = sum(row.ms for row in ledger.parts)
     share = number(total * 100 / ledger.capacity_ms, 1) if ledger.capacity_ms else "–"
-    words: Words = [(f"sum: {span_text(ledger)} {share}%", look.dim)]
+    groups: list[Words] = [[(f"sum: {span_text(ledger)} {share}%", look.dim)]]
     if today is not None:
         whole = sum(row.ms for row in today.parts)
-        words.append((f" · today {gpu_hours(whole)} of {gpu_hours(today.capacity_ms)} GPU·h", look.dim))
-        if context.width >= 100:
-            words.append((f" since {clock_minute(today.span.start_ms, context.tz)}", look.dim))
-    room = context.width - 14 - sum(len(text) for text, _ in words)
-    for rank, finding in enumerate(view.findings, 1):
-        if gpu.gpu_index in finding.gpu_indices and room > 20:
-            words.append((cut(f" · finding {rank}, {finding.title}", room), look.dim))
-            break
+        start = clock_minute(today.span.start_ms, context.tz)
+        groups.append([(f"today {gpu_hours(whole)} of {gpu_hours(today.capacity_ms)} GPU·h since {start}", look.dim)])
+    words = fit(groups, room, " · ")
+    rest = room - words_width(words) - 3
+    found = next(((i, f) for i, f in enumerate(view.findings, 1) if gpu.gpu_index in f.gpu_indices), None)
+    if found is not None and rest > 20:
+        words += [(" · ", look.dim), (cut(f"finding {found[0]}, {found[1].title}", rest), look.dim)]
     return words
 
 
@@ -187,6 +188,6 @@ def draw_gpu_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, le
     if rows >= 4:
         draw_numbers(sheet, top + 1, ledger, today, 10, right)
     if rows >= 5:
-        sheet.words(top + 4, 10, wait_words(context, ledger))
+        sheet.words(top + 4, 10, wait_words(context, ledger, right - 9))
     if rows >= 6:
-        sheet.words(top + 5, 10, sum_words(context, view, gpu, ledger, today))
+        sheet.words(top + 5, 10, sum_words(context, view, gpu, ledger, today, right - 9))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from posixpath import basename
 
 from rich.style import Style
 
-from gpuwatch.format import clock_minute, gib, percent_sign
+from gpuwatch.format import GIB, clock_minute, gib, percent_sign
 from gpuwatch.names import State
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.palette import STATES, Look
 from gpuwatch.tui.panels.gpus import users_text
@@ -89,11 +89,16 @@ def draw_holders(
         sheet.put(y, columns.command, cut(short_command(holder.command) or "?", columns.limit + 1 - columns.command), style)
         state_line(sheet, y, place.x, holder.cells, grey=grey)
         if gib_at >= 0:
-            sheet.right(y, gib_at, gib(holder.peak_bytes), style)
+            sheet.right(y, gib_at, _gib(holder.peak_bytes), style)
         sheet.hits[y] = ("holders", number)
         if len(holders) > 1 and number == table.index:
             sheet.ground(y, place.name - (1 if place.name else 0), place.x - 1, "sel")
     return len(visible)
+
+
+def _gib(size: float | None) -> str:
+    """In four cells."""
+    return gib(size, 1 if (size or 0.0) < 99.95 * GIB else 0)
 
 
 def nobody_text(gpu: GpuView, detail: DetailView, context: Context) -> str:
@@ -146,5 +151,5 @@ def draw_instances(sheet: Sheet, view: View, detail: DetailView, place: Place, t
             sheet.put(y, at, user, look.fg)
         state_line(sheet, y, place.x, states.get(gpu.gpu_uuid, ()))
         if gib_at >= 0:
-            sheet.right(y, gib_at, gib(gpu.memory_used_bytes), look.fg)
+            sheet.right(y, gib_at, _gib(gpu.memory_used_bytes), look.fg)
     return min(len(instances), bottom - top)

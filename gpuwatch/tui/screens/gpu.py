@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.style import Style
@@ -11,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 from gpuwatch.format import clock, clock_minute, duration, gpu_hours, short_model, since, state_word, watts
 from gpuwatch.names import State
+from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.bars import state_at
 from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
@@ -194,6 +194,8 @@ def draw_title(sheet: Sheet, context: Context, view: View, gpu: GpuView) -> None
     hinted = width >= 100 and len(view.gpus) > 1
     room = width - 2 - (words_width(hint) + 3 if hinted else 0)
     groups = [why(gpu), _held_by(gpu, room - at - 3)]
+    if at + 23 + sum(len(group) for group in groups) > room:
+        groups[0] = ""  # who holds it says more than why its clocks are low, which the lanes show too
     if gpu.state_since_ms is not None:
         here = clock(gpu.state_since_ms, context.tz) if view.at_ms - gpu.state_since_ms < 86_400_000 else since(gpu.state_since_ms, view.at_ms, context.tz)  # fmt: skip
         groups.insert(0, f"since {here}")
@@ -397,5 +399,5 @@ def _narrow_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, det
     if today is not None:
         ledger_bar(sheet, top + 3, 0, context.width, split(today))
         sheet.words(top + 2, 6, [(f"{gpu_hours(today.capacity_ms)} GPU·h", look.dim)])
-    sheet.words(top + 4, 0, gpu_ledger.wait_words(context, ledger))
-    sheet.words(top + 5, 0, gpu_ledger.sum_words(context, view, gpu, ledger, today))
+    sheet.words(top + 4, 0, gpu_ledger.wait_words(context, ledger, context.width))
+    sheet.words(top + 5, 0, gpu_ledger.sum_words(context, view, gpu, ledger, today, context.width))
