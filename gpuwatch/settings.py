@@ -6,15 +6,14 @@ the values; pydantic checks types and is imported only when a file, a variable o
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gpuwatch.errors import UsageError
+from gpuwatch.record import dataclass, field, fields
 
 SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
 ENV_PREFIX = "GPUWATCH_"
@@ -95,10 +94,10 @@ _SECTIONS: Mapping[str, type] = {
 }
 
 
-def known_keys() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Every ``section.key`` with its dataclass field, in order."""
+def known_keys() -> Iterator[tuple[str, Any]]:
+    """Every ``section.key`` with its field, in order."""
     for section, kind in _SECTIONS.items():
-        for entry in dataclasses.fields(kind):
+        for entry in fields(kind):
             yield f"{section}.{entry.name}", entry
 
 
@@ -201,12 +200,17 @@ def _build(
 ) -> Settings:
     if not values:
         return Settings(collector_options=collector_options)
-    from pydantic import TypeAdapter, ValidationError
+    from typing import get_type_hints
+
+    from pydantic import ValidationError, create_model
 
     sections: dict[str, Any] = {}
     for section, content in values.items():
         try:
-            sections[section] = TypeAdapter(_SECTIONS[section]).validate_python(dict(content))
+            kind = _SECTIONS[section]
+            types = get_type_hints(kind)
+            checked = create_model(section, **{name: (types[name], ...) for name in content})(**content)  # type: ignore[call-overload]
+            sections[section] = kind(**{name: getattr(checked, name) for name in content})
         except ValidationError as error:
             first = error.errors()[0]
             key = f"{section}.{'.'.join(str(part) for part in first['loc'])}"
