@@ -128,5 +128,5 @@ def test_a_process_shows_its_own_time_and_nothing_where_it_was_not(story: Story)
         assert process_history(window, 99, 1, story.now_ms) is None
     assert history is not None
     assert [lane.name for lane in history.lanes] == ["sm_utilization_ratio", "cpu_ratio", "gpu_memory_bytes"]
-    assert history.lanes[0].cells == (None, 0.7, 0.7)
+    assert history.lanes[0].cells == (None, pytest.approx(0.7), pytest.approx(0.7))
     assert history.states == (None, State.BUSY, State.BUSY)
