@@ -1,31 +1,44 @@
-"""Reading by SQL for people: one ``SELECT`` on the public views, checked by SQLite itself while it prepares the statement."""
+"""Reading by SQL for people: one ``SELECT`` on the public views, checked by SQLite itself while it prepares the statement.
+
+SQLite does not say reliably whether a view or the statement itself reads a table. So each private table is shadowed by a
+temporary view that is refused wherever it is used: a statement that names the table gets the shadow, the public views do not.
+"""
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from gpuwatch.errors import UsageError
-from gpuwatch.store import columns, connection, views
+from gpuwatch.store import columns, connection
 
 _HINT = "gpuwatch query 'SELECT * FROM v_schema' lists every view and column"
-_PRIVATE = frozenset(columns.TABLES)
-_INSIDE = frozenset({*views.NAMES, "m", "c", "hole", "weighted", "x"})
-"""Views, and the names of the subqueries inside them: SQLite says which of them reads a table."""
+_SHADOW = "gpuwatch_private"
+"""The function that every shadow calls."""
+_CATALOGUES = frozenset({"sqlite_master", "sqlite_temp_master", "dbstat"})
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "writefile", "readfile", "edit", "fts3_tokenizer"})
+_TOKEN = re.compile(r"--[^\n]*|/\*[\s\S]*?(?:\*/|$)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|\w+|\S")
 
 
 def open_reader(path: Path | str) -> sqlite3.Connection:
     """A connection that cannot write; see :func:`gpuwatch.store.connection.open_read` for what it raises."""
-    return connection.open_read(path)
+    db = connection.open_read(path)
+    db.create_function(_SHADOW, 0, lambda: None)
+    shadows = "".join(f"CREATE TEMP VIEW {table} AS SELECT {_SHADOW}();" for table in columns.TABLES)
+    db.executescript(f"PRAGMA temp_store=MEMORY;PRAGMA query_only=OFF;{shadows}PRAGMA query_only=ON;")
+    return db
 
 
 def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of one ``SELECT`` (or ``WITH``) on the public views.
+    """Column names and rows of one ``SELECT`` (or ``WITH``) on the public views; ``db`` comes from :func:`open_reader`.
 
     Raises :class:`UsageError` for anything else (several statements, writes, private tables, an SQL error), in one line.
     """
+    if _names_the_file(sql):
+        raise UsageError("names with main. before them are not allowed; read the public views", _HINT)
     refused: list[str] = []
     db.set_authorizer(lambda *call: _authorize(refused, *call))
     try:
@@ -40,14 +53,22 @@ def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, 
         db.set_authorizer(None)
 
 
+def _names_the_file(sql: str) -> bool:
+    """Whether a name is qualified with ``main``, which would reach around the shadows."""
+    tokens = [token for token in _TOKEN.findall(sql) if not token.startswith(("--", "/*"))]
+    return any(one.strip("'\"`[]").lower() == "main" and two == "." for one, two in pairwise(tokens))
+
+
 def _authorize(refused: list[str], action: int, one: str | None, two: str | None, _database: str | None, inner: str | None) -> int:
-    """Private tables may be read by the views alone; ``inner`` names the view or subquery that reads."""
+    """``inner`` is the shadow that calls its function."""
     if action == sqlite3.SQLITE_READ:
-        if one not in _PRIVATE or not two or inner in _INSIDE:
+        if one not in _CATALOGUES or two in ("ROWID", ""):  # which SQLite reads itself for json_each and its like
             return sqlite3.SQLITE_OK
         refused.append(f"{one} is private; read the public views")
     elif action == sqlite3.SQLITE_FUNCTION:
-        if two not in _FORBIDDEN_FUNCTIONS:
+        if two == _SHADOW:
+            refused.append(f"{inner} is private; read the public views")
+        elif two not in _FORBIDDEN_FUNCTIONS:
             return sqlite3.SQLITE_OK
         refused.append(f"{two}() is not allowed")
     elif action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):

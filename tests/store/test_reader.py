@@ -42,6 +42,9 @@ def test_every_public_view_may_be_read(reader: sqlite3.Connection, view: str) ->
         ("SELECT value FROM json_each('[7]')", [(7,)]),
         ("SELECT \"column\" FROM v_schema WHERE view='v_gap' LIMIT 1", [("start_ms",)]),
         ("VALUES (1)", [(1,)]),
+        ("WITH m AS (SELECT 1 AS n) SELECT n FROM m, v_gpu", [(1,)]),
+        ("WITH process AS (SELECT 2 AS n) SELECT n FROM process", [(2,)]),
+        ("SELECT 'main.process'", [("main.process",)]),
     ],
 )
 def test_what_is_allowed(reader: sqlite3.Connection, sql: str, rows: list[tuple[object, ...]]) -> None:
@@ -53,9 +56,17 @@ def test_what_is_allowed(reader: sqlite3.Connection, sql: str, rows: list[tuple[
     [
         ("SELECT hostname FROM host", "host is private"),
         ("WITH a AS (SELECT command FROM process) SELECT * FROM a", "process is private"),
+        ("SELECT count(*) FROM process", "process is private"),
+        ("SELECT 1 FROM v_gpu, tick", "tick is private"),
+        ("WITH v_gpu AS (SELECT command FROM process) SELECT * FROM v_gpu", "process is private"),
+        ("WITH m AS (SELECT command FROM process) SELECT * FROM m", "process is private"),
+        ("SELECT command FROM main.process", "main."),
+        ("SELECT count(*) FROM 'main' /* x */ . process", "main."),
+        ("SELECT sql FROM sqlite_master", "sqlite_master is private"),
+        ("SELECT sql FROM sqlite_temp_master", "sqlite_temp_master is private"),
         ("SELECT (SELECT detail FROM event LIMIT 1) FROM v_gpu", "event is private"),
         ("DELETE FROM v_gpu", "v_gpu"),
-        ("DELETE FROM tick", "only SELECT"),
+        ("DELETE FROM tick", "it is a view"),
         ("PRAGMA query_only=0", "only SELECT"),
         ("ATTACH '/tmp/x.db' AS x", "only SELECT"),
         ("CREATE TEMP TABLE a(b)", "only SELECT"),
