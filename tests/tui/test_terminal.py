@@ -128,3 +128,17 @@ def test_importing_the_package_does_not_import_textual() -> None:
     code = "import sys, gpuwatch.tui; print(sorted(m for m in sys.modules if m.split('.')[0] in ('textual', 'rich', 'asyncio')))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_stop_and_a_continue_paint_the_whole_screen_again() -> None:
+    with terminal("clock") as term:
+        term.until("? help q quit")
+        term.send("\x1a")
+        while not os.WIFSTOPPED(os.waitpid(term.pid, os.WUNTRACED)[1]):
+            term.pump(0.05)
+        term.pump(0.3)
+        assert term.raw.rindex(RESTORED) > term.raw.rindex(b"\x1b[?1049h")
+        term.screen.reset()
+        os.kill(term.pid, signal.SIGCONT)
+        text = term.until("? help q quit")
+        assert text.count("HELD IDLE") == 2 and "Where the GPU time went" in text
