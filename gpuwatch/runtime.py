@@ -280,17 +280,19 @@ class Runtime:
         return writer.connection
 
     def _fill_demo(self) -> None:
-        """Back-fill a demo's own store with a day of history, once."""
+        """Back-fill a demo's own store with a day of history, once; it appears under its name when it is whole."""
         path = self.place.path
         if path.exists():
             return
         from gpuwatch.recorder.backfill import backfill
 
-        writer = self.open_writer(path)
+        unfinished = path.with_name(path.name + ".part")
+        writer = self.open_writer(unfinished)
         try:
             backfill(writer, self.context("simulated"), now=int(self.clock.time()))
         finally:
             writer.close()
+        os.replace(unfinished, path)
 
     # ---------------------------------------------------------------------------------------------------------- the screen
 

@@ -176,3 +176,12 @@ def test_no_view_says_what_it_waits_for() -> None:
     assert "Waiting for the first sample" in sheet_of(OverviewScreen, None, (80, 24)).text()
     text = sheet_of(OverviewScreen, None, (80, 24), problem="no store (gpuwatch record)").text()
     assert "no store (gpuwatch record)" in text
+
+
+def test_before_the_first_sample_nothing_is_claimed() -> None:
+    from gpuwatch.tui.screens.gpu import GpuScreen
+    from gpuwatch.view.empty import empty_view
+
+    for screen in (OverviewScreen, GpuScreen):
+        text = sheet_of(screen, empty_view(1_763_130_727_000, ("the store is locked",), 42), (80, 24)).text()
+        assert "first sample" in text and "the store is locked" in text and "No GPU" not in text and "no GPU" not in text

@@ -84,7 +84,8 @@ def _left(sheet: Sheet, context: Context, room: int) -> None:
     summary = gpu_summary(names)
     if narrow and names:
         summary = " + ".join(part.replace(" × ", "×").split(" ")[0].split("-")[0] for part in summary.split(" + "))
-    at = _if_fits(sheet, at, room, [("  ", look.dim), (summary, look.fg)])
+    if host or names:  # before the first sample nothing is known, not even that there is no GPU
+        at = _if_fits(sheet, at, room, [("  ", look.dim), (summary, look.fg)])
     if context.width >= 120 and host and host.driver_version:
         cuda = f" · CUDA {host.cuda_version}" if host.cuda_version else ""
         _if_fits(sheet, at, room, [("  ", look.dim), (f"driver {host.driver_version}{cuda}", look.dim)])

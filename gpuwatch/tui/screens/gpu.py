@@ -20,6 +20,7 @@ from gpuwatch.tui.panels.gpus import users_text
 from gpuwatch.tui.panels.holders import draw_heads, draw_holders, draw_instances
 from gpuwatch.tui.panels.lanes import LaneKind, Place, axis, draw_lane, kinds_for, narrow_kinds
 from gpuwatch.tui.panels.no_gpu import draw_no_gpu
+from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.parts import split
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
@@ -90,6 +91,9 @@ class GpuScreen(PanelScreen):
         """By width: lanes of one row without borders below 100."""
         view = context.view
         assert view is not None
+        if view.recording.last_tick_ms is None:
+            draw_starting(sheet, context, view)
+            return
         if not view.gpus:
             draw_no_gpu(sheet, context, view)
             return

@@ -14,6 +14,7 @@ from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
 from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
 from gpuwatch.tui.panels.no_gpu import draw_no_gpu
 from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
+from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
 from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
 from gpuwatch.tui.screens.base import PanelScreen
@@ -63,6 +64,9 @@ class OverviewScreen(PanelScreen):
         """By width: no borders below 100, a right column from 200 on."""
         view = context.view
         assert view is not None
+        if view.recording.last_tick_ms is None:
+            draw_starting(sheet, context, view)
+            return
         if not view.gpus or view.ledger is None:
             draw_no_gpu(sheet, context, view)
         elif context.width < 100:
