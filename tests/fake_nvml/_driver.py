@@ -34,7 +34,7 @@ class Calls:
 class FakeDriver:
     """An NVML that plays a flat scenario (see README.md for its lines).
 
-    ``extra`` lines are appended (faults, exceptions); ``pids`` fills process slots; ``manual`` gives a clock that stands still
+    ``extra`` lines are appended (faults, exceptions); ``pids`` fills process slots (``"@FILE"``: a file that holds the pid while the process lives); ``manual`` gives a clock that stands still
     until :meth:`set_clock`; otherwise scenario time 0 is ``epoch_ms`` (default: the moment each program calls init, so give
     one when several programs must agree). ``library=False`` is a machine without NVML.
 
@@ -56,7 +56,7 @@ class FakeDriver:
         scenario: str | Iterable[str],
         *,
         extra: Iterable[str] = (),
-        pids: Mapping[str, int] | None = None,
+        pids: Mapping[str, int | str] | None = None,
         epoch_ms: int | None = None,
         manual: bool = False,
         library: bool = True,

@@ -48,6 +48,7 @@ typedef struct Device {
 
 typedef struct {
     char slot[48], kind[8], name[128];
+    char pid_file[256];                /* not empty: the process is there while this file holds its pid */
     uint32_t pid, host_pid;
     SeriesSet on[MAX_GPUS];            /* per GPU; a MIG instance's series are named "J.mem" */
 } Proc;

@@ -97,13 +97,15 @@ World *world_load(const char *path) {
     return w;
 }
 
-void world_fill_pids(World *w, const char *pairs) { /* "slot=pid,slot=pid" */
+void world_fill_pids(World *w, const char *pairs) { /* "slot=pid,slot=@file" */
     char *copy = strdup(pairs ? pairs : ""), *rest = NULL;
     for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
         char *equals = strchr(pair, '=');
         if (equals) *equals++ = 0;
         for (int i = 0; equals && i < w->proc_count; i++)
-            if (!strcmp(w->procs[i].slot, pair)) w->procs[i].pid = (uint32_t)atoll(equals);
+            if (strcmp(w->procs[i].slot, pair)) continue;
+            else if (*equals == '@') snprintf(w->procs[i].pid_file, sizeof w->procs[i].pid_file, "%s", equals + 1);
+            else w->procs[i].pid = (uint32_t)atoll(equals);
     }
     free(copy);
 }

@@ -15,6 +15,17 @@ static bool visible(const Proc *proc) {
     return !world->container || (world->driver_major >= 545 && proc->host_pid);
 }
 
+/* Its pid; 0 for a process that has not been started yet, or has ended. */
+static uint32_t pid_of(const Proc *proc) {
+    unsigned pid = 0;
+    if (!*proc->pid_file) return proc->pid;
+    FILE *file = fopen(proc->pid_file, "re");
+    if (!file) return 0;
+    if (fscanf(file, "%u", &pid) != 1) pid = 0;
+    fclose(file);
+    return pid;
+}
+
 static int64_t memory_at(const Proc *proc, int gpu, const Device *mig) {
     char name[28] = "mem";
     if (mig) snprintf(name, sizeof name, "%d.mem", mig->index);
@@ -23,9 +34,10 @@ static int64_t memory_at(const Proc *proc, int gpu, const Device *mig) {
 
 static bool seat(const Proc *proc, const Device *device, const Device *mig, Seat *out) {
     int64_t memory = memory_at(proc, device->gpu, mig);
-    if (memory == -1 || !visible(proc)) return false; /* -2 is the driver's "not available" */
+    uint32_t pid = pid_of(proc);
+    if (memory == -1 || !pid || !visible(proc)) return false; /* -2 is the driver's "not available" */
     bool blind = world->container && world->driver_major < 565;
-    *out = (Seat){proc, proc->pid, blind ? 0 : memory, mig};
+    *out = (Seat){proc, pid, blind ? 0 : memory, mig};
     return true;
 }
 
@@ -123,8 +135,9 @@ static int uses(Device *device, uint64_t last_seen, ProcessUse *out, int room) {
         const Proc *proc = &world->procs[p];
         const SeriesSet *set = &proc->on[device->gpu];
         bool host_pids = world->container && world->driver_major < 570 && proc->host_pid;
-        ProcessUse use = {(uint64_t)(world->epoch_ms * 1000 + now), host_pids ? proc->host_pid : proc->pid, .sm = mean_use(set, "sm", from, now),
+        ProcessUse use = {(uint64_t)(world->epoch_ms * 1000 + now), host_pids ? proc->host_pid : pid_of(proc), .sm = mean_use(set, "sm", from, now),
                           .mem = mean_use(set, "memutil", from, now), .enc = mean_use(set, "enc", from, now), .dec = mean_use(set, "dec", from, now)};
+        if (!use.pid) continue;
         if (use.sm || use.mem || use.enc || use.dec) out[count++] = use; /* an idle process is simply absent */
     }
     return count;
