@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any, ClassVar
@@ -95,6 +96,8 @@ class GpuwatchApp(App[int]):
         else:
             self._opening.close()
             paint_once(self.screen)
+            gc.freeze()
+            gc.enable()
 
     def get_default_screen(self) -> Screen[Any]:
         """The overview is the screen below all others."""

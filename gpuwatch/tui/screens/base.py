@@ -102,9 +102,10 @@ class PanelScreen(Screen[None]):
         self.repaint()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Another size: other columns, perhaps other strips."""
+        """Another size: other columns, perhaps other strips. Starting up Textual says the same size three times."""
         self.gpuwatch.ask_cells()
-        self.repaint()
+        if self.sheet is None or (self.sheet.width, self.sheet.height) != tuple(self.app.size):
+            self.repaint()
 
     def on_click(self, event: events.Click) -> None:
         """Select the row that was clicked; a screen's name in the footer switches to it."""
