@@ -267,7 +267,8 @@ def _strips(
     rows.append(("CPU %", lanes.get("cpu_ratio"), percent_sign(process.cpu_ratio, 0, process.missing.get("cpu_ratio"))))
     for label, lane, now in rows:
         sheet.put(y, place.label, label, look.dim)
-        sheet.words_right(y, place.right, [(now, look.dim if now in "–?" else look.fg), (" now", look.dim)])
+        roomy = width_of(now) + 5 <= place.right - place.text - cells
+        sheet.words_right(y, place.right, [(now, look.dim if now in "–?" else look.fg), (" now" if roomy else "", look.dim)])
         if history is None:
             sheet.put(y, place.text, "reading …", look.dim)
         elif lane is None or all(cell is None for cell in lane.cells):

@@ -10,9 +10,9 @@ from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.state import Context, SignalDialog
 
 SIGNALS = (
-    (signal.SIGTERM, "asks the program to end; it can save its work first"),
+    (signal.SIGTERM, "asks it to end; it can save its work first"),
     (signal.SIGINT, "like ctrl-c in its terminal"),
-    (signal.SIGKILL, "ends it at once; what is not saved is lost"),
+    (signal.SIGKILL, "ends it at once; unsaved work is lost"),
 )
 """What the dialog offers, gentlest first."""
 
