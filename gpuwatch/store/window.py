@@ -244,6 +244,14 @@ class Window:
         row = self._one("SELECT ts_ms FROM tick ORDER BY tick_id LIMIT 1")
         return None if row is None else int(row[0])
 
+    def tick_over(self, at_ms: int) -> int | None:
+        """The tick after ``at_ms`` whose GPU rows speak for ``at_ms`` too; ``None`` when there is none."""
+        row = self._one("SELECT tick_id, ts_ms FROM tick WHERE ts_ms>? ORDER BY ts_ms LIMIT 1", (at_ms,))
+        if row is None:
+            return None
+        reach = self._one("SELECT max(dt_ms) FROM gpu_sample WHERE tick_id=?", (row[0],))[0]
+        return int(row[0]) if reach is not None and row[1] - reach < at_ms else None
+
     def gpu_rows(self, first_tick: int, last_tick: int, gpu_id: int | None = None) -> list[GpuFacts]:
         """The facts of all GPUs (or one) in these ticks, in order."""
         if gpu_id is None:

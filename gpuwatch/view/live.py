@@ -69,6 +69,9 @@ class Rows:
         """The first reading: older cells added up by SQLite as far as the ledger's minutes are closed, the rest row by row."""
         window = self._window
         first, last = window.tick_range(at_ms - self.span_ms, at_ms)
+        over = window.tick_over(at_ms)  # rows of a slow rhythm: the one that ends later speaks for this instant
+        if over is not None:
+            first, last = min(first, over) if first <= last else over, over
         if first > last:
             return None
         self.first_tick = first

@@ -115,6 +115,16 @@ def test_the_past_is_labelled_with_what_is_known_today(story: Story) -> None:
     assert then.at_ms == at_ms
 
 
+def test_between_two_rows_the_one_that_ends_later_speaks(story: Story) -> None:
+    story.gpus[0].util = lambda second: 1.0 if second == 11 else 0.5
+    story.run(20)
+    assert view_of(story, at_ms=round((START + 10) * 1000)).gpus[0].utilization_ratio == 0.5
+    between = view_of(story, at_ms=round((START + 10.5) * 1000))
+    assert between.gpus[0].utilization_ratio == 1.0
+    assert between.ledger is not None
+    assert between.ledger.capacity_ms == 3 * 9_500 == sum(part.ms for part in between.ledger.parts)
+
+
 def test_quiet_is_never_waste_before_it_has_a_name(story: Story) -> None:
     story.gpus[0].context = Context.PROCESS
     story.run(120)
