@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,9 +44,39 @@ def code_of(error: sqlite3.Error) -> int:
     return 0 if code is None else code & 0xFF
 
 
+def _is_ours(path: Path | str) -> bool:
+    """Whether a file that is no good database is a damaged store: by the mark in its header, without a header by its name.
+
+    A damaged store is moved aside; anything else that was named by mistake must stay where it is.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(72)
+    except OSError:
+        return True
+    if head.startswith(b"SQLite format 3\0"):
+        return int.from_bytes(head[68:72]) == APPLICATION_ID
+    return Path(path).suffix == ".db"
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file at ``path``. Raises :class:`StoreError` if it cannot be known or is something else (a pipe)."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {getattr(error, 'strerror', error)}", "name another file with --store") from error
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"{path} is not a file", "name another one with --store")
+    return True
+
+
 def explain(error: sqlite3.Error, path: Path | str) -> StoreError:
     """What went wrong with which file, why that happens, and what to try."""
     code = code_of(error)
+    if code in (CORRUPT, NOT_A_DATABASE) and not _is_ours(path):
+        return StoreError(f"{path} is not a store of gpuwatch", "name another file with --store")
     if code in (CORRUPT, NOT_A_DATABASE):
         return DamagedStore(
             f"{path} is damaged ({error})", f"gpuwatch db check --store {path}; a recorder moves it aside by itself"
@@ -75,7 +106,7 @@ def open_write(path: Path | str, *, wal: bool = True, mode: int = 0o600) -> sqli
     ``upgrade``.
     """
     try:
-        if str(path) != ":memory:":
+        if str(path) != ":memory:" and not exists(Path(path)):
             _create_file(Path(path), mode)
         connection = connect(str(path))
         try:
@@ -147,7 +178,7 @@ def open_read(path: Path | str) -> sqlite3.Connection:
     Raises :class:`NoStore`, :class:`DamagedStore`, :class:`NewerStore` or :class:`StoreError`.
     """
     path = Path(path)
-    if not path.exists():
+    if not exists(path):
         raise NoStore(f"there is no store at {path}", "start a recorder with: gpuwatch record")
     error: sqlite3.Error | None = None
     for target in _read_targets(path):

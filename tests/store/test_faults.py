@@ -210,6 +210,25 @@ def _damage(path: Path, how: str) -> None:
             file.truncate(size // 2 + 100)
 
 
+@pytest.mark.parametrize("content", [b"my notes\n" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_file_that_is_no_store_stays_where_it_is(content: bytes, tmp_path: Path, open_writer: Any) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_bytes(content)
+    with pytest.raises(StoreError, match="is not a store"):
+        open_writer(notes, tmpfs_fallback=False)
+    with pytest.raises(StoreError, match="is not a store"):
+        check.check(notes)
+    assert notes.read_bytes() == content and not list(tmp_path.glob("*corrupt*"))
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.db"
+    os.mkfifo(pipe)
+    for opened in (open_read, open_write):
+        with pytest.raises(StoreError, match="is not a file"):
+            opened(pipe)
+
+
 @pytest.mark.parametrize("how", ["header", "truncated"])
 def test_a_damaged_file_is_moved_aside_and_recording_goes_on(how: str, writer: StoreWriter, path: Path, open_writer: Any) -> None:
     filled(writer)
