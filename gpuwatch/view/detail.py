@@ -12,9 +12,10 @@ from typing import Any
 from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Missing, State
 from gpuwatch.store.window import Window
+from gpuwatch.view.blocks import BLOCK_MS, Sums
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
-from gpuwatch.view.track import BLOCK_MS, GpuTrack, Sums
+from gpuwatch.view.track import GpuTrack
 from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView, View
 
 MINUTE_MS = 60_000
@@ -212,7 +213,7 @@ def gpu_ledger(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> Led
     hot_ms = rows.hot_ms(end_ms)
     parts: Sums = dict(closed_sums(window, start // MINUTE_MS * 60, hot_ms // 1000, (gpu_id,))) if start < hot_ms else {}
     if track is not None:
-        for key, (ms, energy) in track.total(max(start, hot_ms), end_ms).items():
+        for key, (ms, energy) in track.ledger.total(max(start, hot_ms), end_ms).items():
             had = parts.get(key, (0, 0))
             parts[key] = (had[0] + ms, had[1] + energy)
     return ledger_view(parts, start, end_ms, capacity(start, end_ms, weight))
@@ -264,7 +265,7 @@ def _own_ledger(window: Window, proc_id: int, end_ms: int) -> LedgerView | None:
     for (gpu_id,) in window.rows(held, (proc_id, hot_ms)) if rows else ():
         track = rows.tracks.get(gpu_id) if rows else None
         for number in range(hot_ms // BLOCK_MS, end // BLOCK_MS) if track else ():
-            for row in track.block(number) if track else ():
+            for row in track.ledger.block(number) if track else ():
                 if row.owner == proc_id:
                     had = sums.get((row.bucket, row.cause, row.tier), (0, 0))
                     sums[row.bucket, row.cause, row.tier] = (had[0] + row.ms, had[1] + row.energy_mj)

@@ -11,8 +11,9 @@ from gpuwatch.names import Context, Missing, State
 from gpuwatch.record import dataclass, fields
 from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
+from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import Rows
-from gpuwatch.view.track import BLOCK_MS, NO_CELL
+from gpuwatch.view.strip import NO_CELL
 from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
 
 Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]

@@ -8,8 +8,8 @@ from gpuwatch.ledger.ratios import ratios
 from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.window import BucketSum, Window
+from gpuwatch.view.blocks import BLOCK_MS, Sums
 from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
-from gpuwatch.view.track import BLOCK_MS, Sums
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
 _MEMO_SPANS = 24
@@ -45,7 +45,7 @@ class LedgerSums:
             _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self.gpu_ids))
         tracks = [self._rows.tracks[i] for i in self.gpu_ids]
         for track in tracks:
-            _merge(parts, track.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
+            _merge(parts, track.ledger.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
         return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
@@ -59,12 +59,12 @@ class LedgerSums:
         end_ms = (last + 1) * BLOCK_MS
         if end_ms - self._first_ms >= BLOCK_MS:
             for gpu_id in self.gpu_ids:
-                for owner, ms in self._rows.tracks[gpu_id].waste_by_owner(first, last).items():
+                for owner, ms in self._rows.tracks[gpu_id].ledger.waste_by_owner(first, last).items():
                     out[gpu_id, owner] = ms
             return out, end_ms - max(first * BLOCK_MS, self._first_ms)
         for gpu_id in self.gpu_ids:
             track = self._rows.tracks[gpu_id]
-            out[gpu_id, 0] = track.waste_running(self._at_ms) + sum(track.waste_by_owner(last, last).values())
+            out[gpu_id, 0] = track.ledger.waste_running(self._at_ms) + sum(track.ledger.waste_by_owner(last, last).values())
         return out, max(0, self._at_ms - self._first_ms)
 
     @staticmethod

@@ -11,7 +11,8 @@ from gpuwatch.ledger.types import HOLD_MS, Share
 from gpuwatch.model import Gpu
 from gpuwatch.store.window import LATE_TICKS, GpuFacts, ProcessFacts, Window
 from gpuwatch.view import coarse
-from gpuwatch.view.track import BLOCK_MS, GpuTrack
+from gpuwatch.view.blocks import BLOCK_MS
+from gpuwatch.view.track import GpuTrack
 
 LEDGER_MS = 900_000
 MINUTE_MS = 60_000

@@ -11,7 +11,8 @@ from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.ledger.split import split
 from gpuwatch.names import Bucket, Context, State
 from gpuwatch.store.window import GpuFacts
-from gpuwatch.view.track import BLOCK_MS, GpuTrack, ledger_row
+from gpuwatch.view.blocks import BLOCK_MS
+from gpuwatch.view.track import GpuTrack, ledger_row
 
 SECOND = 1000
 
@@ -86,7 +87,7 @@ def test_blocks_equal_the_split_of_the_whole_history(seed: int) -> None:
     whole = [ledger_row(row) for row in rows.rows]
     for number in range(rows.at // BLOCK_MS):
         start, end = number * BLOCK_MS, (number + 1) * BLOCK_MS
-        assert track.block(number) == split(whole, start_ms=start, end_ms=end), number
+        assert track.ledger.block(number) == split(whole, start_ms=start, end_ms=end), number
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -96,10 +97,10 @@ def test_reading_in_between_changes_nothing_later(seed: int) -> None:
     for row in rows.rows:
         read_often.add(row)
         if row.ts_ms % 7000 == 0:
-            read_often.total(max(0, row.ts_ms // BLOCK_MS - 90) * BLOCK_MS, row.ts_ms)
+            read_often.ledger.total(max(0, row.ts_ms // BLOCK_MS - 90) * BLOCK_MS, row.ts_ms)
             read_often.cells((row.ts_ms - 1) // 20_000, 45)
     span = (0, rows.at)
-    assert read_often.total(*span) == read_once.total(*span)
+    assert read_often.ledger.total(*span) == read_once.ledger.total(*span)
     count = rows.at // 20_000
     assert read_often.cells(count, count + 1) == read_once.cells(count, count + 1)
 
@@ -112,7 +113,7 @@ def test_a_quiet_run_gets_its_name_from_its_start_when_it_reaches_five_minutes()
     assert strip(track, rows, 16)[1:] == [State.HELD_IDLE] * 15
     assert track.state is State.HELD_IDLE
     assert track.since_ms == 21 * SECOND
-    assert {key[0] for key in track.total(30_000, rows.at)} == {Bucket.HELD_IDLE}
+    assert {key[0] for key in track.ledger.total(30_000, rows.at)} == {Bucket.HELD_IDLE}
 
 
 def test_a_short_quiet_run_becomes_waiting_when_work_goes_on() -> None:
@@ -172,4 +173,4 @@ def test_rows_after_the_instant_name_its_quiet_run() -> None:
         track.add(row)
     assert track.settled
     assert track.state is State.HELD_IDLE
-    assert track.total(20_000, 130_000) == {(Bucket.HELD_IDLE, 0, 0): (110_000, 11_000_000)}
+    assert track.ledger.total(20_000, 130_000) == {(Bucket.HELD_IDLE, 0, 0): (110_000, 11_000_000)}

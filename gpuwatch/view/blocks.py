@@ -1,0 +1,137 @@
+"""The ledger of one GPU's recent time in blocks of ten seconds, each split once when it is full and again when a run gets its name."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from gpuwatch.ledger.ratios import WASTE
+from gpuwatch.ledger.split import split
+from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
+from gpuwatch.names import Bucket, Cause, Tier
+from gpuwatch.record import replace
+from gpuwatch.view.quiet_run import QuietRun, lead_in, lead_out
+
+BLOCK_MS = 10_000
+Key = tuple[Bucket, Cause, Tier]
+Sums = dict[Key, tuple[int, int]]
+"""Bucket, cause, tier -> milliseconds, millijoules."""
+
+
+class Blocks:
+    """Put rows in with :meth:`put`; closed blocks carry owners, the running one does not (they cost most)."""
+
+    def __init__(self, weight: Fraction) -> None:
+        self.weight = weight
+        self._rows: dict[int, list[tuple[LedgerRow, tuple[Share, ...]]]] = {}
+        self._runs: dict[int, list[QuietRun]] = {}
+        self._blocks: dict[int, list[BucketRow]] = {}
+        self._closed: dict[tuple[int, int], Sums] = {}
+        self._wasted: dict[int, dict[int, int]] = {}
+        self._wasted_sum: tuple[int, int, dict[int, int]] | None = None
+        self._running: tuple[int, int, list[BucketRow]] | None = None
+
+    def put(self, row: LedgerRow, shares: tuple[Share, ...], run: QuietRun | None) -> None:
+        """A row into the blocks that it touches, with the quiet run that it is part of."""
+        self._running = None
+        for block in range((row.ts_ms - row.dt_ms) // BLOCK_MS, (row.ts_ms - 1) // BLOCK_MS + 1):
+            self._rows.setdefault(block, []).append((row, shares))
+            if block in self._blocks:
+                self._drop(block)
+            if run is not None:
+                runs = self._runs.setdefault(block, [])
+                if not runs or runs[-1] is not run:
+                    runs.append(run)
+                if run.open:
+                    run.blocks.add(block)
+
+    def renamed(self, run: QuietRun) -> None:
+        """A run has got its name: what was said of its blocks no longer holds."""
+        self._running = None
+        for block in run.blocks:
+            self._drop(block)
+
+    def _drop(self, block: int) -> None:
+        self._blocks.pop(block, None)
+        self._wasted.pop(block, None)
+        self._wasted_sum = None
+        self._closed.clear()
+
+    def total(self, start_ms: int, end_ms: int) -> Sums:
+        """Bucket sums of ``[start_ms, end_ms)``; ``start_ms`` is the start of a block. Unobserved time is not in them."""
+        first, running = start_ms // BLOCK_MS, end_ms // BLOCK_MS
+        closed = self._closed.get((first, running))
+        if closed is None:
+            if len(self._closed) > 4:
+                self._closed.clear()
+            closed = self._closed[first, running] = self._add_up(range(first, running))
+        if end_ms == running * BLOCK_MS or running not in self._rows:
+            return closed
+        out = dict(closed)
+        _add(out, self.running(end_ms))
+        return out
+
+    def _add_up(self, blocks: range) -> Sums:
+        out: Sums = {}
+        for block in blocks:
+            if block in self._rows:
+                _add(out, self.block(block))
+        return out
+
+    def block(self, number: int) -> list[BucketRow]:
+        """The ledger of one closed block, with owners."""
+        found = self._blocks.get(number)
+        if found is None:
+            found = self._blocks[number] = self._split(number, (number + 1) * BLOCK_MS, with_shares=True)
+        return found
+
+    def running(self, end_ms: int) -> list[BucketRow]:
+        """The ledger of the block that is not full at ``end_ms``, without owners (they cost most and come when it is closed)."""
+        number = end_ms // BLOCK_MS
+        if self._running is None or self._running[:2] != (number, end_ms):
+            self._running = (number, end_ms, self._split(number, end_ms, with_shares=False))
+        return self._running[2]
+
+    def _split(self, number: int, end_ms: int, *, with_shares: bool) -> list[BucketRow]:
+        held = self._rows.get(number)
+        if not held:
+            return []
+        rows = [replace(row, shares=shares) if shares and with_shares else row for row, shares in held]
+        runs = self._runs.get(number, ())
+        before = lead_in(runs[0], rows[0]) if runs else []
+        after = lead_out(runs[-1], rows[-1]) if runs else []
+        return split([*before, *rows], after, start_ms=number * BLOCK_MS, end_ms=end_ms, weight=self.weight)
+
+    def waste_by_owner(self, first: int, last: int) -> dict[int, int]:
+        """Wasted milliseconds per owner in the closed blocks ``first`` to ``last``."""
+        kept = self._wasted_sum
+        if kept is not None and kept[:2] == (first, last):
+            return kept[2]
+        out: dict[int, int] = {}
+        for number in range(first, last + 1):
+            wasted = self._wasted.get(number)
+            if wasted is None:
+                wasted = self._wasted[number] = {}
+                for row in self.block(number):
+                    if row.bucket in WASTE:
+                        wasted[row.owner] = wasted.get(row.owner, 0) + row.ms
+            for owner, ms in wasted.items():
+                out[owner] = out.get(owner, 0) + ms
+        self._wasted_sum = (first, last, out)
+        return out
+
+    def waste_running(self, end_ms: int) -> int:
+        """Wasted milliseconds of the running block."""
+        return sum(row.ms for row in self.running(end_ms) if row.bucket in WASTE)
+
+    def forget(self, before_ms: int) -> None:
+        """Drop the blocks that end before ``before_ms``."""
+        for number in [i for i in self._rows if (i + 1) * BLOCK_MS <= before_ms]:
+            for table in (self._rows, self._runs, self._blocks, self._wasted):
+                table.pop(number, None)
+
+
+def _add(out: Sums, rows: list[BucketRow]) -> None:
+    for row in rows:
+        key = (row.bucket, row.cause, row.tier)
+        ms, energy = out.get(key, (0, 0))
+        out[key] = (ms + row.ms, energy + row.energy_mj)
