@@ -194,7 +194,13 @@ def _detail(name: str, value: Any) -> Any:
 
 
 def _users(window: Window, rows: Rows) -> dict[int, tuple[str, ...]]:
-    """Who holds each GPU, the largest holder first."""
+    """Who holds each GPU, the largest holder first; worked out once for each reading of the processes."""
+    if rows.users is None or rows.users[0] != rows.processes_ms:
+        rows.users = (rows.processes_ms, _holders(window, rows))
+    return rows.users[1]
+
+
+def _holders(window: Window, rows: Rows) -> dict[int, tuple[str, ...]]:
     held = [row for (_, gpu_id), row in rows.processes.items() if gpu_id]
     who = window.identities({row.proc_id for row in held})
     out: dict[int, dict[str, int]] = {}
@@ -256,9 +262,12 @@ def _frame(
     moment: Moment, who: ProcessIdentity, held: list[ProcessFacts], states: Mapping[int, State], working: set[int]
 ) -> tuple[tuple[int, int, int], Frame]:
     """One process' frame with its place in the order: by GPU memory, then by pid."""
-    gpus = moment.rows.gpus
-    host = next((row for row in held if row.cpu_pm is not None or row.rss_mib is not None), held[0])
-    on = sorted((row for row in held if row.gpu_id in gpus), key=lambda row: (-(row.gpu_memory_mib or 0), row.gpu_id))
+    gpus, host = moment.rows.gpus, held[0]
+    if len(held) == 1:
+        on = held if host.gpu_id in gpus else []
+    else:
+        host = next((row for row in held if row.cpu_pm is not None or row.rss_mib is not None), host)
+        on = sorted((row for row in held if row.gpu_id in gpus), key=lambda row: (-(row.gpu_memory_mib or 0), row.gpu_id))
     seconds = host.dt_ms / 1000
     head = (
         *(who.pid, who.start_ms, bool(who.start_known), who.parent_pid, who.parent_start_ms, who.name, who.command),

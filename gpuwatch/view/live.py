@@ -45,6 +45,7 @@ class Rows:
         self.last_tick = 0
         self.frames: tuple[object, object, list[Any]] | None = None
         """What the view keeps of its processes between two readings of them."""
+        self.users: tuple[int, dict[int, tuple[str, ...]]] | None = None
         self._shares: dict[int, tuple[Share, ...]] = {}
         self._shares_ms = 0
         self._processes_tick = 0
