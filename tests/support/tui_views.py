@@ -92,7 +92,9 @@ def lost(cells: int = 45) -> View:
     old = replace(view.gpus[1], age_seconds=7.0)
     parts = {Bucket.BUSY_UNKNOWN: 50, Bucket.WAIT: 14, Bucket.IDLE_UNATTRIBUTED: 6, Bucket.UNAVAILABLE: 12, Bucket.UNALLOCATED: 17, Bucket.UNOBSERVED: 1}  # fmt: skip
     recording = replace(view.recording, live=False, last_tick_ms=NOW_MS - 12_000)
-    return replace(view, gpus=(gone, old, *view.gpus[2:]), ledger=_ledger(view, parts, 15 * MINUTE), recording=recording)
+    notice = "The recorder (pid 1877) has written nothing for 12 s. See: gpuwatch doctor"
+    gpus = (gone, old, *view.gpus[2:])
+    return replace(view, gpus=gpus, ledger=_ledger(view, parts, 15 * MINUTE), recording=recording, notices=(notice,))
 
 
 def many_gpus(cells: int = 45, count: int = 16) -> View:

@@ -9,7 +9,7 @@ from support.sample_view import sample_view
 from support.tui import SIZES, faults, sheet_of
 from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, nothing_known, simulated
 
-from gpuwatch.names import Missing
+from gpuwatch.names import Missing, State
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.screens.overview import OverviewScreen, heights
 from gpuwatch.tui.screens.registry import SCREENS
@@ -185,3 +185,17 @@ def test_before_the_first_sample_nothing_is_claimed() -> None:
     for screen in (OverviewScreen, GpuScreen):
         text = sheet_of(screen, empty_view(1_763_130_727_000, ("the store is locked",), 42), (80, 24)).text()
         assert "first sample" in text and "the store is locked" in text and "No GPU" not in text and "no GPU" not in text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_what_is_wrong_is_said_with_what_to_try(size: tuple[int, int]) -> None:
+    assert "has written nothing for 12 s. See: gpuwatch doctor" in "\n".join(lines(lost(), size))
+
+
+def test_free_gpus_say_since_when() -> None:
+    view = sample_view()
+    gpus = tuple(
+        replace(gpu, state=State.FREE, state_since_ms=view.now_ms - 9_000_000 - i, users=()) for i, gpu in enumerate(view.gpus)
+    )
+    assert "8 GPUs free since 12:02." in "\n".join(lines(replace(view, gpus=gpus, processes=())))
+    assert "No process works with a GPU" in "\n".join(lines(replace(view, processes=())))

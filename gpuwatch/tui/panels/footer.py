@@ -17,6 +17,7 @@ def draw_footer(sheet: Sheet, context: Context) -> None:
     sheet.band(y, y + 1)
     named = width >= 100
     at = 0
+    ends = []
     for digit, name in SCREENS:
         if digit == context.active:
             text = f" {digit} {name} "
@@ -26,6 +27,8 @@ def draw_footer(sheet: Sheet, context: Context) -> None:
             at = sheet.words(y, at + 1, [(digit, look.title), (f" {name} ", look.fg)])
         elif at + 3 <= width:
             at = sheet.put(y, at + 1, digit, look.title) + 1
+        ends.append((at, digit))
+    sheet.hits[y] = ("screens", tuple(ends), y)
     if context.ui.filter_open:
         words = [("Enter", look.title), (" keep ", look.dim), ("Esc", look.title), (" clear ", look.dim)]
         if at + 2 + words_width(words) <= width:

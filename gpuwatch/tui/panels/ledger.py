@@ -8,7 +8,7 @@ from gpuwatch.format import clock, duration, gpu_hours, kilowatt_hours, number, 
 from gpuwatch.names import Bucket, State
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar, legend_row
-from gpuwatch.tui.draw.line import Sheet, width_of
+from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.parts import WASTE, legend, milliseconds, split, waste_ms
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import LedgerView, View
@@ -27,7 +27,8 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
     """The boxed panel in ``rows`` (6: all; 4: bar and sentence)."""
     look, width = context.look, context.width
     young = is_young(view)
-    box(sheet, top, top + rows - 1, "Where the GPU time went", note=_note(context, view, ledger, young))
+    foot = [(cut(view.notices[0], width - 10), look.style("waiting"))] if view.notices else []
+    box(sheet, top, top + rows - 1, "Where the GPU time went", note=_note(context, view, ledger, young), foot=foot)
     bar_width = width - 25
     parts = split(ledger)
     sheet.put(top + 1, 2, _span(ledger), look.white)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import NOTHING, age, age_short, gib, glyph, gpus, percent
+from gpuwatch.format import NOTHING, age, age_short, gib, glyph, gpus, percent, since
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import strip, tick
 from gpuwatch.tui.draw.columns import Column, cuts, put_value
@@ -252,6 +252,11 @@ def empty_text(context: Context, view: View) -> str:
     blind = next((source for source in view.sources if source.name == "procs" and source.state != "ok"), None)
     if blind is not None:
         return "Processes are not read: gpuwatch doctor says why."
+    began = [gpu.state_since_ms for gpu in view.gpus if not gpu.parent_uuid and gpu.state is State.FREE]
+    if began and len(began) == sum(1 for gpu in view.gpus if not gpu.parent_uuid):
+        known = [ms for ms in began if ms is not None]
+        count = f"{len(began)} GPU{'' if len(began) == 1 else 's'} free"
+        return f"{count} since {since(max(known), view.now_ms, context.tz)}." if known else f"{count}."
     return "No process works with a GPU. a shows all that are watched." if view.processes else "No process works with a GPU."
 
 
@@ -261,7 +266,7 @@ def _foot(context: Context, view: View) -> list[tuple[str, Style]]:
     on_gpus = sum(1 for process in view.processes if process.holds)
     whole = view.host.process_count if view.host and view.host.process_count is not None else len(view.processes)
     scope = "a GPU only" if ui.show_all else "a all"
-    return [(f"sort {SORTS[ui.sort][0]} {arrow} · {on_gpus} on GPUs, {whole} in all · {scope}", look.dim)]
+    return [(f"sort {SORTS[ui.sort][0]} {arrow} · {on_gpus} on GPUs, {whole} in all · ⏎ detail · {scope}", look.dim)]
 
 
 def draw_processes_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from gpuwatch.record import dataclass
-from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels import gpus
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
@@ -58,7 +58,14 @@ class OverviewScreen(PanelScreen):
         Binding("t", "app.toggle_tree", "tree", tooltip="processes under their parents, or flat"),
         Binding("a", "app.toggle_all", "all processes", show=False, tooltip="all watched processes, or those that work with a GPU"),
         Binding("space", "app.pause", "pause", tooltip="keep this picture; the recording goes on"),
+        Binding("enter", "open", "detail", show=False, tooltip="everything about the selected process"),
     ]
+
+    def action_open(self) -> None:
+        """The selected process on its own screen."""
+        key = self.gpuwatch.ui.table(self.TABLE).selected
+        if isinstance(key, tuple):
+            self.gpuwatch.open_process(key[0], key[1])
 
     def body(self, sheet: Sheet, context: Context) -> None:
         """By width: no borders below 100, a right column from 200 on."""
@@ -80,7 +87,8 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     ledger = view.ledger
     assert ledger is not None
     waste = rows_needed(view) if height >= 20 else 1
-    gpu_rows = max(2, height - 2 - waste - 4)
+    notice = 1 if view.notices and height >= 18 else 0
+    gpu_rows = max(2, height - 2 - waste - notice - 4)
     if len(view.gpus) < gpu_rows:
         gpu_rows = len(view.gpus) + 1
     else:
@@ -89,6 +97,10 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     draw_gpus_narrow(sheet, context, view, 3, gpu_rows)
     draw_waste_narrow(sheet, context, view, 3 + gpu_rows, waste)
     top = 3 + gpu_rows + waste
+    if notice:
+        sheet.put(top, 0, cut(view.notices[0], context.width), context.look.style("waiting"))
+        sheet.band(top, top + 1)
+        top += 1
     draw_processes_narrow(sheet, context, view, top, context.height - 1 - top)
 
 
