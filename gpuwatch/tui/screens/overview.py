@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels import gpus
+from gpuwatch.tui.panels import gpu_places as places
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
 from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
@@ -142,8 +142,8 @@ def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right
 def _gpu_bands(sheet: Sheet, y: int, rows: Heights, right: int, cells: int) -> None:
     sheet.band(y, y + 2)
     if rows.gpu_columns == 2:
-        gpus.bands(sheet, y + 2, y + rows.gpus - 1, *gpus.halves(2, right - 1, cells))
+        places.bands(sheet, y + 2, y + rows.gpus - 1, *places.halves(2, right - 1, cells))
     else:
-        places = gpus.wide_places(right + 1, cells) if right >= 119 else gpus.middle_places(right + 1, cells)
-        gpus.bands(sheet, y + 2, y + rows.gpus - 1, places)
+        one = places.wide_places(right + 1, cells) if right >= 119 else places.middle_places(right + 1, cells)
+        places.bands(sheet, y + 2, y + rows.gpus - 1, one)
     sheet.band(y + rows.gpus - 1, y + rows.gpus)
