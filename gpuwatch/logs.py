@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpuwatch.paths import base_directory
+
 ROOT = "gpuwatch"
 TOPICS = ("collectors", "nvml", "procs", "recorder", "store", "sql", "view", "tui", "runtime")
 _MAX_BYTES = 1_000_000
@@ -18,8 +20,18 @@ _MAX_BYTES = 1_000_000
 
 def log_path(environ: Mapping[str, str]) -> Path:
     """``$XDG_STATE_HOME/gpuwatch/gpuwatch.log``."""
-    base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME", "~"), ".local", "state")
-    return Path(base).expanduser() / "gpuwatch" / "gpuwatch.log"
+    return base_directory("STATE", environ) / "gpuwatch" / "gpuwatch.log"
+
+
+def _create(path: str | Path) -> None:
+    """Make the file, readable for its owner only; a link that somebody laid there is refused."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
+
+
+def _rotate(source: str, target: str) -> None:
+    """Keep the full file under its second name; the handler would open the new one for everybody to read."""
+    os.replace(source, target)
+    _create(source)
 
 
 class _PrivateFile(logging.Handler):
@@ -45,10 +57,11 @@ class _PrivateFile(logging.Handler):
         from logging.handlers import RotatingFileHandler
 
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600))
+        _create(self._path)
         handler = RotatingFileHandler(self._path, maxBytes=_MAX_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace")
         handler.handleError = self.handleError  # type: ignore[method-assign]
         handler.setFormatter(self.formatter)
+        handler.rotator = _rotate
         return handler
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's

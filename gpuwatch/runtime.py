@@ -122,7 +122,6 @@ class Runtime:
             option=self.args.store,
             environ=self.environ,
             config=self.settings.store.path or None,
-            home=Path(self.environ.get("HOME", "~")).expanduser(),
             uid=os.getuid(),
             writing=getattr(self.args, "command", None) == "record",
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gpuwatch.errors import UsageError
+from gpuwatch.paths import base_directory
 from gpuwatch.record import dataclass, field, fields
 
 SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
@@ -103,8 +104,7 @@ def known_keys() -> Iterator[tuple[str, Any]]:
 
 def user_file(environ: Mapping[str, str]) -> Path:
     """Where the user's configuration lies: ``$XDG_CONFIG_HOME/gpuwatch/config.toml``."""
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "~"), ".config")
-    return Path(base).expanduser() / "gpuwatch" / "config.toml"
+    return base_directory("CONFIG", environ) / "gpuwatch" / "config.toml"
 
 
 def load(
@@ -120,7 +120,7 @@ def load(
         UsageError: an unreadable file, an unknown key (the nearest known one is named), a value of the wrong kind.
     """
     named = config or environ.get("GPUWATCH_CONFIG")
-    candidates = [Path(named).expanduser()] if named else [system_file, user_file(environ)]
+    candidates = [Path(os.path.expanduser(named))] if named else [system_file, user_file(environ)]
     values: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}
     collector_options: dict[str, Mapping[str, Any]] = {}
@@ -214,7 +214,7 @@ def _build(
         except ValidationError as error:
             first = error.errors()[0]
             key = f"{section}.{'.'.join(str(part) for part in first['loc'])}"
-            source = sources.get(key, "config")
+            source = sources.get(f"{section}.{first['loc'][0]}", "config")
             raise UsageError(f"{source}: {key} = {first['input']!r}: {first['msg'].lower()}") from error
     settings = Settings(**sections, collector_options=collector_options)
     _check_ranges(settings, sources)

@@ -1,7 +1,7 @@
 """Which file is the store: option, environment, config, system store, state directory; a local disk instead of a network one.
 
 SQLite's write-ahead log needs memory that all users of the file share, which network file systems do not give. Everything that
-comes from outside (environment, home, uid, mount table) is passed in, so that tests decide it.
+comes from outside (environment, uid, mount table) is passed in, so that tests decide it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from zlib import crc32
 
 from gpuwatch.errors import StoreError
+from gpuwatch.paths import base_directory
 from gpuwatch.record import dataclass
 
 FILE_NAME = "gpuwatch.db"
@@ -43,7 +44,6 @@ def locate(
     option: str | None,
     environ: Mapping[str, str],
     config: str | None,
-    home: Path,
     uid: int,
     writing: bool = False,
     system: Path = SYSTEM_STORE,
@@ -59,8 +59,7 @@ def locate(
             return _named(named, source, mounts)
     if os.access(system, os.R_OK | (os.W_OK if writing else 0)):
         return Location(system, "system")
-    state = environ.get("XDG_STATE_HOME") or str(home / ".local" / "state")
-    path = Path(state) / "gpuwatch" / FILE_NAME
+    path = base_directory("STATE", environ) / "gpuwatch" / FILE_NAME
     kind = network_filesystem(path, mounts)
     if not kind:
         return Location(path, "state")
@@ -71,8 +70,10 @@ def locate(
 def _named(named: str, source: str, mounts: Path) -> Location:
     if "://" in named:
         raise StoreError(f"{named} is a URL; this version keeps its store in a file", "give a path with --store")
-    path = Path(named).expanduser().absolute()
-    if path.is_dir():
+    if "\0" in named:
+        raise StoreError("the path of the store holds a NUL character", "name another file")
+    path = Path(os.path.expanduser(named)).absolute()
+    if os.path.isdir(path):
         path = path / FILE_NAME
     kind = network_filesystem(path, mounts)
     notice = f"{path} is on a network file system ({kind}): rows are written every 60 s." if kind else ""

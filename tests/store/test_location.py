@@ -30,7 +30,7 @@ def mounts(tmp_path: Path) -> Path:
 
 def find(tmp_path: Path, mounts: Path, **given: object) -> Location:
     options: dict[str, object] = {
-        "option": None, "environ": {}, "config": None, "home": tmp_path / "home", "uid": UID, "system": tmp_path / "system.db",
+        "option": None, "environ": {"HOME": str(tmp_path / "home")}, "config": None, "uid": UID, "system": tmp_path / "system.db",
         "local_root": tmp_path / "var-tmp", "mounts": mounts,
     }  # fmt: skip
     (tmp_path / "var-tmp").mkdir(exist_ok=True)
@@ -57,6 +57,10 @@ def test_the_order(tmp_path: Path, mounts: Path) -> None:
         ("system.db", "system"),
         ("/state/gpuwatch/gpuwatch.db", "state"),
     ]
+    for relative in ({"XDG_STATE_HOME": "rel"}, {}):
+        place = find(tmp_path, mounts, environ={"HOME": str(tmp_path / "home"), **relative})
+        assert place.path == tmp_path / "home/.local/state/gpuwatch/gpuwatch.db"
+    assert find(tmp_path, mounts, environ={"HOME": ""}).path.is_absolute()
     assert find(tmp_path, mounts).path == tmp_path / "home/.local/state/gpuwatch/gpuwatch.db"
 
 
@@ -70,7 +74,7 @@ def test_a_url_is_refused(tmp_path: Path, mounts: Path) -> None:
 
 
 def test_a_home_on_nfs_means_a_private_directory_on_the_local_disk(tmp_path: Path, mounts: Path) -> None:
-    place = find(tmp_path, mounts, home=tmp_path / "net home")
+    place = find(tmp_path, mounts, environ={"HOME": str(tmp_path / "net home")})
     assert place.path == tmp_path / "var-tmp" / f"gpuwatch-{UID}" / "gpuwatch.db"
     assert "network file system (nfs4)" in place.notice and not place.network
     assert place.path.parent.stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,38 @@
+"""The log file: private from its first line on, also after it was full, and never written through a link."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gpuwatch import logs
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Path]:
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    logs.configure(None, environ)
+    yield logs.log_path(environ)
+    logs.configure(None, environ)
+
+
+def test_both_files_are_private_after_the_first_was_full(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_MAX_BYTES", 2000)
+    for number in range(40):
+        logging.getLogger("gpuwatch.store").warning("line %d %s", number, "x" * 80)
+    files = sorted(log.parent.iterdir())
+    assert [file.name for file in files] == ["gpuwatch.log", "gpuwatch.log.1"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert "line 39" in log.read_text()
+
+
+def test_a_link_is_not_followed(log: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    log.parent.mkdir()
+    log.symlink_to(victim)
+    logging.getLogger("gpuwatch.store").warning("x")
+    assert victim.read_text() == "mine"
