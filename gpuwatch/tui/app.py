@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
-from gpuwatch.tui.guard import DrawGuard, paint_once
+from gpuwatch.tui.guard import DrawGuard, Link, paint_once
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import TIERS, ColorTier, Look
 from gpuwatch.tui.rows import SORTS
@@ -70,7 +70,8 @@ class GpuwatchApp(App[int]):
         self.copied = ""
         self.below_help: PanelScreen = SCREENS["1"]()
         self._panels = {"1": self.below_help}
-        self._guard = DrawGuard(self)
+        self.guard = DrawGuard(self)
+        self.link = Link(self, self.guard)
         self._redraw_later = False
         self._opening = ExitStack()
         self.animation_level = "none"
@@ -139,13 +140,13 @@ class GpuwatchApp(App[int]):
 
     def repaint(self) -> None:
         """Draw the shown screen, unless the terminal is still busy with the last picture; then soon."""
-        if not self._guard.may_draw():
-            self.ui.slow_link = self._guard.slow_link
+        if not self.guard.may_draw():
+            self.ui.slow_link = self.guard.slow_link
             if not self._redraw_later:
                 self._redraw_later = True
                 self.set_timer(0.5, self._later)
             return
-        self.ui.slow_link = self._guard.slow_link
+        self.ui.slow_link = self.guard.slow_link
         if isinstance(self.screen, PanelScreen):
             self.screen.repaint()
 
@@ -154,10 +155,10 @@ class GpuwatchApp(App[int]):
         self.repaint()
 
     def _suspended(self, _: Signal[Any] | App[Any]) -> None:
-        self._guard.suspended = True
+        self.guard.suspended = True
 
     def _resumed(self, _: Signal[Any] | App[Any]) -> None:
-        self._guard.suspended = False
+        self.guard.suspended = False
         self.repaint()
         self.screen.refresh()  # the terminal shows another page now: all of it has to be painted
 

@@ -17,7 +17,7 @@ from typing import Self
 
 import pyte
 
-_PRIVATE = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$[a-z]")
+PRIVATE = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*\$[a-z]")
 
 
 class Terminal:
@@ -72,7 +72,7 @@ class Terminal:
             got += data
             if b"\x1b[?2026$p" in data:
                 os.write(self.master, b"\x1b[?2026;2$y")
-            self._stream.feed(_PRIVATE.sub(b"", data))
+            self._stream.feed(PRIVATE.sub(b"", data))
         self.raw += got
         return got
 

@@ -7,19 +7,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from rich.segment import Segment
 from support.sample_view import sample_view
 from support.tui import mounted, text_of
 from support.tui_views import first_run
 from textual.binding import Binding
 from textual.command import CommandPalette
-from textual.geometry import Region
 from textual.pilot import Pilot
 
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.guard import waiting_writes
-from gpuwatch.tui.palette import Look
-from gpuwatch.tui.panel import Tile, changed_until, split
 from gpuwatch.tui.screens.help import HelpScreen
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.view.types import View
@@ -81,6 +77,25 @@ def test_a_click_selects_its_row() -> None:
         await pilot.click(offset=(30, 30))
         await pilot.pause()
         assert app.ui.table("processes").index == 2
+
+    play(script)
+
+
+def test_a_click_on_a_screens_name_goes_there() -> None:
+    async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.click(offset=(30, 39))
+        await pilot.pause()
+        assert isinstance(app.screen, SCREENS["4"])
+
+    play(script)
+
+
+def test_enter_opens_the_selected_process() -> None:
+    async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.press("down", "down", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, SCREENS["3"])
+        assert "pid 51877" in text_of(app)
 
     play(script)
 
@@ -205,33 +220,7 @@ def test_copy_takes_the_selected_row() -> None:
     play(script)
 
 
-# ----------------------------------------------------------------------------------------------------- what is repainted
-
-
-def test_only_changed_cells_ask_for_a_repaint(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
-        asked: list[tuple[Region, Region]] = []
-        monkeypatch.setattr(
-            Tile, "refresh", lambda self, *regions, **more: asked.extend((self.place, region) for region in regions)
-        )
-        view = sample_view()
-        app.show(view)
-        assert asked == []
-        gpu = replace(view.gpus[7], power_watts=398.0)
-        app.show(replace(view, gpus=(*view.gpus[:7], gpu)))
-        # 2 889 W and 2 888 W are both 2.89 kW: one number moves.
-        assert [(place.x + region.x, place.y + region.y, region.width) for place, region in asked] == [(40, 16, 4)]
-
-    play(script)
-
-
-def test_split_keeps_every_cell_and_change_is_seen_from_the_left_only() -> None:
-    look = Look()
-    line = [Segment("ab", look.fg), Segment("      12", look.white), Segment("龍x", look.dim)]
-    parts = split(line, [4, 8, 13])
-    assert ["".join(segment.text for segment in part) for part in parts] == ["ab  ", "    ", "12龍x"]
-    assert changed_until(parts[2], parts[2], 5) == 0
-    assert changed_until([Segment("612 W", look.fg)], [Segment("613 W", look.fg)], 5) == 3
+# ------------------------------------------------------------------------------------------------------ a slow terminal
 
 
 def test_the_writer_queue_can_be_seen() -> None:

@@ -15,6 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 
 from gpuwatch.record import dataclass, field
+from gpuwatch.tui.draw.cells import Cells, spread
 from gpuwatch.tui.palette import Look
 
 Put = tuple[int, int, str, Style]
@@ -109,44 +110,38 @@ class Sheet:
         """The finished line ``y``."""
         return Strip(self.segments(y), self.width)
 
-    def segments(self, y: int) -> list[Segment]:
-        """The finished line ``y`` as styled pieces, neighbours of one style merged."""
-        look, row = self.look, self.rows[y]
-        pieces: list[list[str]] = []
-        styles: list[Style] = []
-        edges = sorted({x for left, right, _ in row.grounds for x in (left, right)})
+    def cells(self, y: int) -> Cells:
+        """The finished line ``y`` cell by cell."""
+        look, row, width = self.look, self.rows[y], self.width
+        texts, styles = [" "] * width, [look.ground] * width
+        for left, right, name in reversed(row.grounds):
+            left, right = max(0, left), min(width, right)
+            styles[left:right] = [look.on(look.ground, name)] * (right - left)
         at = 0
         for x, end, text, style in sorted(row.puts, key=_column):
             if x < at:
                 self.faults.append(f"row {y}: {text!r} at column {x} is written over what ends at column {at - 1}")
                 continue
-            if at < x:
-                self._pad(row, pieces, styles, at, x, edges)
             if row.grounds and (style.bgcolor is look.ground.bgcolor or look.plain):
                 style = _grounded(look, row, x, style)
-            if styles and styles[-1] is style:
+            texts[x:end] = spread(text, end - x)
+            styles[x:end] = [style] * (end - x)
+            at = end
+        return Cells(texts, styles)
+
+    def segments(self, y: int) -> list[Segment]:
+        """The finished line ``y`` as styled pieces; neighbours of one style are merged, and blanks of one ground with them."""
+        pieces: list[list[str]] = []
+        styles: list[Style] = []
+        last: Style | None = None
+        for text, style in zip(*self.cells(y)):
+            if last is style or (last is not None and text == " " and _same_ground(last, style)):
                 pieces[-1].append(text)
             else:
+                last = style
                 styles.append(style)
                 pieces.append([text])
-            at = end
-        if at < self.width:
-            self._pad(row, pieces, styles, at, self.width, edges)
         return [Segment("".join(texts), style) for texts, style in zip(pieces, styles)]
-
-    def _pad(self, row: Row, pieces: list[list[str]], styles: list[Style], at: int, x: int, edges: list[int]) -> None:
-        """Fill columns ``at`` to ``x``. Blanks join the text before them where only the ground shows: a segment less to send."""
-        for edge in (*[e for e in edges if at < e < x], x):
-            if edge == at:
-                continue
-            style = _grounded(self.look, row, at, self.look.ground) if row.grounds else self.look.ground
-            last = styles[-1] if styles else None
-            if last is not None and last.bgcolor == style.bgcolor and bool(last.reverse) == bool(style.reverse):
-                pieces[-1].append(" " * (edge - at))
-            else:
-                styles.append(style)
-                pieces.append([" " * (edge - at)])
-            at = edge
 
     def text(self) -> str:
         """The whole sheet as plain text, for tests and for copying."""
@@ -155,6 +150,10 @@ class Sheet:
 
 def _column(put: Put) -> int:
     return put[0]
+
+
+def _same_ground(a: Style, b: Style) -> bool:
+    return a.bgcolor == b.bgcolor and bool(a.reverse) == bool(b.reverse) and (not a.reverse or a.color == b.color)
 
 
 def _grounded(look: Look, row: Row, x: int, style: Style) -> Style:

@@ -76,7 +76,7 @@ class PanelScreen(Screen[None]):
         if size.width < 1 or size.height < 1:
             return
         self.sheet = self.draw(self.gpuwatch.context(self, size.width, size.height))
-        self.canvas.show(self.sheet)
+        self.canvas.show(self.sheet, self.gpuwatch.link)
         if self.is_current or not self.is_attached:
             self.gpuwatch.ask(self.request())
 
@@ -109,11 +109,15 @@ class PanelScreen(Screen[None]):
 
     def on_click(self, event: events.Click) -> None:
         """Select the row that was clicked; a screen's name in the footer switches to it."""
-        y = int(event.screen_y)
-        hit = self.sheet.hits.get(y) if self.sheet is not None else None
-        if isinstance(hit, tuple) and len(hit) == 2:
-            self.gpuwatch.ui.table(hit[0]).go_to(hit[1])
-            self.repaint()
+        hit = self.sheet.hits.get(int(event.screen_y)) if self.sheet is not None else None
+        match hit:
+            case ("screens", tuple() as ends, _):
+                digit = next((digit for end, digit in ends if event.screen_x < end), None)
+                if digit is not None:
+                    self.gpuwatch.action_go(digit)
+            case (str() as table, int() as index):
+                self.gpuwatch.ui.table(table).go_to(index)
+                self.repaint()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """Three rows down."""
