@@ -2,7 +2,7 @@
 
 ``dataclasses`` compiles six functions for every class at import: with eighty records that is a third of the CPU time of a short
 command. Here comparing, hashing and printing are shared, and the one function that is worth compiling, ``__init__``, is compiled
-when the first object is made. ``dataclasses.fields``, ``replace`` and ``asdict`` work on the objects: what they need is made when
+when a class has made its first two dozen objects. ``dataclasses.fields``, ``replace`` and ``asdict`` work on the objects: what they need is made when
 they ask for it. Supported is what is used here: positional fields with defaults, ``default_factory``, ``metadata``.
 """
 
@@ -22,6 +22,8 @@ else:
             return "<no default>"
 
     MISSING = _Nothing()
+    SLOW_OBJECTS = 24
+    """So many objects of a class cost less without compiling anything."""
     _EMPTY: dict[str, Any] = {}
 
     class Spec:
@@ -112,10 +114,42 @@ else:
         exec(f"def __init__({', '.join(arguments)}):\n" + ("\n".join(lines) or " pass"), scope)  # noqa: S102
         return scope["__init__"]
 
+    def _fill(kind: type, self: Any, args: tuple[Any, ...], values: dict[str, Any]) -> None:
+        """What the compiled ``__init__`` does, slowly."""
+        names = kind.__match_args__
+        if len(args) > len(names):
+            raise TypeError(f"{kind.__name__}() takes {len(names)} arguments but {len(args)} were given")
+        for name, value in zip(names, args):
+            if name in values:
+                raise TypeError(f"{kind.__name__}() got multiple values for {name!r}")
+            values[name] = value
+        put = object.__setattr__
+        for spec in kind.__specs__:
+            name = spec.name
+            if name in values:
+                put(self, name, values.pop(name))
+            elif spec.default is not MISSING:
+                put(self, name, spec.default)
+            elif spec.default_factory is not MISSING:
+                put(self, name, spec.default_factory())
+            else:
+                raise TypeError(f"{kind.__name__}() misses {name!r}")
+        if values:
+            raise TypeError(f"{kind.__name__}() got an unexpected {next(iter(values))!r}")
+        if hasattr(kind, "__post_init__"):
+            self.__post_init__()
+
     def _first_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        """The first objects of a class are filled field by field; a class that is used often gets its compiled ``__init__``."""
         kind = next(base for base in type(self).__mro__ if base.__dict__.get("__init__") is _first_init)
-        kind.__init__ = init = _compile_init(kind)
-        init(self, *args, **kwargs)
+        made = _made[kind] = _made.get(kind, 0) + 1
+        if made <= SLOW_OBJECTS:
+            _fill(kind, self, args, kwargs)
+        else:
+            kind.__init__ = init = _compile_init(kind)
+            init(self, *args, **kwargs)
+
+    _made: dict[type, int] = {}
 
     _SHARED = {
         "__init__": _first_init,

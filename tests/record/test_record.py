@@ -76,6 +76,22 @@ def test_wrong_arguments_are_a_type_error(arguments: tuple[Any, ...]) -> None:
         Point(*arguments)
 
 
+def test_the_first_objects_and_the_many_after_them_are_alike() -> None:
+    @record.dataclass(frozen=True, slots=True)
+    class Fresh:
+        a: int
+        b: tuple[int, ...] = (1,)
+        c: list[int] = record.field(default_factory=list)
+
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((1, 2, 3, 4), {}), ((1,), {"a": 2}), ((1,), {"d": 2})]
+    for _ in range(3 * record.SLOW_OBJECTS):  # type: ignore[attr-defined]
+        for args, kwargs in wrong:
+            with pytest.raises(TypeError):
+                Fresh(*args, **kwargs)
+        made = Fresh(1, c=[2])
+        assert (made.a, made.b, made.c, Fresh(1).c) == (1, (1,), [2], [])
+
+
 def test_they_compare_and_hash_by_value_and_type() -> None:
     assert Point(1, more={}) != Point(2)
     assert Point(1) != Named(1)
