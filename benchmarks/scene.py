@@ -22,7 +22,7 @@ sys.path.insert(0, str(CHECKOUT / "tests"))
 
 from fake_nvml import FakeDriver, compiler, fault, of_class, slow_driver
 
-__all__ = ["CHECKOUT", "GIB", "FakeDriver", "fault", "home", "moving", "sleepers", "slow_driver", "training", "watched"]
+__all__ = ["CHECKOUT", "GIB", "FakeDriver", "fault", "home", "moving", "of_class", "sleepers", "slow_driver", "training", "watched"]
 
 GIB = 1 << 30
 LOOP_SECONDS = 60
