@@ -38,7 +38,7 @@ class RecordSettings:
     """How the recorder samples."""
 
     interval_seconds: float = 1.0
-    """Seconds between two samples of the GPUs (processes and host take twice that)."""
+    """Whole seconds between two samples of the GPUs (processes and host take twice that)."""
     commit_seconds: float = 10.0
     """Seconds between commits while nobody watches (1 while somebody does)."""
     collectors: tuple[str, ...] = ("nvml", "procs", "host")
@@ -231,3 +231,6 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
     for key, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:g} is outside {low:g} to {high:g}")
+    if settings.record.interval_seconds % 1:
+        key, value = "record.interval_seconds", settings.record.interval_seconds
+        raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:g} is not a whole number: samples lie on whole seconds")

@@ -33,11 +33,13 @@ Job = Callable[[], None]
 
 
 class Closer:
-    """Closes minutes of one writer's store. ``hot_hours`` is how long single rows are kept."""
+    """Closes minutes of one writer's store. ``hot_hours`` is how long single rows are kept, ``minute_days`` how long minutes."""
 
-    def __init__(self, writer: StoreWriter, *, hot_hours: float = 2.0, logger: logging.Logger | None = None) -> None:
+    def __init__(
+        self, writer: StoreWriter, *, hot_hours: float = 2.0, minute_days: float = 35.0, logger: logging.Logger | None = None
+    ) -> None:
         self._writer = writer
-        self._hot_hours = hot_hours
+        self._hot_hours, self._minute_days = hot_hours, minute_days
         self._log = logger or logging.getLogger("gpuwatch.recorder")
         self._jobs: deque[Job] = deque()
         self._per_tick = 1
@@ -112,7 +114,7 @@ class Closer:
             add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
         add(lambda: _done(rollup.trim_hot(self._db, ts_ms, self._hot_hours, slices=1)))
         if end_s % 3600 == 0:
-            add(lambda: _done(rollup.retain(self._db, ts_ms)))
+            add(lambda: _done(rollup.retain(self._db, ts_ms, self._minute_days)))
 
     def _minutes(self, done_s: int | None, end_s: int) -> list[int]:
         """Starts of the minutes that have rows and no ledger yet."""

@@ -172,18 +172,23 @@ def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: i
     return deleted
 
 
-def retain(db: sqlite3.Connection, now_ms: int) -> int:
-    """Delete what is older than its tier is kept for, and command lines after 35 days. Returns the rows deleted."""
+def retain(db: sqlite3.Connection, now_ms: int, minute_days: float = RETENTION_DAYS["gpu_minute"]) -> int:
+    """Delete what is older than its tier is kept for, and command lines after 35 days. Returns the rows deleted.
+
+    ``minute_days`` is how long minutes are kept; those of processes, of which there are many, never longer than a week.
+    """
     now_s, deleted = now_ms // 1000, 0
+    minutes_s = round(minute_days * DAY_S)
     for table, days in RETENTION_DAYS.items():
+        kept_s = minutes_s if days == RETENTION_DAYS["gpu_minute"] else min(minutes_s, days * DAY_S)
         with transaction(db):
-            deleted += db.execute(f"DELETE FROM {table} WHERE t<?", (now_s - days * DAY_S,)).rowcount
+            deleted += db.execute(f"DELETE FROM {table} WHERE t<?", (now_s - kept_s,)).rowcount
     old_ms = now_ms - EVENT_DAYS * DAY_S * 1000
     with transaction(db):
         deleted += db.execute("DELETE FROM event WHERE ts_ms<?", (old_ms,)).rowcount
         deleted += db.execute("DELETE FROM gap WHERE t1_ms<?", (old_ms,)).rowcount
         deleted += db.execute("DELETE FROM missing WHERE t1_ms<?", (now_ms - 35 * DAY_S * 1000,)).rowcount
-        deleted += db.execute("DELETE FROM ledger_span WHERE t1<?", (now_s - RETENTION_DAYS["ledger_minute"] * DAY_S,)).rowcount
+        deleted += db.execute("DELETE FROM ledger_span WHERE t1<?", (now_s - minutes_s,)).rowcount
         deleted += db.execute("DELETE FROM process WHERE last_ms<?", (old_ms,)).rowcount
         db.execute("UPDATE process SET command='' WHERE last_ms<? AND command<>''", (now_ms - COMMAND_DAYS * DAY_S * 1000,))
     return deleted

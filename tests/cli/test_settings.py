@@ -54,6 +54,8 @@ def test_user_file_wins_over_system_file(tmp_path: Path) -> None:
         ("store = 1\n", "write [store]"),
         ("[record]\ninterval_seconds = 'soon'\n", "record.interval_seconds = 'soon'"),
         ("[record]\ninterval_seconds = 0.01\n", "outside 1 to 60"),
+        ("[record]\ninterval_seconds = 1.5\n", "not a whole number"),
+        ("[record]\ncollectors = [1]\n", "config.toml: record.collectors.0 = 1"),
         ("[privacy]\ncommand_lines = 'all'\n", "privacy.command_lines"),
         ("[record\n", "not valid TOML"),
         ("[collectors]\nnvml = 3\n", "one table per collector"),

@@ -192,6 +192,22 @@ def test_a_store_in_memory_trims_by_age_alone(writer: StoreWriter) -> None:
     assert writer.connection.execute("SELECT count(*) FROM tick").fetchone() == (361,)
 
 
+def test_minutes_are_kept_as_long_as_is_configured_and_those_of_processes_a_week_at_most(writer: StoreWriter) -> None:
+    writer.add(first_tick(people=[process(7)]))
+    writer.add(tick(1, gpu_row(), held=[process_row(7)]))
+    writer.commit()
+    db, day = writer.connection, 86_400_000
+
+    def left() -> list[int]:
+        return [db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("gpu_minute", "process_minute")]
+
+    close_minutes(db, T0 + 60_000)
+    retain(db, T0 + 99 * day, 100)
+    assert left() == [1, 0]
+    retain(db, T0 + 3 * day, 2)
+    assert left() == [0, 0]
+
+
 def test_old_minutes_events_and_command_lines_go(writer: StoreWriter) -> None:
     writer.add(first_tick(people=[process(7)]))
     writer.add(tick(1, gpu_row(), held=[process_row(7)]))
