@@ -167,8 +167,7 @@ class LiveSource:
 
     def _target(self) -> Path:
         """The file that the recorder writes: it may have moved to memory or to a side file."""
-        named = self._holder.info.get("path") if self._holder else None
-        return Path(named) if isinstance(named, str) and named else self._path
+        return self._holder.store(self._path) if self._holder else self._path
 
     def _open(self) -> Window | None:
         target = self._target()

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
@@ -127,10 +127,15 @@ class Runtime:
         )
 
     def store_path(self) -> Path:
-        """The store's file. For a demo that reads, it is filled first."""
-        if self.simulated and not self.place.path.exists():
+        """The file to read: what a live recorder writes for the store, else the store. For a demo it is filled first."""
+        from gpuwatch.store.connection import exists
+        from gpuwatch.store.lease import holder
+
+        path = self.place.path
+        if self.simulated and not exists(path):
             self._fill_demo()
-        return self.place.path
+        found = holder(path)
+        return found.store(path) if found else path
 
     def lease_holder(self) -> int | None:
         """Pid of the recorder that holds the store, or ``None``."""
@@ -187,7 +192,8 @@ class Runtime:
 
         def say(text: str) -> None:
             if talk:
-                print(f"gpuwatch: {text}", file=sys.stderr, flush=True)
+                with suppress(OSError):  # recording goes on when nobody listens any more
+                    print(f"gpuwatch: {text}", file=sys.stderr, flush=True)
 
         if self.place.notice:
             say(self.place.notice)
@@ -230,13 +236,13 @@ class Runtime:
             writer,
             self.clock,
             watched=lease.watched,
-            closer=Closer(writer),
+            closer=Closer(writer, hot_hours=self.settings.store.hot_hours, minute_days=self.settings.store.minute_days),
             cost=CostMeter(),
             commit_seconds=NETWORK_COMMIT_SECONDS if self.place.network else self.settings.record.commit_seconds,
             boot_id=boot_id(),
         )
         if duration is not None:
-            timer = threading.Timer(duration, stop.set)
+            timer = threading.Timer(min(duration, threading.TIMEOUT_MAX), stop.set)
             timer.daemon = True
             timer.start()
         try:
@@ -250,10 +256,12 @@ class Runtime:
     @contextmanager
     def observe(self) -> Iterator[Window]:
         """A window on what is so now: a live recorder's store, the store that ``--store`` names, else one sample of this host."""
+        from gpuwatch.store.connection import exists
         from gpuwatch.store.window import Window
 
         path = self.store_path()
-        if path.exists() and (self.lease_holder() is not None or self.simulated or not os.access(path, os.W_OK)):
+        named = self.args.store is not None or self.simulated or self.lease_holder() is not None
+        if named and exists(path):
             with Window(path) as window:
                 yield window
             return

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
     from gpuwatch.view.types import GpuView, View
 
-LOW_SPACE_BYTES = 256 * 1024 * 1024
-"""Below this the recorder keeps to memory (research: a full SQLite file cannot even delete)."""
-
 _FIX = {
     Missing.NO_PERMISSION: "run the recorder as root, or ask for the permission named by the driver",
     Missing.NOT_SUPPORTED: "",
@@ -143,14 +140,16 @@ def _processes(runtime: Runtime) -> Iterator[Check]:
 
 
 def _store(runtime: Runtime) -> Iterator[Check]:
+    from gpuwatch.store.opening import disk_room, kept_free
+
     place = runtime.place
     yield Check("store.path", "store", "path", "info", f"{place.path}   from {place.source}")
     if place.notice:
         yield Check("store.notice", "store", "notice", "warn", place.notice)
     folder = place.path.parent
-    while not folder.exists():
+    while not os.path.exists(folder):
         folder = folder.parent
-    writable = os.access(folder if not place.path.exists() else place.path, os.W_OK)
+    writable = os.access(place.path if os.path.exists(place.path) else folder, os.W_OK)
     fix = "" if writable else "choose another place: gpuwatch --store PATH"
     yield Check(
         "store.writable",
@@ -160,8 +159,8 @@ def _store(runtime: Runtime) -> Iterator[Check]:
         "yes" if writable else "no: read only for this user",
         fix,
     )
-    free = shutil.disk_usage(folder).free
-    low = free < LOW_SPACE_BYTES
+    free, total = disk_room(folder)
+    low = free < kept_free(total)
     yield Check(
         "store.space", "store", "free space", "warn" if low else "ok", format.gib(free) + " GiB", "free some space" if low else ""
     )

@@ -38,9 +38,11 @@ def _path(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _existing(runtime: Runtime) -> Path:
+    from gpuwatch.store import connection
+
     path = runtime.store_path()
-    if not path.exists():
-        raise StoreError(f"there is no store at {path}", "start a recorder with: gpuwatch record")
+    if not connection.exists(path):
+        raise connection.NoStore(f"there is no store at {path}", "start a recorder with: gpuwatch record")
     return path
 
 

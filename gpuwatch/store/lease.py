@@ -27,6 +27,11 @@ class Holder:
     pid: int
     info: Mapping[str, Any]
 
+    def store(self, asked: Path) -> Path:
+        """The file that it writes for the store that was ``asked`` for: a side file or one in memory, where that was needed."""
+        named = self.info.get("path")
+        return Path(named) if isinstance(named, str) and named else asked
+
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)

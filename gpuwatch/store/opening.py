@@ -28,6 +28,11 @@ def disk_room(path: Path) -> tuple[int, int]:
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
 
 
+def kept_free(total: int) -> int:
+    """How many bytes of a disk of that size are left to others."""
+    return min(KEEP_FREE_BYTES, total // 10)
+
+
 def scalar(db: sqlite3.Connection, sql: str) -> int:
     """The one integer that a query gives; 0 for NULL."""
     return int(db.execute(sql).fetchone()[0] or 0)
@@ -68,7 +73,7 @@ class Opener:
             free, total = self.disk_room(Path(self.path))
         except OSError:
             return ""
-        kept = min(KEEP_FREE_BYTES, total // 10)
+        kept = kept_free(total)
         if free >= kept:
             return ""
         return f"{free >> 20} MiB are free on the disk of {self.path}; gpuwatch leaves the last {kept >> 20} MiB to others"

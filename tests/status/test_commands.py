@@ -94,6 +94,24 @@ def test_a_wrong_question_is_one_line_and_exit_code_2(store: Path, sql: str, cap
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_status_shows_the_store_that_was_named_or_what_its_recorder_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], live: bool
+) -> None:
+    written, asked = tmp_path / "elsewhere.db", tmp_path / "asked.db"
+    story = Story(written if live else asked, 2)
+    story.run(30)
+    lease = Lease.acquire(asked, {"path": str(written)}) if live else None
+    try:
+        document = json.loads(shown(story, asked, "--json", capsys))
+        assert main(["query", "--store", str(asked), "--json", "SELECT gpu_uuid FROM v_gpu"]) == 0
+    finally:
+        if lease:
+            lease.release()
+    assert [gpu["gpu_uuid"] for gpu in document["gpus"]] == ["GPU-0", "GPU-1"]
+    assert "GPU-1" in capsys.readouterr().out
+
+
 def test_without_a_store_query_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["query", "--store", str(tmp_path / "none.db"), "SELECT 1"]) == 3
     assert "gpuwatch record" in capsys.readouterr().err
