@@ -27,7 +27,10 @@ def user_name(uid: int) -> str:
 
 @dataclass(slots=True)
 class Entry:
-    """A process that exists. ``ml``: an ML library was found in its memory map. Rates are relative to the last sample."""
+    """A process that exists. ``ml``: an ML library was found in its memory map. Rates are relative to the last sample.
+
+    ``judged`` is a hash of what was judged last (name and command line, which are not kept themselves).
+    """
 
     pid: int
     start_ticks: int
@@ -44,6 +47,9 @@ class Entry:
     maps_due_ms: int = 0
     maps_delay_ms: int = 0
     facts_stale: bool = True
+    judged: int = 0
+    kept_stat: procfs.KeptFile | None = None
+    kept_io: procfs.KeptFile | None = None
     uid: int | None = None
     user: str = ""
     command: str = ""
@@ -80,12 +86,30 @@ class Entry:
         self.raw_comm, self.comm = stat.comm, redact(clean_bytes(stat.comm, 64))
         return True
 
-    def read_argv(self, root: str) -> list[str]:
-        """The arguments as they are now; empty for zombies, for kernel threads and where they cannot be read. Never kept."""
+    def keep_open(self, root: str) -> None:
+        """From now on this process is read each tick."""
+        if self.kept_stat is None:
+            self.kept_stat = procfs.KeptFile(f"{root}/{self.pid}/stat")
+            self.kept_io = procfs.KeptFile(f"{root}/{self.pid}/io")
+
+    def let_go(self) -> None:
+        """It is read now and then only."""
+        self.kept_stat = self.kept_io = None
+
+    def read_command(self, root: str) -> bytes:
+        """The raw command line as it is now; empty for zombies, for kernel threads and where it cannot be read. Never kept."""
         try:
-            raw = procfs.read(f"{root}/{self.pid}/cmdline", CMDLINE_LIMIT)
+            return procfs.read(f"{root}/{self.pid}/cmdline", CMDLINE_LIMIT)
         except OSError:
-            return []
+            return b""
+
+    def read_argv(self, root: str) -> list[str]:
+        """The arguments as they are now. Never kept."""
+        return self.arguments(self.read_command(root))
+
+    @staticmethod
+    def arguments(raw: bytes) -> list[str]:
+        """The arguments of a raw command line."""
         argv = raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
         if len(raw) >= CMDLINE_LIMIT and len(argv) > 1:
             argv.pop()  # it may be half a secret
@@ -110,9 +134,8 @@ class Entry:
 
     def _read_uid(self, root: str) -> int | None:
         try:
-            for line in procfs.read(f"{root}/{self.pid}/status", 4096).splitlines():
-                if line.startswith(b"Uid:"):
-                    return int(line.split()[1])
+            raw = procfs.read_once(f"{root}/{self.pid}/status")
+            return int(raw[raw.index(b"\nUid:") + 5 :].split(None, 1)[0])
         except (OSError, ValueError, IndexError):
             pass
         return self.uid
@@ -122,7 +145,8 @@ class Entry:
         if self.io_missing is not None:
             return None
         try:
-            words = procfs.read_once(f"{root}/{self.pid}/io").split()
+            raw = procfs.read_once(f"{root}/{self.pid}/io") if self.kept_io is None else self.kept_io.read()
+            words = raw.split()
             at = words.index(b"read_bytes:")
             return int(words[at + 1]), int(words[at + 3])
         except PermissionError:

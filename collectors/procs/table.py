@@ -19,6 +19,8 @@ YOUNG_MS = 10_000
 """A process may still become another program (a shell that execs python): until this age it is looked at each tick."""
 FRESH_PER_TICK = 512
 REVISIT_PER_TICK = 48
+REVISIT_TICKS = 10
+"""On an ordinary host each process is looked at again within so many ticks; on one with thousands, 48 a tick."""
 MAPS_PER_TICK, MAPS_FIRST_TICK = 8, 64
 MAPS_DELAY_MS, MAPS_DELAY_MAX_MS = 2_000, 600_000
 
@@ -55,7 +57,7 @@ class Table:
         self._first = False
 
     def _next_in_turn(self, skip: Collection[int]) -> Iterable[int]:
-        turn = list(itertools.islice(self._turn, REVISIT_PER_TICK))
+        turn = list(itertools.islice(self._turn, min(REVISIT_PER_TICK, -(-len(self._turn) // REVISIT_TICKS))))
         self._turn.rotate(-len(turn))
         return [pid for pid in turn if pid not in skip and (pid in self.entries or pid in self.hidden)]
 
@@ -67,8 +69,10 @@ class Table:
             self._turn = deque(self.entries)
 
     def _read(self, pid: int, now_ms: int) -> None:
+        entry = self.entries.get(pid)
+        kept = entry.kept_stat if entry is not None else None
         try:
-            stat = procfs.read_stat(self.root, pid)
+            stat = procfs.parse_stat(kept.read()) if kept is not None else procfs.read_stat(self.root, pid)
         except PermissionError:
             if pid not in self.hidden:
                 self.hidden.add(pid)
@@ -79,7 +83,6 @@ class Table:
                 self._drop(pid)
             return
         self.hidden.discard(pid)
-        entry = self.entries.get(pid)
         if entry is not None and entry.start_ticks != stat.start_ticks:
             self._drop(pid)
             entry = None
@@ -96,13 +99,18 @@ class Table:
             return
         if renamed or pid in self._young:
             self._judge(entry)
-        if now_ms - entry.start_ms > YOUNG_MS:
+        if now_ms - entry.start_ms > YOUNG_MS and pid in self._young:
             self._young.discard(pid)
+            entry.facts_stale = True  # a last look: its user and cgroup may have changed without a new command line
 
     def _judge(self, entry: Entry) -> None:
-        argv = entry.read_argv(self.root)
+        raw = entry.read_command(self.root)
+        mark = hash((entry.comm, raw))
+        if mark == entry.judged:
+            return
+        entry.judged, entry.facts_stale = mark, True
+        argv = entry.arguments(raw)
         program = classify(argv, entry.comm) if entry.pid != self.own_pid else classify(("gpuwatch",), "gpuwatch")
-        entry.facts_stale = True
         if program != entry.program:
             entry.program = program
             self.changed = True

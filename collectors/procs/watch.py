@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+
 from gpuwatch.collectors.procs.entry import Entry
 from gpuwatch.collectors.procs.jobs import job_of, workload_of
 from gpuwatch.collectors.procs.table import Table
 from gpuwatch.collectors.procs.tree import Tree, plan
 from gpuwatch.model import Process, Workload
 
+KEEP_OPEN = 256
+"""Watched processes whose two files stay open."""
 Key = tuple[int, int]
 """(pid, start_ms)."""
 
@@ -59,9 +64,22 @@ class Watch:
                 made = self._process(entry, tree.roles[entry.pid], key, watched, job)
                 old = self.processes.get(entry.pid)
                 processes[entry.pid] = old if old == made and old is not None else made
+        self._keep_open(processes)
         self.processes, self._known, self.workloads = processes, current, list(current.values())
         alive = {entries[pid].key for pid in processes}
         self._lasting = {key: root for key, root in self._lasting.items() if key in alive}
+
+    def _keep_open(self, processes: Mapping[int, Process]) -> None:
+        """Keep the files of watched processes open, of so many as leaves room in the usual limit of 1024 open files.
+
+        Only the real /proc: elsewhere a file that stays open may be another one's by now.
+        """
+        entries = self.table.entries
+        kept = list(itertools.islice(processes, KEEP_OPEN)) if self.table.root == "/proc" else []
+        for pid in kept:
+            entries[pid].keep_open(self.table.root)
+        for pid in (self.processes.keys() - kept) & entries.keys():
+            entries[pid].let_go()
 
     def _root_key(self, tree: Tree) -> tuple[int, int]:
         """The workload of a tree: its root's, or the one it had under a root that has ended."""

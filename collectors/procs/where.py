@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _SLURM = re.compile(r"/job_(\d+)(?:[/.]|$)")
@@ -23,8 +24,12 @@ class Where(NamedTuple):
     slurm: str = ""
 
 
+@lru_cache(maxsize=128)
 def parse_cgroup(text: str) -> Where:
-    """All that the lines of /proc/PID/cgroup tell, version 1 and 2, systemd and cgroupfs drivers."""
+    """All that the lines of /proc/PID/cgroup tell, version 1 and 2, systemd and cgroupfs drivers.
+
+    Remembered: all processes of a job or session say the same.
+    """
     container = pod = slurm = ""
     for line in text.splitlines():
         path = line.split(":", 2)[-1]
