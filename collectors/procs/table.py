@@ -19,7 +19,7 @@ YOUNG_MS = 10_000
 """A process may still become another program (a shell that execs python): until this age it is looked at each tick."""
 FRESH_PER_TICK = 512
 REVISIT_PER_TICK = 48
-REVISIT_TICKS = 10
+REVISIT_TICKS = 5
 """On an ordinary host each process is looked at again within so many ticks; on one with thousands, 48 a tick."""
 MAPS_PER_TICK, MAPS_FIRST_TICK = 8, 64
 MAPS_DELAY_MS, MAPS_DELAY_MAX_MS = 2_000, 600_000

@@ -104,7 +104,7 @@ def test_an_old_process_that_execs_is_found_in_turn(proc, watch):
     watcher.tick()
     proc.stat(199, "ollama", start=1)
     proc.argv(199, ["ollama", "serve"])
-    for _ in range(3):
+    for _ in range(5):
         watcher.tick()
     assert watcher.roles == {199: "ml"}
 
