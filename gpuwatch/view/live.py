@@ -152,6 +152,9 @@ class Rows:
         there = {row.gpu_id for row in rows} | set(self.tracks)
         for gpu_id in sorted(there - set(self.tracks)):
             self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id, there), self.cell_ms)
+        now = {row.gpu_id for row in rows if row.tick_id == rows[-1].tick_id}
+        for gpu_id in now:  # a board that was cut into instances keeps only what they leave
+            self.tracks[gpu_id].weigh(gpu_weight(self.gpus, gpu_id, now))
 
     def refresh_gpus(self) -> None:
         """Read the GPUs' own facts again."""
@@ -161,6 +164,7 @@ class Rows:
         before = at_ms - self.span_ms - KEEP_SLACK_MS
         if before - self._forgotten_ms >= KEEP_SLACK_MS:
             self._forgotten_ms = before
+            self.refresh_gpus()
             for track in self.tracks.values():
                 track.forget(before)
 

@@ -67,6 +67,10 @@ class Story:
     def now_ms(self) -> int:
         return round(self.clock.time() * 1000)
 
+    def tell_again(self) -> None:
+        """The next tick lists host and GPUs anew."""
+        self._told = False
+
     def close_minutes(self) -> None:
         """From now on minutes are closed as a recorder does."""
         self.closer = Closer(self.writer)

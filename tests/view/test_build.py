@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from support.story import START, Hold, Story, gpu, process
+from support.story import START, Gpu1, Hold, Story, gpu, process
 
 from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.model import Event
@@ -278,6 +278,23 @@ def test_mig_instances_stand_behind_their_parent_and_weigh_their_slices(tmp_path
     assert [g.gpu_uuid for g in view.gpus] == ["GPU-0", "GPU-10", "GPU-11", "GPU-1"]
     assert view.ledger is not None
     assert view.ledger.capacity_ms == pytest.approx(2 * 20_000, abs=3)
+
+
+def test_a_board_that_is_cut_into_instances_keeps_only_the_rest(tmp_path: Path) -> None:
+    story = Story(tmp_path / "store.db", 1)
+    with Window(Path(str(story.writer.path))) as window:
+        story.run(21)
+        whole = view_of(story, window)
+        story.entities += [gpu(10 + i, parent_uuid="GPU-0", mig_profile="3g.40gb", compute_fraction=3 / 7) for i in range(2)]
+        story.gpus += [Gpu1(), Gpu1()]
+        story.tell_again()
+        story.run(21)
+        cut = view_of(story, window)
+    assert whole.ledger is not None
+    assert cut.ledger is not None
+    assert whole.ledger.capacity_ms == 20_000
+    assert len(cut.gpus) == 3
+    assert cut.ledger.capacity_ms == pytest.approx(41_000, abs=3)
 
 
 def test_events_and_troubles_of_sources(story: Story) -> None:
