@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.json_schema import faults
 from support.story import Hold, Story, process
 
 from gpuwatch.cli import main
@@ -21,6 +22,7 @@ from gpuwatch.parser import build_parser
 from gpuwatch.runtime import Runtime
 from gpuwatch.store.lease import Lease
 
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 HEAVY = {"textual", "rich", "sqlalchemy", "alembic", "pydantic", "psutil", "importlib.metadata", "asyncio"}
 
 
@@ -57,6 +59,7 @@ def test_status_reads_the_store_of_a_recorder(tmp_path: Path, capsys: pytest.Cap
         lease.release()
     assert text.startswith("node-07   2 × H100 80GB")
     document = json.loads(document)
+    assert faults(document, json.loads((SCHEMAS / "status.json").read_text(encoding="utf-8"))) == []
     assert [gpu["gpu_uuid"] for gpu in document["gpus"]] == ["GPU-0", "GPU-1"]
     assert document["kind"] == "status"
 
@@ -83,6 +86,13 @@ def test_query_prints_json(store: Path, capsys: pytest.CaptureFixture[str]) -> N
     document = json.loads(capsys.readouterr().out)
     assert document["simulated"] is True
     assert document["rows"] == [{"gpu_index": 0, "sm_active_ratio": None}, {"gpu_index": 1, "sm_active_ratio": None}]
+
+
+def test_doctor_fits_the_published_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json", "--store", str(tmp_path / "none.db")]) in (0, 3)
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "doctor"
+    assert faults(document, json.loads((SCHEMAS / "doctor.json").read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "DELETE FROM gpu", "SELECT * FROM gpu_sample", "SELEC 1"])
