@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from gpuwatch.record import dataclass, replace
+from gpuwatch.tui.family import Family, Key, Totals, key_of
 from gpuwatch.view.types import GpuHold, ProcessView, View
 
-Key = tuple[int, int]
-"""pid and start time: a pid alone may come again."""
+__all__ = ["SORTS", "Family", "Key", "ProcessRow", "RowKey", "Selection", "Totals", "build_rows", "key_of", "matches", "sort_rows"]
+
 RowKey = tuple[int, int, str]
 """pid, start time and the GPU's UUID (empty without one)."""
-
-FOLD_FROM = 9
-"""Equal children from this number on are shown as one row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """A process with everything below it in its tree; ``None`` when nothing of it could be read."""
-
-    cpu_ratio: float | None
-    rss_bytes: float | None
-    disk_bytes_per_second: float | None
-    busy_workers: bool
-    """It has workers and they are at more than 85 % of a core in the mean: the loader is the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,63 +34,6 @@ class ProcessRow:
     def key(self) -> RowKey:
         """What the selection remembers."""
         return (self.process.pid, self.process.start_ms, self.hold.gpu_uuid if self.hold else "")
-
-
-def key_of(process: ProcessView) -> Key:
-    """The identity of a process."""
-    return (process.pid, process.start_ms)
-
-
-class Family:
-    """The processes of a View with their children and totals."""
-
-    def __init__(self, processes: Iterable[ProcessView]) -> None:
-        self.by_key = {key_of(p): p for p in processes}
-        by_pid = {p.pid: key_of(p) for p in self.by_key.values()}
-        self.children: dict[Key, list[ProcessView]] = {}
-        self.roots: list[ProcessView] = []
-        for process in self.by_key.values():
-            # The parent's start time may differ by the rounding of two readings; the pid decides among what lives now.
-            parent = by_pid.get(process.parent_pid) if process.parent_pid else None
-            if parent is None or parent == key_of(process):
-                self.roots.append(process)
-            else:
-                self.children.setdefault(parent, []).append(process)
-        self._totals: dict[Key, Totals] = {}
-
-    def totals(self, process: ProcessView) -> Totals:
-        """The process and all below it."""
-        key = key_of(process)
-        found = self._totals.get(key)
-        if found is None:
-            self._totals[key] = _own(process)  # also ends a circle of parents, which a damaged recording could hold
-            found = self._totals[key] = self._sum(process, self.children.get(key, ()))
-        return found
-
-    def parent(self, process: ProcessView) -> ProcessView | None:
-        """Its parent, if that is in the View."""
-        return next((p for p in self.by_key.values() if p.pid == process.parent_pid), None)
-
-    def _sum(self, process: ProcessView, children: Iterable[ProcessView]) -> Totals:
-        out = _own(process)
-        workers = [child.cpu_ratio for child in children if child.role == "worker" and child.cpu_ratio is not None]
-        for below in [self.totals(child) for child in children]:
-            out = Totals(
-                _plus(out.cpu_ratio, below.cpu_ratio),
-                _plus(out.rss_bytes, below.rss_bytes),
-                _plus(out.disk_bytes_per_second, below.disk_bytes_per_second),
-                False,
-            )
-        return replace(out, busy_workers=bool(workers) and sum(workers) / len(workers) > 0.85)
-
-
-def _own(process: ProcessView) -> Totals:
-    disk = _plus(process.read_bytes_per_second, process.write_bytes_per_second)
-    return Totals(process.cpu_ratio, process.rss_bytes, disk, False)
-
-
-def _plus(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else a + b
 
 
 # ------------------------------------------------------------------------------------------------------ sort and filter
@@ -164,25 +94,29 @@ def build_rows(view: View, choice: Selection) -> list[ProcessRow]:
     """The rows of ``view``'s processes for ``choice``."""
     family = Family(view.processes)
     if choice.tree:
-        return _tree(family, choice)
+        from gpuwatch.tui.tree import tree_rows  # the tree is built on the rows of this module
+
+        return tree_rows(family, choice)
     rows: list[ProcessRow] = []
     for process in family.by_key.values():
-        if (choice.show_all or _works(process)) and (not choice.words or matches(process, choice.words)):
-            rows += _rows_of(process, family)
+        if (choice.show_all or works(process)) and (not choice.words or matches(process, choice.words)):
+            rows += rows_of(process, family)
     out = sort_rows([row for row in rows if row.first], choice.sort, choice.reverse)
     if choice.sort in ("gpu", "sm", "memory"):
         return sort_rows([replace(row, first=True) for row in rows], choice.sort, choice.reverse)
     return _with_further_gpus(out, rows)
 
 
-def _works(process: ProcessView) -> bool:
+def works(process: ProcessView) -> bool:
+    """Whether a process belongs to the short list: it uses a GPU or does ML work without one."""
     return bool(process.holds) or process.role in ("gpu", "ml", "server", "train")
 
 
-def _rows_of(process: ProcessView, family: Family, prefix: str = "") -> list[ProcessRow]:
+def rows_of(process: ProcessView, family: Family, prefix: str = "", *, parent_only: bool = False) -> list[ProcessRow]:
+    """One row for each GPU that ``process`` holds, at least one."""
     totals = family.totals(process)
-    first = ProcessRow(process, process.holds[0] if process.holds else None, totals, prefix=prefix)
-    return [first, *(ProcessRow(process, hold, totals, first=False, prefix=prefix) for hold in process.holds[1:])]
+    first = ProcessRow(process, process.holds[0] if process.holds else None, totals, True, prefix, parent_only)
+    return [first, *(ProcessRow(process, hold, totals, False, prefix, parent_only) for hold in process.holds[1:])]
 
 
 def _with_further_gpus(firsts: list[ProcessRow], rows: list[ProcessRow]) -> list[ProcessRow]:
@@ -191,107 +125,3 @@ def _with_further_gpus(firsts: list[ProcessRow], rows: list[ProcessRow]) -> list
         if not row.first:
             further.setdefault(key_of(row.process), []).append(row)
     return [row for first in firsts for row in (first, *further.get(key_of(first.process), ()))]
-
-
-def _tree(family: Family, choice: Selection) -> list[ProcessRow]:
-    keep: set[Key] = set()
-    hit: set[Key] = set()
-
-    def mark(process: ProcessView, inside: bool) -> bool:
-        key = key_of(process)
-        if key in keep:
-            return key in hit
-        wanted = choice.show_all or _works(process) or inside
-        own = wanted and (inside or not choice.words or matches(process, choice.words))
-        if own:
-            hit.add(key)
-        keep.add(key)
-        below = [mark(child, own) for child in family.children.get(key, ())]
-        if not own and not any(below):
-            keep.discard(key)
-            return False
-        return True
-
-    for root in family.roots:
-        mark(root, False)
-    rows: list[ProcessRow] = []
-    for top in _ordered([root for root in family.roots if key_of(root) in keep], family, choice):
-        _branch(top, "", "", family, choice, keep, hit, rows)
-    return rows
-
-
-def _ordered(processes: list[ProcessView], family: Family, choice: Selection) -> list[ProcessView]:
-    """Siblings in the chosen order, each judged by the best row of its branch."""
-
-    def best(process: ProcessView) -> ProcessRow:
-        rows = [replace(row, first=True) for member in _branch_members(process, family) for row in _rows_of(member, family)]
-        return sort_rows(rows, choice.sort, choice.reverse)[0]
-
-    if len(processes) < 2:
-        return processes
-    judged = {id(row.process): process for process in processes for row in (best(process),)}
-    return [judged[id(row.process)] for row in sort_rows([best(p) for p in processes], choice.sort, choice.reverse)]
-
-
-def _branch_members(process: ProcessView, family: Family) -> Iterable[ProcessView]:
-    seen: set[Key] = set()
-    stack = [process]
-    while stack:
-        member = stack.pop()
-        if key_of(member) not in seen:
-            seen.add(key_of(member))
-            yield member
-            stack += family.children.get(key_of(member), ())
-
-
-def _branch(
-    process: ProcessView,
-    own: str,
-    below: str,
-    family: Family,
-    choice: Selection,
-    keep: set[Key],
-    hit: set[Key],
-    rows: list[ProcessRow],
-) -> None:
-    """Append ``process`` and what is kept under it; ``own`` and ``below`` are the branches before it and before its children."""
-    for row in _rows_of(process, family, own):
-        rows.append(replace(row, parent_only=key_of(process) not in hit))
-    groups = _folded([c for c in family.children.get(key_of(process), ()) if key_of(c) in keep], family, choice)
-    for i, (child, count) in enumerate(groups):
-        last = i == len(groups) - 1
-        own_next, below_next = (below + "└ ", below + "  ") if last else (below + "├ ", below + "│ ")
-        if count > 1:
-            cpu, ram, disk = None, None, None
-            for member in family.children.get(key_of(process), ()):
-                if _fold_name(member) == _fold_name(child):
-                    own_totals = family.totals(member)
-                    cpu = _plus(cpu, own_totals.cpu_ratio)
-                    ram = _plus(ram, own_totals.rss_bytes)
-                    disk = _plus(disk, own_totals.disk_bytes_per_second)
-            rows.append(ProcessRow(child, None, Totals(cpu, ram, disk, False), prefix=own_next, folded=count))
-        else:
-            _branch(child, own_next, below_next, family, choice, keep, hit, rows)
-
-
-def _fold_name(process: ProcessView) -> str:
-    return process.name.rstrip("0123456789 ")
-
-
-def _folded(children: list[ProcessView], family: Family, choice: Selection) -> list[tuple[ProcessView, int]]:
-    """Children in order; more than eight childless equal ones without a GPU become one entry with their number."""
-    names: dict[str, int] = {}
-    for child in children:
-        if not child.holds and key_of(child) not in family.children:
-            names[_fold_name(child)] = names.get(_fold_name(child), 0) + 1
-    out: list[tuple[ProcessView, int]] = []
-    done: set[str] = set()
-    for child in _ordered(children, family, choice):
-        name = _fold_name(child)
-        count = 1 if choice.unfolded or child.holds or key_of(child) in family.children else names.get(name, 1)
-        if count < FOLD_FROM:
-            out.append((child, 1))
-        elif name not in done:
-            done.add(name)
-            out.append((child, count))
-    return out

@@ -98,3 +98,12 @@ def test_the_selected_row_is_always_visible(keys: list[int], move: int, page: in
     if keys:
         assert table.index in visible
         assert keys[table.index] == table.selected
+
+
+def test_a_chain_of_processes_may_be_long() -> None:
+    worker = next(p for p in VIEW.processes if p.pid == 57_166)
+    chain = tuple(replace(worker, pid=10 + i, start_ms=i, parent_pid=9 + i, cpu_ratio=0.5) for i in range(3000))
+    rows = build_rows(replace(VIEW, processes=chain), Selection(tree=True, show_all=True))
+    assert len(rows) == 3000
+    assert rows[0].totals.cpu_ratio == 1500.0
+    assert max(len(row.prefix) for row in rows) <= 84
