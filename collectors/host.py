@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from pathlib import Path
@@ -12,9 +13,10 @@ from gpuwatch.errors import Unavailable
 from gpuwatch.model import Batch, Host, HostSample, MissingKey
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext
-from gpuwatch.text import clean, clean_bytes
+from gpuwatch.text import clean_bytes
 
 SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own is
+_MEMORY = re.compile(rb"(?m)^(Mem(?:Total|Available)|Swap(?:Total|Free)):\s*(\d+)")
 _WHOLE_DISK = re.compile(r"(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+|dasd[a-z]+)")
 
 Counters = dict[str, tuple[int, int]]
@@ -35,6 +37,8 @@ class HostCollector:
         self._disks: Counters | None = None
         self._links: Counters | None = None
         self._whole: dict[str, bool] = {}
+        self._files: dict[str, procfs.KeptFile] = {}
+        """Open files of the real /proc; elsewhere a file that stays open may have been replaced."""
 
     def open(self) -> None:
         """Raises :class:`Unavailable` where there is no /proc (not Linux, not mounted)."""
@@ -45,7 +49,8 @@ class HostCollector:
         self._host = self._cpu = self._disks = self._links = None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Let go of the files."""
+        self._files.clear()
 
     def collect(self, now: float) -> Batch:
         """One tick; amounts and shares come from the second one on."""
@@ -55,8 +60,8 @@ class HostCollector:
             self._host = self._identify(cpu_lines)
         cpu, iowait = self._cpu_ratios(cpu_lines)
         memory, swap, load, read, written, received, sent = (None,) * 7
-        if meminfo := _table(self._lines("meminfo")):
-            memory, swap = _used(meminfo, "MemTotal", "MemAvailable"), _used(meminfo, "SwapTotal", "SwapFree")
+        if meminfo := self._memory():
+            memory, swap = _used(meminfo, b"MemTotal", b"MemAvailable"), _used(meminfo, b"SwapTotal", b"SwapFree")
         if words := b" ".join(self._lines("loadavg")).split():
             load = _number(words[0])
         disks, links = self._read_disks(), self._read_links()
@@ -80,10 +85,22 @@ class HostCollector:
         return Batch(self.name, int(now), began, took, host=self._host, host_sample=sample, missing=missing)
 
     def _lines(self, name: str, limit: int = 1 << 16) -> list[bytes]:
+        return self._read(name, limit).splitlines()
+
+    def _read(self, name: str, limit: int = 1 << 16) -> bytes:
+        path = f"{self.root}/{name}"
         try:
-            return procfs.read(f"{self.root}/{name}", limit).splitlines()
+            if self.root != "/proc":
+                return procfs.read(path, limit)
+            if name not in self._files:
+                self._files[name] = procfs.KeptFile(path)
+            return self._files[name].read(limit)
         except OSError:
-            return []
+            return b""
+
+    def _memory(self) -> dict[bytes, int]:
+        """The four amounts of /proc/meminfo that count here, in bytes."""
+        return {name: int(kib) * 1024 for name, kib in _MEMORY.findall(self._read("meminfo"))}
 
     def _text(self, name: str) -> str:
         lines = self._lines(name)
@@ -91,7 +108,7 @@ class HostCollector:
 
     def _count(self) -> int | None:
         try:
-            return len(procfs.pids(self.root))
+            return sum(map(str.isdigit, os.listdir(self.root)))
         except OSError:
             return None
 
@@ -104,7 +121,7 @@ class HostCollector:
             machine = ""
         if not re.fullmatch(r"[0-9a-f-]{32,36}", machine):
             machine = boot_id or hostname
-        total = _table(self._lines("meminfo")).get("MemTotal")
+        total = self._memory().get(b"MemTotal")
         return Host(
             machine_id=hashlib.sha256(f"gpuwatch:{machine}".encode("utf-8", "replace")).hexdigest()[:16],
             hostname=hostname or "localhost",
@@ -165,17 +182,7 @@ def factory(context: CollectorContext) -> Collector:
     return HostCollector(context)
 
 
-def _table(lines: list[bytes]) -> dict[str, int]:
-    """``Name:  123 kB`` lines as bytes."""
-    out = {}
-    for line in lines:
-        words = line.split()
-        if len(words) >= 2 and words[1].isdigit():
-            out[clean(words[0].decode("ascii", "replace").rstrip(":"), 64)] = int(words[1]) * 1024
-    return out
-
-
-def _used(table: dict[str, int], total: str, free: str) -> int | None:
+def _used(table: dict[bytes, int], total: bytes, free: bytes) -> int | None:
     return max(0, table[total] - table[free]) if total in table and free in table else None
 
 

@@ -62,11 +62,18 @@ class KeptFile:
         self._path = path
         self._fd = -1
 
-    def read(self, limit: int = 4096) -> bytes:
-        """The file as it is now, in one read; raises ``OSError``."""
+    def read_once(self, limit: int = 4096) -> bytes:
+        """The file as it is now, if a single read gives all of it (less than a page); raises ``OSError``."""
         if self._fd < 0:
             self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         return os.pread(self._fd, limit, 0)
+
+    def read(self, limit: int) -> bytes:
+        """Up to ``limit`` bytes of the file as it is now; raises ``OSError``."""
+        data = self.read_once(limit)
+        while 0 < len(data) < limit and (more := os.pread(self._fd, limit - len(data), len(data))):
+            data += more
+        return data
 
     def __del__(self) -> None:
         if self._fd >= 0:

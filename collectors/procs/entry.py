@@ -145,7 +145,7 @@ class Entry:
         if self.io_missing is not None:
             return None
         try:
-            raw = procfs.read_once(f"{root}/{self.pid}/io") if self.kept_io is None else self.kept_io.read()
+            raw = procfs.read_once(f"{root}/{self.pid}/io") if self.kept_io is None else self.kept_io.read_once()
             words = raw.split()
             at = words.index(b"read_bytes:")
             return int(words[at + 1]), int(words[at + 3])

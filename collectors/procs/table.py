@@ -72,7 +72,7 @@ class Table:
         entry = self.entries.get(pid)
         kept = entry.kept_stat if entry is not None else None
         try:
-            stat = procfs.parse_stat(kept.read()) if kept is not None else procfs.read_stat(self.root, pid)
+            stat = procfs.parse_stat(kept.read_once()) if kept is not None else procfs.read_stat(self.root, pid)
         except PermissionError:
             if pid not in self.hidden:
                 self.hidden.add(pid)
