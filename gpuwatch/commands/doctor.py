@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch.commands import checks
 from gpuwatch.commands.checks import Check
+from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -51,7 +52,7 @@ def _print_json(found: Sequence[Check], settings: Sequence[tuple[str, Any, str]]
         "checks": [{"id": c.id, "state": c.state, "title": c.title, "result": c.result, "fix": c.fix or None} for c in found],
         "settings": [{"key": key, "value": value, "source": source} for key, value, source in settings],
     }
-    json.dump(document, sys.stdout, indent=2, ensure_ascii=False, default=list)
+    json.dump(document, sys.stdout, indent=2, ensure_ascii=not is_unicode(), default=list)
     print()
 
 

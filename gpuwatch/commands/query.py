@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuwatch.errors import EXIT_OK
+from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -56,7 +57,7 @@ def write(out: TextIO, form: str, columns: Sequence[str], rows: Sequence[Sequenc
 
         from gpuwatch.view.json import query_json
 
-        out.write(json.dumps(query_json(columns, rows, simulated=simulated), ensure_ascii=False) + "\n")
+        out.write(json.dumps(query_json(columns, rows, simulated=simulated), ensure_ascii=not is_unicode()) + "\n")
     else:
         out.write(_table(columns, rows))
 

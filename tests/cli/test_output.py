@@ -1,0 +1,48 @@
+"""Standard streams that are closed, full, left by their reader or unable to show a character: one clear line or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GPUWATCH = f"{sys.executable} -m gpuwatch"
+
+
+def shell(line: str, **env: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of shell in which ``gpuwatch`` is the program."""
+    line = line.replace("gpuwatch", GPUWATCH)
+    return subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=60, env={**os.environ, **env})
+
+
+@pytest.mark.parametrize("arguments", ["--version", "--help", "db path", "query --demo 'SELECT * FROM v_gpu_minute'"])
+def test_a_reader_that_leaves_is_no_error(arguments: str) -> None:
+    done = shell(f"(sleep 0.1; exec gpuwatch {arguments}) | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout == b"0\n"
+    assert done.stderr.replace(b"gpuwatch: SIMULATED data, scenario lab\n", b"") == b""
+
+
+@pytest.mark.parametrize("arguments", ["--version", "db path"])
+def test_no_room_for_the_output_is_said_in_one_line(arguments: str) -> None:
+    done = shell(f"gpuwatch {arguments} > /dev/full")
+    assert done.returncode == 3
+    assert done.stderr == b"gpuwatch: the output could not be written: no space left on device\n"
+
+
+def test_closed_streams_never_receive_what_is_printed(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    done = shell(f"gpuwatch record --for 1s --store {store} <&- >&- 2>&-; gpuwatch db check --store {store}")
+    assert done.returncode == 0 and b"no damage" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_an_encoding_lacks_is_written_as_its_nearest(encoding: str) -> None:
+    done = shell("gpuwatch --demo status", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and not done.stderr
+    text = done.stdout.decode(encoding)
+    assert "8 x H100" in text or "8 × H100" in text
+    assert json.loads(shell("gpuwatch --demo status --json", PYTHONIOENCODING=encoding).stdout)["simulated"] is True
