@@ -6,7 +6,6 @@ the values; pydantic checks types and is imported only when a file, a variable o
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -145,17 +144,18 @@ def load(
 
 
 def _read(path: Path, *, required: bool) -> dict[str, Any] | None:
-    import tomllib
-
     try:
-        with path.open("rb") as stream:
-            return tomllib.load(stream)
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if required:
             raise UsageError(f"config file {path} does not exist") from None
         return None
     except OSError as error:
         raise UsageError(f"config file {path} cannot be read: {error.strerror}") from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"config file {path} is not valid TOML: {error}") from error
 
@@ -191,6 +191,8 @@ def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, v
 def nearest(word: str, known: Iterable[str]) -> str:
     """``; did you mean '…'?`` with the nearest known word, or the list of all; to end a message with."""
     known = list(known)
+    import difflib
+
     match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(sorted(known))}"
 
