@@ -41,6 +41,12 @@ _SQL = {
     "workload": _upsert("workload", _WORKLOAD, "workload_id"),
     "user_account": columns.insert_sql("user_account", ("user_id", "host_id", "uid", "name")),
 }
+_NAMELESS = "unknown"
+"""Machine id of a host that was not described yet."""
+_LAST_HOST = (
+    f"SELECT {','.join(_HOST)} FROM host ORDER BY host_id="
+    "(SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1) DESC, last_ms DESC LIMIT 1"
+)
 _ORDER = ("host", "gpu", "user_account", "workload", "process")
 
 
@@ -92,7 +98,9 @@ class Identities:
         """The host whose rows follow."""
         found = self._hosts.get(host.machine_id)
         if found is None:
-            found = self._hosts[host.machine_id] = self._lookup("host", "machine_id=?", (host.machine_id,))
+            row = self._connection.execute("SELECT host_id FROM host WHERE machine_id=?", (host.machine_id,)).fetchone()
+            nameless = self._hosts.pop(_NAMELESS, None)
+            found = self._hosts[host.machine_id] = int(row[0]) if row else nameless or self.take_id("host")
         if found != self.host_id:
             self.host_id = found
             for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest):
@@ -121,9 +129,18 @@ class Identities:
         return found
 
     def current_host(self, ts_ms: int) -> int:
-        """The host's id; rows that come before its description get one without a name."""
+        """The host's id. Before its description has come it is the one that was recorded here last, else a row without a name
+        that becomes the described host.
+        """
         if not self.host_id:
-            self.host(Host(machine_id="unknown", hostname=""), ts_ms)
+            found = self._connection.execute(_LAST_HOST).fetchone()
+            if found is None:
+                self.host(Host(_NAMELESS, ""), ts_ms)
+            else:
+                self.host_id = found[0]
+                self._known["host", found[0]] = found
+                if found[1] == _NAMELESS:
+                    self._hosts[_NAMELESS] = found[0]
         return self.host_id
 
     def _user_id(self, uid: int | None, name: str, ts_ms: int) -> int | None:

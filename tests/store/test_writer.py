@@ -51,6 +51,22 @@ def test_ticks_of_one_instant_share_a_tick_even_when_they_come_late(writer: Stor
     assert rows(writer, "SELECT count(*) FROM tick") == [(2,)]
 
 
+def test_rows_that_come_before_the_host_is_described_are_its_own(open_writer: Any) -> None:
+    early = {"gpus": [gpu(0)], "gaps": [GapRow(T0, T0 + 1000, GapReason.OFF)], "sources": [SourceState("nvml", "ok", T0)]}
+    for second in (1, 11):  # a fresh store, and one in which the host is known from the session before
+        writer = open_writer()
+        writer.add(tick(second, gpu_row(), **early))
+        writer.commit()
+        writer.add(first_tick(gpu(0), second=second + 1))
+        writer.add(tick(second + 2, gpu_row()))
+        writer.commit()
+        assert rows(writer, "SELECT machine_id FROM host") == [(HOST.machine_id,)]
+        assert rows(writer, "SELECT count(*) FROM gpu") == [(1,)]
+        assert rows(writer, "SELECT DISTINCT host_id FROM gap UNION SELECT host_id FROM source_state") == [(1,)]
+        writer.end_session()
+        writer.close()
+
+
 def test_a_tick_without_rows_leaves_no_tick(writer: StoreWriter) -> None:
     writer.add(first_tick())
     writer.commit()
