@@ -7,8 +7,7 @@ For authors of screens:
   around it. It is a pure function of ``context``: the View, the size, the Look, the user's choices (``UiState``). No widgets.
 * ``Sheet``: ``put(y, x, text, style)``, ``right(y, x_of_last_character, text, style)``, ``words(y, x, [(text, style), …])``,
   ``ground(y, x0, x1, "sel")`` for a selected row, ``hits[y] = (table, index)`` for clicks. Columns and rows are absolute. Only
-  foreign text is cut (``draw.line.cut``). ``band(top, bottom, *cuts)`` says which columns are sent apart; bands must cover rows 0
-  to ``height`` without a gap, in order (header and footer add theirs): put a cut behind every number that moves.
+  foreign text is cut (``draw.line.cut``). A refresh sends only the cells that differ.
 * Styles come from ``context.look``: ``fg dim white acc title amber faint``, ``style(ink, ground, bold)``, ``state(state)``,
   ``mark(state)``; glyphs from ``look.glyphs``. Marks: ``draw.bars.bar/strip/tick/state_at``, ``draw.frame.box``,
   ``draw.ledgerbar.ledger_bar/legend_row``, ``draw.columns``. Numbers: ``gpuwatch.format``. ``parts.split(ledger)`` gives parts

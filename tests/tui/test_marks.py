@@ -20,9 +20,7 @@ from gpuwatch.view.types import Cell
 
 
 def sheet(width: int = 40, height: int = 1, look: Look | None = None) -> Sheet:
-    out = Sheet(width, height, look or Look())
-    out.band(0, height)
-    return out
+    return Sheet(width, height, look or Look())
 
 
 def test_a_line_fills_its_gaps_and_merges_equal_styles() -> None:
@@ -44,13 +42,6 @@ def test_text_over_text_and_beyond_the_edge_is_a_fault() -> None:
     assert any("written over" in fault for fault in found)
     assert any("leaves the sheet" in fault for fault in found)
     assert out.strip(0).text == "  abc     "
-
-
-def test_bands_with_a_hole_are_a_fault() -> None:
-    out = Sheet(10, 4, Look())
-    out.band(0, 1)
-    out.band(2, 4)
-    assert any("bands" in fault for fault in faults(out))
 
 
 def test_a_ground_covers_text_and_blanks_alike() -> None:

@@ -67,7 +67,7 @@ def test_no_character_is_written_over_another_or_past_a_border(name: str, size: 
 
 def test_rows_of_the_picture_at_120_columns() -> None:
     rows = lines(sample_view(), filter="train", filter_open=True)
-    assert rows[1].startswith("╭─ Filter ─") and "match · with their workers; grey rows are parents" in rows[1]
+    assert rows[1].startswith("╭─ Filter ─") and " 4 of 38 match · with their workers; grey rows are parents" in rows[1]
     assert rows[2].startswith("│ / train ")
     heads = rows[5]
     for word, end in (
@@ -88,7 +88,7 @@ def test_rows_of_the_picture_at_120_columns() -> None:
     parent = next(row for row in rows if " 51802 " in row)
     assert parent[2:60].strip() == "" and parent[62:69] == "6:13:00" and "└ bash run_vit.sh" in parent
     worker = next(row for row in rows if " 51902 " in row)
-    assert worker[2:58].split() == ["▌", "2", "–", "–", "98", "1.8", "27", "–"]
+    assert worker[2:58].split() == ["▌", "2", "–", "–", "98", "1.8", "27"]
     assert "pid 51877 · carol · GPU 2" in "\n".join(rows)
 
 

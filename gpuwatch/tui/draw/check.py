@@ -20,7 +20,4 @@ def faults(sheet: Sheet) -> list[str]:
             out.append(f"row {y}: a control character in {text!r}")
         if sheet.look.ascii and not text.isascii():
             out.append(f"row {y}: not ASCII: {text!r}")
-    rows = [band.top for band in sheet.bands] + [sheet.height]
-    if [band.bottom for band in sheet.bands] != rows[1:]:
-        out.append(f"bands do not cover the sheet: {sheet.bands}")
     return sheet.faults + out

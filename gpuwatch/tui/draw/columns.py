@@ -36,11 +36,3 @@ def put_heads(sheet: Sheet, y: int, columns: tuple[Column, ...], style: Style) -
     """The titles of all columns."""
     for column in columns:
         put_value(sheet, y, column, column.title, style)
-
-
-def cuts(columns: tuple[Column, ...]) -> tuple[int, ...]:
-    """Where a band of these columns may be parted: behind the blank that follows each right-aligned one.
-
-    The blank keeps a change from touching the next part, which Textual would else address for nothing.
-    """
-    return tuple(column.end + 1 for column in columns if column.right >= 0)

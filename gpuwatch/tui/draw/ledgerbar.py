@@ -48,6 +48,8 @@ def _part(sheet: Sheet, y: int, x: int, cells: int, share: Share) -> int:
     before = (cells - len(text)) // 2
     after = cells - before - len(text)
     if look.plain or look.ascii or (look.tier == "16" and share.part.fill in PATTERNS):
+        if not (look.plain or look.ascii):
+            text = label(share, cells - 2)  # a pattern must be seen beside its name: it is all the colour that it has
         return _lettered(sheet, y, x, cells, share.part, text if len(text) + 2 <= cells else "")
     if share.part.fill == UNKNOWN.fill:
         at = sheet.put(y, x, look.glyphs.unknown * before, look.style("free"))

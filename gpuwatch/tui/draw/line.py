@@ -36,15 +36,6 @@ def cut(text: str, cells: int) -> str:
     return set_cell_size(text, cells - 1).rstrip(" ") + "…"
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Rows ``top`` to ``bottom`` (exclusive) whose parts are sent apart: a change between two cuts resends only that part."""
-
-    top: int
-    bottom: int
-    cuts: tuple[int, ...] = ()
-
-
 @dataclass(slots=True)
 class Row:
     """What stands on one line."""
@@ -61,7 +52,6 @@ class Sheet:
         self.height = height
         self.look = look
         self.rows = [Row() for _ in range(height)]
-        self.bands: list[Band] = []
         self.faults: list[str] = []
         self.hits: dict[int, object] = {}
         """Row -> what a click or Enter there means; screens fill it for their selectable rows."""
@@ -100,11 +90,6 @@ class Sheet:
         if 0 <= y < self.height:
             row = self.rows[y]
             row.grounds = (*row.grounds, (x0, x1 + 1, name))
-
-    def band(self, top: int, bottom: int, *cuts: int) -> None:
-        """Rows ``top`` to ``bottom`` (exclusive) are sent in parts that end at ``cuts``; bands must follow each other."""
-        if bottom > top:
-            self.bands.append(Band(top, bottom, tuple(sorted({x for x in cuts if 0 < x < self.width}))))
 
     def strip(self, y: int) -> Strip:
         """The finished line ``y``."""

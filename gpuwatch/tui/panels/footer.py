@@ -14,7 +14,6 @@ def draw_footer(sheet: Sheet, context: Context) -> None:
     """Six screens, a line, keys; keys that do not fit are dropped from the left, ``? help q quit`` last of all."""
     look, y, width = context.look, context.height - 1, context.width
     sheet.ground(y, 0, width - 1, "bar")
-    sheet.band(y, y + 1)
     named = width >= 100
     at = 0
     ends = []

@@ -30,6 +30,8 @@ _UNOBSERVED = Part("unobserved", "unob", "?", "bg", "fg", (Bucket.UNOBSERVED,))
 TWELVE = (eight.EFFECTIVE, _STALLED, _EMPTY, eight.BUSY, eight.WAIT, _THROTTLED, _REDONE, _OVERHEAD, eight.HELD, eight.UNUSED, eight.QUIET, eight.FREE, eight.IDLE, _UNOBSERVED, eight.UNAVAILABLE)  # fmt: skip
 """The order of the eight parts with their buckets apart; those without a place of their own only when they are there."""
 
+_READABLE = {"empty": "stalled", "overhead": "redone"}
+"""Fills that are too dark for text, and the one beside them that is not."""
 _FILL = (eight.EFFECTIVE, _STALLED, _EMPTY)
 _RARE = (eight.QUIET, eight.IDLE)
 _CAUSES = {
@@ -123,9 +125,11 @@ def draw_numbers(sheet: Sheet, y: int, ledger: LedgerView, today: LedgerView | N
     sheet.put(y + 2, 2, "today h", look.dim)
     for column in columns((ledger, today), left, limit):
         part = column.part
-        bold = part is eight.HELD and found[part] > 0
-        style = look.white if bold and look.plain else look.style(ink_of(part), "bg", bold)
-        sheet.put(y, column.left, part.name, style)
+        there = found[part] > 0 or whole[part] > 0
+        ink = "free_text" if part is eight.UNAVAILABLE and not there else _READABLE.get(part.fill, ink_of(part))
+        sheet.put(
+            y, column.left, part.name, look.white if look.plain and there else look.style(ink, "bg", part is eight.HELD and there)
+        )
         for row, value, text in (
             (y + 1, found[part], number(tenths[part] / 10, 1)),
             (y + 2, whole[part], gpu_hours(whole[part])),

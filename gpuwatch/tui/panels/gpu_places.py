@@ -1,9 +1,8 @@
-"""Where the columns of a GPU's row stand at each width, and where such rows may be parted when they are sent."""
+"""Where the columns of a GPU's row stand at each width."""
 
 from __future__ import annotations
 
 from gpuwatch.record import dataclass, replace
-from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.view.types import View
 
 
@@ -81,17 +80,3 @@ def scaled(places: Places, view: View) -> Places:
     """The layout with power in the unit that fits all GPUs of ``view``."""
     peak = max((max(gpu.power_watts or 0.0, gpu.power_limit_watts or 0.0) for gpu in view.gpus), default=0.0)
     return replace(places, kilowatts=True) if peak >= 999.5 and not places.power_limit else places
-
-
-def bands(sheet: Sheet, top: int, bottom: int, *all_places: Places) -> None:
-    """Where the rows of GPUs may be parted: behind each number, before and behind the strip's running cell."""
-    cuts: list[int] = []
-    for places in all_places:
-        end = places.strip + places.cells
-        cuts += [places.index + 2, places.activity + 2, places.memory + 2, places.strip, end - 1, end + 1]
-        # No blank stands between the power and its limit.
-        cuts += [places.power + 1, places.power + 6] if places.power_limit else [places.power + 2]
-        cuts += [places.temperature + 2] if places.temperature >= 0 else []
-        cuts += [places.bar[0] + places.bar[1] + 1] if places.bar[1] else []
-        cuts += [places.memory_bar[0] + places.memory_bar[1]] if places.memory_bar[1] else []
-    sheet.band(top, bottom, *cuts)

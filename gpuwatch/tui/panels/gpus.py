@@ -11,7 +11,7 @@ from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import bar, state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.gpu_places import Places, bands, halves, middle_places, narrow_places, scaled, wide_places
+from gpuwatch.tui.panels.gpu_places import Places, halves, middle_places, narrow_places, scaled, wide_places
 from gpuwatch.tui.state import CELLS, Context
 from gpuwatch.view.types import GpuView, View
 
@@ -200,9 +200,7 @@ def draw_gpus_narrow(sheet: Sheet, context: Context, view: View, top: int, rows:
     shown = view.gpus if len(view.gpus) <= room else view.gpus[: room - 1]
     for places in layouts:
         draw_heads(sheet, top, places, sm_active)
-    sheet.band(top, top + 1)
     for i, gpu in enumerate(shown):
         draw_gpu(sheet, top + 1 + i % per_column, gpu, layouts[i // per_column], sm_active, view.recording.interval_seconds)
     if len(shown) < len(view.gpus):
         sheet.put(top + per_column, layouts[-1].index, f"{len(view.gpus) - len(shown)} more: 2 shows each", context.look.dim)
-    bands(sheet, top + 1, top + rows, *layouts)

@@ -26,8 +26,6 @@ def draw_header(sheet: Sheet, context: Context) -> None:
         clock_at = width - 1 - interval
     used = words_width(right) + (width - clock_at)
     _left(sheet, context, width - used - 2)
-    word = clock_at - len(right[-1][0]) if right else width
-    sheet.band(0, 1, word, clock_at + 1)
     if view is None and context.problem:
         sheet.put(0, max(12, width - 20), "no data"[: max(0, width - 14)], look.amber)
 

@@ -130,13 +130,14 @@ def chart(
     look = sheet.look
     per_row = len(_blocks(look))
     found = levels(lane.cells, top, rows, per_row)
-    violet = look.style("throttled", "tint_throttled")
+    violet = look.white if look.plain else look.style("throttled", "tint_throttled")
     floor = look.style("free_text")
     marks = [*lowered, *[False] * (len(found) - len(lowered))]
     for row in range(rows):
         texts = [_column(look, level, row, per_row) for level in found]
-        if row == rows - 1 and (look.plain or look.ascii):
-            texts = ["!" if down and text == " " and level is not None else text for text, down, level in zip(texts, marks, found)]
+        if 0 < row == rows - 1 and (look.plain or look.ascii):
+            # Without violet the topmost row says it, at the price of half the steps.
+            texts = ["!" if down and level is not None else text for text, down, level in zip(texts, marks, found)]
         styles = [violet if down else floor if level == 0 else style for down, level in zip(marks, found)]
         at = x
         for same, run in groupby(zip(texts, styles), key=lambda pair: pair[1]):

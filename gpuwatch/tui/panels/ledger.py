@@ -35,8 +35,6 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
     ledger_bar(sheet, top + 1, BAR_LEFT, bar_width, parts)
     decimals = 2 if ledger.capacity_ms < 360_000 else 1
     sheet.right(top + 1, width - 3, f"{gpu_hours(ledger.capacity_ms, decimals)} GPU·h", look.dim)
-    sheet.band(top, top + 1)
-    sheet.band(top + 1, top + 2)
     y = top + 2
     if rows >= 6:
         has_quiet = milliseconds(ledger).get(Bucket.QUIET, 0) > 0
@@ -54,9 +52,7 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
             )
             sheet.put(y, 2, _shorter(sentence, width - 5), look.fg)
             y += 1
-        sheet.band(top + 2, y)
     sheet.words(y, 2, fit(sentence_of(context, view), width - 5))
-    sheet.band(y, top + rows)
 
 
 def _note(context: Context, view: View, ledger: LedgerView, young: bool) -> Words:
@@ -162,5 +158,3 @@ def draw_ledger_narrow(sheet: Sheet, context: Context, view: View, ledger: Ledge
     ledger_bar(sheet, top, 0, context.width, split(ledger))
     at = sheet.put(top + 1, 0, _span(ledger), look.dim)
     sheet.words(top + 1, at + 2, fit(sentence_of(context, view, short=True), context.width - at - 2, "  "))
-    sheet.band(top, top + 1)
-    sheet.band(top + 1, top + 2)

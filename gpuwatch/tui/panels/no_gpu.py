@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch.format import GIB, megabytes_per_second, percent_sign
 from gpuwatch.record import replace
 from gpuwatch.tui.draw.bars import bar
-from gpuwatch.tui.draw.columns import Column, cuts, put_heads, put_value
+from gpuwatch.tui.draw.columns import Column, put_heads, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.processes import selection_of, value
@@ -58,7 +58,6 @@ def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int
     """Why there is no GPU: the sentences of the View, then each source with its result and the next step."""
     look, width = context.look, context.width
     box(sheet, top, top + rows - 1, "No GPU found", title_style=look.amber)
-    sheet.band(top, top + rows)
     y, last = top + 1, top + rows - 2
     if rows >= 11:
         y += 1
@@ -100,7 +99,6 @@ def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int) -
     """CPU, memory, disk and waiting for it; no bar where there is no maximum."""
     look, host = context.look, view.host
     box(sheet, top, top + rows - 1, "Host")
-    sheet.band(top, top + rows, 19, context.width // 2)
     if host is None:
         sheet.put(top + 1, 4, "The host is not read: gpuwatch doctor says why.", look.fg)
         return
@@ -132,9 +130,7 @@ def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, row
     foot = [("training and inference processes without a GPU", look.dim)]
     box(sheet, top, top + rows - 1, f"CPU workloads {len(found)}", foot=foot)
     columns = _cpu_columns(width)
-    sheet.band(top, top + 2)
     if rows < 4:
-        sheet.band(top + 2, top + rows)
         return
     put_heads(sheet, top + 1, columns, look.dim)
     table = context.ui.table("processes")
@@ -155,4 +151,3 @@ def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, row
     if rows >= 7:
         ledger = "The ledger needs GPUs: it starts with the first GPU sample. CPU and memory are recorded now."
         sheet.put(top + rows - 2, 4, cut(ledger, width - 7), look.dim)
-    sheet.band(top + 2, top + rows, *cuts(columns))

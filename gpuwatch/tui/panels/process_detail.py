@@ -72,21 +72,17 @@ def draw_detail(
             word = f" since {since(gpu.state_since_ms, view.at_ms, context.tz)}" if gpu.state_since_ms is not None else ""
             note = [(state_word(process.state), look.state(process.state)), (word, look.dim)]
         box(sheet, top, bottom, title_of(process), note=[part for part in note if part[0]])
-        sheet.band(top, top + 1)
         top, bottom = top + 1, bottom - 1
     else:
         sheet.ground(top, 0, context.width - 1, "bar")
         at = sheet.put(top, 0, title_of(process), look.title)
         if process.state is not State.NO_DATA and at + 16 < context.width:
             state_at(sheet, top, at + 2, process.state, state_word(process.state))
-        sheet.band(top, top + 1)
         top += 1
     room = bottom + 1 - top
     y = _facts(sheet, context, view, process, place, top, bottom, 2 if room < 18 else 4)
-    sheet.band(top, y)
     rest = bottom + 1 - y
     spaced = rest >= 10
-    start = y
     if rest >= 4:
         y = _strips(sheet, context, process, history, place, y + (rest >= 6), gpu)
     if bottom + 1 - y >= 1 + spaced and process.holds:
@@ -94,9 +90,6 @@ def draw_detail(
         y += 1 + spaced
     if bottom + 1 - y >= 2 + spaced:
         _finding(sheet, context, view, process, place, y + spaced)
-    sheet.band(
-        start, bottom + (2 if context.width >= 100 else 1), place.text, place.text + place.cells - 1, place.text + place.cells
-    )
 
 
 # ------------------------------------------------------------------------------------------------------------- the facts
@@ -159,13 +152,18 @@ def _groups(sheet: Sheet, y: int, x: int, right: int, groups: Sequence[Words]) -
             return
 
 
+def started(context: Context, start_ms: int, at_ms: int) -> str:
+    """``08:19:27``, with its day if that is not today."""
+    return since(start_ms, at_ms, context.tz) + clock(start_ms, context.tz)[-3:]
+
+
 def _started(context: Context, view: View, process: ProcessView) -> list[Words]:
     look = context.look
     if not process.start_known:
         return [[("unknown", look.fg), (" (seen since ", look.dim), (since(process.start_ms, view.at_ms, context.tz), look.fg), (")", look.dim)]]  # fmt: skip
-    day = since(process.start_ms, view.at_ms, context.tz)
-    seconds = clock(process.start_ms, context.tz)[-3:]
-    out: list[Words] = [[(day + seconds, look.fg), (f", {duration(process.age_seconds)} ago", look.dim)]]
+    out: list[Words] = [
+        [(started(context, process.start_ms, view.at_ms), look.fg), (f", {duration(process.age_seconds)} ago", look.dim)]
+    ]
     parent = next((other for other in view.processes if other.pid == process.parent_pid), None)
     if parent is not None:
         out.append([("by ", look.dim), (cut(parent.command or parent.name, 36), look.fg), (f" (pid {parent.pid})", look.dim)])
@@ -267,7 +265,7 @@ def _strips(
     rows.append(("CPU %", lanes.get("cpu_ratio"), percent_sign(process.cpu_ratio, 0, process.missing.get("cpu_ratio"))))
     for label, lane, now in rows:
         sheet.put(y, place.label, label, look.dim)
-        roomy = width_of(now) + 5 <= place.right - place.text - cells
+        roomy = width_of(now) + 4 <= place.right - place.text - cells
         sheet.words_right(y, place.right, [(now, look.dim if now in "–?" else look.fg), (" now" if roomy else "", look.dim)])
         if history is None:
             sheet.put(y, place.text, "reading …", look.dim)

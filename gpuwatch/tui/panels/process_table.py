@@ -13,7 +13,7 @@ from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.processes import value
-from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of
+from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of, matches
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import ProcessView, View
 
@@ -50,7 +50,7 @@ class Table:
 
     rows: list[ProcessRow]
     matching: int
-    """Processes that match the filter themselves, without their parents."""
+    """Processes that match the filter themselves, without their parents and workers."""
     feeds: Mapping[Key, ProcessView]
     """Worker -> the process with a GPU that it works for."""
 
@@ -72,7 +72,8 @@ def table_of(view: View, choice: Selection, user: str) -> Table:
         for process in view.processes
         if process.role == "worker" and process.parent_pid in holders
     }
-    return Table(rows, len({key_of(row.process) for row in rows if not row.parent_only}), feeds)
+    shown = {key_of(row.process): row.process for row in rows if not row.parent_only}
+    return Table(rows, sum(matches(process, choice.words) for process in shown.values()), feeds)
 
 
 def draw_heads(sheet: Sheet, y: int, columns: Sequence[Column], context: Context) -> None:
@@ -124,6 +125,8 @@ def _value(row: ProcessRow, column: Column, context: Context, served: ProcessVie
         return ("" if not row.first else megabytes_per_second(rate, reason)), look.dim if rate is None else look.fg
     if column.name == "job":
         return (process.job or process.container) if row.first else "", look.dim
+    if column.name == "waste" and served is not None:
+        return "", look.dim  # it stands on the process that holds the GPU
     if column.name == "gpu" and served is not None:
         return str(served.holds[0].gpu_index), look.white
     if column.name == "cpu" and process.role == "worker" and (process.cpu_ratio or 0.0) > 0.85:

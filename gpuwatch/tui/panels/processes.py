@@ -9,7 +9,7 @@ from rich.style import Style
 from gpuwatch.format import NOTHING, age, age_short, gib, glyph, gpus, percent, since
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import strip, tick
-from gpuwatch.tui.draw.columns import Column, cuts, put_value
+from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.gpus import label_among
@@ -172,8 +172,8 @@ def _short_age(seconds: float | None) -> str:
 
 
 def quantised(seconds: float | None) -> float | None:
-    """Ages beyond ten minutes move once in ten seconds, beyond an hour once in thirty: a table at rest is not sent each second."""
-    return seconds if seconds is None or seconds < 600 else seconds - seconds % (10 if seconds < 3600 else 30)
+    """Ages beyond ten minutes move once in ten seconds, so that a table at rest is hardly sent."""
+    return seconds if seconds is None or seconds < 600 else seconds - seconds % 10
 
 
 def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
@@ -201,12 +201,9 @@ def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: i
             f"{'SM active' if view.gpus and view.gpus[0].sm_active_ratio is not None else 'GPU util'} of its GPU, 15 min",
             look.dim,
         )
-    sheet.band(top, y + 1)
     body = draw_body(sheet, context, found, columns, y + 1, top + rows - 1, tick_at=2)
     if not body:
         sheet.put(y + 1, 2, empty_text(context, view), look.fg)
-    sheet.band(y + 1, top + rows - 1, 3, *cuts(columns))
-    sheet.band(top + rows - 1, top + rows)
 
 
 def draw_body(
@@ -279,7 +276,5 @@ def draw_processes_narrow(sheet: Sheet, context: Context, view: View, top: int, 
         y += 1
     draw_head(sheet, y, columns, context)
     sheet.ground(y, 0, context.width - 1, "bar")
-    sheet.band(top, y + 1)
     if not draw_body(sheet, context, found, columns, y + 1, top + rows, tick_at=0) and y + 1 < top + rows:
         sheet.put(y + 1, 0, cut(empty_text(context, view), context.width), context.look.fg)
-    sheet.band(y + 1, top + rows, 1, *cuts(columns))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 
-from gpuwatch.format import since
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.process_detail import started
 from gpuwatch.tui.state import Context, SignalDialog
 
 SIGNALS = (
@@ -39,9 +39,9 @@ def draw_signal(sheet: Sheet, context: Context, dialog: SignalDialog, top: int) 
         sheet.put(top, 0, title, hot)
     label, text, right = (2, 15, width - 3) if boxed else (0, 11, width - 1)
     at_ms = context.view.at_ms if context.view is not None else dialog.start_ms
-    started = since(dialog.start_ms, at_ms, context.tz) if dialog.start_known else "unknown"
+    start = started(context, dialog.start_ms, at_ms) if dialog.start_known else "unknown"
     for y, (name, value) in enumerate(
-        (("Started", started), ("User", dialog.user or "?"), ("Command", dialog.command or "?")), top + 1
+        (("Started", start), ("User", dialog.user or "?"), ("Command", dialog.command or "?")), top + 1
     ):
         sheet.put(y, label, name, look.dim)
         sheet.put(y, text, cut(value, right + 1 - text), look.fg)
@@ -55,4 +55,3 @@ def draw_signal(sheet: Sheet, context: Context, dialog: SignalDialog, top: int) 
             sheet.ground(y, label, right, "sel")
     keys = [("↑↓", look.title), (" choose   ", look.dim), ("y", look.title), (" sends it   ", look.dim), ("Esc", look.title), (" sends nothing", look.dim)]  # fmt: skip
     sheet.words(top + 8, text, keys)
-    sheet.band(top, top + ROWS)

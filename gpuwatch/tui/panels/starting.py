@@ -12,7 +12,6 @@ def draw_starting(sheet: Sheet, context: Context, view: View) -> None:
     """The whole screen between header and footer."""
     last = context.height - 2
     box(sheet, 1, last, "Starting")
-    sheet.band(1, last + 1)
     if view.recording.pid is not None:
         lines = ["The recorder takes its first sample."]
     else:

@@ -107,7 +107,6 @@ def rows_needed(view: View) -> int:
 def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
     """Below 100 columns: one row each."""
     look = context.look
-    sheet.band(top, top + rows)
     if view.findings:
         for y, finding in enumerate(view.findings[:rows], top):
             state = _state_of(view, finding)

@@ -67,7 +67,7 @@ class PanelScreen(Screen[None]):
         return sheet
 
     def body(self, sheet: Sheet, context: Context) -> None:
-        """Rows 1 to height - 2; must append bands that cover them without a gap."""
+        """Rows 1 to height - 2."""
         raise NotImplementedError
 
     def repaint(self) -> None:
@@ -156,7 +156,6 @@ def too_small(sheet: Sheet, context: Context) -> Sheet:
         count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
         text = f"waste {waste:.1f} of {count} GPUs" if waste is not None else f"{count} GPUs"
         sheet.put(1, 0, text[: context.width], look.fg)
-    sheet.band(0, context.height)
     return sheet
 
 
@@ -168,4 +167,3 @@ def waiting(sheet: Sheet, context: Context) -> None:
     room = context.width - 4
     for y, start in zip(range(2, context.height - 1), range(0, len(text), room)):
         sheet.put(y, 2, text[start : start + room], style)
-    sheet.band(1, context.height - 1)

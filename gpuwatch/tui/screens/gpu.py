@@ -207,8 +207,6 @@ def draw_title(sheet: Sheet, context: Context, view: View, gpu: GpuView) -> None
     if hinted:
         sheet.words_right(1, width - 2, hint)
     _groups(sheet, 2, left, width - 1, facts(gpu), look.dim)
-    sheet.band(1, 2)
-    sheet.band(2, 3)
 
 
 def _groups(sheet: Sheet, y: int, x: int, room: int, groups: Sequence[str], style: Style) -> None:
@@ -264,7 +262,6 @@ def _boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: Det
         gpu_ledger.draw_gpu_ledger(sheet, context, view, gpu, detail.ledger, detail.today, y + 1, rows.ledger - 2)
     elif rows.ledger >= 3:
         sheet.put(y + 1, 2, _nothing_yet(context), context.look.dim)
-    sheet.band(y, y + rows.ledger)
 
 
 def _nothing_yet(context: Context) -> str:
@@ -291,10 +288,8 @@ def _lanes(sheet: Sheet, context: Context, gpu: GpuView, detail: DetailView, top
         reason = reason_of(gpu)
         foot = [("! = " if look.plain or look.ascii else "violet = ", look.dim), (f"clocks lowered{f' by {reason}' if reason else ''}", look.dim)]  # fmt: skip
     box(sheet, top, bottom, f"Last {word}", note=note, foot=foot)
-    sheet.band(top, top + 1)
     if history is None:
         sheet.put(top + 1, 2, _nothing_yet(context), look.dim)
-        sheet.band(top + 1, bottom + 1)
         return
     y = top + 1
     for number, kind in enumerate(kinds_for(history, context.ui.write)):
@@ -303,8 +298,6 @@ def _lanes(sheet: Sheet, context: Context, gpu: GpuView, detail: DetailView, top
         draw_lane(sheet, y, place, kind, history, gpu, rows.lane)
         y += rows.lane + (rows.spaced and number % 2 == 1 and number < 7)
     axis(sheet, bottom - 1, place.x, history, context.tz)
-    sheet.band(top + 1, bottom, place.x - 1, place.x + place.cells - 1, place.x + place.cells)
-    sheet.band(bottom, bottom + 1)
 
 
 def _holders(
@@ -330,16 +323,13 @@ def _holders(
         else:
             draw_heads(sheet, top + 1, place, detail.holders, gib_at)
             draw_holders(sheet, context, view, detail, gpu, place, top + 2, bottom, gib_at)
-    sheet.band(top, top + 2)
-    sheet.band(top + 2, bottom, place.x + place.cells - 1, place.x + place.cells)
-    sheet.band(bottom, bottom + 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- below 100
 
 
 def _narrow(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView) -> None:
-    """One-row lanes, holders and the eight-part bar, parted by bands."""
+    """One-row lanes, holders and the eight-part bar."""
     look, history = context.look, detail.gpu
     last, place = context.height - 1, place_for(context.width, SPANS[context.ui.zoom][0])[0]
     draw_title(sheet, context, view, gpu)
@@ -357,13 +347,9 @@ def _narrow(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: De
             draw_lane(sheet, y, place, kind, history, gpu, 1)
     else:
         sheet.put(4, 0, _nothing_yet(context), look.dim)
-    sheet.band(3, 4)
-    sheet.band(4, min(holders_at, ledger_at), place.x - 1, place.x + place.cells - 1, place.x + place.cells)
     if holders_at + 1 < ledger_at:
         _narrow_holders(sheet, context, view, gpu, detail, holders_at, ledger_at, place)
-    sheet.band(min(holders_at, ledger_at), ledger_at)
     _narrow_ledger(sheet, context, view, gpu, detail, ledger_at, ledger_rows)
-    sheet.band(ledger_at, last)
 
 
 def _band_head(sheet: Sheet, y: int, title: str, look: object) -> None:

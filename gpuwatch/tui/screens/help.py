@@ -39,7 +39,6 @@ class HelpScreen(PanelScreen):
         """Two columns in one box; on narrow screens both are keys."""
         screen = self.gpuwatch.below_help
         box(sheet, 1, context.height - 2, f"Keys · {screen.NAME}")
-        sheet.band(1, context.height - 1)
         narrow = context.width < 120
         own = [("", "here"), *lines_of(screen.BINDINGS, short=narrow)]
         common = [("", "everywhere"), *lines_of(self.gpuwatch.BINDINGS, short=narrow)]

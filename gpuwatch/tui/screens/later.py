@@ -31,7 +31,6 @@ class LaterScreen(PanelScreen):
         sheet.put(y, 4, line, look.fg)
         sheet.put(y + 2, 4, self.COMMAND, look.acc)
         sheet.put(y + 3, 4, self.ANSWER, look.dim)
-        sheet.band(1, context.height - 1)
 
 
 class WasteScreen(LaterScreen):

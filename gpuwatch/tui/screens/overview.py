@@ -8,7 +8,6 @@ from textual.binding import Binding, BindingType
 
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels import gpu_places as places
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
 from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
@@ -99,7 +98,6 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     top = 3 + gpu_rows + waste
     if notice:
         sheet.put(top, 0, cut(view.notices[0], context.width), context.look.style("waiting"))
-        sheet.band(top, top + 1)
         top += 1
     draw_processes_narrow(sheet, context, view, top, context.height - 1 - top)
 
@@ -117,11 +115,9 @@ def _boxed(sheet: Sheet, context: Context, view: View) -> None:
     draw_gpus(sheet, context, view, y, rows.gpus, right, rows.gpu_columns, cells)
     if wide:
         draw_throughput(sheet, context, view, y, rows.gpus, right + 1)
-    _gpu_bands(sheet, y, rows, right, cells)
     y += rows.gpus
     if rows.middle:
         _middle(sheet, context, view, y, rows.middle, right, wide)
-        sheet.band(y, y + rows.middle, right + 1)
         y += rows.middle
     draw_processes(sheet, context, view, y, rows.processes)
 
@@ -137,13 +133,3 @@ def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right
         draw_throughput(sheet, context, view, y, rows, context.width - 43)
     else:
         draw_waste(sheet, context, view, y, rows, right)
-
-
-def _gpu_bands(sheet: Sheet, y: int, rows: Heights, right: int, cells: int) -> None:
-    sheet.band(y, y + 2)
-    if rows.gpu_columns == 2:
-        places.bands(sheet, y + 2, y + rows.gpus - 1, *places.halves(2, right - 1, cells))
-    else:
-        one = places.wide_places(right + 1, cells) if right >= 119 else places.middle_places(right + 1, cells)
-        places.bands(sheet, y + 2, y + rows.gpus - 1, one)
-    sheet.band(y + rows.gpus - 1, y + rows.gpus)

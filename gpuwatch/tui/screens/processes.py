@@ -9,7 +9,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from gpuwatch.errors import GpuwatchError
-from gpuwatch.tui.draw.columns import cuts
 from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.process_detail import FULL_ROWS, SPAN_SECONDS, draw_detail, place_for
@@ -77,12 +76,10 @@ class ProcessesScreen(PanelScreen):
                 draw_detail(sheet, context, view, process, history(context, process), last + 1 - pane, last)
             else:
                 box(sheet, last + 1 - pane, last, "No process selected")
-                sheet.band(last + 1 - pane, last + 1)
         else:
             _table(sheet, context, view, table, 1, last)
         if ui.signal is not None:
             draw_signal(sheet, context, ui.signal, dialog_top)
-        sheet.band(last + 1, context.height - 1)
 
     def table(self, context: Context, view: View) -> Table:
         """The rows for what is chosen; built once for a View, since moving the selection changes none."""
@@ -250,24 +247,20 @@ def _table(sheet: Sheet, context: Context, view: View, table: Table, top: int, b
         note = f"{table.matching} of {len(view.processes)} match · with their workers; grey rows are parents"
         box(sheet, top, top + 2, "Filter", note=[(note if ui.filter else "type words", look.dim)])
         _filter(sheet, context, top + 1, 2)
-        sheet.band(top, top + 3)
         top, filtered = top + 3, False
     columns = columns_for(context.width)
     if boxed:
         box(sheet, top, bottom, _title(context), note=_note(context, view), foot=[(_foot(context), look.dim)])
-    y, start, left = (top + 1, top, 2) if boxed else (top, top, 0)
+    y, left = (top + 1, 2) if boxed else (top, 0)
     if filtered:
         _filter(sheet, context, y, left)
         y += 1
     draw_heads(sheet, y, columns, context)
     if not boxed:
         sheet.ground(y, 0, context.width - 1, "bar")
-    sheet.band(start, y + 1)
     end = bottom if boxed else bottom + 1
     if not draw_rows(sheet, context, table, columns, y + 1, end):
         sheet.put(y + 1, left, cut(_nothing(context, view), context.width - 2 * left), look.fg)
-    sheet.band(y + 1, end, 3 if boxed else 1, *cuts(columns))
-    sheet.band(end, bottom + 1)
 
 
 def _filter(sheet: Sheet, context: Context, y: int, x: int) -> None:
