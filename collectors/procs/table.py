@@ -26,7 +26,7 @@ MAPS_DELAY_MS, MAPS_DELAY_MAX_MS = 2_000, 600_000
 
 
 class Table:
-    """The processes below one /proc. ``changed`` is True when a tick added, removed or re-judged one."""
+    """The processes below one /proc. ``changed`` is True when a tick added, removed or re-judged one that may belong to a job."""
 
     def __init__(self, root: str, btime: int, own_pid: int) -> None:
         self.root, self.btime, self.own_pid = root, btime, own_pid
@@ -35,12 +35,17 @@ class Table:
         """Pids that are listed but whose stat line is refused (hidepid=1)."""
         self.count = 0
         self.changed = True
+        self.above: frozenset[int] = frozenset()
+        """The ancestors of all jobs: which job it is and how far it goes depends on them."""
+        self._watched: Collection[int] = ()
+        self._gpu: Collection[int] = ()
         self._turn: deque[int] = deque()
         self._young: set[int] = set()
         self._first = True
 
     def refresh(self, now_ms: int, watched: Collection[int], gpu: Collection[int]) -> None:
         """Bring all entries up to date; those in ``watched`` and ``gpu`` are read in any case."""
+        self._watched, self._gpu = watched, gpu
         alive = procfs.pids(self.root)
         present = frozenset(alive)
         self.count = len(alive)
@@ -64,7 +69,7 @@ class Table:
     def _drop(self, pid: int) -> None:
         entry = self.entries.pop(pid)
         self._young.discard(pid)
-        self.changed = self.changed or not entry.kernel
+        self._touch(entry, entry.ppid)
         if len(self._turn) > 2 * len(self.entries) + REVISIT_PER_TICK:
             self._turn = deque(self.entries)
 
@@ -91,9 +96,10 @@ class Table:
             self.entries[pid] = entry
             self._turn.append(pid)
             self._young.add(pid)
-        parent = entry.ppid
+        parent, ended = entry.ppid, entry.ended
         renamed = entry.update(stat)
-        self.changed = self.changed or parent != entry.ppid
+        if parent != entry.ppid or ended != entry.ended:
+            self._touch(entry, parent, entry.ppid)
         if entry.kernel:
             self._young.discard(pid)
             return
@@ -102,6 +108,15 @@ class Table:
         if now_ms - entry.start_ms > YOUNG_MS and pid in self._young:
             self._young.discard(pid)
             entry.facts_stale = True  # a last look: its user and cgroup may have changed without a new command line
+
+    def _touch(self, entry: Entry, *parents: int) -> None:
+        """This process has changed: jobs change with it if it is in or above one, below one, or the seed of one.
+
+        On a busy host hundreds of others come and go, and planning anew costs more than all reading.
+        """
+        pid, watched = entry.pid, self._watched
+        if entry.is_ml or pid in watched or pid in self.above or pid in self._gpu or any(above in watched for above in parents):
+            self.changed = True
 
     def _judge(self, entry: Entry) -> None:
         raw = entry.read_command(self.root)
@@ -112,8 +127,9 @@ class Table:
         argv = entry.arguments(raw)
         program = classify(argv, entry.comm) if entry.pid != self.own_pid else classify(("gpuwatch",), "gpuwatch")
         if program != entry.program:
+            self._touch(entry, entry.ppid)
             entry.program = program
-            self.changed = True
+            self._touch(entry)
 
     def _scan_maps(self, now_ms: int) -> None:
         """Look for ML libraries in python processes that the command line did not tell, a few per tick, new ones first.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from gpuwatch.collectors.procs.entry import Entry
 from gpuwatch.collectors.procs.jobs import job_of, workload_of
 from gpuwatch.collectors.procs.table import Table
-from gpuwatch.collectors.procs.tree import Tree, plan
+from gpuwatch.collectors.procs.tree import Tree, lineage, plan
 from gpuwatch.model import Process, Workload
 
 KEEP_OPEN = 256
@@ -45,6 +45,7 @@ class Watch:
         """Trees, roles, workloads and the Process of every watched pid; unchanged ones stay the same objects."""
         entries = self.table.entries
         trees, self._gpu, self.table.changed = plan(entries, gpu), gpu, False
+        self.table.above = frozenset(above.pid for tree in trees for above in lineage(tree.root, entries))
         watched = {pid for tree in trees for pid in tree.roles}
         for pid in watched:
             if entries[pid].facts_stale:
