@@ -1031,7 +1031,7 @@ CREATE VIEW v_process_now AS SELECT
     s.rss_mib*1048576 AS "rss_bytes",
     s.read_kib*1024 AS "read_bytes",
     s.write_kib*1024 AS "write_bytes"
-FROM process_sample s JOIN tick k ON k.tick_id=s.tick_id JOIN process p ON p.proc_id=s.proc_id JOIN host h ON h.host_id=p.host_id LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id WHERE s.tick_id=(SELECT max(tick_id) FROM process_sample);
+FROM process_sample s JOIN tick k ON k.tick_id=s.tick_id JOIN process p ON p.proc_id=s.proc_id JOIN host h ON h.host_id=p.host_id LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id WHERE s.tick_id=(SELECT max(tick_id) FROM process_sample) AND k.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-6*coalesce((SELECT period_ms FROM session ORDER BY session_id DESC LIMIT 1),1000);
 
 CREATE VIEW v_process_minute AS SELECT
     m.t AS "t",

@@ -114,11 +114,13 @@ v_gpu_now = View(
 )
 v_process_now = View(
     "v_process_now",
-    "The newest process rows, one per process and GPU; gpu_uuid is NULL for a process on no GPU.",
+    "The newest process rows, one per process and GPU, none when they are older than three periods of the processes; gpu_uuid is NULL "
+    "for a process on no GPU.",
     (TS, HOST, *GPU, *PROCESS, _GPU_FACTS[0], *raw_measures(ProcessSample)),
     "process_sample s JOIN tick k ON k.tick_id=s.tick_id "
     + PROCESS_JOIN.format("s")
-    + " WHERE s.tick_id=(SELECT max(tick_id) FROM process_sample)",
+    + " WHERE s.tick_id=(SELECT max(tick_id) FROM process_sample) AND k.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)"
+    "-6*coalesce((SELECT period_ms FROM session ORDER BY session_id DESC LIMIT 1),1000)",
 )
 
 # --------------------------------------------------------------------------------------------------------------- rollups

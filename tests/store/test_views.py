@@ -97,6 +97,10 @@ def test_now_leaves_out_what_has_no_row_any_more(writer: StoreWriter) -> None:
     writer.commit()
     assert writer.connection.execute("SELECT gpu_index FROM v_gpu_now").fetchall() == [(0,)]
     assert writer.connection.execute("SELECT pid FROM v_process_now").fetchall() == [(7,)]
+    for second in range(60, 70):
+        writer.add(tick(second, gpu_row(0)))
+    writer.commit()
+    assert writer.connection.execute("SELECT pid FROM v_process_now").fetchall() == []
 
 
 def test_coverage(writer: StoreWriter) -> None:
