@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from time import monotonic_ns
 from typing import Protocol
 
 
@@ -33,8 +34,7 @@ class SystemClock:
     def time(self) -> float:
         return time.time()
 
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+    monotonic_ns = staticmethod(monotonic_ns)  # asked twice for each call of a driver
 
     def boottime_ns(self) -> int:
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic_ns()

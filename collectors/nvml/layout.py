@@ -14,6 +14,8 @@ PROCESS_UTILIZATION: Final = struct.Struct("@IQIIII")
 """pid, timeStamp (us), smUtil, memUtil, encUtil, decUtil."""
 GPM_METRIC: Final = struct.Struct("@IIdPPP")
 """metricId, nvmlReturn, value, three names."""
+MEMORY: Final = struct.Struct("@I4xQQQQ")
+"""version, total, reserved, free, used (version 2)."""
 PROCESS: Final = struct.Struct("@IQII")
 """pid, usedGpuMemory, gpuInstanceId, computeInstanceId."""
 LONG_PROCESS: Final = struct.Struct("@IQIIQ")

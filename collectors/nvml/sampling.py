@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 
-from gpuwatch.collectors.nvml import devices
+from gpuwatch.collectors.nvml import devices, layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.deltas import Deltas
 from gpuwatch.collectors.nvml.devices import Device
@@ -59,6 +59,8 @@ class GpuReader:
         self._whole = device.parent is None
         self._rhythm = Rhythm(device.index)
         self._memory = device.library.binding.c_nvmlMemory_v2_t()
+        self._memory.version = devices.memory_version(self._memory)
+        self._memory_raw = layout.raw(self._memory)
         self._memory_v1 = device.library.binding.c_nvmlMemory_t()
         self._mask, self._count = ctypes.c_ulonglong(), ctypes.c_ulonglong()
         self._batch = FieldBatch(device)
@@ -116,10 +118,8 @@ class GpuReader:
             self._gpm.close()
 
     def _read_memory(self) -> None:
-        info = self._memory
-        info.version = devices.memory_version(info)
-        code = first = self.device.ask("nvmlDeviceGetMemoryInfo_v2", ctypes.byref(info))
-        used = info.used
+        code = first = self.device.ask("nvmlDeviceGetMemoryInfo_v2", ctypes.byref(self._memory))
+        used = layout.MEMORY.unpack_from(self._memory_raw)[4]
         if code != nvml.SUCCESS:
             code = self.device.ask("nvmlDeviceGetMemoryInfo", ctypes.byref(self._memory_v1))
             used = self._memory_v1.used
@@ -141,9 +141,10 @@ class GpuReader:
                     self.readings.lack(name, Missing.NOT_SUPPORTED)
             return
         gpm.read(now_ns)
+        values = gpm.values
         for name in RATIOS.values():
-            if name in gpm.values:
-                self.readings.put(name, gpm.values[name])
+            if name in values:
+                self.readings.put(name, values[name])
             else:
                 code = gpm.off or gpm.codes.get(name)
                 self.readings.lack(name, nvml.why(code) if code else Missing.STALE)
