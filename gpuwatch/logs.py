@@ -91,4 +91,6 @@ def configure(debug: str | None, environ: Mapping[str, str]) -> None:
 
 def note_crash(error: BaseException) -> None:
     """Write the traceback of an internal error to the log file."""
+    if not logging.getLogger(ROOT).handlers:  # it went wrong before the log was set up; a traceback is not for the terminal
+        configure(None, os.environ)
     logging.getLogger(ROOT).critical("internal error", exc_info=error)

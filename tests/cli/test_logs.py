@@ -29,6 +29,13 @@ def test_both_files_are_private_after_the_first_was_full(log: Path, monkeypatch:
     assert "line 39" in log.read_text()
 
 
+def test_a_crash_before_the_log_was_set_up_goes_there_as_well(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(log.parents[1]))
+    monkeypatch.setattr(logging.getLogger("gpuwatch"), "handlers", [])
+    logs.note_crash(RuntimeError("early"))
+    assert "early" in log.read_text()
+
+
 def test_a_link_is_not_followed(log: Path, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
