@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from gpuwatch.ledger.ratios import WASTE
-from gpuwatch.ledger.split import split
+from gpuwatch.ledger.split import capacity, split
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.record import replace
 from gpuwatch.view.quiet_run import QuietRun, lead_in, lead_out
 
 BLOCK_MS = 10_000
+_MINUTE_MS = 60_000
+_BLOCKS = _MINUTE_MS // BLOCK_MS
 Key = tuple[Bucket, Cause, Tier]
 Sums = dict[Key, tuple[int, int]]
 """Bucket, cause, tier -> milliseconds, millijoules."""
@@ -21,7 +24,9 @@ class Blocks:
     """Put rows in with :meth:`put`; closed blocks carry owners, the running one does not (they cost most)."""
 
     def __init__(self, weight: Fraction) -> None:
-        self.weight = weight
+        self._weight = weight
+        self._cut: dict[int, Fraction] = {}
+        """Minute -> what instances left of the GPU in it."""
         self._rows: dict[int, list[tuple[LedgerRow, tuple[Share, ...]]]] = {}
         self._runs: dict[int, list[QuietRun]] = {}
         self._blocks: dict[int, list[BucketRow]] = {}
@@ -43,6 +48,25 @@ class Blocks:
                     runs.append(run)
                 if run.open:
                     run.blocks.add(block)
+
+    def cut(self, minute: int, left: Fraction) -> None:
+        """In this minute (unix minutes) instances took a part of the GPU and left it ``left``: like the recorder, all minute long."""
+        if self._cut.get(minute) == left:
+            return
+        self._cut[minute] = left
+        self._running = None
+        for block in range(minute * _BLOCKS, (minute + 1) * _BLOCKS):
+            self._drop(block)
+
+    def capacity(self, start_ms: int, end_ms: int, older: Mapping[int, Fraction]) -> int:
+        """What the GPU counts for in ``[start_ms, end_ms)``; ``older``: cut minutes of the time before its rows."""
+        cut = {**older, **self._cut}
+        whole = capacity(start_ms, end_ms, self._weight)
+        for minute, left in cut.items():
+            begin, end = max(start_ms, minute * _MINUTE_MS), min(end_ms, (minute + 1) * _MINUTE_MS)
+            if begin < end:
+                whole += capacity(begin, end, left) - capacity(begin, end, self._weight)
+        return whole
 
     def renamed(self, run: QuietRun) -> None:
         """A run has got its name: what was said of its blocks no longer holds."""
@@ -99,7 +123,11 @@ class Blocks:
         runs = self._runs.get(number, ())
         before = lead_in(runs[0], rows[0]) if runs else []
         after = lead_out(runs[-1], rows[-1]) if runs else []
-        return split([*before, *rows], after, start_ms=number * BLOCK_MS, end_ms=end_ms, weight=self.weight)
+        left = self._cut.get(number // _BLOCKS)
+        if left is not None:  # the board's energy is its instances' too and belongs to none of them alone
+            rows = [replace(row, energy_mj=None) for row in rows]
+        weight = self._weight if left is None else left
+        return split([*before, *rows], after, start_ms=number * BLOCK_MS, end_ms=end_ms, weight=weight)
 
     def waste_by_owner(self, first: int, last: int) -> dict[int, int]:
         """Wasted milliseconds per owner in the closed blocks ``first`` to ``last``."""
@@ -128,6 +156,8 @@ class Blocks:
         for number in [i for i in self._rows if (i + 1) * BLOCK_MS <= before_ms]:
             for table in (self._rows, self._runs, self._blocks, self._wasted):
                 table.pop(number, None)
+        for minute in [minute for minute in self._cut if (minute + 1) * _MINUTE_MS <= before_ms]:
+            del self._cut[minute]
 
 
 def _add(out: Sums, rows: list[BucketRow]) -> None:

@@ -7,12 +7,12 @@ Older than single rows, or in cells of ten minutes and more, minute rows are rea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
-from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Missing, State
 from gpuwatch.store.window import Window
-from gpuwatch.view.blocks import BLOCK_MS, Sums
+from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
 from gpuwatch.view.track import GpuTrack
@@ -208,7 +208,6 @@ def gpu_ledger(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> Led
         return None
     rows = kept_rows(window, end_ms) or rows_at(window, end_ms, live=_is_end(window, end_ms), cell_ms=20_000, cells=45)
     track = rows.tracks.get(gpu_id)
-    weight = track.weight if track else gpu_weight(window.gpus(), gpu_id)
     start = max(start_ms, window.gpus()[gpu_id]["first_ms"]) // BLOCK_MS * BLOCK_MS
     hot_ms = rows.hot_ms(end_ms)
     parts: Sums = dict(closed_sums(window, start // MINUTE_MS * 60, hot_ms // 1000, (gpu_id,))) if start < hot_ms else {}
@@ -216,7 +215,20 @@ def gpu_ledger(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> Led
         for key, (ms, energy) in track.ledger.total(max(start, hot_ms), end_ms).items():
             had = parts.get(key, (0, 0))
             parts[key] = (had[0] + ms, had[1] + energy)
-    return ledger_view(parts, start, end_ms, capacity(start, end_ms, weight))
+    blocks = track.ledger if track else Blocks(gpu_weight(window.gpus(), gpu_id))
+    return ledger_view(parts, start, end_ms, blocks.capacity(start, end_ms, _cut_minutes(window, gpu_uuid, start, hot_ms)))
+
+
+def _cut_minutes(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> dict[int, Fraction]:
+    """Closed minutes (unix minutes) in which instances took a part of a board -> what they left of it."""
+    gpus = window.gpus()
+    instances = [i for i, row in gpus.items() if row["parent_uuid"] == gpu_uuid]
+    marks = ",".join("?" * len(instances))
+    sql = f"SELECT t/60, gpu_id FROM gpu_minute WHERE t>=? AND t<? AND gpu_id IN ({marks})"
+    left: dict[int, Fraction] = {}
+    for minute, i in window.rows(sql, (start_ms // MINUTE_MS * 60, end_ms // 1000, *instances)) if instances else ():
+        left[minute] = left.get(minute, Fraction(1)) - gpu_weight(gpus, i)
+    return left
 
 
 def process_history(

@@ -9,7 +9,7 @@ from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.window import BucketSum, Window
 from gpuwatch.view.blocks import BLOCK_MS, Sums
-from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
+from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows, gpu_weight
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
 _MEMO_SPANS = 24
@@ -24,6 +24,10 @@ class LedgerSums:
         self._rows = rows
         self.gpu_ids = tuple(i for i in gpu_ids if i in rows.tracks)
         self._at_ms = at_ms
+        boards = {rows.gpus[i]["uuid"] for i in self.gpu_ids}
+        gone = (i for i, row in rows.gpus.items() if row["parent_uuid"] in boards and i not in self.gpu_ids)
+        self._all_ids = (*self.gpu_ids, *gone)
+        """Those, and the instances that are no more: what they did is time of a board that is there."""
         starts = [t.first_ms for t in (rows.tracks[i] for i in self.gpu_ids) if t.first_ms is not None]
         hot_ms = min(starts, default=at_ms)
         self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
@@ -42,11 +46,17 @@ class LedgerSums:
         parts: Sums = {}
         hot_ms = self._rows.hot_ms(self._at_ms)
         if start < hot_ms:
-            _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self.gpu_ids))
-        tracks = [self._rows.tracks[i] for i in self.gpu_ids]
-        for track in tracks:
+            _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self._all_ids))
+        for track in (self._rows.tracks[i] for i in self._all_ids if i in self._rows.tracks):
             _merge(parts, track.ledger.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
-        return ledger_view(parts, start, self._at_ms, sum(capacity(start, self._at_ms, t.weight) for t in tracks))
+        return ledger_view(parts, start, self._at_ms, self._capacity(start))
+
+    def _capacity(self, start_ms: int) -> int:
+        """A board with its instances is one GPU, however it was cut; no GPU counts before it was first seen."""
+        gpus = self._rows.gpus
+        boards = {gpus[i]["uuid"] for i in self.gpu_ids}
+        alone = [i for i in self.gpu_ids if gpus[i]["parent_uuid"] not in boards]
+        return sum(capacity(min(max(start_ms, gpus[i]["first_ms"]), self._at_ms), self._at_ms, gpu_weight(gpus, i)) for i in alone)
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
         """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -46,6 +46,10 @@ class Rows:
         self.frames: tuple[object, object, list[Any]] | None = None
         """What the view keeps of its processes between two readings of them."""
         self.users: tuple[int, dict[int, tuple[str, ...]]] | None = None
+        self._parents: dict[int, int] = {}
+        """MIG instance -> its board."""
+        self._instances: dict[tuple[int, int], set[int]] = {}
+        """(Minute, board) -> its instances that have time in that minute."""
         self._shares: dict[int, tuple[Share, ...]] = {}
         self._shares_ms = 0
         self._processes_tick = 0
@@ -93,7 +97,7 @@ class Rows:
 
     def _track(self, gpu_id: int) -> GpuTrack:
         if gpu_id not in self.tracks:
-            self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id, {*self.tracks, gpu_id}), self.cell_ms)
+            self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id), self.cell_ms)
         return self.tracks[gpu_id]
 
     def look_ahead(self, at_ms: int) -> None:
@@ -123,6 +127,8 @@ class Rows:
                     self._hold(processes.pop(earlier))
             fresh = with_processes and row.ts_ms - self._shares_ms <= _SHARES_MS
             self.tracks[row.gpu_id].add(row, self._shares.get(row.gpu_id, ()) if fresh else ())
+            if row.gpu_id in self._parents and row.dt_ms > 0:
+                self._cut(row)
         for left in processes.values():
             self._hold(left)
 
@@ -147,24 +153,31 @@ class Rows:
         self._shares = {gpu_id: tuple(held) for gpu_id, held in shares.items()}
 
     def _meet(self, rows: list[GpuFacts]) -> None:
-        """Make tracks for GPUs that are new, each with what it counts for in the ledger."""
+        """Make tracks for GPUs that are new."""
         self.refresh_gpus()
-        there = {row.gpu_id for row in rows} | set(self.tracks)
-        for gpu_id in sorted(there - set(self.tracks)):
-            self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id, there), self.cell_ms)
-        now = {row.gpu_id for row in rows if row.tick_id == rows[-1].tick_id}
-        for gpu_id in now:  # a board that was cut into instances keeps only what they leave
-            self.tracks[gpu_id].weigh(gpu_weight(self.gpus, gpu_id, now))
+        for gpu_id in sorted({row.gpu_id for row in rows} - set(self.tracks)):
+            self._track(gpu_id)
+
+    def _cut(self, row: GpuFacts) -> None:
+        """An instance has time in this minute: its board keeps only what all instances of the minute leave."""
+        minute, parent = (row.ts_ms - 1) // MINUTE_MS, self._parents[row.gpu_id]
+        seen = self._instances.setdefault((minute, parent), set())
+        if row.gpu_id not in seen:
+            seen.add(row.gpu_id)
+            self._track(parent).ledger.cut(minute, 1 - sum((gpu_weight(self.gpus, instance) for instance in seen), Fraction()))
 
     def refresh_gpus(self) -> None:
         """Read the GPUs' own facts again."""
         self.gpus = self._window.gpus()
+        boards = {row["uuid"]: gpu_id for gpu_id, row in self.gpus.items()}
+        self._parents = {i: boards[row["parent_uuid"]] for i, row in self.gpus.items() if row["parent_uuid"] in boards}
 
     def _forget(self, at_ms: int) -> None:
         before = at_ms - self.span_ms - KEEP_SLACK_MS
         if before - self._forgotten_ms >= KEEP_SLACK_MS:
             self._forgotten_ms = before
             self.refresh_gpus()
+            self._instances = {key: seen for key, seen in self._instances.items() if key[0] * MINUTE_MS >= before}
             for track in self.tracks.values():
                 track.forget(before)
 
@@ -202,10 +215,9 @@ class Rows:
         return sorted(there, key=key)
 
 
-def gpu_weight(gpus: Mapping[int, Mapping[str, Any]], gpu_id: int, there: Collection[int] | None = None) -> Fraction:
-    """What a GPU counts for in the ledger beside those that are there (``None``: all that were ever seen)."""
-    models = {i: _model(row) for i, row in gpus.items() if there is None or i in there or i == gpu_id}
-    return weight(models[gpu_id], models.values()) if gpu_id in models else Fraction(1)
+def gpu_weight(gpus: Mapping[int, Mapping[str, Any]], gpu_id: int) -> Fraction:
+    """What a GPU counts for in the ledger: 1, a MIG instance its share (a board is cut minute by minute, see ``Blocks``)."""
+    return weight(_model(gpus[gpu_id]), ()) if gpu_id in gpus else Fraction(1)
 
 
 def _model(row: Mapping[str, Any]) -> Gpu:

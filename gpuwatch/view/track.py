@@ -111,10 +111,6 @@ class GpuTrack:
             waiting = self._seeded.setdefault(run_ms, {})
             waiting[index] = waiting.get(index, 0) + ms
 
-    def weigh(self, weight: Fraction) -> None:
-        """What the GPU counts for from here on."""
-        self.weight = self.ledger.weight = weight
-
     def freeze(self) -> None:
         """From here on rows only tell how an open quiet run goes on: the view stands at the last row before."""
         self._frozen = True

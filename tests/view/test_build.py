@@ -16,6 +16,7 @@ from gpuwatch.store.rows import SourceState
 from gpuwatch.store.window import Window
 from gpuwatch.view import live
 from gpuwatch.view.build import build_view, midnight_ms
+from gpuwatch.view.detail import gpu_ledger
 from gpuwatch.view.parts import bucket_ms
 from gpuwatch.view.types import View
 
@@ -295,6 +296,44 @@ def test_a_board_that_is_cut_into_instances_keeps_only_the_rest(tmp_path: Path) 
     assert whole.ledger.capacity_ms == 20_000
     assert len(cut.gpus) == 3
     assert cut.ledger.capacity_ms == pytest.approx(41_000, abs=3)
+
+
+def test_the_ledger_of_a_board_is_whole_however_often_it_is_cut(tmp_path: Path) -> None:
+    """The view that grew with the store equals a fresh one, and neither forgets the instances that are no more."""
+    story = Story(tmp_path / "store.db", 1)
+    story.close_minutes()
+    story.gpus[0].util, story.gpus[0].context = 1.0, Context.PROCESS
+    whole, slices = story.entities, [gpu(10 + i, parent_uuid="GPU-0", compute_fraction=3 / 7) for i in range(2)]
+    with Window(Path(str(story.writer.path))) as window:
+        for cut in (False, True, False, False):
+            story.entities = whole + slices if cut else whole
+            story.gpus = [story.gpus[0], *(Gpu1(util=1.0, context=Context.PROCESS) for _ in story.entities[1:])]
+            story.tell_again()
+            story.run(120)
+            grown, fresh = view_of(story, window).ledger, view_of(story).ledger
+            assert grown is not None
+            assert fresh is not None
+            assert grown.capacity_ms == fresh.capacity_ms == round(story.clock.time() - START - 1) * 1000
+            for bucket, ms in bucket_ms(fresh.parts).items():
+                assert bucket_ms(grown.parts)[bucket] == pytest.approx(ms, abs=20)
+        one = gpu_ledger(window, "GPU-0", round(START * 1000), story.now_ms)
+    assert bucket_ms(fresh.parts)[Bucket.BUSY_UNKNOWN] == pytest.approx(
+        479_000 - 6000 / 7, abs=20
+    )  # the instances begin with a second of nothing
+    assert one is not None
+    assert one.capacity_ms == pytest.approx(360_000 + 120_000 / 7, abs=1010)
+
+
+def test_a_gpu_that_comes_later_counts_from_then_on(story: Story) -> None:
+    story.run(100)
+    story.entities.append(gpu(3))
+    story.gpus.append(Gpu1())
+    story.tell_again()
+    story.run(30)
+    view = view_of(story)
+    assert view.ledger is not None
+    assert view.ledger.capacity_ms == 3 * 129_000 + 29_000
+    assert bucket_ms(view.ledger.parts) == {Bucket.UNALLOCATED: 3 * 129_000 + 29_000}
 
 
 def test_events_and_troubles_of_sources(story: Story) -> None:
