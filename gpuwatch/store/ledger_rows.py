@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
-from gpuwatch.names import Bucket, Context
+from gpuwatch.names import Bucket, Cause, Context, Tier
 from gpuwatch.store.columns import LEDGER, insert_sql
 from gpuwatch.store.connection import transaction
 
@@ -26,6 +26,7 @@ _PROCESS_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k CROSS JOIN process_sample s"
     " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms, s.proc_id"
 )
+_NOTHING = BucketRow(0, Bucket.UNOBSERVED, Cause.NONE, Tier.N, 0, 0)
 _INSERT = insert_sql("ledger_minute", (*LEDGER, "final"))
 
 
@@ -167,8 +168,9 @@ class _Group:
 
 
 def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
-    """Replace the ledger of one GPU's minute. A provisional write never replaces a final one. Unobserved time has no row.
+    """Replace the ledger of one GPU's minute. A provisional write never replaces a final one.
 
+    Unobserved time has no row; a minute with nothing else has one of 0 ms, so that it counts as recorded.
     Part of the open transaction, if there is one.
     """
     with transaction(db):
@@ -180,9 +182,9 @@ def _write(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[Bu
     if not final and db.execute("SELECT 1 FROM ledger_minute WHERE t=? AND gpu_id=? AND final=1 LIMIT 1", key).fetchone():
         return
     db.execute("DELETE FROM ledger_minute WHERE t=? AND gpu_id=?", key)
-    kept = [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)]
-    if not kept:
+    if not rows:
         return
+    kept = [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)] or [_NOTHING]
     db.executemany(
         _INSERT, [(*key, r.owner, int(r.bucket), int(r.cause), int(r.tier), r.ms, r.energy_mj, int(final)) for r in kept]
     )

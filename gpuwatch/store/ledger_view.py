@@ -48,7 +48,7 @@ def ledger_view(period: str) -> View:
     stored, left = ("CASE m.final WHEN 0 THEN 1 ELSE 0 END", "CASE min(m.final) WHEN 0 THEN 1 ELSE 0 END") if minute else ("0", "0")
     capacity = _capacity("c.weight", "c.t", step)
     parts = [
-        f"SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, {stored} AS provisional FROM {table} m",
+        f"SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, {stored} AS provisional FROM {table} m WHERE m.bucket>0",
         (
             f"SELECT c.t, c.gpu_id, 0, 0, 0, 0, {capacity}-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, "
             f"{_weight('m.t', period)} AS weight, sum(m.ms) AS ms, {left} AS provisional FROM {table} m "

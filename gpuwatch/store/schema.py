@@ -267,7 +267,7 @@ ledger_minute = Table(
     _int("final", default=1),
     PrimaryKeyConstraint(*_LEDGER_KEY),
     sqlite_with_rowid=False,
-    comment="final 0: younger than the longest look-back, will be recomputed; unobserved time has no row",
+    comment="final 0: younger than the longest look-back, will be recomputed; unobserved time has no row, a minute with nothing else one of 0 ms",
 )
 ledger_span = Table(
     "ledger_span",

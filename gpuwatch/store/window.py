@@ -252,6 +252,14 @@ class Window:
         reach = self._one("SELECT max(dt_ms) FROM gpu_sample WHERE tick_id=?", (row[0],))[0]
         return int(row[0]) if reach is not None and row[1] - reach < at_ms else None
 
+    def superseded(self, first_tick: int, last_tick: int, at_ms: int) -> frozenset[int]:
+        """Ticks of ``[first_tick, last_tick]`` that do not count at ``at_ms``, since a clock that was set back repeats their time."""
+        sql = (
+            "SELECT k.tick_id FROM tick k WHERE k.tick_id BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM session s "
+            "WHERE s.session_id>k.session_id AND s.started_ms<k.ts_ms AND (k.ts_ms<=s.last_ms OR k.ts_ms>?))"
+        )
+        return frozenset(row[0] for row in self._all(sql, (first_tick, last_tick, at_ms)))
+
     def gpu_rows(self, first_tick: int, last_tick: int, gpu_id: int | None = None) -> list[GpuFacts]:
         """The facts of all GPUs (or one) in these ticks, in order."""
         if gpu_id is None:
@@ -356,7 +364,7 @@ class Window:
     def _ledger(self, table: str, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
         marks = ",".join("?" * len(gpu_ids))
         sql = (
-            f"SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM {table} WHERE t>=? AND t<? AND gpu_id IN ({marks}) "
+            f"SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM {table} WHERE t>=? AND t<? AND bucket>0 AND gpu_id IN ({marks}) "
             "GROUP BY bucket, cause, tier"
         )
         return [BucketSum._make(row) for row in self._all(sql, (start_s, end_s, *gpu_ids))]
@@ -377,7 +385,7 @@ class Window:
 
     def bucket_cells(self, gpu_id: int, cell_ms: int, start_s: int, end_s: int) -> dict[int, dict[int, int]]:
         """Milliseconds per bucket of one GPU in cells of ``cell_ms``, from the ledger's minutes."""
-        sql = "SELECT t*1000/?, bucket, sum(ms) FROM ledger_minute WHERE gpu_id=? AND t>=? AND t<? GROUP BY 1, 2"
+        sql = "SELECT t*1000/?, bucket, sum(ms) FROM ledger_minute WHERE gpu_id=? AND t>=? AND t<? AND bucket>0 GROUP BY 1, 2"
         out: dict[int, dict[int, int]] = {}
         for number, bucket, ms in self._all(sql, (cell_ms, gpu_id, start_s, end_s)):
             out.setdefault(number, {})[bucket] = ms

@@ -109,10 +109,14 @@ def test_a_minute_is_replaced_until_it_is_final(writer: StoreWriter) -> None:
     assert stored(writer) == [(T, 1, 0, int(Bucket.HELD_IDLE), 60_000, 0, 1)]
 
 
-def test_unobserved_time_and_nothing_have_no_row(writer: StoreWriter) -> None:
-    write_ledger(writer.connection, 1, T, [bucket(Bucket.UNOBSERVED, 60_000), bucket(Bucket.WAIT, 0)], True)
+def test_unobserved_time_and_nothing_have_no_row_beside_others(writer: StoreWriter) -> None:
+    unobserved, nothing = bucket(Bucket.UNOBSERVED, 30_000), bucket(Bucket.WAIT, 0)
+    write_ledger(writer.connection, 1, T, [unobserved, nothing, bucket(Bucket.HELD_IDLE, 30_000)], True)
+    assert [row[3] for row in stored(writer)] == [Bucket.HELD_IDLE]
+    write_ledger(writer.connection, 1, T, [unobserved, nothing], True)
+    assert [row[3] for row in stored(writer)] == [Bucket.UNOBSERVED]
+    write_ledger(writer.connection, 1, T, [], True)
     assert stored(writer) == []
-    assert writer.connection.execute("SELECT count(*) FROM ledger_span").fetchone() == (0,)
 
 
 def test_spans_join_minutes_without_a_hole(writer: StoreWriter) -> None:

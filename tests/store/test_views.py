@@ -145,6 +145,15 @@ def test_a_scripts_sum_is_capacity_from_the_first_to_the_last_minute(lab: sqlite
     assert lab.execute("SELECT DISTINCT (t-?)/60 FROM v_ledger_minute WHERE provisional", (T,)).fetchall() == [(5,)]
 
 
+def test_a_recorded_minute_of_which_nothing_is_known_is_unobserved_not_missing(lab: sqlite3.Connection) -> None:
+    for minute in (1, 2):
+        write_ledger(lab, 1, T + 60 * minute, [_row(Bucket.UNOBSERVED, 60_000)], True)
+    assert _sums(lab) == [(0, 1, 60_000), (0, 2, 60_000)]
+    assert lab.execute("SELECT DISTINCT bucket, energy_mj, ms FROM v_ledger_minute").fetchall() == [("unobserved", 0, 60_000)]
+    write_ledger(lab, 1, T + 120, [_row(Bucket.WAIT, 60_000)], True)
+    assert lab.execute("SELECT bucket FROM v_ledger_minute ORDER BY t").fetchall() == [("unobserved",), ("wait",)]
+
+
 def test_a_full_minute_has_no_unobserved_row(lab: sqlite3.Connection) -> None:
     write_ledger(lab, 1, T, [_row(Bucket.WAIT, 60_000)], True)
     assert lab.execute("SELECT bucket FROM v_ledger_minute").fetchall() == [("wait",)]
