@@ -80,19 +80,20 @@ class Rows:
             first, last = min(first, over) if first <= last else over, over
         if first > last:
             return None
-        self.first_tick = first
+        again = window.superseded(first, last, at_ms)
+        self.first_tick = max(again) + 1 if again else first
         self.fine_ms = -(-(at_ms - self.span_ms) // MINUTE_MS) * MINUTE_MS
         closed_ms = min(window.watermark("ledger") * 1000, at_ms // MINUTE_MS * MINUTE_MS - FINE_MS)
         start = first
-        if closed_ms > self.fine_ms:
+        if closed_ms > self.fine_ms and not again:
             fine, _ = window.tick_range(closed_ms + 1, at_ms)
             if first < fine <= last:
                 self.fine_ms, start = closed_ms, fine
                 self._meet(window.gpu_rows(last - LATE_TICKS, last))
                 coarse.load(window, self._track, self.cell_ms, first, fine - 1, last)
         shares, _ = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)
-        self._take(start, shares - 1, with_processes=False)
-        self._take(max(start, shares), last, with_processes=True)
+        self._take(start, shares - 1, with_processes=False, without=again)
+        self._take(max(start, shares), last, with_processes=True, without=again)
         return last
 
     def _track(self, gpu_id: int) -> GpuTrack:
@@ -112,13 +113,15 @@ class Rows:
             if row.gpu_id in waiting:
                 waiting[row.gpu_id].add(row)
 
-    def _take(self, first: int, last: int, *, with_processes: bool) -> None:
+    def _take(self, first: int, last: int, *, with_processes: bool, without: frozenset[int] = frozenset()) -> None:
         if first > last:
             return
         rows = self._window.gpu_rows(first, last)
+        if without:
+            rows = [row for row in rows if row.tick_id not in without]
         if any(row.gpu_id not in self.tracks for row in rows):
             self._meet(rows)
-        processes = self._by_tick(first, last) if with_processes else {}
+        processes = self._by_tick(first, last, without) if with_processes else {}
         tick = 0
         for row in rows:
             if row.tick_id != tick:
@@ -132,10 +135,11 @@ class Rows:
         for left in processes.values():
             self._hold(left)
 
-    def _by_tick(self, first: int, last: int) -> dict[int, list[ProcessFacts]]:
+    def _by_tick(self, first: int, last: int, without: frozenset[int]) -> dict[int, list[ProcessFacts]]:
         out: dict[int, list[ProcessFacts]] = {}
         for row in self._window.process_rows(max(first, self._processes_tick + 1), last):
-            out.setdefault(row.tick_id, []).append(row)
+            if row.tick_id not in without:
+                out.setdefault(row.tick_id, []).append(row)
         return out
 
     def _hold(self, rows: list[ProcessFacts]) -> None:
@@ -230,7 +234,7 @@ def rows_at(window: Window, at_ms: int, *, live: bool, cell_ms: int, cells: int)
     key = (live, cell_ms, span_ms, 0 if live else at_ms)
     kept = window.memo.get("rows", {})
     rows: Rows | None = kept.get(key)
-    if rows is None:
+    if rows is None or at_ms < rows.at_ms:  # new, or the clock was set back
         rows = Rows(window, cell_ms, span_ms)
         window.memo["rows"] = {k: v for k, v in kept.items() if k[0]} | {key: rows}
         rows.advance(at_ms)

@@ -324,6 +324,41 @@ def test_the_ledger_of_a_board_is_whole_however_often_it_is_cut(tmp_path: Path) 
     assert one.capacity_ms == pytest.approx(360_000 + 120_000 / 7, abs=1010)
 
 
+@pytest.mark.parametrize("step", [-3600, -40, -3, -0.7])
+def test_a_clock_that_is_set_back_neither_freezes_nor_empties_the_view(story: Story, step: float) -> None:
+    story.gpus[0].context = story.gpus[1].context = Context.PROCESS
+    story.gpus[0].util = 0.9
+    story.run(100)
+    with Window(Path(str(story.writer.path))) as window:
+        assert view_of(story, window).gpus[0].state is State.BUSY
+        story.gap(0)
+        story.clock.advance(0, step=step)
+        story.writer.begin_session(story.now_ms, 1000, "boot")
+        story.gpus[0].util, story.gpus[1].util = 0.0, 0.9
+        for seconds in (15, 30):
+            story.run(seconds)
+            for view in (view_of(story, window), view_of(story)):
+                assert [gpu.state for gpu in view.gpus] == [State.QUIET, State.BUSY, State.FREE]
+                assert [gpu.age_seconds for gpu in view.gpus] == [0.0] * 3
+                assert view.ledger is not None
+                booked = bucket_ms(view.ledger.parts)
+                assert sum(booked.values()) == view.ledger.capacity_ms
+                assert booked[Bucket.QUIET] >= (seconds - 4) * 1000
+
+
+def test_a_short_slip_of_the_clock_leaves_the_time_before_it_alone(story: Story) -> None:
+    """Ten seconds at a minute ago and back: only those ten are told twice."""
+    story.run(100)
+    for step in (-60, 61):
+        story.gap(0)
+        story.clock.advance(0, step=step)
+        story.writer.begin_session(story.now_ms, 1000, "boot")
+        story.run(10)
+    view = view_of(story)
+    assert view.ledger is not None
+    assert 3 * 95_000 <= bucket_ms(view.ledger.parts)[Bucket.UNALLOCATED] <= 3 * 110_000
+
+
 def test_a_gpu_that_comes_later_counts_from_then_on(story: Story) -> None:
     story.run(100)
     story.entities.append(gpu(3))
