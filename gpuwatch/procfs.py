@@ -41,11 +41,11 @@ def read(path: str, limit: int = 65536) -> bytes:
         os.close(fd)
 
 
-def read_once(path: str) -> bytes:
-    """A kernel file of less than a page in a single read, without a second one for its end; raises ``OSError``."""
+def read_once(path: str, limit: int = 4096) -> bytes:
+    """A kernel file of one record (those of /proc/PID) in a single read, without a second one for its end; raises ``OSError``."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, 4096)
+        return os.read(fd, limit)
     finally:
         os.close(fd)
 

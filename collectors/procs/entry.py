@@ -99,7 +99,7 @@ class Entry:
     def read_command(self, root: str) -> bytes:
         """The raw command line as it is now; empty for zombies, for kernel threads and where it cannot be read. Never kept."""
         try:
-            return procfs.read(f"{root}/{self.pid}/cmdline", CMDLINE_LIMIT)
+            return procfs.read_once(f"{root}/{self.pid}/cmdline", CMDLINE_LIMIT)
         except OSError:
             return b""
 
@@ -115,8 +115,8 @@ class Entry:
             argv.pop()  # it may be half a secret
         return argv if argv != [""] else []
 
-    def read_facts(self, root: str, command_lines: str) -> bool:
-        """Read user, command line and cgroup (three reads); True when any of them is new."""
+    def read_facts(self, root: str, command_lines: str, argv: list[str] | None = None) -> bool:
+        """Read user, command line and cgroup; True when any of them is new. ``argv``: the arguments if they were just read."""
         before = (self.uid, self.command, self.where)
         self.facts_stale = False
         self.uid = self._read_uid(root)
@@ -125,9 +125,9 @@ class Entry:
         if command_lines == "name":
             self.command = self.comm
         elif command_lines != "none":
-            self.command = clean(redact_argv(self.read_argv(root)))
+            self.command = clean(redact_argv(self.read_argv(root) if argv is None else argv))
         try:
-            self.where = parse_cgroup(procfs.read(f"{root}/{self.pid}/cgroup", 16384).decode("utf-8", "replace"))
+            self.where = parse_cgroup(procfs.read_once(f"{root}/{self.pid}/cgroup", 16384).decode("utf-8", "replace"))
         except OSError:
             pass
         return before != (self.uid, self.command, self.where)

@@ -39,6 +39,8 @@ class Table:
         """The ancestors of all jobs: which job it is and how far it goes depends on them."""
         self._watched: Collection[int] = ()
         self._gpu: Collection[int] = ()
+        self.just_read: dict[int, list[str]] = {}
+        """The arguments that this tick has read, by pid; dropped when the tick ends."""
         self._turn: deque[int] = deque()
         self._young: set[int] = set()
         self._first = True
@@ -124,7 +126,7 @@ class Table:
         if mark == entry.judged:
             return
         entry.judged, entry.facts_stale = mark, True
-        argv = entry.arguments(raw)
+        argv = self.just_read[entry.pid] = entry.arguments(raw)
         program = classify(argv, entry.comm) if entry.pid != self.own_pid else classify(("gpuwatch",), "gpuwatch")
         if program != entry.program:
             self._touch(entry, entry.ppid)
@@ -140,6 +142,8 @@ class Table:
         for entry in reversed(self.entries.values()):
             program = entry.program
             if entry.ml or not program.python or program.supervisor or program.ml or now_ms < entry.maps_due_ms:
+                continue
+            if entry.pid in self._gpu:  # it is watched anyway, and maps of such processes are long
                 continue
             if budget == 0:
                 break

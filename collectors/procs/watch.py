@@ -35,6 +35,7 @@ class Watch:
         self.table.refresh(now_ms, self.processes, gpu)
         if self.table.changed or gpu != self._gpu or any(entry.facts_stale for entry in self.watched()):
             self._plan(gpu)
+        self.table.just_read.clear()
 
     def watched(self) -> list[Entry]:
         """The entries of all watched processes."""
@@ -49,7 +50,7 @@ class Watch:
         watched = {pid for tree in trees for pid in tree.roles}
         for pid in watched:
             if entries[pid].facts_stale:
-                entries[pid].read_facts(self.table.root, self.command_lines)
+                entries[pid].read_facts(self.table.root, self.command_lines, self.table.just_read.get(pid))
         processes: dict[int, Process] = {}
         current: dict[tuple[int, int], Workload] = {}
         for tree in trees:

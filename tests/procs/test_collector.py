@@ -137,10 +137,10 @@ def test_a_refused_disk_figure_has_a_reason(proc, watch, monkeypatch):
     proc.add(50)
     original = procfs.read_once
 
-    def refuse(path: str) -> bytes:
+    def refuse(path: str, limit: int = 4096) -> bytes:
         if path.endswith("/io"):
             raise PermissionError(13, "Permission denied")
-        return original(path)
+        return original(path, limit)
 
     monkeypatch.setattr(procfs, "read_once", refuse)
     watcher = watch()
@@ -223,3 +223,27 @@ def test_the_contract_of_collectors_is_kept(proc):
     context.gpu_pids.publish("test", [50])
     batches = check_collector(factory, context=context, advance=lambda _: proc.add(50, start=50, cpu=7, io=(8, 9)))
     assert len(batches[0].process_samples) == 2
+
+
+def test_strangers_that_come_and_go_plan_nothing_anew(proc, watch):
+    proc.add(50)
+    watcher = watch()
+    watcher.tick(50)
+    planned = watcher.collector.watch.workloads
+    proc.add(60, "make", ["make"], start=900)
+    watcher.tick(50)
+    proc.remove(60)
+    watcher.tick(50)
+    assert watcher.collector.watch.workloads is planned
+    proc.add(70, "pt_data_worker", ["python3", "train.py"], ppid=50, start=901)
+    watcher.tick(50)
+    assert watcher.collector.watch.workloads is not planned
+    assert watcher.roles == {50: "gpu", 70: "worker"}
+
+
+def test_a_raw_command_line_does_not_outlive_its_tick(proc, watch):
+    proc.add(50, "python3", ["python3", "train.py", "--api-key", "hunter2"])
+    watcher = watch()
+    watcher.tick(50)
+    assert watcher.collector.watch.table.just_read == {}
+    assert "hunter2" not in watcher.processes[50].command
