@@ -182,8 +182,6 @@ def _write(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[Bu
     if not final and db.execute("SELECT 1 FROM ledger_minute WHERE t=? AND gpu_id=? AND final=1 LIMIT 1", key).fetchone():
         return
     db.execute("DELETE FROM ledger_minute WHERE t=? AND gpu_id=?", key)
-    if not rows:
-        return
     kept = [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)] or [_NOTHING]
     db.executemany(
         _INSERT, [(*key, r.owner, int(r.bucket), int(r.cause), int(r.tier), r.ms, r.energy_mj, int(final)) for r in kept]
