@@ -20,6 +20,8 @@ _SHADOW = "gpuwatch_private"
 """The function that every shadow calls."""
 _CATALOGUES = frozenset({"sqlite_master", "sqlite_temp_master", "dbstat"})
 _FORBIDDEN_FUNCTIONS = frozenset({"load_extension", "writefile", "readfile", "edit", "fts3_tokenizer"})
+_STEPS = 100_000
+"""SQLite's steps (some milliseconds) after which Python gets a chance to see ctrl-c; until then it would wait for the end."""
 _TOKEN = re.compile(r"--[^\n]*|/\*[\s\S]*?(?:\*/|$)|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|\w+|\S")
 
 
@@ -35,11 +37,13 @@ def open_reader(path: Path | str) -> sqlite3.Connection:
 def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of one ``SELECT`` (or ``WITH``) on the public views; ``db`` comes from :func:`open_reader`.
 
-    Raises :class:`UsageError` for anything else (several statements, writes, private tables, an SQL error), in one line.
+    Raises :class:`UsageError` for anything else (several statements, writes, private tables, an SQL error), in one line, and
+    :class:`KeyboardInterrupt` for a ctrl-c while it runs.
     """
     if _names_the_file(sql):
         raise UsageError("names with main. before them are not allowed; read the public views", _HINT)
     refused: list[str] = []
+    db.set_progress_handler(lambda: None, _STEPS)
     db.set_authorizer(lambda *call: _authorize(refused, *call))
     try:
         cursor = db.execute(sql)
@@ -48,9 +52,12 @@ def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, 
             raise UsageError("only SELECT is allowed", _HINT)
         return names, cursor.fetchall()
     except (sqlite3.Error, sqlite3.Warning) as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            raise KeyboardInterrupt from None
         raise UsageError(refused[0] if refused else str(error), _HINT) from error
     finally:
         db.set_authorizer(None)
+        db.set_progress_handler(None, 0)
 
 
 def _names_the_file(sql: str) -> bool:

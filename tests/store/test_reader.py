@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,4 +84,13 @@ def test_what_is_refused_and_how_it_is_said(reader: sqlite3.Connection, sql: str
     with pytest.raises(UsageError) as caught:
         query(reader, sql)
     assert says in caught.value.message and "v_schema" in caught.value.hint
+    assert query(reader, "SELECT 1")[1] == [(1,)]
+
+
+def test_a_statement_without_end_can_be_interrupted(reader: sqlite3.Connection) -> None:
+    timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        query(reader, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT sum(i) FROM n")
+    timer.join()
     assert query(reader, "SELECT 1")[1] == [(1,)]
