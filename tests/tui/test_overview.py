@@ -11,7 +11,8 @@ from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, noth
 
 from gpuwatch.names import Missing, State
 from gpuwatch.tui.palette import TIERS, Look
-from gpuwatch.tui.screens.overview import OverviewScreen, heights
+from gpuwatch.tui.panels.overview import heights
+from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.state import UiState
 

@@ -8,15 +8,18 @@ Textual's monochrome filter alive. Widths are terminal cells, never ``len``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.strip import Strip
 
 from gpuwatch.record import dataclass, field
 from gpuwatch.tui.draw.cells import Cells, spread
 from gpuwatch.tui.palette import Look
+
+if TYPE_CHECKING:
+    from textual.strip import Strip
 
 Put = tuple[int, int, str, Style]
 """First column, column after the last, text, style."""
@@ -92,7 +95,9 @@ class Sheet:
             row.grounds = (*row.grounds, (x0, x1 + 1, name))
 
     def strip(self, y: int) -> Strip:
-        """The finished line ``y``."""
+        """The finished line ``y`` for Textual."""
+        from textual.strip import Strip
+
         return Strip(self.segments(y), self.width)
 
     def cells(self, y: int) -> Cells:

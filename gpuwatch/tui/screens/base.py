@@ -15,15 +15,13 @@ from textual.screen import Screen
 
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panel import Canvas
-from gpuwatch.tui.panels.footer import draw_footer
-from gpuwatch.tui.panels.header import draw_header
+from gpuwatch.tui.panels.page import draw_page
 from gpuwatch.tui.state import Context
 
 if TYPE_CHECKING:
     from gpuwatch.tui.app import GpuwatchApp
     from gpuwatch.view.types import DetailRequest
 
-SMALLEST = (60, 15)
 KEY_SIGNS = {"slash": "/", "question_mark": "?", "enter": "⏎", "escape": "Esc", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">", "plus": "+", "minus": "-"}  # fmt: skip
 
 
@@ -55,16 +53,7 @@ class PanelScreen(Screen[None]):
 
     def draw(self, context: Context) -> Sheet:
         """The whole screen for ``context``; pure but for table positions. Subclasses override ``body``, seldom this."""
-        sheet = Sheet(context.width, context.height, context.look)
-        if context.width < SMALLEST[0] or context.height < SMALLEST[1]:
-            return too_small(sheet, context)
-        draw_header(sheet, context)
-        if context.view is None:
-            waiting(sheet, context)
-        else:
-            self.body(sheet, context)
-        draw_footer(sheet, context)
-        return sheet
+        return draw_page(context, self.body)
 
     def body(self, sheet: Sheet, context: Context) -> None:
         """Rows 1 to height - 2."""
@@ -145,25 +134,3 @@ def sign_of(binding: Binding) -> str:
         return binding.key_display
     key = binding.key.split(",")[0]
     return KEY_SIGNS.get(key, key)
-
-
-def too_small(sheet: Sheet, context: Context) -> Sheet:
-    """Below 60x15: one line that says so, and the sentence that matters most."""
-    look, view = context.look, context.view
-    sheet.put(0, 0, "terminal too small"[: context.width], look.amber)
-    if view is not None and context.height > 1:
-        waste = view.waste_now_gpus
-        count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
-        text = f"waste {waste:.1f} of {count} GPUs" if waste is not None else f"{count} GPUs"
-        sheet.put(1, 0, text[: context.width], look.fg)
-    return sheet
-
-
-def waiting(sheet: Sheet, context: Context) -> None:
-    """No View yet, or none to be had: why, and what to do."""
-    look = context.look
-    text = context.problem or "Waiting for the first sample …"
-    style = look.amber if context.problem else look.dim
-    room = context.width - 4
-    for y, start in zip(range(2, context.height - 1), range(0, len(text), room)):
-        sheet.put(y, 2, text[start : start + room], style)

@@ -1,0 +1,109 @@
+"""The overview's panels and how they share a screen's rows and columns (design 2)."""
+
+from __future__ import annotations
+
+from gpuwatch.record import dataclass
+from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.first_steps import draw_first_steps
+from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
+from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
+from gpuwatch.tui.panels.no_gpu import draw_no_gpu
+from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
+from gpuwatch.tui.panels.starting import draw_starting
+from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
+from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
+from gpuwatch.tui.state import WIDE, Context
+from gpuwatch.view.types import View
+
+
+@dataclass(frozen=True, slots=True)
+class Heights:
+    """Rows of each panel; they sum to the screen's height without header and footer."""
+
+    ledger: int
+    gpus: int
+    gpu_columns: int
+    middle: int
+    processes: int
+
+
+def heights(height: int, gpu_count: int) -> Heights:
+    """Share ``height`` rows: all panels if the table keeps five rows, else smaller ones; many GPUs in two columns."""
+    for columns in (1, 2) if gpu_count > 8 else (1,):
+        per_column = -(-gpu_count // columns)
+        for ledger, middle in ((6, 8), (6, 5), (4, 5), (4, 0)) if columns == 2 or gpu_count <= 8 else ((6, 8),):
+            rest = height - ledger - per_column - 3 - middle
+            if rest >= 8:
+                return Heights(ledger, per_column + 3, columns, middle, rest)
+    columns = 2 if gpu_count > 8 else 1
+    shown = max(4, min(-(-gpu_count // columns) + 3, height - 4 - 6))
+    return Heights(4, shown, columns, 0, height - 4 - shown)
+
+
+def draw_overview(sheet: Sheet, context: Context) -> None:
+    """By width: no borders below 100, a right column from 200 on."""
+    view = context.view
+    assert view is not None
+    if view.recording.last_tick_ms is None:
+        draw_starting(sheet, context, view)
+        return
+    if not view.gpus or view.ledger is None:
+        draw_no_gpu(sheet, context, view)
+    elif context.width < 100:
+        _narrow(sheet, context, view)
+    else:
+        _boxed(sheet, context, view)
+
+
+def _narrow(sheet: Sheet, context: Context, view: View) -> None:
+    height = context.height - 2
+    ledger = view.ledger
+    assert ledger is not None
+    waste = rows_needed(view) if height >= 20 else 1
+    notice = 1 if view.notices and height >= 18 else 0
+    gpu_rows = max(2, height - 2 - waste - notice - 4)
+    if len(view.gpus) < gpu_rows:
+        gpu_rows = len(view.gpus) + 1
+    else:
+        gpu_rows = min(gpu_rows, -(-len(view.gpus) // 2) + 1)
+    draw_ledger_narrow(sheet, context, view, ledger, 1)
+    draw_gpus_narrow(sheet, context, view, 3, gpu_rows)
+    draw_waste_narrow(sheet, context, view, 3 + gpu_rows, waste)
+    top = 3 + gpu_rows + waste
+    if notice:
+        sheet.put(top, 0, cut(view.notices[0], context.width), context.look.style("waiting"))
+        top += 1
+    draw_processes_narrow(sheet, context, view, top, context.height - 1 - top)
+
+
+def _boxed(sheet: Sheet, context: Context, view: View) -> None:
+    ledger = view.ledger
+    assert ledger is not None
+    rows = heights(context.height - 2, len(view.gpus))
+    wide = context.width >= WIDE
+    right = context.width - 51 if wide else context.width - 1
+    cells = 75 if wide else 45
+    y = 1
+    draw_ledger(sheet, context, view, ledger, y, rows.ledger)
+    y += rows.ledger
+    draw_gpus(sheet, context, view, y, rows.gpus, right, rows.gpu_columns, cells)
+    if wide:
+        draw_throughput(sheet, context, view, y, rows.gpus, right + 1)
+    y += rows.gpus
+    if rows.middle:
+        _middle(sheet, context, view, y, rows.middle, right, wide)
+        y += rows.middle
+    draw_processes(sheet, context, view, y, rows.processes)
+
+
+def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right: int, wide: bool) -> None:
+    if is_young(view) and context.ui.first_steps and not view.findings and not wide:
+        draw_first_steps(sheet, context, view, y, rows)
+    elif wide:
+        draw_waste(sheet, context, view, y, rows, right)
+        draw_events(sheet, context, view, y, rows, right + 1)
+    elif context.width >= 110:
+        draw_waste(sheet, context, view, y, rows, context.width - 44)
+        draw_throughput(sheet, context, view, y, rows, context.width - 43)
+    else:
+        draw_waste(sheet, context, view, y, rows, right)
