@@ -52,11 +52,10 @@ def collect(runtime: Runtime) -> list[Check]:
 def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:
     """(key, value in force, source or empty for a default) of every setting."""
     rows = []
-    for key, entry in known_keys():
+    for key, _ in known_keys():
         section, name = key.split(".", 1)
         value = getattr(getattr(runtime.settings, section), name)
         rows.append((key, value, runtime.loaded.sources.get(key, "")))
-        del entry
     return rows
 
 

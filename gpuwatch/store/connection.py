@@ -122,6 +122,8 @@ def open_write(path: Path | str, *, wal: bool = True, mode: int = 0o600) -> sqli
 
 
 def _create_file(path: Path, mode: int) -> None:
+    """SQLite would make it readable for everybody, also where a link leads to nothing yet."""
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, mode))

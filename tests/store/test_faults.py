@@ -221,6 +221,13 @@ def test_a_file_that_is_no_store_stays_where_it_is(content: bytes, tmp_path: Pat
     assert notes.read_bytes() == content and not list(tmp_path.glob("*corrupt*"))
 
 
+def test_a_store_behind_a_link_is_private_from_its_first_byte(tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "disk" / "real.db")
+    open_write(link).close()
+    assert (tmp_path / "disk" / "real.db").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.db"
     os.mkfifo(pipe)
