@@ -109,12 +109,19 @@ class Closer:
                 self._open.update(self._unfinished(self._final_from))
             for minute in self._minutes(done, end_s):
                 add(partial(self._begin_minute, minute, ts_ms))
+            if done is not None and done > end_s:
+                add(lambda: self._close_again(end_s, ts_ms))
             add(lambda: rollup.set_watermark(self._db, LEDGER_TIER, end_s))
             add(lambda: self._name_open_runs(ts_ms))
             add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
         add(lambda: _done(rollup.trim_hot(self._db, ts_ms, self._hot_hours, slices=1)))
         if end_s % 3600 == 0:
             add(lambda: _done(rollup.retain(self._db, ts_ms, self._minute_days)))
+
+    def _close_again(self, end_s: int, ts_ms: int) -> None:
+        """The clock was set back behind the watermarks: what it has not told before is closed without them."""
+        for minute in reversed(rollup.close_again(self._db, end_s * 1000)):
+            self._jobs.appendleft(partial(self._begin_minute, minute, ts_ms))
 
     def _minutes(self, done_s: int | None, end_s: int) -> list[int]:
         """Starts of the minutes that have rows and no ledger yet."""

@@ -18,6 +18,7 @@ from gpuwatch.store.ledger_rows import ledger_input, ledger_inputs, owner_id, wr
 
 __all__ = [
     "MINUTE_TIER",
+    "close_again",
     "close_minutes",
     "ledger_input",
     "ledger_inputs",
@@ -31,6 +32,7 @@ __all__ = [
 
 MINUTE_TIER = "minute"
 TRIM_SLICE_TICKS = 300
+_AGAIN_MS = 3_600_000
 DAY_S = 86_400
 THROTTLE_MASK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """NVML clock event reasons that slow a GPU down: power cap, HW slowdown, SW and HW thermal, power brake."""
@@ -126,13 +128,34 @@ def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
         done = end_s if first is None else (first - 1) // 60_000 * 60
     if end_s <= done:
         return 0
-    span = (done * 1000, end_s * 1000)
     with transaction(db):
-        for statement in _minute_statements():
-            db.execute(statement, span)
-        _mark_seen(db, span)
+        _close(db, (done * 1000, end_s * 1000))
         set_watermark(db, MINUTE_TIER, end_s)
     return (end_s - done) // 60
+
+
+def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:
+    """Behind the watermark, where only a clock that was set back leads: close the minutes of this session that nobody recorded.
+
+    A minute that was closed before the clock was set back stays as it is. Returns the starts of the closed ones.
+    """
+    end_ms = now_ms // 60_000 * 60_000
+    fresh = (
+        f"SELECT DISTINCT {_MINUTE} FROM tick k WHERE k.session_id=(SELECT max(session_id) FROM session) AND k.ts_ms>? AND k.ts_ms<=?"
+        " EXCEPT SELECT t FROM gpu_minute WHERE t>=? ORDER BY 1"
+    )
+    first_ms = end_ms - _AGAIN_MS
+    minutes = [row[0] for row in db.execute(fresh, (first_ms, end_ms, first_ms // 1000))]
+    with transaction(db):
+        for minute in minutes:
+            _close(db, (minute * 1000, minute * 1000 + 60_000))
+    return minutes
+
+
+def _close(db: sqlite3.Connection, span: tuple[int, int]) -> None:
+    for statement in _minute_statements():
+        db.execute(statement, span)
+    _mark_seen(db, span)
 
 
 def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
@@ -152,17 +175,19 @@ def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
 def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: int = 4) -> int:
     """Delete hot rows older than ``hours`` whose minutes are closed, in at most ``slices`` short transactions of 300 ticks.
 
+    What lies as far ahead is of a clock that was set back since, and goes too: it would keep all that came after it.
     Returns the number of ticks deleted; call again while it is not 0. Without any closed minute (a store in memory keeps none)
     age alone decides.
     """
-    cut_ms = now_ms - round(hours * 3_600_000)
+    kept_ms = round(hours * 3_600_000)
+    cut_ms = now_ms - kept_ms
     done = watermark(db, MINUTE_TIER)
     if done is not None:
         cut_ms = min(cut_ms, (done - 120) * 1000)
     deleted = 0
     for _ in range(slices):
         rows = db.execute("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id LIMIT ?", (TRIM_SLICE_TICKS,)).fetchall()
-        old = [tick_id for tick_id, ts_ms in rows if ts_ms < cut_ms]
+        old = [tick_id for tick_id, ts_ms in rows if ts_ms < cut_ms or ts_ms > now_ms + kept_ms]
         if not old:
             break
         with transaction(db):

@@ -55,8 +55,13 @@ class LedgerSums:
         """A board with its instances is one GPU, however it was cut; no GPU counts before it was first seen."""
         gpus = self._rows.gpus
         boards = {gpus[i]["uuid"] for i in self.gpu_ids}
-        alone = [i for i in self.gpu_ids if gpus[i]["parent_uuid"] not in boards]
-        return sum(capacity(min(max(start_ms, gpus[i]["first_ms"]), self._at_ms), self._at_ms, gpu_weight(gpus, i)) for i in alone)
+        total = 0
+        for gpu_id in self.gpu_ids:
+            if gpus[gpu_id]["parent_uuid"] not in boards:
+                seen_ms = gpus[gpu_id]["first_ms"]  # later than the instant if the clock was set back
+                start = max(start_ms, seen_ms) if seen_ms <= self._at_ms else start_ms
+                total += capacity(start, self._at_ms, gpu_weight(gpus, gpu_id))
+        return total
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:
         """Wasted milliseconds of the last 60 s per (gpu_id, proc_id; 0: nobody seen), and the length of that time.

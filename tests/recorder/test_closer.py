@@ -155,6 +155,30 @@ def test_the_instances_and_the_rest_of_a_sliced_gpu_sum_to_one_gpu(lab: Lab) -> 
     assert lab.rows("SELECT sum(energy_mj) FROM ledger_minute") == [(0,)]
 
 
+def test_a_clock_that_ran_ahead_and_is_set_right_does_not_stop_the_minutes(lab: Lab) -> None:
+    """Two hours ahead for three minutes (a hardware clock in local time), then right: no watermark of the future holds them up."""
+    lab_with(lab, lambda at: 1.0)
+    lab.clock.advance(0, step=7200)
+    lab.tick(200)
+    lab.clock.advance(0, step=-7200)
+    lab.tick(300)
+    closed = {n: buckets for n, buckets in ledger(lab).items() if n < 60}
+    assert closed == {3: {Bucket.BUSY_UNKNOWN: 40_000}, **{n: {Bucket.BUSY_UNKNOWN: 60_000} for n in range(4, 8)}}
+    sums = lab.rows("SELECT sum(l.energy_mj), (SELECT sum(energy_used_mj) FROM gpu_minute) FROM ledger_minute l")
+    assert sums[0][0] == sums[0][1]
+
+
+def test_a_minute_that_the_clock_repeats_stays_as_it_was_closed(lab: Lab) -> None:
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(250)
+    before = lab.rows("SELECT * FROM ledger_minute WHERE t<? ORDER BY 1, 2, 4", MINUTE + 180)
+    rolled = lab.rows("SELECT * FROM gpu_minute WHERE t<?", MINUTE + 180)
+    lab.clock.advance(0, step=-250)
+    lab.tick(200)
+    assert lab.rows("SELECT * FROM ledger_minute WHERE t<? ORDER BY 1, 2, 4", MINUTE + 180) == before
+    assert lab.rows("SELECT * FROM gpu_minute WHERE t<?", MINUTE + 180) == rolled
+
+
 def test_hot_rows_are_trimmed(lab: Lab) -> None:
     lab.record(Scripted("nvml", gpu_batch))
     lab.recorder._closer = Closer(lab.writer, hot_hours=0.1)

@@ -175,6 +175,16 @@ def test_hot_rows_go_after_two_hours_in_slices_and_their_minutes_stay(writer: St
     assert db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall() == minutes == [(180, 10_800_000)]
 
 
+def test_rows_of_a_clock_that_ran_ahead_do_not_keep_those_that_came_after_it(writer: StoreWriter) -> None:
+    writer.add(first_tick())
+    ahead = 10 * 86_400
+    for second in [ahead, ahead + 1, *range(0, 7500, 30)]:
+        writer.add(tick(second, gpu_row()))
+    writer.commit()
+    trim_hot(writer.connection, T0 + 7500 * 1000, hours=1)
+    assert writer.connection.execute("SELECT min(ts_ms)-?, max(ts_ms)-? FROM tick", (T0, T0)).fetchone() == (3_900_000, 7_470_000)
+
+
 def test_hot_rows_stay_until_their_minute_is_closed(writer: StoreWriter) -> None:
     now, db = _hours(writer, 3), writer.connection
     close_minutes(db, T0 + 600_000)
