@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -116,14 +115,14 @@ class HostCollector:
         boot_id = self._text("sys/kernel/random/boot_id")
         hostname = self._text("sys/kernel/hostname")
         try:
-            machine = self.machine_id_path.read_text("ascii", "replace").strip()
+            machine = self.machine_id_path.read_text("utf-8", "replace").strip()
         except OSError:
             machine = ""
         if not re.fullmatch(r"[0-9a-f-]{32,36}", machine):
             machine = boot_id or hostname
         total = self._memory().get(b"MemTotal")
         return Host(
-            machine_id=hashlib.sha256(f"gpuwatch:{machine}".encode("utf-8", "replace")).hexdigest()[:16],
+            machine_id=_sha256(f"gpuwatch:{machine}".encode("utf-8", "replace"))[:16],
             hostname=hostname or "localhost",
             boot_id=boot_id,
             cpu_count=sum(line.startswith(b"cpu") and line[3:4].isdigit() for line in cpu_lines) or None,
@@ -180,6 +179,19 @@ class HostCollector:
 def factory(context: CollectorContext) -> Collector:
     """The collector ``host``. Option ``machine_id_path``: where the machine's id is (default /etc/machine-id)."""
     return HostCollector(context)
+
+
+def _sha256(data: bytes) -> str:
+    """SHA-256 by the interpreter's own module where it has it, as ``random`` does: ``hashlib`` loads all of OpenSSL for it."""
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        try:
+            from _sha2 import sha256  # type: ignore[import-not-found]
+        except ImportError:
+            from hashlib import sha256
+    digest: str = sha256(data).hexdigest()
+    return digest
 
 
 def _used(table: dict[bytes, int], total: bytes, free: bytes) -> int | None:

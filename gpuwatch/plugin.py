@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,26 +80,27 @@ Factory = Callable[[CollectorContext], Collector]
 
 def names() -> list[str]:
     """Names of all installed collectors, without importing any of them."""
-    return sorted(_installed())
+    return sorted(_installed(tuple(sys.path)))
 
 
 def load(name: str) -> Factory:
     """The factory behind one name. Raises ``KeyError`` if there is none, or whatever its import raises."""
     from importlib import import_module
 
-    module, _, attribute = _installed()[name].partition(":")
+    module, _, attribute = _installed(tuple(sys.path))[name].partition(":")
     factory: Factory = getattr(import_module(module.strip()), attribute.strip())
     return factory
 
 
-def _installed() -> dict[str, str]:
-    """Name -> ``module:attribute`` of the group, read straight from the installed metadata.
+@cache
+def _installed(folders: tuple[str, ...]) -> dict[str, str]:
+    """Name -> ``module:attribute`` of the group, read straight from the installed metadata in ``folders`` and remembered.
 
     ``importlib.metadata`` answers the same but costs 50 ms of imports, a third of what ``status`` may take; it is the fallback
     for whatever is not a plain folder on the path (a zip file).
     """
     found: dict[str, str] = {}
-    for folder in sys.path:
+    for folder in folders:
         try:
             entries = [entry for entry in os.scandir(folder or ".") if entry.name.endswith((".dist-info", ".egg-info"))]
         except OSError:

@@ -11,15 +11,14 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from gpuwatch.clock import Clock
 from gpuwatch.model import Batch, Event, quantise
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
 from gpuwatch.record import replace
-from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.collector_thread import CollectorThread
-from gpuwatch.recorder.cost import CostMeter
 from gpuwatch.recorder.grid import last_slot, wait_for_slot
 from gpuwatch.recorder.inbox import Inbox
 from gpuwatch.recorder.merge import Merger
@@ -28,6 +27,10 @@ from gpuwatch.recorder.source import Source
 from gpuwatch.recorder.timeline import PERIODS, Break, Timeline
 from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
+
+if TYPE_CHECKING:
+    from gpuwatch.recorder.closer import Closer
+    from gpuwatch.recorder.cost import CostMeter
 
 COMMIT_SECONDS, WATCHED_COMMIT_SECONDS = 10.0, 1.0
 _COST_SECONDS = 10.0

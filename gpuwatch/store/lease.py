@@ -6,7 +6,6 @@ Viewers hold a shared lock on ``<db>.viewers``, so that the recorder knows wheth
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 from collections.abc import Mapping
@@ -96,6 +95,8 @@ class Lease:
 
     def update(self, info: Mapping[str, Any]) -> None:
         """Write who holds the lease: one JSON line with the pid. The lock files get the store's permissions."""
+        import json  # a command without a recorder near it does without
+
         line = json.dumps({"pid": os.getpid(), **info}).encode() + b"\n"
         os.pwrite(self._descriptor, line, 0)
         os.ftruncate(self._descriptor, len(line))
@@ -154,6 +155,8 @@ def _holder(path: Path) -> Holder | None:
 
 def _parse(raw: bytes) -> Holder:
     """What the holder wrote; pid 0 in the instant before it has written."""
+    import json
+
     try:
         info = json.loads(raw)
         return Holder(int(info["pid"]), info)
