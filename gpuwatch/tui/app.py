@@ -274,7 +274,7 @@ class GpuwatchApp(App[int]):
     def action_page(self, pages: int) -> None:
         """Move the selection by what fits on the screen."""
         if isinstance(self.screen, PanelScreen):
-            self.screen.move(pages * self.ui.table(self.screen.TABLE).page)
+            self.screen.move(pages * self.ui.table(self.screen.table_name).page)
 
     def action_edge(self, direction: int) -> None:
         """Select the first or the last row."""

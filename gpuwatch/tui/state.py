@@ -74,6 +74,8 @@ class UiState:
     tree: bool = False
     show_all: bool = False
     first_steps: bool = True
+    focus: str = "processes"
+    """Which table of the overview the movement keys act on: ``processes`` or ``gpus``."""
     gpu: int = 0
     """Position of the GPU that the GPU screen shows, in the View's order."""
     zoom: int = 1

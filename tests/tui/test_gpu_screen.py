@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from support.sample_detail import crowded, sample_detail
 from support.sample_view import sample_view
-from support.tui import SIZES, context_of, faults
-from support.tui_views import VIEWS, mig, no_fill
+from support.tui import SIZES, context_of, faults, mounted, text_of
+from support.tui_views import VIEWS, many_gpus, mig, no_fill, no_gpu
 
 from gpuwatch.names import Bucket, Cause, Missing, State, Tier
 from gpuwatch.tui.draw.line import Sheet
@@ -197,3 +198,34 @@ def test_a_measured_nothing_is_a_level_of_its_own_and_the_top_level_stays_free()
 )
 def test_a_command_in_one_word(command: str, word: str) -> None:
     assert short_command(command) == word
+
+
+def screen_after(keys: list[str], size: tuple[int, int] = (120, 40), view: View | None = None) -> str:
+    async def run() -> str:
+        async with mounted(view or sample_view(), size) as (app, pilot):
+            await pilot.press(*keys)
+            await pilot.pause()
+            return text_of(app)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_tab_selects_among_the_gpus_of_the_overview_and_enter_opens_one(size: tuple[int, int]) -> None:
+    assert "GPU 2  ▌waiting" in screen_after(["tab", "down", "down", "enter"], size)
+    assert "pid 48213" in screen_after(["tab", "tab", "enter"], size)
+
+
+def test_comma_and_full_stop_go_around_and_z_zooms() -> None:
+    assert " GPU 7  ▌throttled" in screen_after(["2", "comma"])
+    assert " GPU 1  ▌busy" in screen_after(["2", "full_stop"])
+    assert "Last 24 h" in screen_after(["2", "z"]) and "Last 15 min" in screen_after(["2", "z", "z", "z"])
+
+
+def test_the_gpus_of_the_overview_scroll_with_their_selection() -> None:
+    view = many_gpus(45, 72)
+    assert "GPU 71 " in screen_after(["tab", "end", "enter"], view=view)
+
+
+def test_a_host_without_a_gpu_has_nothing_to_tab_to() -> None:
+    assert "GPU" in screen_after(["tab", "down", "2"], view=no_gpu())

@@ -168,7 +168,7 @@ def draw_gpus(sheet: Sheet, context: Context, view: View, top: int, rows: int, r
     if view.recording.simulated:
         note = [("SIMULATED", look.amber), (f" scenario {view.recording.scenario}" if view.recording.scenario else "", look.dim)]
     per_column = rows - 3
-    shown = view.gpus[: per_column * columns]
+    shown = visible_gpus(context, view, per_column * columns)
     reading = f"height = {'SM active' if sm_active else 'GPU util'} · colour = state"
     if look.ascii:
         reading = f"_.-=+*# height = {'SM active' if sm_active else 'GPU util'} · ~ waiting · ! throttled · x held idle"
@@ -184,8 +184,24 @@ def draw_gpus(sheet: Sheet, context: Context, view: View, top: int, rows: int, r
     layouts = [scaled(places, view) for places in layouts]
     for places in layouts:
         draw_heads(sheet, top + 1, places, sm_active)
-    for i, gpu in enumerate(shown):
-        draw_gpu(sheet, top + 2 + i % per_column, gpu, layouts[i // per_column], sm_active, view.recording.interval_seconds)
+    for i, position in enumerate(shown):
+        y, places = top + 2 + i % per_column, layouts[i // per_column]
+        draw_gpu(sheet, y, view.gpus[position], places, sm_active, view.recording.interval_seconds)
+        edge = right - 1 if places is layouts[-1] else layouts[1].index - 2
+        mark_row(sheet, context, y, position, 1 if places is layouts[0] else places.index - 1, edge, alone=columns == 1)
+
+
+def visible_gpus(context: Context, view: View, room: int) -> range:
+    """The positions of the GPUs to draw: the table scrolls with its selection."""
+    return context.ui.table("gpus").settle([gpu.gpu_uuid for gpu in view.gpus], room)
+
+
+def mark_row(sheet: Sheet, context: Context, y: int, position: int, left: int, right: int, *, alone: bool) -> None:
+    """A ground under the selected GPU while keys move among the GPUs; a click where one GPU has the row ``alone``."""
+    if context.ui.focus == "gpus" and position == context.ui.table("gpus").index:
+        sheet.ground(y, left, right, "sel")
+    if alone:
+        sheet.hits[y] = ("gpus", position)
 
 
 def draw_gpus_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
@@ -197,10 +213,13 @@ def draw_gpus_narrow(sheet: Sheet, context: Context, view: View, top: int, rows:
         layouts = list(halves(0, width - 1, CELLS))
     layouts = [scaled(places, view) for places in layouts]
     room = per_column * len(layouts)
-    shown = view.gpus if len(view.gpus) <= room else view.gpus[: room - 1]
+    shown = visible_gpus(context, view, room if len(view.gpus) <= room else room - 1)
     for places in layouts:
         draw_heads(sheet, top, places, sm_active)
-    for i, gpu in enumerate(shown):
-        draw_gpu(sheet, top + 1 + i % per_column, gpu, layouts[i // per_column], sm_active, view.recording.interval_seconds)
+    for i, position in enumerate(shown):
+        y, places = top + 1 + i % per_column, layouts[i // per_column]
+        draw_gpu(sheet, y, view.gpus[position], places, sm_active, view.recording.interval_seconds)
+        left, right = (0, width - 1) if len(layouts) == 1 else (0, layouts[1].index - 2) if places is layouts[0] else (layouts[1].index - 1, width - 1)  # fmt: skip
+        mark_row(sheet, context, y, position, left, right, alone=len(layouts) == 1)
     if len(shown) < len(view.gpus):
         sheet.put(top + per_column, layouts[-1].index, f"{len(view.gpus) - len(shown)} more: 2 shows each", context.look.dim)

@@ -106,6 +106,7 @@ class PanelScreen(Screen[None]):
                     self.gpuwatch.action_go(digit)
             case (str() as table, int() as index):
                 self.gpuwatch.ui.table(table).go_to(index)
+                self.gpuwatch.ui.focus = table if table == "gpus" else "processes"
                 self.repaint()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
@@ -116,9 +117,14 @@ class PanelScreen(Screen[None]):
         """Three rows up."""
         self.move(-3)
 
+    @property
+    def table_name(self) -> str:
+        """The table that the movement keys act on now."""
+        return self.TABLE
+
     def move(self, rows: int) -> None:
         """Move the selection of this screen's table."""
-        self.gpuwatch.ui.table(self.TABLE).move += rows
+        self.gpuwatch.ui.table(self.table_name).move += rows
         self.repaint()
 
     def on_key(self, event: events.Key) -> None:
