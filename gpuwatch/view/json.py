@@ -294,11 +294,33 @@ def _list(fields: Sequence[Field], sources: Sequence[object]) -> list[Json]:
     return [_object(fields, source) for source in sources]
 
 
+_FACTS = frozenset(
+    (
+        *("memory_total_bytes", "power_limit_default_watts", "sm_clock_max_hertz", "ecc_enabled", "persistence_mode"),
+        *("pcie_generation_max", "pcie_width_max", "nvlink_count", "gpm_supported"),
+    )
+)
+"""What a GPU is: asked once, so that null means that its driver does not offer it."""
+_PER_SECOND = "_per_second"
+_TWICE = frozenset({"cpu_ratio", "iowait_ratio"})
+"""Rates under another name: like those per second they need two readings, and null without a reason is the first."""
+
+
 def _with_missing(fields: Sequence[Field], source: GpuView | ProcessView | HostView) -> Json:
     """The object and, for what is null in it, the reason where one is known."""
     out = _object(fields, source)
-    reasons: Mapping[str, Missing] = source.missing
-    out["missing"] = {name: reason.label for name, reason in sorted(reasons.items()) if out.get(name) is None}
+    reasons = {name: reason.label for name, reason in source.missing.items() if out.get(name) is None}
+    for name, value in out.items():
+        if value is not None or name in reasons:
+            continue
+        amount = name.removesuffix(_PER_SECOND)
+        if amount in reasons:
+            reasons[name] = reasons.pop(amount)
+        elif name in _FACTS:
+            reasons[name] = Missing.NOT_SUPPORTED.label
+        elif name in _TWICE or amount != name:
+            reasons[name] = Missing.STALE.label
+    out["missing"] = dict(sorted(reasons.items()))
     return out
 
 

@@ -108,3 +108,18 @@ def test_a_simulated_store_says_so() -> None:
 
 def test_time_is_told_in_utc() -> None:
     assert iso(NOW_MS) == "2025-11-14T14:32:07.000Z"
+
+
+def test_a_rate_has_the_reason_of_its_amount_and_a_first_reading_says_so() -> None:
+    view = sample_view()
+    none = {"cpu_ratio": None, "read_bytes_per_second": None, "write_bytes_per_second": None}
+    process = dataclasses.replace(view.processes[0], **none, missing={"read_bytes": Missing.NO_PERMISSION})
+    found = status_json(dataclasses.replace(view, processes=(process,)))["processes"][0]["missing"]
+    assert found == {"cpu_ratio": "stale", "read_bytes_per_second": "no_permission", "write_bytes_per_second": "stale"}
+
+
+def test_a_fact_that_the_driver_does_not_offer_says_so() -> None:
+    view = sample_view()
+    gpu = dataclasses.replace(view.gpus[0], memory_total_bytes=None, details={}, missing={})
+    found = status_json(dataclasses.replace(view, gpus=(gpu,)))["gpus"][0]["missing"]
+    assert found["memory_total_bytes"] == found["nvlink_count"] == "not_supported"
