@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import age, clock, duration, gib, megabytes_per_second, number, percent_sign, since, state_word
+from gpuwatch.format import clock, duration, gib, megabytes_per_second, number, percent_sign, since, state_word
 from gpuwatch.names import Missing, State
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.bars import state_at, strip
@@ -301,8 +301,9 @@ def _ledger(sheet: Sheet, context: Context, history: ProcessHistory | None, plac
         sheet.put(y, place.text, "reading …" if history is None else "no GPU time yet", look.dim)
         return
     ledger_bar(sheet, y, place.text, place.cells, bar_parts(ledger))
-    # Its own share of the GPU's time: less than the span where others had the GPU or where it is younger.
-    sheet.right(y, place.right, age(ledger.capacity_ms / 1000), look.dim)
+    # Its own share of its GPUs' time: less than the span where others had the GPU or where it is younger.
+    span_ms = ledger.span.end_ms - ledger.span.start_ms
+    sheet.right(y, place.right, duration(min(span_ms, ledger.capacity_ms) / 1000), look.dim)
 
 
 def _finding(sheet: Sheet, context: Context, view: View, process: ProcessView, place: Place, y: int) -> None:

@@ -50,7 +50,7 @@ class Table:
 
     rows: list[ProcessRow]
     matching: int
-    """Processes that match the filter themselves, without their parents and workers."""
+    """Processes that match the filter themselves, without their parents and workers (0 without a filter)."""
     feeds: Mapping[Key, ProcessView]
     """Worker -> the process with a GPU that it works for."""
 
@@ -72,7 +72,7 @@ def table_of(view: View, choice: Selection, user: str) -> Table:
         for process in view.processes
         if process.role == "worker" and process.parent_pid in holders
     }
-    shown = {key_of(row.process): row.process for row in rows if not row.parent_only}
+    shown = {row.process.pid: row.process for row in rows if not row.parent_only} if choice.words else {}
     return Table(rows, sum(matches(process, choice.words) for process in shown.values()), feeds)
 
 
