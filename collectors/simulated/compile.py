@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from gpuwatch.collectors.simulated.compiled import IDLE_REASON, Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST, Device, Fault, FlatTable, Instance, Series, Slot, Xid
 from gpuwatch.collectors.simulated.patterns import Noise, Points, means, render, squeeze
-from gpuwatch.collectors.simulated.plans import GpuPlan, PastPlan, Plan, ProcessPlan, Work
+from gpuwatch.collectors.simulated.plans import NO_LOOP_MS, GpuPlan, PastPlan, Plan, ProcessPlan, Work
 from gpuwatch.collectors.simulated.profiles import MIG_CLASS, profile_of
 
 MIB = 1024**2
-NO_LOOP_MS = 3_600_000
-"""How much of a pattern is laid out when a scenario does not loop."""
 
 
 class _Compiler:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from gpuwatch.collectors.simulated.patterns import Phase
 from gpuwatch.record import dataclass, field
 
+NO_LOOP_MS = 3_600_000
+"""How much of a pattern is laid out when a scenario does not loop."""
 REASONS = {
     "gpu_idle": 0x1,
     "applications_clocks": 0x2,

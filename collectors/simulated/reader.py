@@ -15,18 +15,24 @@ from gpuwatch.collectors.simulated.profiles import PROFILES
 from gpuwatch.errors import UsageError
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_LONGEST_MS = 400 * _UNITS["d"]
+_MOST = 10**15
+"""No quantity of a machine is above this in its own unit; infinite and undefined ones are not numbers either."""
+_SHORTEST_PERIOD_MS = 100
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
 
 
 def duration_ms(text: object, where: str) -> int:
     """Milliseconds of ``"1h2m3s"`` or of a number of seconds. Raises :class:`UsageError`."""
-    if isinstance(text, int | float) and not isinstance(text, bool) and text >= 0:
+    if isinstance(text, int | float) and not isinstance(text, bool) and 0 <= text * 1000 <= _LONGEST_MS:
         return round(text * 1000)
     if isinstance(text, str):
         parts = _DURATION.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
-            return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
-    raise UsageError(f"{where}: '{text}' is not a duration", "write it like 2h51m9s or 250ms")
+            total = sum(float(number) * _UNITS[unit] for number, unit in parts)
+            if total <= _LONGEST_MS:
+                return round(total)
+    raise UsageError(f"{where}: '{text}' is not a duration", "write it like 2h51m9s or 250ms, at most 400d")
 
 
 def check(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
@@ -39,6 +45,12 @@ def check(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
             near = difflib.get_close_matches(key, known, 1, 0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
             raise UsageError(f"{where}: unknown key '{key}'", hint)
+
+
+def _finite(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MOST:
+        raise UsageError(f"{where}: '{str(value)[:40]}' is not a number")
+    return float(value)
 
 
 class Reader:
@@ -65,14 +77,12 @@ class Reader:
     def number(self, key: str, default: float = 0.0) -> float:
         """A number."""
         value = self.table.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageError(f"{self.where}.{key}: '{value}' is not a number")
-        return float(value)
+        return _finite(value, f"{self.where}.{key}")
 
     def whole(self, key: str, default: int = 0) -> int:
         """A whole number."""
         value = self.table.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _MOST:
             raise UsageError(f"{self.where}.{key}: '{value}' is not a whole number")
         return value
 
@@ -116,7 +126,7 @@ _PHASE = ("kind", "for", "level", "noise", "low", "high", "period", "duty", "to"
 def phases(value: object, where: str) -> tuple[Phase, ...]:
     """A pattern: a number, one phase, or a list of phases. Raises :class:`UsageError`."""
     if isinstance(value, int | float):
-        return (Phase(level=float(value)),)
+        return (Phase(level=_finite(value, where)),)
     rows = value if isinstance(value, list) else [value]
     out = tuple(_phase(row, f"{where}[{i}]") for i, row in enumerate(rows))
     if not out:
@@ -131,8 +141,8 @@ def _phase(row: object, where: str) -> Phase:
         kind=kind, for_ms=r.span("for"), level=r.number("level"), noise=r.number("noise"), low=r.number("low"), high=r.number("high", 100.0),
         period_ms=r.span("period"), duty=r.number("duty", 0.5), to=r.number("to"), peak_ms=r.span("peak"),
     )  # fmt: skip
-    if kind in ("square", "sine") and phase.period_ms <= 0:
-        raise UsageError(f"{where}: a {kind} needs a period")
+    if kind in ("square", "sine") and phase.period_ms < _SHORTEST_PERIOD_MS:
+        raise UsageError(f"{where}: a {kind} needs a period of at least {_SHORTEST_PERIOD_MS}ms")
     if not 0 < phase.duty <= 1:
         raise UsageError(f"{where}.duty: {phase.duty} is not within 0 and 1")
     return phase

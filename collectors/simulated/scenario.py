@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from gpuwatch.collectors.simulated import blocks
-from gpuwatch.collectors.simulated.plans import Plan
+from gpuwatch.collectors.simulated.plans import NO_LOOP_MS, Plan
 from gpuwatch.collectors.simulated.reader import Reader, check
 from gpuwatch.errors import UsageError
 
 FOLDER = Path(__file__).parent / "scenarios"
 DEFAULT = "lab"
 
+_MOST_STEPS = 100_000
+_MOST_GPUS, _MOST_PROCESSES = 64, 10_000
 _TOP = ("title", "driver", "cuda", "loop", "step", "host", "gpus", "processes", "past", "faults", "xids")
 
 
@@ -47,8 +49,15 @@ def parse(text: str, name: str) -> Plan:
     step = r.span("step", 5000)
     if loop < 0 or step <= 0:
         raise UsageError(f"{name}: loop and step must be positive")
+    if (loop or NO_LOOP_MS) > _MOST_STEPS * step:
+        raise UsageError(f"{name}: more than {_MOST_STEPS} steps in a loop", "make step longer or loop shorter")
     gpus = blocks.gpus(r.rows("gpus"))
+    if sum(gpu.count for gpu in gpus) > _MOST_GPUS:
+        raise UsageError(f"{name}: more than {_MOST_GPUS} GPUs")
     count, places = sum(gpu.count for gpu in gpus), blocks.places(gpus)
+    processes = [blocks.process(row, f"processes[{i}]", places) for i, row in enumerate(r.rows("processes"))]
+    if sum(process.copies for process in processes) > _MOST_PROCESSES:
+        raise UsageError(f"{name}: more than {_MOST_PROCESSES} processes")
     return Plan(
         name=name,
         title=r.text("title"),
@@ -58,7 +67,7 @@ def parse(text: str, name: str) -> Plan:
         step_ms=step,
         host=blocks.host(table.get("host", {})),
         gpus=gpus,
-        processes=blocks.unique([blocks.process(row, f"processes[{i}]", places) for i, row in enumerate(r.rows("processes"))]),
+        processes=blocks.unique(processes),
         past=tuple(blocks.past(row, f"past[{i}]", places) for i, row in enumerate(r.rows("past"))),
         faults=tuple(blocks.fault(row, f"faults[{i}]", count) for i, row in enumerate(r.rows("faults"))),
         xids=tuple(blocks.xid(row, f"xids[{i}]", count) for i, row in enumerate(r.rows("xids"))),
