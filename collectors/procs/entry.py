@@ -10,10 +10,11 @@ from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact, redact_argv
 from gpuwatch.collectors.procs.where import Where, parse_cgroup
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass, field
+from gpuwatch.record import dataclass
 from gpuwatch.text import clean, clean_bytes
 
 CMDLINE_LIMIT = 16384
+_NO_PROGRAM, _NOWHERE = Program(), Where()
 
 
 @lru_cache(maxsize=1024)
@@ -42,7 +43,7 @@ class Entry:
     kernel: bool = False
     cpu_ticks: int = 0
     rss_pages: int = 0
-    program: Program = field(default_factory=Program)
+    program: Program = _NO_PROGRAM
     ml: bool = False
     maps_due_ms: int = 0
     maps_delay_ms: int = 0
@@ -53,7 +54,7 @@ class Entry:
     uid: int | None = None
     user: str = ""
     command: str = ""
-    where: Where = field(default_factory=Where)
+    where: Where = _NOWHERE
     io_missing: Missing | None = None
     sampled_ns: int = 0
     sampled_cpu_ticks: int = 0
