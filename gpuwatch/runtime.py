@@ -272,18 +272,25 @@ class Runtime:
             connection.close()
 
     def sample_once(self) -> sqlite3.Connection:
-        """One tick of all collectors into a store in memory, plus a second one 120 ms later where GPM needs two readings."""
+        """One tick of all collectors into a store in memory, plus a second one 120 ms later where GPM needs two readings.
+
+        The second has a grid second of its own, but its amounts are those of the time that really passed.
+        """
         from gpuwatch.recorder import Recorder
 
         writer = self.open_writer(":memory:")
         recorder = Recorder(self.collectors(), writer, self.clock, boot_id=boot_id())
-        now = float(int(self.clock.time()))
+        now, began = float(int(self.clock.time())), self.clock.monotonic_ns()
         recorder.run_once(now)
         writer.commit()
+        passed_ms = 0
         if writer.connection.execute("SELECT count(*) FROM gpu WHERE gpm_supported=1").fetchone()[0]:
             self.clock.wait(threading.Event(), GPM_PAUSE_SECONDS)
+            passed_ms = (self.clock.monotonic_ns() - began) // 1_000_000
             recorder.run_once(now + 1)
         recorder.end()
+        for table in ("gpu_sample", "process_sample", "host_sample"):
+            writer.connection.execute(f"UPDATE {table} SET dt_ms=? WHERE dt_ms>0", (passed_ms,))
         return writer.connection
 
     def _fill_demo(self) -> None:

@@ -15,8 +15,10 @@ from support.json_schema import faults
 from support.story import Hold, Story, process
 
 from gpuwatch.cli import main
+from gpuwatch.clock import FakeClock
 from gpuwatch.commands import status
 from gpuwatch.commands.status import wants_color, width
+from gpuwatch.model import Batch, Gpu, GpuSample, Host, HostSample
 from gpuwatch.names import Context
 from gpuwatch.parser import build_parser
 from gpuwatch.runtime import Runtime
@@ -120,6 +122,45 @@ def test_status_shows_the_store_that_was_named_or_what_its_recorder_writes(
             lease.release()
     assert [gpu["gpu_uuid"] for gpu in document["gpus"]] == ["GPU-0", "GPU-1"]
     assert "GPU-1" in capsys.readouterr().out
+
+
+class _TwoReadings:
+    """A GPU that moves 1000 bytes a millisecond and a disk that does as well."""
+
+    name, interval_seconds = "two", 1.0
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock, self._last_ns = clock, clock.monotonic_ns()
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def collect(self, now: float) -> Batch:
+        at_ns = self._clock.monotonic_ns()
+        moved, self._last_ns = (at_ns - self._last_ns) / 1000, at_ns
+        gpu, host = Gpu("GPU-0", 0, "H100", gpm_supported=True), Host("machine", "node")
+        return Batch(
+            self.name,
+            int(now),
+            at_ns,
+            0,
+            host=host,
+            gpus=[gpu],
+            gpu_samples=[GpuSample("GPU-0", pcie_rx_bytes=moved)],
+            host_sample=HostSample(disk_read_bytes=moved),
+        )
+
+
+def test_amounts_of_one_sample_are_rated_by_the_time_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    args = build_parser().parse_args(["status"])
+    runtime = Runtime.from_args(args, os.environ, clock=FakeClock())
+    monkeypatch.setattr(runtime, "collectors", lambda: [_TwoReadings(runtime.clock)])
+    db = runtime.sample_once()
+    for table, column in (("gpu_sample", "pcie_rx_kib"), ("host_sample", "disk_read_kib")):
+        amount, dt_ms = db.execute(f"SELECT {column}, dt_ms FROM {table} WHERE dt_ms>0").fetchone()
+        assert dt_ms == 120 and amount == round(120_000 / 1024)
+    db.close()
 
 
 def test_without_a_store_query_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
