@@ -12,11 +12,11 @@ from gpuwatch.errors import Unavailable
 from gpuwatch.model import Batch, Host, HostSample, MissingKey
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext
-from gpuwatch.text import clean_bytes
+from gpuwatch.text import clean_bytes, lazy
 
 SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own is
-_MEMORY = re.compile(rb"(?m)^(Mem(?:Total|Available)|Swap(?:Total|Free)):\s*(\d+)")
-_WHOLE_DISK = re.compile(r"(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+|dasd[a-z]+)")
+_MEMORY = lazy(rb"(?m)^(Mem(?:Total|Available)|Swap(?:Total|Free)):\s*(\d+)")
+_WHOLE_DISK = lazy(r"(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+|dasd[a-z]+)")
 
 Counters = dict[str, tuple[int, int]]
 

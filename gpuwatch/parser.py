@@ -14,6 +14,9 @@ from gpuwatch.logs import TOPICS
 
 DEFAULT_SCENARIO = "lab"
 
+# argparse searches the file system for translations at each of its words; there are none, and it is a tenth of a short command's work
+argparse._ = str  # type: ignore[attr-defined]
+
 _EPILOG = """\
 Without a command gpuwatch opens the live screen; without a terminal it prints `gpuwatch status` once.
 Exit codes: 0 ok, 1 check failed, 2 usage or configuration, 3 nothing to observe or no store, 130 interrupted.

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import re
+from typing import Any, AnyStr, cast
 
 MAX_LENGTH = 512
 REPLACEMENT = "·"
 
-_UNSAFE = re.compile(
+
+def lazy(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """``re.compile`` at the first use: most patterns are never used in a short run, and some take a millisecond."""
+    return cast("re.Pattern[AnyStr]", _Lazy(pattern, flags))
+
+
+class _Lazy:
+    """Stands in for a pattern; each method that is asked for becomes an attribute of its own, as quick as the pattern's."""
+
+    def __init__(self, pattern: Any, flags: int) -> None:
+        self._source = (pattern, flags)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(re.compile(*self._source), name)
+        setattr(self, name, found)
+        return found
+
+
+_UNSAFE = lazy(
     "[\x00-\x1f\x7f-\x9f"  # C0, DEL, C1
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"  # soft hyphen, joiners, fillers
     "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"  # zero width, bidi, selectors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from gpuwatch import procfs
@@ -11,9 +10,9 @@ from gpuwatch.collectors.procs.redact import redact
 from gpuwatch.collectors.procs.tree import Tree, lineage
 from gpuwatch.collectors.procs.where import slurm_from_environ
 from gpuwatch.model import Workload
-from gpuwatch.text import clean
+from gpuwatch.text import clean, lazy
 
-_SCREEN_NAME = re.compile(rb"\0-d?m?S\0([^\0]{1,64})\0")
+_SCREEN_NAME = lazy(rb"\0-d?m?S\0([^\0]{1,64})\0")
 
 
 def job_of(root: str, entry: Entry, table: Mapping[int, Entry]) -> str:

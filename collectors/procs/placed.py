@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from gpuwatch.record import dataclass
+from gpuwatch.text import lazy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ _PROGRAMS: Mapping[str, Places] = {
     "rclone": Places(words=("obscure",)),
 }
 _END = frozenset((";", "|", "||", "&", "&&"))
-_NAMED = re.compile(r"(?i)[a-z_-]*(?:secret_?access_?key|session_?token|api_?key|authtoken|requirepass|masterauth)")
+_NAMED = lazy(r"(?i)[a-z_-]*(?:secret_?access_?key|session_?token|api_?key|authtoken|requirepass|masterauth)")
 """Bare words after which a secret follows, whatever the program: ``aws configure set aws_secret_access_key …``."""
 
-_USER = re.compile(r"(?:-u|--(?:proxy-)?user)(?:(=)|$)")
+_USER = lazy(r"(?:-u|--(?:proxy-)?user)(?:(=)|$)")
 """Options whose value may be ``user:secret``, whatever the program."""
 
 

@@ -5,12 +5,12 @@ Matched on whole tokens (the program, ``-m MODULE``, the subcommand), never on s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
 from gpuwatch.collectors.procs.engines import Engine, find_engine
 from gpuwatch.record import dataclass
+from gpuwatch.text import lazy
 
 
 def _words(text: str) -> frozenset[str]:
@@ -35,12 +35,12 @@ SUPERVISORS = _words(
     "supervisord raylet ray wandb celery airflow dagster prefect gpuwatch code-server"
 )
 KERNELS = _words("ipykernel_launcher ipykernel colab_kernel_launcher")
-_PYTHON = re.compile(r"(?:python|pypy)[\d.]*[a-z]?|pt_main_thread")
-_TRAINS = re.compile(
+_PYTHON = lazy(r"(?:python|pypy)[\d.]*[a-z]?|pt_main_thread")
+_TRAINS = lazy(
     r"(?i)(?:^|[^a-z])(?:pre-?)?(?:train|training|trainer|fine[-_]?tune|finetuning|sft|dpo|grpo|ppo|rlhf|lora|fit)(?:[^a-z]|$)"
 )
-_SERVES = re.compile(r"(?i)(?:^|[^a-z])(?:infer|inference|generate|serve|server|eval|evaluate|bench|benchmark|test)(?:[^a-z]|$)")
-_KERNEL_ID = re.compile(r"kernel-(?:v\d)?([0-9a-f]{8})")
+_SERVES = lazy(r"(?i)(?:^|[^a-z])(?:infer|inference|generate|serve|server|eval|evaluate|bench|benchmark|test)(?:[^a-z]|$)")
+_KERNEL_ID = lazy(r"kernel-(?:v\d)?([0-9a-f]{8})")
 _MODEL_OPTIONS = (
     "--model_name_or_path",
     "--model-name-or-path",

@@ -11,12 +11,13 @@ import re
 from collections.abc import Sequence
 
 from gpuwatch.collectors.procs.placed import placed
+from gpuwatch.text import lazy
 
 MASK = "••••••••"
 LIMIT = 4096
 """Characters of a command line that are looked at; far more than are kept, so that no cut secret is ever shown."""
 
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_WORDS = lazy(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -28,32 +29,30 @@ _ALWAYS = _words(
     "bearer privatekey accesskey secretkey authtoken accesstoken pat sig signature cookie cookies sas dsn netrc jwt otp webhook "
     "requirepass masterauth"
 )
-_STRONG = re.compile(r"(?i)(api|access|secret|private|auth|hf|wandb)[_-]?(key|token)|passw|secret|credential|from-literal")
+_STRONG = lazy(r"(?i)(api|access|secret|private|auth|hf|wandb)[_-]?(key|token)|passw|secret|credential|from-literal")
 _HARMLESS = _words(
     "max min num number n id ids pad eos bos unk mask cls sep special type per count limit length len budget batch image text "
     "audio video prompt value values heads head frame frames dim size sort group column label feature embedding classifier draft "
     "speculative tokenizer vocab added stop start end dropout merging prune chunk target ratio"
 )
-_ASSIGNED = re.compile(r"(?<![\w.\-+])(?P<name>[\w.\-+]++)[\"']?\]?\s{0,3}[=:]\s{0,3}")
-_FLAGGED = re.compile(r"(?<![\w.\-])(?P<name>--?[\w.\-]++)\s++(?!--)")
-_VALUE = re.compile(
-    r"(?:(?:Bearer|Basic|Token)\s+)?(?:\\?\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"'&;,|}]+|\S+)", re.IGNORECASE
-)
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
-_URL_USER = re.compile(r"(://)(?:[^\s/?#\"']*|[^\s/?#@:\"']*:[^\s@\"']{0,256})@")
-_KNOWN = re.compile(
+_ASSIGNED = lazy(r"(?<![\w.\-+])(?P<name>[\w.\-+]++)[\"']?\]?\s{0,3}[=:]\s{0,3}")
+_FLAGGED = lazy(r"(?<![\w.\-])(?P<name>--?[\w.\-]++)\s++(?!--)")
+_VALUE = lazy(r"(?:(?:Bearer|Basic|Token)\s+)?(?:\\?\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s\"'&;,|}]+|\S+)", re.IGNORECASE)
+_BEARER = lazy(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
+_URL_USER = lazy(r"(://)(?:[^\s/?#\"']*|[^\s/?#@:\"']*:[^\s@\"']{0,256})@")
+_KNOWN = lazy(
     r"(?<![A-Za-z0-9])(?:hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_\-]{8,}|(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}|gh[pousr]_[A-Za-z0-9]{16,}"
     r"|github_pat_\w{16,}|glpat-[\w\-]{12,}|xox[abeprs]-[\w\-]{10,}|nvapi-[\w\-]{12,}|AIza[\w\-]{20,}|ya29\.[\w\-.]{12,}"
     r"|eyJ[\w\-]{8,}\.[\w\-.]+|npm_[A-Za-z0-9]{16,}|pypi-[\w\-]{16,}|r8_[A-Za-z0-9]{16,}|dckr_pat_[\w\-]{12,}|SG\.[\w\-.]{16,}"
     r"|gsk_[A-Za-z0-9]{16,}|pk-lf-[\w\-]{8,}|wandb_v\d_\w{12,}|lsv2_\w{12,}|tgp_v\d_[\w\-]{12,})"
 )
-_PEM = re.compile(r"-----BEGIN [A-Z ]*(?:PRIVATE|ENCRYPTED)[\s\S]*?(?:-----END[^-]*-----|$)")
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?<!sha256-)(?<!sha256:)[0-9a-fA-F]{32,}(?![A-Za-z0-9])")
-_PADDED = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{22,}={1,2}(?![A-Za-z0-9=])")
-_AWS = re.compile(r"(?<![A-Za-z0-9/+=_.\-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_.\-])")
-_HOOK = re.compile(r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[^\s\"']+")
-_TEXT_WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|[^\s\"']|[\"'])+")
-_RUN = re.compile(r"[A-Za-z0-9]{20,}")
+_PEM = lazy(r"-----BEGIN [A-Z ]*(?:PRIVATE|ENCRYPTED)[\s\S]*?(?:-----END[^-]*-----|$)")
+_HEX = lazy(r"(?<![A-Za-z0-9])(?<!sha256-)(?<!sha256:)[0-9a-fA-F]{32,}(?![A-Za-z0-9])")
+_PADDED = lazy(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{22,}={1,2}(?![A-Za-z0-9=])")
+_AWS = lazy(r"(?<![A-Za-z0-9/+=_.\-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_.\-])")
+_HOOK = lazy(r"(hooks\.slack\.com/\w+/|discord(?:app)?\.com/api/webhooks/|api\.telegram\.org/bot)[^\s\"']+")
+_TEXT_WORD = lazy(r"(?:\"[^\"]*\"|'[^']*'|[^\s\"']|[\"'])+")
+_RUN = lazy(r"[A-Za-z0-9]{20,}")
 
 
 def redact_argv(argv: Sequence[str]) -> str:

@@ -6,13 +6,15 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-_SLURM = re.compile(r"/job_(\d+)(?:[/.]|$)")
-_POD = re.compile(r"pod([0-9a-f]{8}[-_](?:[0-9a-f]{4}[-_]){3}[0-9a-f]{12}|[0-9a-f]{32})(?:[/.]|$)")
-_SCOPE = re.compile(r"(?:^|/)(docker|cri-containerd|containerd|crio|libpod|nerdctl|podman)-([0-9a-f]{12,64})(?:\.scope)?(?:/|$)")
-_FOLDER = re.compile(r"/(docker|lxc|garden|actions_job)/([0-9a-f]{12,64})(?:/|$)")
-_BARE = re.compile(r"/([0-9a-f]{64})(?:/|$)")
-_LXC = re.compile(r"/lxc(?:\.payload)?[./]([\w.\-]{1,64})(?:/|$)")
-_MACHINE = re.compile(r"/machine-([\w.\\\-]{1,80})\.scope(?:/|$)")
+from gpuwatch.text import lazy
+
+_SLURM = lazy(r"/job_(\d+)(?:[/.]|$)")
+_POD = lazy(r"pod([0-9a-f]{8}[-_](?:[0-9a-f]{4}[-_]){3}[0-9a-f]{12}|[0-9a-f]{32})(?:[/.]|$)")
+_SCOPE = lazy(r"(?:^|/)(docker|cri-containerd|containerd|crio|libpod|nerdctl|podman)-([0-9a-f]{12,64})(?:\.scope)?(?:/|$)")
+_FOLDER = lazy(r"/(docker|lxc|garden|actions_job)/([0-9a-f]{12,64})(?:/|$)")
+_BARE = lazy(r"/([0-9a-f]{64})(?:/|$)")
+_LXC = lazy(r"/lxc(?:\.payload)?[./]([\w.\-]{1,64})(?:/|$)")
+_MACHINE = lazy(r"/machine-([\w.\\\-]{1,80})\.scope(?:/|$)")
 _NAMES = {"cri-containerd": "containerd", "crio": "cri-o", "libpod": "podman"}
 
 
