@@ -36,11 +36,11 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _open(path: Path, mode: int) -> int:
+def _open(path: Path, mode: int, make: bool = True) -> int:
     """Open a lock file, made if need be; read permission is enough to lock."""
     flags = os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, flags | os.O_RDWR | os.O_CREAT, mode)
+        return os.open(path, flags | os.O_RDWR | (os.O_CREAT if make else 0), mode)
     except OSError:
         return os.open(path, flags | os.O_RDONLY)
 
@@ -165,13 +165,16 @@ def _parse(raw: bytes) -> Holder:
 
 
 class ViewerLock:
-    """Says "somebody watches" for as long as it is held; a viewer without permission simply is not counted."""
+    """Says "somebody watches" for as long as it is held; a viewer without permission simply is not counted.
+
+    Beside the store in memory only a recorder makes the file: nobody would ever remove one for each store that was watched.
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptors: list[int] = []
-        for place in (path, fallback_path(os.getuid(), path)):
+        for place, make in ((path, True), (fallback_path(os.getuid(), path), False)):
             try:
-                descriptor = _open(_beside(place, ".viewers"), 0o600)
+                descriptor = _open(_beside(place, ".viewers"), 0o600, make)
             except OSError:
                 continue
             _try_lock(descriptor, fcntl.LOCK_SH)

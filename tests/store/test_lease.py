@@ -154,3 +154,11 @@ def test_the_lock_files_get_the_stores_permissions(path: Path) -> None:
     modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.glob("gpuwatch.db.*")}
     assert modes == {"gpuwatch.db.lock": 0o640, "gpuwatch.db.viewers": 0o640}
     lease.release()
+
+
+def test_watching_leaves_nothing_in_memory(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(location, "MEMORY", tmp_path / "memory")
+    (tmp_path / "memory").mkdir(exist_ok=True)
+    place = location.fallback_store(os.getuid(), path)
+    ViewerLock(path).close()
+    assert list(place.parent.iterdir()) == []
