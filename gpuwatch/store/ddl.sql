@@ -871,7 +871,7 @@ CREATE VIEW v_gpu_now AS SELECT
     s.performance_state AS "performance_state",
     s.process_count AS "process_count",
     s.ecc_uncorrected AS "ecc_uncorrected_total"
-FROM gpu g JOIN host h ON h.host_id=g.host_id JOIN gpu_sample s ON s.gpu_id=g.gpu_id AND s.tick_id=(SELECT max(x.tick_id) FROM gpu_sample x WHERE x.gpu_id=g.gpu_id AND x.tick_id>=(SELECT min(y.tick_id) FROM tick y WHERE y.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-30000)) JOIN tick k ON k.tick_id=s.tick_id;
+FROM gpu g JOIN host h ON h.host_id=g.host_id JOIN gpu_sample s ON s.gpu_id=g.gpu_id AND s.tick_id=(SELECT max(x.tick_id) FROM gpu_sample x WHERE x.gpu_id=g.gpu_id AND x.tick_id>=(SELECT min(y.tick_id) FROM tick y WHERE y.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-30000 AND y.session_id=(SELECT session_id FROM tick ORDER BY tick_id DESC LIMIT 1))) JOIN tick k ON k.tick_id=s.tick_id;
 
 CREATE VIEW v_gpu_raw AS SELECT
     k.ts_ms AS "ts_ms",

@@ -105,11 +105,12 @@ v_gpu_raw = View(
 )
 v_gpu_now = View(
     "v_gpu_now",
-    "The newest row of each GPU that has one in the last 30 seconds before the newest tick.",
+    "The newest row of each GPU that has one in this life of the recorder and in the last 30 seconds before the newest tick.",
     (TS, HOST, *GPU, *_GPU_FACTS, *raw_measures(GpuSample)),
     "gpu g JOIN host h ON h.host_id=g.host_id JOIN gpu_sample s ON s.gpu_id=g.gpu_id AND s.tick_id="
     "(SELECT max(x.tick_id) FROM gpu_sample x WHERE x.gpu_id=g.gpu_id AND x.tick_id>="
-    "(SELECT min(y.tick_id) FROM tick y WHERE y.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-30000)) "
+    "(SELECT min(y.tick_id) FROM tick y WHERE y.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-30000 "
+    "AND y.session_id=(SELECT session_id FROM tick ORDER BY tick_id DESC LIMIT 1))) "
     "JOIN tick k ON k.tick_id=s.tick_id",
 )
 v_process_now = View(

@@ -103,6 +103,17 @@ def test_now_leaves_out_what_has_no_row_any_more(writer: StoreWriter) -> None:
     assert writer.connection.execute("SELECT pid FROM v_process_now").fetchall() == []
 
 
+def test_now_is_not_taken_in_by_a_clock_that_was_set_back(writer: StoreWriter) -> None:
+    writer.add(first_tick(gpu(0), gpu(1)))
+    writer.add(tick(1, gpu_row(0), gpu_row(1)))
+    for second in (200, 300):
+        writer.add(tick(second, gpu_row(0)))
+    writer.begin_session(T0 - 600_000, 1000, "boot")
+    writer.add(tick(-599, gpu_row(0)))
+    writer.commit()
+    assert writer.connection.execute("SELECT gpu_index, ts_ms FROM v_gpu_now").fetchall() == [(0, T0 - 599_000)]
+
+
 def test_coverage(writer: StoreWriter) -> None:
     writer.add(first_tick())
     for second in range(1, 31):
