@@ -68,8 +68,10 @@ def workload_of(tree: Tree, members: Sequence[Entry], job: str, command_lines: s
         name = (model.rstrip("/").rpartition("/")[2] or served.script) if root.engine else root.script
     elif kind == "training" and not model:
         model = next((program.model for program in programs if program.model), "")
+    if command_lines != "redacted":
+        model = ""
     if command_lines == "none":
-        name, model = tree.root.comm, ""
+        name = tree.root.comm
     return Workload(
         root_pid=tree.root.pid,
         root_start_ms=tree.root.start_ms,

@@ -184,14 +184,16 @@ def test_a_stat_line_that_is_refused_leaves_the_owner_and_a_reason(proc, watch, 
 
 
 @pytest.mark.parametrize(
-    ("option", "command"), [("redacted", "python3 train.py --token ••••••••"), ("name", "python3"), ("none", "")]
+    ("option", "command"),
+    [("redacted", "python3 train.py --model /home/me/secret --token ••••••••"), ("name", "python3"), ("none", "")],
 )
 def test_how_much_of_a_command_line_is_kept(proc, watch, option, command):
-    proc.add(50, argv=["python3", "train.py", "--token", "s3cret"])
+    proc.add(50, argv=["python3", "train.py", "--model", "/home/me/secret", "--token", "s3cret"])
     watcher = watch(command_lines=option)
     watcher.tick(50)
     assert watcher.processes[50].command == command
     assert watcher.workloads[50].name == ("python3" if option == "none" else "train.py")
+    assert watcher.workloads[50].model == ("/home/me/secret" if option == "redacted" else "")
 
 
 def test_no_proc_is_one_clear_line(tmp_path):
