@@ -144,7 +144,9 @@ def test_hidden_holders_are_not_called_nobody() -> None:
 def test_a_sliced_gpu_lists_its_instances_and_an_instance_names_its_gpu() -> None:
     rows = lines(mig(), gpu=0)
     assert "╭─ Its instances" in rows[25] and rows[27].startswith("│ └0 3g.40gb") and rows[28].startswith("│ └1 3g.40gb")
-    assert lines(mig(), gpu=1)[1].startswith(" GPU 0 · MIG 0")
+    assert rows[1].startswith(" GPU 0  sliced into 2 instances") and "nobody" not in rows[1]
+    assert "Its time is counted in its instances" in rows[32]
+    assert lines(mig(), gpu=1)[1].startswith(" GPU 0:0  ▌busy")
 
 
 def test_a_process_that_was_not_there_leaves_dots_and_the_longest_holder_stands_first() -> None:

@@ -123,6 +123,8 @@ def state_line(sheet: Sheet, y: int, x: int, cells: Sequence[State | None], *, g
 def _mark(look: Look, state: State | None) -> str:
     if state is None:
         return look.glyphs.dot
+    if state is State.NO_DATA:
+        return " "
     kind = STATES[state]
     if look.ascii:
         return kind.ascii_mark if kind.ascii_mark not in (" ", ".") else "-"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import clock, duration, gib, megabytes_per_second, number, percent_sign, since, state_word
+from gpuwatch.format import NOTHING, clock, duration, gib, megabytes_per_second, number, percent_sign, since, state_word
 from gpuwatch.names import Missing, State
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.bars import state_at, strip
@@ -14,10 +14,11 @@ from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.gpu_ledger import bar_parts
+from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.rows import Family
 from gpuwatch.tui.state import Context
-from gpuwatch.view.types import Cell, GpuView, Lane, ProcessHistory, ProcessView, View
+from gpuwatch.view.types import Cell, GpuHold, GpuView, Lane, ProcessHistory, ProcessView, View
 
 Words = list[tuple[str, Style]]
 SPAN_SECONDS = 1_800
@@ -47,11 +48,17 @@ def cells_for(room: int) -> int:
     return next(n for n in range(min(room, 360), 0, -1) if SPAN_SECONDS % n == 0)
 
 
-def title_of(process: ProcessView) -> str:
+def title_of(process: ProcessView, view: View) -> str:
     """``pid 51877 · carol · GPU 2, 3``."""
-    gpus = sorted({hold.gpu_index for hold in process.holds})
-    shown = ", ".join(str(index) for index in gpus[:6]) + (f" +{len(gpus) - 6}" if len(gpus) > 6 else "")
+    gpus = [hold_label(view, hold) for hold in sorted(process.holds, key=lambda hold: hold.gpu_index)]
+    shown = ", ".join(gpus[:6]) + (f" +{len(gpus) - 6}" if len(gpus) > 6 else "")
     return f"pid {process.pid} · {cut(process.user or '?', 16)}{f' · GPU {shown}' if gpus else ''}"
+
+
+def hold_label(view: View, hold: GpuHold) -> str:
+    """The GPU of a hold as the tables name it; its index where the View does not have it any more."""
+    label = label_among(view, hold.gpu_uuid)
+    return str(hold.gpu_index) if label == NOTHING else label
 
 
 def gpu_of(process: ProcessView, view: View) -> GpuView | None:
@@ -71,11 +78,11 @@ def draw_detail(
         if gpu is not None and process.state is not State.NO_DATA:
             word = f" since {since(gpu.state_since_ms, view.at_ms, context.tz)}" if gpu.state_since_ms is not None else ""
             note = [(state_word(process.state), look.state(process.state)), (word, look.dim)]
-        box(sheet, top, bottom, title_of(process), note=[part for part in note if part[0]])
+        box(sheet, top, bottom, title_of(process, view), note=[part for part in note if part[0]])
         top, bottom = top + 1, bottom - 1
     else:
         sheet.ground(top, 0, context.width - 1, "bar")
-        at = sheet.put(top, 0, title_of(process), look.title)
+        at = sheet.put(top, 0, title_of(process, view), look.title)
         if process.state is not State.NO_DATA and at + 16 < context.width:
             state_at(sheet, top, at + 2, process.state, state_word(process.state))
         top += 1
@@ -182,7 +189,7 @@ def _holds(context: Context, view: View, process: ProcessView) -> list[Words]:
         size = gib(hold.gpu_memory_bytes, 1, process.missing.get("gpu_memory_bytes"))
         words: Words = [
             (f"{size} GiB" if hold.gpu_memory_bytes is not None else size, look.fg),
-            (f" of GPU {hold.gpu_index}", look.fg),
+            (f" of GPU {hold_label(view, hold)}", look.fg),
         ]
         if gpu is not None and gpu.memory_total_bytes is not None:
             words.append((f" ({gib(gpu.memory_total_bytes, 0)})", look.dim))

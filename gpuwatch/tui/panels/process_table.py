@@ -12,6 +12,7 @@ from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
+from gpuwatch.tui.panels.process_detail import hold_label
 from gpuwatch.tui.panels.processes import value
 from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of, matches
 from gpuwatch.tui.state import Context
@@ -128,7 +129,7 @@ def _value(row: ProcessRow, column: Column, context: Context, served: ProcessVie
     if column.name == "waste" and served is not None:
         return "", look.dim  # it stands on the process that holds the GPU
     if column.name == "gpu" and served is not None:
-        return str(served.holds[0].gpu_index), look.white
+        return hold_label(context.view, served.holds[0]) if context.view else "", look.white
     if column.name == "cpu" and process.role == "worker" and (process.cpu_ratio or 0.0) > 0.85:
         return value(row, column, context)[0], look.style("waiting")
     if column.name == "age" and column.right < 40 and len(value(row, column, context)[0]) > 7:

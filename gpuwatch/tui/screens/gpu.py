@@ -16,7 +16,7 @@ from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels import gpu_ledger
-from gpuwatch.tui.panels.gpus import users_text
+from gpuwatch.tui.panels.gpus import label_among, users_text
 from gpuwatch.tui.panels.holders import draw_heads, draw_holders, draw_instances
 from gpuwatch.tui.panels.lanes import LaneKind, Place, axis, draw_lane, kinds_for, narrow_kinds
 from gpuwatch.tui.panels.no_gpu import draw_no_gpu
@@ -30,6 +30,7 @@ Words = list[tuple[str, Style]]
 
 SPANS = ((900, "15 min"), (3_600, "60 min"), (86_400, "24 h"), (604_800, "7 d"))
 """What ``z`` goes through: seconds and words."""
+COUNTED_APART = "Its time is counted in its instances: , . shows each."
 FINEST_SECONDS = 5
 """Slow values are read once in so many seconds: finer cells would have holes."""
 
@@ -159,11 +160,13 @@ def answer(context: Context, gpu: GpuView) -> DetailView:
 
 
 def title_of(gpu: GpuView, view: View) -> str:
-    """``GPU 7``; an instance is named with its GPU."""
-    if not gpu.parent_uuid:
-        return f"GPU {gpu.gpu_index}"
-    parent = next((other.gpu_index for other in view.gpus if other.gpu_uuid == gpu.parent_uuid), None)
-    return f"MIG {gpu.gpu_index}" if parent is None else f"GPU {parent} · MIG {gpu.gpu_index}"
+    """``GPU 7``; ``GPU 0:2`` is instance 2 of GPU 0."""
+    return f"GPU {label_among(view, gpu.gpu_uuid)}"
+
+
+def instances_of(gpu: GpuView, view: View) -> list[GpuView]:
+    """The MIG instances that it is sliced into."""
+    return [other for other in view.gpus if other.parent_uuid == gpu.gpu_uuid]
 
 
 def why(gpu: GpuView) -> str:
@@ -193,14 +196,18 @@ def draw_title(sheet: Sheet, context: Context, view: View, gpu: GpuView) -> None
     look, width = context.look, context.width
     left = 0 if width < 100 else 1
     at = sheet.put(1, left, title_of(gpu, view), look.white)
-    at = state_at(sheet, 1, at + 2, gpu.state, state_word(gpu.state, gpu.quiet_seconds))
+    slices = instances_of(gpu, view)
+    if slices:
+        at = sheet.put(1, at + 2, f"sliced into {len(slices)} instance{'' if len(slices) == 1 else 's'}", look.white)
+    else:
+        at = state_at(sheet, 1, at + 2, gpu.state, state_word(gpu.state, gpu.quiet_seconds))
     hint: Words = [(", .", look.acc), (" other GPU   ", look.dim), ("z", look.acc), (" zoom", look.dim)]
     hinted = width >= 100 and len(view.gpus) > 1
     room = width - 2 - (words_width(hint) + 3 if hinted else 0)
-    groups = [why(gpu), _held_by(gpu, room - at - 3)]
+    groups = ["", ""] if slices else [why(gpu), _held_by(gpu, room - at - 3)]
     if at + 23 + sum(len(group) for group in groups) > room:
         groups[0] = ""  # who holds it says more than why its clocks are low, which the lanes show too
-    if gpu.state_since_ms is not None:
+    if gpu.state_since_ms is not None and not slices:
         here = clock(gpu.state_since_ms, context.tz) if view.at_ms - gpu.state_since_ms < 86_400_000 else since(gpu.state_since_ms, view.at_ms, context.tz)  # fmt: skip
         groups.insert(0, f"since {here}")
     _groups(sheet, 1, at + 2, room, groups, look.fg)
@@ -248,8 +255,7 @@ def facts(gpu: GpuView) -> list[str]:
 
 
 def _boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView) -> None:
-    instances = sum(1 for other in view.gpus if other.parent_uuid == gpu.gpu_uuid)
-    rows = rows_for(context.height - 4, max(len(detail.holders), instances))
+    rows = rows_for(context.height - 4, max(len(detail.holders), len(instances_of(gpu, view))))
     place, gib_at = place_for(context.width, SPANS[context.ui.zoom][0])
     draw_title(sheet, context, view, gpu)
     y = 3
@@ -258,7 +264,9 @@ def _boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: Det
     _holders(sheet, context, view, gpu, detail, y, rows.holders, place, gib_at)
     y += rows.holders
     box(sheet, y, y + rows.ledger - 1, "Where this GPU's time went", note=gpu_ledger.note_of(context, detail.ledger))
-    if detail.ledger is not None and rows.ledger >= 3:
+    if instances_of(gpu, view):
+        sheet.put(y + 1, 2, COUNTED_APART, context.look.fg)
+    elif detail.ledger is not None and rows.ledger >= 3:
         gpu_ledger.draw_gpu_ledger(sheet, context, view, gpu, detail.ledger, detail.today, y + 1, rows.ledger - 2)
     elif rows.ledger >= 3:
         sheet.put(y + 1, 2, _nothing_yet(context), context.look.dim)
@@ -305,7 +313,7 @@ def _holders(
 ) -> None:
     look, history = context.look, detail.gpu
     bottom = top + rows - 1
-    sliced = any(other.parent_uuid == gpu.gpu_uuid for other in view.gpus)
+    sliced = bool(instances_of(gpu, view))
     foot = "colour = state while the process held the GPU"
     if look.plain or look.ascii:
         foot = "mark = state while the process held the GPU"
@@ -360,7 +368,7 @@ def _band_head(sheet: Sheet, y: int, title: str, look: object) -> None:
 def _narrow_holders(
     sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView, top: int, bottom: int, place: Place
 ) -> None:
-    sliced = any(other.parent_uuid == gpu.gpu_uuid for other in view.gpus)
+    sliced = bool(instances_of(gpu, view))
     _band_head(sheet, top, "Its instances" if sliced else "Who held it", context.look)
     hint = f"{len(detail.holders)} held it, ↑↓" if len(detail.holders) > bottom - top - 1 else ""
     if detail.holders and not sliced:
@@ -376,6 +384,9 @@ def _narrow_holders(
 def _narrow_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView, top: int, rows: int) -> None:
     look, ledger, today = context.look, detail.ledger, detail.today
     _band_head(sheet, top, "Where its time went", look)
+    if instances_of(gpu, view):
+        sheet.put(top + 1, 0, COUNTED_APART, look.fg)
+        return
     if ledger is None:
         sheet.put(top + 1, 0, _nothing_yet(context), look.dim)
         return
