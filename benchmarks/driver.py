@@ -47,11 +47,14 @@ def calls(bench: Bench) -> list[Row]:
 
 
 def _keys(terminal: Terminal) -> list[float | None]:
-    """Delays of cursor keys, never in step with the refresh."""
+    """Delays of cursor keys, never in step with the refresh; each moves the selection to another row."""
+    for _ in range(2):
+        terminal.send(KEYS[0])
+        terminal.wait(0.5)
     delays = []
     for number in range(PROBES):
         terminal.wait(0.3 + 0.037 * (number % 7))
-        delays.append(terminal.key_ms(KEYS[number % 2]))
+        delays.append(terminal.key_ms(KEYS[(number + 1) % 2]))
     return delays
 
 

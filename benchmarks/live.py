@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from statistics import median
 
@@ -29,29 +30,65 @@ class Steady:
     leave_ms: float | None
 
 
-def watch(command: list[str], env: dict[str, str], pattern: str, fake: FakeDriver, seconds: float) -> Steady:
-    """Start, warm up, measure, leave with ``q``."""
-    with Terminal(command, env) as terminal:
-        if not terminal.wait_for(pattern):
+class Session:
+    """A program in its terminal, from its start to the key that leaves it."""
+
+    def __init__(self, command: list[str], env: dict[str, str], pattern: str, fake: FakeDriver) -> None:
+        self.terminal, self._fake = Terminal(command, env), fake
+        if not self.terminal.wait_for(pattern):
+            self.terminal.close()
             raise RuntimeError(f"{command[0]} never showed a GPU")
-        first = terminal.cpu()
-        terminal.wait(WARM_SECONDS)
-        fake.reset_calls()
-        pids = descendants(terminal.pid)
-        since, cpu, size, bursts = terminal.now, {pid: cpu_seconds(pid) for pid in pids}, len(terminal.output), len(terminal.bursts)
-        terminal.wait(seconds)
-        span = terminal.now - since
-        spent = [(cpu_seconds(pid) - cpu[pid]) / span * 60 for pid in pids]
-        return Steady(
-            first,
+        self.first_cpu = self.terminal.cpu()
+
+    def begin(self) -> None:
+        """Here the measured time starts."""
+        self._fake.reset_calls()
+        self._pids = descendants(self.terminal.pid)
+        self._cpu = {pid: cpu_seconds(pid) for pid in self._pids}
+        self._since, self._size, self._bursts = self.terminal.now, len(self.terminal.output), len(self.terminal.bursts)
+
+    def end(self) -> Steady:
+        """Here it ends; the program is left."""
+        terminal = self.terminal
+        span = terminal.now - self._since
+        spent = [(cpu_seconds(pid) - self._cpu[pid]) / span * 60 for pid in self._pids]
+        made = Steady(
+            self.first_cpu,
             sum(spent),
             sum(spent[1:]),
-            (len(terminal.output) - size) / span,
-            [int(burst[2]) for burst in terminal.bursts[bursts:]],
-            sum(call.count for call in fake.calls().values()) / span,
-            [rss_mb(pid) for pid in pids],
+            (len(terminal.output) - self._size) / span,
+            [int(burst[2]) for burst in terminal.bursts[self._bursts :]],
+            sum(call.count for call in self._fake.calls().values()) / span,
+            [rss_mb(pid) for pid in self._pids],
             terminal.leave(),
         )
+        terminal.close()
+        return made
+
+
+def side_by_side(bench: Bench, lines: list[str], processes: int) -> tuple[Steady, Steady | None]:
+    """gpuwatch and nvitop at the same time on the same processes, each with a driver (and so counters) of its own."""
+    with watched(lines, processes) as fake, FakeDriver(lines, pids=fake.pids, epoch_ms=fake.epoch_ms) as other:
+        sessions = [Session(bench.ours(), bench.env(fake), OURS, fake)]
+        try:
+            if bench.nvitop:
+                sessions.append(Session([*bench.nvitop, "--interval", "1"], bench.env(other), PEER, other))
+            _pump(sessions, WARM_SECONDS)
+            for session in sessions:
+                session.begin()
+            _pump(sessions, bench.seconds)
+            ours, *peers = [session.end() for session in sessions]
+        finally:
+            for session in sessions:
+                session.terminal.close()
+    return ours, peers[0] if peers else None
+
+
+def _pump(sessions: list[Session], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for session in sessions:
+            session.terminal.pump(0.02)
 
 
 def first_cpu(command: list[str], env: dict[str, str], pattern: str) -> float:
@@ -67,10 +104,10 @@ def steady(bench: Bench) -> list[Row]:
     """8 GPUs whose values all move each second, with 8 and with 128 processes."""
     rows = []
     for processes, factor in ((8, 0.5), (128, 0.25)):
-        with watched(moving(8, processes), processes) as fake:
-            ours = watch(bench.ours(), bench.env(fake), OURS, fake, bench.seconds)
-            peer = watch([*bench.nvitop, "--interval", "1"], bench.env(fake), PEER, fake, bench.seconds) if bench.nvitop else None
-            starts = [ours.first_cpu, *(first_cpu(bench.ours(), bench.env(fake), OURS) for _ in range(STARTS - 1))]
+        lines = moving(8, processes)
+        ours, peer = side_by_side(bench, lines, processes)
+        with watched(lines, processes) as fake:
+            starts = [first_cpu(bench.ours(), bench.env(fake), OURS) for _ in range(STARTS)]
         rows += _rows(processes, factor, ours, peer, starts)
     return rows
 
@@ -141,9 +178,7 @@ def _rows(processes: int, factor: float, ours: Steady, peer: Steady | None, star
 
 def still(bench: Bench) -> list[Row]:
     """Nothing moves but the clock and ages."""
-    with watched(moving(8, 8, still=True), 8) as fake:
-        ours = watch(bench.ours(), bench.env(fake), OURS, fake, bench.seconds)
-        peer = watch([*bench.nvitop, "--interval", "1"], bench.env(fake), PEER, fake, bench.seconds) if bench.nvitop else None
+    ours, peer = side_by_side(bench, moving(8, 8, still=True), 8)
     middle = median(ours.bursts or [0])
     mean = ours.bytes_per_second
     text = f"median {middle:.0f}, mean {mean:.0f}"

@@ -14,50 +14,46 @@ from scene import moving, watched
 RUNS = 7
 
 
-def run(command: Sequence[str], env: Mapping[str, str], runs: int = RUNS) -> tuple[list[float], list[float]]:
-    """(CPU seconds, wall seconds) of each run; one more, before, is not counted."""
-    cpus, walls = [], []
+def run(env: Mapping[str, str], *commands: Sequence[str], runs: int = RUNS) -> list[tuple[list[float], list[float]]]:
+    """(CPU seconds, wall seconds) of each run of each command, in turn; a first round is not counted."""
+    found: list[tuple[list[float], list[float]]] = [([], []) for _ in commands]
     for number in range(runs + 1):
-        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-        done = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        if done.returncode:
-            raise RuntimeError(f"{command}: {done.stderr.decode(errors='replace')}")
-        if number:
-            cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-            walls.append(time.monotonic() - began)
-    return cpus, walls
+        for command, (cpus, walls) in zip(commands, found):
+            before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+            done = subprocess.run(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+            )
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            if done.returncode:
+                raise RuntimeError(f"{command}: {done.stderr.decode(errors='replace')}")
+            if number:
+                cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+                walls.append(time.monotonic() - began)
+    return found
 
 
 def status(bench: Bench) -> list[Row]:
     """No recorder runs: one sample of the driver, with the second one that GPM needs."""
     rows = []
+    ours = (["status"], ["status", "--json"])
+    peers = [[*bench.nvitop, "-1"]] if bench.nvitop else []
     for processes in (8, 128):
         with watched(moving(8, processes), processes) as fake:
-            env = bench.env(fake)
-            peer = run([*bench.nvitop, "-1"], env) if bench.nvitop else None
-            for arguments in (["status"], ["status", "--json"]):
-                cpu, wall = run(bench.ours(*arguments), env)
-                other = median(peer[0]) if peer else None
-                rows.append(
-                    Row(
-                        f"`{' '.join(arguments)}`, 8 GPUs, {processes} processes, CPU s",
-                        f"{spread(cpu, 3)}{ratio(median(cpu), other)}, wall {median(wall):.2f}",
-                        f"{spread(peer[0], 3)}, wall {median(peer[1]):.2f}" if peer else "",
-                        "≤ 0.8x",
-                        within(median(cpu), other, 0.8),
-                        {"cpu": cpu, "wall": wall},
-                    )
-                )
+            *found, last = run(bench.env(fake), *(bench.ours(*arguments) for arguments in ours), *peers)
+        if not peers:
+            found.append(last)
+        other = median(last[0]) if peers else None
+        said = f"{spread(last[0], 3)}, wall {median(last[1]):.2f}" if peers else ""
+        for arguments, (cpu, wall) in zip(ours, found):
+            what = f"`{' '.join(arguments)}`, 8 GPUs, {processes} processes, CPU s"
+            text = f"{spread(cpu, 3)}{ratio(median(cpu), other)}, wall {median(wall):.2f}"
+            rows.append(Row(what, text, said, "≤ 0.8x", within(median(cpu), other, 0.8), {"cpu": cpu, "wall": wall}))
     return rows
 
 
 def version(bench: Bench) -> list[Row]:
     """The cost of the entry point."""
-    cpu, _ = run(bench.ours("--version"), bench.env(), 15)
-    base, _ = run([str(bench.python), "-c", "pass"], bench.env(), 15)
+    (cpu, _), (base, _) = run(bench.env(), bench.ours("--version"), [str(bench.python), "-c", "pass"], runs=15)
     times = median(cpu) / median(base)
     text = f"{median(cpu) * 1e3:.0f} ms ({times:.2f}x)"
     return [

@@ -237,12 +237,14 @@ class Terminal:
         return None
 
     def close(self) -> None:
-        """End the program, if it still runs, and the terminal."""
+        """End the program, if it still runs, and the terminal. Doing it twice is no error."""
         if not self.ended:
             os.kill(self.pid, signal.SIGKILL)
             _, status = os.waitpid(self.pid, 0)
             self.status = os.waitstatus_to_exitcode(status)
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
 
 
 def main() -> int:
