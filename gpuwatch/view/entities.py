@@ -13,6 +13,7 @@ from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import Rows
+from gpuwatch.view.sliced import with_instances
 from gpuwatch.view.strip import NO_CELL
 from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
 
@@ -91,7 +92,7 @@ def gpu_views(moment: Moment, gpu_ids: Sequence[int], cells: int) -> tuple[tuple
         view = _gpu(moment, gpu_id, cells, table.get(gpu_id), users.get(gpu_id), wasted.get(gpu_id, 0))
         states[gpu_id] = view.state
         views.append(view)
-    return tuple(views), states
+    return with_instances(views), states
 
 
 def _gpu(

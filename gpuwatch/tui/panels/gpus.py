@@ -99,9 +99,11 @@ def draw_gpu(sheet: Sheet, y: int, gpu: GpuView, places: Places, sm_active: bool
         y, places.activity, text, look.dim if ratio is None else state_style if idle and ratio < 0.005 and not old else value
     )
     _memory(sheet, y, gpu, places, plain)
-    _power(sheet, y, gpu, places, plain, old)
+    profile_to = _profile(sheet, y, gpu, places)
+    if not profile_to:
+        _power(sheet, y, gpu, places, plain, old)
     hot = bool((gpu.clock_event_reasons or 0) & THERMAL_REASONS) and not old
-    if places.temperature >= 0:
+    if places.temperature > profile_to:
         text = celsius(gpu.temperature_celsius, gpu.missing.get("temperature_celsius"))
         sheet.right(y, places.temperature, text, look.style("throttled", "bg", True) if hot else plain)
     if places.cells:
@@ -122,6 +124,16 @@ def _memory(sheet: Sheet, y: int, gpu: GpuView, places: Places, style: Style) ->
     if len(text) > 7:
         text = f"{gib(used, 0, reason)}/{gib(total, 0)}"
     sheet.right(y, places.memory, text, style)
+
+
+def _profile(sheet: Sheet, y: int, gpu: GpuView, places: Places) -> int:
+    """The profile of a MIG instance in the columns of power, which no instance has; returns its last column, 0: not drawn."""
+    text = gpu.mig_profile.partition("+")[0]
+    end = places.power + 4 if places.power_limit else places.temperature
+    if not text or gpu.power_watts is not None or end + 1 - len(text) < places.memory + 2:
+        return 0
+    sheet.right(y, end, text, sheet.look.dim)
+    return end
 
 
 def _power(sheet: Sheet, y: int, gpu: GpuView, places: Places, style: Style, old: bool) -> None:
