@@ -146,14 +146,14 @@ class Closer:
             own = rows[gpu_id]
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
-            found[gpu_id] = self._split(own, owns.get(gpu_id, WHOLE), minute, ts_ms)
+            found[gpu_id] = self._split(own, owns[gpu_id], minute, ts_ms)
 
         def write() -> None:
             with transaction(self._db):
                 for gpu_id, buckets in found.items():
                     self._write(gpu_id, minute, buckets)
 
-        self._jobs.extendleft(reversed([*(partial(compute, gpu_id) for gpu_id in rows), write]))
+        self._jobs.extendleft(reversed([*(partial(compute, gpu_id) for gpu_id in rows if gpu_id in owns), write]))
 
     def _split(self, rows: list[LedgerRow], own: Weight, minute: int, ts_ms: int) -> list[BucketRow]:
         return split_minute(rows, own, minute, silent=ts_ms - rows[-1].ts_ms > self._silent_ms)

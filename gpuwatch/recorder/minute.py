@@ -5,16 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 from gpuwatch.ledger import split
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import BucketRow, LedgerRow
 from gpuwatch.model import Gpu
-from gpuwatch.record import replace
+from gpuwatch.record import NamedTuple, replace
 
 MINUTE_S, MINUTE_MS = 60, 60_000
-_SQL = "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction FROM gpu_minute m JOIN gpu g ON g.gpu_id=m.gpu_id WHERE m.t=?"
+_SQL = (
+    "SELECT g.gpu_id, g.uuid, g.parent_uuid, g.compute_fraction, m.gpu_id IS NOT NULL"
+    " FROM gpu g LEFT JOIN gpu_minute m ON m.gpu_id=g.gpu_id AND m.t=?"
+)
 
 
 class Weight(NamedTuple):
@@ -28,10 +30,16 @@ WHOLE = Weight()
 
 
 def weights(db: sqlite3.Connection, minute: int) -> Mapping[int, Weight]:
-    """The weight of each GPU that has rows in this (closed) minute, beside the others."""
-    gpus = {gpu_id: Gpu(uuid, 0, "", parent_uuid=parent, compute_fraction=part) for gpu_id, uuid, parent, part in db.execute(_SQL, (minute,))}  # fmt: skip
-    sliced = {gpu.parent_uuid for gpu in gpus.values()}
-    return {gpu_id: Weight(weight(gpu, gpus.values()), gpu.uuid in sliced) for gpu_id, gpu in gpus.items()}
+    """The weight of each GPU in this (closed) minute, beside the others that have rows in it.
+
+    An instance whose first row ends in the next minute only is not listed: here its board is still whole.
+    """
+    found = [(gpu_id, Gpu(uuid, 0, "", parent_uuid=parent, compute_fraction=part), there) for gpu_id, uuid, parent, part, there in db.execute(_SQL, (minute,))]  # fmt: skip
+    present = [gpu for _, gpu, there in found if there]
+    sliced = {gpu.parent_uuid for gpu in present}
+    return {
+        gpu_id: Weight(weight(gpu, present), gpu.uuid in sliced) for gpu_id, gpu, there in found if there or not gpu.parent_uuid
+    }
 
 
 def period_ms(db: sqlite3.Connection) -> int:

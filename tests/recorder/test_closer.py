@@ -155,6 +155,28 @@ def test_the_instances_and_the_rest_of_a_sliced_gpu_sum_to_one_gpu(lab: Lab) -> 
     assert lab.rows("SELECT sum(energy_mj) FROM ledger_minute") == [(0,)]
 
 
+def test_an_instance_whose_first_row_reaches_back_over_a_minute_does_not_count_twice(file_lab: Lab) -> None:
+    lab, parent = file_lab, Gpu("GPU-a", 0, "H100", mig_enabled=True)
+    child = Gpu("MIG-0", 0, "H100", parent_uuid="GPU-a", compute_fraction=3 / 7)
+
+    def batch(now: float) -> Batch:
+        there = now >= START + 54
+        samples = [
+            GpuSample("GPU-a", utilization_ratio=0.0),
+            *([GpuSample("MIG-0", graphics_active_ratio=1.0, process_count=1)] if there else []),
+        ]
+        return Batch("nvml", int(now), gpus=[parent, *([child] if there else [])], gpu_samples=samples)
+
+    lab.record(Scripted("nvml", batch, interval=7.0), close_minutes=True, period_seconds=7.0)
+    lab.clock.advance(-START % 7)
+    for _ in range(30):
+        lab.recorder.run_once(lab.clock.time())
+        lab.clock.advance(7)
+    sums = lab.rows("SELECT (t-?)/60, sum(ms) FROM v_ledger_minute GROUP BY 1 ORDER BY 1", MINUTE)
+    assert sums[0] == (0, 60_000)
+    assert all(abs(ms - 60_000) < 3 for _, ms in sums)
+
+
 def test_a_clock_that_ran_ahead_and_is_set_right_does_not_stop_the_minutes(lab: Lab) -> None:
     """Two hours ahead for three minutes (a hardware clock in local time), then right: no watermark of the future holds them up."""
     lab_with(lab, lambda at: 1.0)
