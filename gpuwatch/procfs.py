@@ -8,7 +8,8 @@ may move by a second when the clock is slewed, so whoever keeps start times read
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+
+from gpuwatch.record import NamedTuple
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
 
+from gpuwatch.record import NamedTuple
 from gpuwatch.text import lazy
 
 _SLURM = lazy(r"/job_(\d+)(?:[/.]|$)")

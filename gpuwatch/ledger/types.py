@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from gpuwatch.names import Bucket, Cause, Context, Tier
-from gpuwatch.record import dataclass
+from gpuwatch.record import NamedTuple, dataclass
 
 HOLD_MS = 300_000
 """A quiet run with a context becomes held idle at five minutes, counted from its start (DESIGN section 3)."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from gpuwatch.model import GpuSample, measures
 from gpuwatch.names import Bucket, Cause, Tier
-from gpuwatch.record import dataclass
+from gpuwatch.record import NamedTuple, dataclass
 from gpuwatch.store import connection as opening
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
 

@@ -7,10 +7,10 @@ their name depends on how it went on. The labels are those of :mod:`gpuwatch.vie
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from gpuwatch.ledger.types import HOLD_MS
 from gpuwatch.names import State
+from gpuwatch.record import NamedTuple
 from gpuwatch.store.window import Window
 from gpuwatch.view.track import THROTTLED_BELOW_PM, GpuTrack
 
