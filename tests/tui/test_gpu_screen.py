@@ -14,10 +14,12 @@ from support.tui_views import VIEWS, many_gpus, mig, no_fill, no_gpu
 from gpuwatch.names import Bucket, Cause, Missing, State, Tier
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import TIERS, Look
+from gpuwatch.tui.panels.gpu_boxed import rows_for
 from gpuwatch.tui.panels.gpu_ledger import TWELVE, bar_parts, columns
+from gpuwatch.tui.panels.gpu_question import SPANS, cells_in, chosen, place_for, request_for
 from gpuwatch.tui.panels.holders import short_command
 from gpuwatch.tui.panels.lanes import levels
-from gpuwatch.tui.screens.gpu import SPANS, GpuScreen, cells_in, chosen, place_for, request_for, rows_for
+from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.state import UiState
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView, View
 

@@ -16,7 +16,7 @@ from gpuwatch.errors import GpuwatchError
 from gpuwatch.names import Missing
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import TIERS, Look
-from gpuwatch.tui.panels.process_detail import wrap
+from gpuwatch.tui.panels.process_facts import wrap
 from gpuwatch.tui.panels.process_table import choice_of, columns_for, pieces, sortable, table_of
 from gpuwatch.tui.rows import SORTS
 from gpuwatch.tui.screens.processes import ProcessesScreen, request_for, selected

@@ -12,7 +12,7 @@ from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
-from gpuwatch.tui.panels.process_detail import hold_label
+from gpuwatch.tui.panels.process_facts import hold_label
 from gpuwatch.tui.panels.processes import value
 from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of, matches
 from gpuwatch.tui.state import Context

@@ -213,7 +213,9 @@ def draw_body(
     table = context.ui.table("processes")
     visible = table.settle([row.key for row in found], bottom - top)
     for y, i in enumerate(visible, top):
-        draw_row(sheet, y, found[i], columns, context, tick_at=tick_at, selected=i == table.index and context.ui.focus == "processes")
+        draw_row(
+            sheet, y, found[i], columns, context, tick_at=tick_at, selected=i == table.index and context.ui.focus == "processes"
+        )
         sheet.hits[y] = ("processes", i)
     return len(visible)
 

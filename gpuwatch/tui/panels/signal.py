@@ -6,7 +6,7 @@ import signal
 
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.process_detail import started
+from gpuwatch.tui.panels.process_facts import started
 from gpuwatch.tui.state import Context, SignalDialog
 
 SIGNALS = (

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 
 from gpuwatch.errors import GpuwatchError
-from gpuwatch.tui.draw.frame import box, words_width
+from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.process_detail import FULL_ROWS, SPAN_SECONDS, draw_detail, place_for
-from gpuwatch.tui.panels.process_table import Table, choice_of, columns_for, draw_heads, draw_rows, sortable, table_of
-from gpuwatch.tui.panels.processes import empty_text
+from gpuwatch.tui.panels.process_list import draw_list
+from gpuwatch.tui.panels.process_table import Table, choice_of, sortable, table_of
 from gpuwatch.tui.panels.signal import ROWS, SIGNALS, draw_signal, name_of
-from gpuwatch.tui.rows import SORTS
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context, SignalDialog
 from gpuwatch.view.types import DetailRequest, ProcessHistory, ProcessView, View
 
-Words = list[tuple[str, Style]]
 LEAST_TABLE = 10
 """Rows that the table keeps beside the detail pane."""
 
@@ -68,16 +65,16 @@ class ProcessesScreen(PanelScreen):
             ui.table("processes").settle([row.key for row in table.rows], ui.table("processes").page)
             draw_detail(sheet, context, view, alone, history(context, alone), 1, dialog_top - 1)
         elif ui.signal is not None:
-            _table(sheet, context, view, table, 1, dialog_top - 1)
+            draw_list(sheet, context, view, table, 1, dialog_top - 1)
         elif boxed and pane:
-            _table(sheet, context, view, table, 1, last - pane)
+            draw_list(sheet, context, view, table, 1, last - pane)
             process = selected(context, view, table)
             if process is not None:
                 draw_detail(sheet, context, view, process, history(context, process), last + 1 - pane, last)
             else:
                 box(sheet, last + 1 - pane, last, "No process selected")
         else:
-            _table(sheet, context, view, table, 1, last)
+            draw_list(sheet, context, view, table, 1, last)
         if ui.signal is not None:
             draw_signal(sheet, context, ui.signal, dialog_top)
 
@@ -233,72 +230,3 @@ def _pane_rows(context: Context) -> int:
     if rest >= FULL_ROWS + 8:
         return FULL_ROWS + 2
     return FULL_ROWS if rest >= FULL_ROWS else rest if rest >= 10 else 0
-
-
-# ------------------------------------------------------------------------------------------------------------ the table
-
-
-def _table(sheet: Sheet, context: Context, view: View, table: Table, top: int, bottom: int) -> None:
-    """Filter, heads and rows between ``top`` and ``bottom`` (inclusive)."""
-    look, ui = context.look, context.ui
-    boxed = context.width >= 100
-    filtered = bool(ui.filter_open or ui.filter)
-    if boxed and filtered and bottom - top >= 12:
-        note = f"{table.matching} of {len(view.processes)} match · with their workers; grey rows are parents"
-        box(sheet, top, top + 2, "Filter", note=[(note if ui.filter else "type words", look.dim)])
-        _filter(sheet, context, top + 1, 2)
-        top, filtered = top + 3, False
-    columns = columns_for(context.width)
-    if boxed:
-        box(sheet, top, bottom, _title(context), note=_note(context, view), foot=[(_foot(context), look.dim)])
-    y, left = (top + 1, 2) if boxed else (top, 0)
-    if filtered:
-        _filter(sheet, context, y, left)
-        y += 1
-    draw_heads(sheet, y, columns, context)
-    if not boxed:
-        sheet.ground(y, 0, context.width - 1, "bar")
-    end = bottom if boxed else bottom + 1
-    if not draw_rows(sheet, context, table, columns, y + 1, end):
-        sheet.put(y + 1, left, cut(_nothing(context, view), context.width - 2 * left), look.fg)
-
-
-def _filter(sheet: Sheet, context: Context, y: int, x: int) -> None:
-    look, ui = context.look, context.ui
-    hint = "user, command, pid, job or gpu2; all words · Enter keeps · Esc clears" if ui.filter_open else "Esc clears"
-    room = context.width - 2 * x - 2
-    at = sheet.words(y, x, [("/ ", look.title), (cut(ui.filter, room - 4), look.white)])
-    if ui.filter_open:
-        at = sheet.put(y, at, " ", look.fill("ink", "acc"))
-    if at + 3 + len(hint) <= context.width - x:
-        sheet.put(y, at + 3, hint, look.dim)
-
-
-def _title(context: Context) -> str:
-    ui = context.ui
-    words = ["Processes", *([] if ui.flat else ["tree"]), *([cut(ui.user, 20)] if ui.user else [])]
-    return " · ".join(words)
-
-
-def _note(context: Context, view: View) -> Words:
-    look = context.look
-    if view.recording.simulated:
-        return [("SIMULATED", look.amber)]
-    return [(f"only {cut(context.ui.user, 20)}, u shows all", look.dim)] if context.ui.user else []
-
-
-def _foot(context: Context) -> str:
-    ui, look = context.ui, context.look
-    arrow = look.glyphs.down if SORTS[ui.sort][2] != ui.reverse else look.glyphs.up
-    parts = [f"sort {SORTS[ui.sort][0]} {arrow}"]
-    if not ui.flat:
-        parts.append("a row includes the rows below it")
-    parts += [f"t {'tree' if ui.flat else 'flat'}", "a GPU only" if ui.show_all else "a all"]
-    text = " · ".join(parts)
-    return text if words_width([(text, look.dim)]) < context.width - 10 else parts[0]
-
-
-def _nothing(context: Context, view: View) -> str:
-    if context.ui.user and not context.ui.filter:
-        return f"No process of {cut(context.ui.user, 20)} works with a GPU. u shows all users."
-    return empty_text(context, view)
