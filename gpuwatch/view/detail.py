@@ -13,8 +13,10 @@ from typing import Any
 from gpuwatch.names import Bucket, Missing, State
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
+from gpuwatch.view.day import day_views
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
+from gpuwatch.view.strip import STATE_OF
 from gpuwatch.view.track import GpuTrack
 from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView, View
 
@@ -47,16 +49,6 @@ _MINUTES = (
     f"SELECT m.t*1000/?, max(m.throttled_ms*2>m.obs_ms), {', '.join(lane[2] for lane in LANES)} FROM gpu_minute m "
     "WHERE m.gpu_id=? AND m.t*1000>=? AND m.t*1000<? GROUP BY 1"
 )
-_STATE_OF = {
-    Bucket.UNAVAILABLE: State.UNAVAILABLE,
-    Bucket.UNALLOCATED: State.FREE,
-    Bucket.IDLE_UNATTRIBUTED: State.IDLE_UNATTRIBUTED,
-    Bucket.ALLOCATED_UNUSED: State.UNUSED,
-    Bucket.HELD_IDLE: State.HELD_IDLE,
-    Bucket.WAIT: State.WAITING,
-    Bucket.THROTTLED: State.THROTTLED,
-    Bucket.QUIET: State.QUIET,
-}
 Row = tuple[Any, ...]
 
 
@@ -110,7 +102,7 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
     process = process_history(window, *request.process, end_ms, **size) if request.process else None
     gpu = gpu_history(window, uuid, end_ms, **size) if uuid else None
     if gpu is None:
-        return DetailView(request, process=process)
+        return DetailView(request, process=process, days=day_views(window, request, view) if request.day_start_ms else ())
     below = [gpu_history(window, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
     return DetailView(
         request,
@@ -208,7 +200,8 @@ def gpu_ledger(window: Window, gpu_uuid: str, start_ms: int, end_ms: int) -> Led
         return None
     rows = kept_rows(window, end_ms) or rows_at(window, end_ms, live=_is_end(window, end_ms), cell_ms=20_000, cells=45)
     track = rows.tracks.get(gpu_id)
-    start = max(start_ms, window.gpus()[gpu_id]["first_ms"]) // BLOCK_MS * BLOCK_MS
+    seen_ms = window.gpus()[gpu_id]["first_ms"]  # later than the end if the clock was set back
+    start = (max(start_ms, seen_ms) if seen_ms <= end_ms else start_ms) // BLOCK_MS * BLOCK_MS
     hot_ms = rows.hot_ms(end_ms)
     parts: Sums = dict(closed_sums(window, start // MINUTE_MS * 60, hot_ms // 1000, (gpu_id,))) if start < hot_ms else {}
     if track is not None:
@@ -344,7 +337,7 @@ def _states(window: Window, gpu_id: int, grid: _Grid) -> tuple[State, ...]:
             at = number - grid.first
             if at < len(states) and states[at] is State.NO_DATA:
                 bucket = max(ms, key=lambda b: (ms[b], b))
-                states[at] = _STATE_OF.get(Bucket(bucket), State.BUSY)
+                states[at] = STATE_OF.get(Bucket(bucket), State.BUSY)
     return tuple(states)
 
 
