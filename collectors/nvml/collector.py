@@ -151,7 +151,11 @@ def _rows(boards: Boards) -> tuple[list[GpuSample], dict[MissingKey, Missing]]:
     missing: dict[MissingKey, Missing] = {}
     for board in boards.all:
         if board.lost:
-            samples.extend(GpuSample(gpu.uuid, unavailable=True) for gpu in board.gpus())
+            for gpu in board.gpus():
+                samples.append(GpuSample(gpu.uuid, unavailable=True))
+                nothing = Readings(gpu.uuid)
+                nothing.lack_all(Missing.DRIVER_ERROR)
+                missing.update(nothing.missing())
             continue
         for reader in board.readers():
             samples.append(reader.readings.sample())

@@ -12,7 +12,7 @@ from fake_nvml import FakeDriver, fault, of_class
 from gpuwatch.collectors.nvml import factory, opening
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.errors import Unavailable
-from gpuwatch.names import Severity
+from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.testing import check_collector
 
@@ -160,6 +160,7 @@ def test_a_lost_gpu_says_so_and_the_others_go_on(start):
     play.tick(3)
     assert [sample.unavailable for sample in play.batch.gpu_samples] == [False, False, True, False]
     assert play.sample(2).utilization_ratio is None
+    assert play.why("utilization_ratio", 2) is play.why("sm_active_ratio", 2) is Missing.DRIVER_ERROR
     assert play.sample(3).power_watts == 300
     assert [gpu.index for gpu in play.gpus] == [0, 1, 2, 3]
     before = play.fake.calls()["nvmlDeviceGetMemoryInfo_v2"].gpus[2]
