@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from gpuwatch import format as fmt
-from gpuwatch.names import Missing, State
+from gpuwatch.names import Missing, Severity, State
 from gpuwatch.report.table import Column, Paint, plain, table
 from gpuwatch.view.parts import amounts, waste_ms
 from gpuwatch.view.types import GpuHold, GpuView, HostView, LedgerView, ProcessView, View
@@ -14,6 +14,9 @@ from gpuwatch.view.types import GpuHold, GpuView, HostView, LedgerView, ProcessV
 MIN_WIDTH = 60
 SHORT_LEDGER_MS = 10_000
 """Below this a ledger says nothing: one sample has no past."""
+
+TROUBLE_MS, TROUBLES = 900_000, 3
+"""Warnings are told for this long, the newest so many."""
 
 CODES = {
     "bold": "1",
@@ -49,9 +52,18 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
     processes = _processes(view, width, paint)
     if processes:
         blocks.append(processes)
+    trouble = _trouble(view, tz)
+    if trouble:
+        blocks.append([line for text in trouble for line in _wrapped(text, width, paint)])
     if view.notices:
         blocks.append([line for notice in view.notices for line in _wrapped(notice, width, paint)])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _trouble(view: View, tz: tzinfo | None) -> list[str]:
+    """Fresh warnings: what no row of a table can say, as that a GPU is not there any more."""
+    grave = [event for event in view.events if event.severity >= Severity.WARNING and view.at_ms - event.ts_ms <= TROUBLE_MS]
+    return [f"{fmt.clock(event.ts_ms, tz)} {event.detail}" for event in grave[:TROUBLES]]
 
 
 def _has_past(view: View) -> bool:

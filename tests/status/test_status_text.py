@@ -10,11 +10,11 @@ import pytest
 from support.sample_view import NOW_MS, sample_view
 
 from gpuwatch import format as fmt
-from gpuwatch.names import Bucket, Cause, Missing, State, Tier
+from gpuwatch.names import Bucket, Cause, Missing, Severity, State, Tier
 from gpuwatch.report.status_text import status_text
 from gpuwatch.report.table import Column, table
 from gpuwatch.view.empty import empty_view
-from gpuwatch.view.types import GpuView, LedgerPart, View
+from gpuwatch.view.types import EventView, GpuView, LedgerPart, View
 
 WIDTHS = (60, 72, 80, 100, 120, 200)
 
@@ -146,3 +146,17 @@ def test_mig_instances_and_silent_gpus_keep_their_columns() -> None:
 def test_wide_characters_do_not_move_columns() -> None:
     lines = table([Column("a", ["日本", "x"], align="left"), Column("b", ["1", "22"])], 40)
     assert [fmt.cells(line) for line in lines] == [8, 8, 8]
+
+
+def test_fresh_warnings_are_told_and_nothing_less() -> None:
+    def event(seconds: int, severity: Severity, detail: str) -> EventView:
+        return EventView(NOW_MS - seconds * 1000, "gpu_lost", severity, detail, 3, None)
+
+    events = (
+        event(5, Severity.CRITICAL, "GPU 3 is lost"),
+        event(6, Severity.NOTICE, "a small thing"),
+        event(1200, Severity.WARNING, "an old thing"),
+    )
+    shown = text(dataclasses.replace(sample_view(), events=events))
+    assert "14:32:02 GPU 3 is lost\n" in shown
+    assert "thing" not in shown
