@@ -199,6 +199,11 @@ def gpu_lost(place: Place, seen: Seen) -> None:
     seen.line = " ".join(next((line for line in text.splitlines() if re.match(r"│ +3 ", line)), seen.line).strip("│ ").split())
 
 
+def gpu_lost_before(place: Place, seen: Seen) -> None:
+    """Nobody has seen this GPU before, so there is no row for it; it must not be silently absent."""
+    _driver(place, seen, moving(8, 0), [fault("lost", gpu=3)], wanted=[r"GPU 3 cannot be opened: GPU is lost"])
+
+
 def hung_call(place: Place, seen: Seen) -> None:
     with watched(moving(8, 8), 8, [fault("hang", "nvmlDeviceGetMemoryInfo*", gpu=3, at_ms=6_000)]) as fake:
         text = place.screen(seen, fake, [r"\d/700", r"nvml: no answer for \d+[^│\n]*?s"], patience=30)
@@ -361,6 +366,7 @@ CASES: dict[str, Callable[[Place, Seen], None]] = {
     "old driver (390)": old_driver,
     "driver and library differ": mismatch,
     "GPU lost midway": gpu_lost,
+    "GPU lost before the start": gpu_lost_before,
     "a call that never returns": hung_call,
     "0 GPUs": zero_gpus,
     "16 GPUs": sixteen_gpus,
