@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__, format
+from gpuwatch.errors import StoreError
 from gpuwatch.names import Missing
 from gpuwatch.record import dataclass
 from gpuwatch.settings import known_keys
@@ -43,10 +44,15 @@ def collect(runtime: Runtime) -> list[Check]:
     """All checks, in the order they are read best."""
     from gpuwatch.view.build import build_view
 
-    with runtime.observe() as window:
-        view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz)
-    found = [*_program(), *_who(), *_sources(view), *_gpus(view), *_processes(runtime)]
-    return [*found, *_store(runtime), *_terminal(runtime)]
+    found = [*_program(), *_who()]
+    try:
+        with runtime.observe() as window:
+            view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz)
+    except StoreError as error:
+        found.append(Check("store.readable", "store", "readable", "missing", error.message, error.hint))
+    else:
+        found += [*_sources(view), *_gpus(view)]
+    return [*found, *_processes(runtime), *_store(runtime), *_terminal(runtime)]
 
 
 def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import re
 import shutil
@@ -47,12 +48,21 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     if args.print_unit:
         print(unit(args.print_unit), end="")
         return 0
+    gc.disable()  # the recorder begins with it when it has started: until then nothing becomes garbage
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: _set_from_signal(stop))
     if args.child:
         threading.Thread(target=_stop_with_parent, args=(stop,), name="parent", daemon=True).start()
-    return runtime.record(stop, duration=args.duration, wait_for_lease=not args.child, talk=not args.child)
+    try:
+        return runtime.record(stop, duration=args.duration, wait_for_lease=not args.child, talk=not args.child)
+    finally:
+        gc.enable()
+
+
+def _set_from_signal(stop: threading.Event) -> None:
+    """A handler runs inside whatever the main thread does, perhaps while it holds the event's own lock: a thread can wait for that."""
+    threading.Thread(target=stop.set, name="signal", daemon=True).start()
 
 
 def unit(kind: str) -> str:

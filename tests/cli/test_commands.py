@@ -90,6 +90,16 @@ def test_doctor_names_every_check_and_the_source_of_every_setting(gpuwatch: Run)
     assert "HELD" not in gpuwatch("doctor").stdout
 
 
+def test_doctor_lists_a_store_that_cannot_be_read_as_one_more_check(gpuwatch: Run, tmp_path: Path) -> None:
+    text = tmp_path / "notes.db"
+    text.write_text("not a database, and longer than a header of one hundred bytes " * 4)
+    done = gpuwatch("doctor", "--json", "--store", str(text))
+    checks = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+    assert (
+        done.returncode == 0 and checks["store.readable"]["state"] == "missing" and "notes.db" in checks["store.readable"]["result"]
+    )
+
+
 @pytest.fixture
 def store(gpuwatch: Run, tmp_path: Path) -> Path:
     path = tmp_path / "s.db"
