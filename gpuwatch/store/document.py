@@ -50,7 +50,7 @@ are only added. The tables under them are private and may change.
 _KEEPING = """\
 ## How long rows are kept
 
-By default single rows are kept 2 hours (`[store] hot_hours`) and minutes for {minutes} (`[store] minute_days` sets all of them).
+By default single rows are kept 2 hours (`[store] hot_hours`) and minutes for {minutes} (`[store] minute_days`; those of processes never longer than a week).
 Events and gaps: {events} days. A command line is erased {command} days after its process
 was last seen. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
 """
