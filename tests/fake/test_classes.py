@@ -207,3 +207,12 @@ def test_exceptions_overrule_the_class_for_one_gpu(play: Callable[..., FakeDrive
     with pytest.raises(pynvml.NVMLError_Unknown):
         pynvml.nvmlDeviceGetFanSpeed_v2(second, 0)
     assert [field(gpu, "FI:230/0") for gpu in (first, second)] == [(0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(("name", "total"), [("kepler-gtx680", 2_097_152_000), ("ampere-a100", None)])
+def test_total_memory_is_told_also_by_a_driver_that_knows_version_1_alone(
+    name: str, total: int | None, play: Callable[..., FakeDriver]
+) -> None:
+    play(of_class(name))
+    found = pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).total
+    assert found == (total or int(profile(name)["nvmlDeviceGetMemoryInfo_v2.total"][1]))

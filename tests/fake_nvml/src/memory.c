@@ -11,9 +11,16 @@ static SeriesSet *memory_owner(Device *device) {
     return &device->series;
 }
 
+/* A driver too old for version 2 tells the total in version 1, as the first of its numbers. */
+static int64_t total(Device *device) {
+    if (device->memory > 0) return device->memory;
+    int64_t told = gate_number(device, "nvmlDeviceGetMemoryInfo_v2.total", 0);
+    return told > 0 ? told : gate_number(device, "nvmlDeviceGetMemoryInfo", 0);
+}
+
 static void memory(Device *device, MemoryV2 *out) {
     int64_t otherwise = gate_number(device, "nvmlDeviceGetMemoryInfo_v2.used", 0);
-    out->total = (uint64_t)(device->memory > 0 ? device->memory : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.total", 0));
+    out->total = (uint64_t)total(device);
     out->reserved = (uint64_t)(device->reserved >= 0 ? device->reserved : gate_number(device, "nvmlDeviceGetMemoryInfo_v2.reserved", 0));
     out->used = (uint64_t)series_at(memory_owner(device), "memory_used", clock_wrap_ms(clock_us()), otherwise);
     uint64_t taken = out->used + out->reserved;
