@@ -6,6 +6,7 @@ comes later is written under its own second. A collector that hangs is not waite
 
 from __future__ import annotations
 
+import gc
 import logging
 import sqlite3
 import threading
@@ -100,6 +101,8 @@ class Recorder:
             if slot * 1000 > self._recorded_ms:
                 self.inbox.wait_for(threads, self.sources, slot, _FIRST_SECONDS)
                 self._tick(slot)
+            gc.freeze()  # what the start has made stays to the end, and need not be looked through again
+            gc.enable()
             while (next_slot := wait_for_slot(self._clock, self.period, stop)) is not None and not stop.is_set():
                 due = [source for source in self.sources if source.due(next_slot) and not source.stalled]
                 self.inbox.wait_for(threads, due, next_slot, _LATE * self.period)

@@ -27,6 +27,12 @@ _PROCESS_SQL = (
     " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms, s.proc_id"
 )
 _NOTHING = BucketRow(0, Bucket.UNOBSERVED, Cause.NONE, Tier.N, 0, 0)
+_OWNER_SQL = (
+    "SELECT p.proc_id, p.host_id, p.user_id, p.job, p.workload_id, o.owner_id FROM process p LEFT JOIN owner o"
+    " ON o.host_id=p.host_id AND o.user_id=coalesce(p.user_id,0) AND o.job=p.job AND o.workload_id=coalesce(p.workload_id,0)"
+    " AND o.proc_id=p.proc_id WHERE p.proc_id IN ({})"
+)
+_OWNERS_AT_ONCE = 500
 _INSERT = insert_sql("ledger_minute", (*LEDGER, "final"))
 
 
@@ -51,11 +57,15 @@ def owner_id(
 
 def process_owners(db: sqlite3.Connection, proc_ids: Iterable[int]) -> dict[int, int]:
     """``proc_id`` -> ``owner_id`` by what is known of each process now (user, job, workload)."""
-    out: dict[int, int] = {}
-    for proc_id in proc_ids:
-        row = db.execute("SELECT host_id, user_id, job, workload_id FROM process WHERE proc_id=?", (proc_id,)).fetchone()
-        if row is not None:
-            out[proc_id] = owner_id(db, row[0], user_id=row[1], job=row[2], workload_id=row[3], proc_id=proc_id)
+    wanted, out = list(proc_ids), dict[int, int]()
+    for start in range(0, len(wanted), _OWNERS_AT_ONCE):
+        some = wanted[start : start + _OWNERS_AT_ONCE]
+        for proc_id, host_id, user_id, job, workload_id, known in db.execute(
+            _OWNER_SQL.format(",".join("?" * len(some))), some
+        ).fetchall():
+            if known is None:
+                known = owner_id(db, host_id, user_id=user_id, job=job, workload_id=workload_id, proc_id=proc_id)
+            out[proc_id] = known
     return out
 
 
