@@ -86,7 +86,7 @@ def gpu_views(moment: Moment, gpu_ids: Sequence[int], cells: int) -> tuple[tuple
         wasted[gpu_id] = wasted.get(gpu_id, 0) + ms
     views = []
     for gpu_id in gpu_ids:
-        if gpu_id not in rows.tracks:
+        if rows.facts(gpu_id) is None:
             views.append(_silent(moment, gpu_id, cells))
             continue
         view = _gpu(moment, gpu_id, cells, table.get(gpu_id), users.get(gpu_id), wasted.get(gpu_id, 0))

@@ -94,7 +94,16 @@ class Rows:
         shares, _ = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)
         self._take(start, shares - 1, with_processes=False, without=again)
         self._take(max(start, shares), last, with_processes=True, without=again)
+        self._recall(first, last)
         return last
+
+    def _recall(self, first: int, last: int) -> None:
+        """A GPU of which there are only added up rows has fallen silent: what it said last."""
+        newest = "SELECT max(tick_id) FROM gpu_sample WHERE tick_id BETWEEN ? AND ? AND gpu_id=?"
+        for gpu_id, track in self.tracks.items():
+            if track.facts is None:
+                for (tick,) in self._window.rows(newest, (first, last, gpu_id)):
+                    track.facts = next(iter(self._window.gpu_rows(tick, tick, gpu_id)), None) if tick else None
 
     def _track(self, gpu_id: int) -> GpuTrack:
         if gpu_id not in self.tracks:

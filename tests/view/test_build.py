@@ -203,6 +203,24 @@ def test_a_silent_gpu_has_no_data_but_keeps_its_last_values(story: Story) -> Non
     assert view.notices == ("Nobody records: the newest sample is 30 s old. Start with: gpuwatch record",)
 
 
+@pytest.mark.parametrize("minutes", [2, 5, 14, 19])
+def test_a_gpu_that_fell_silent_while_the_host_goes_on_is_shown_as_it_was(story: Story, minutes: int) -> None:
+    """The driver went away minutes ago; a view that begins now shows what one that was there all the time shows."""
+    story.close_minutes()
+    story.gpus[0].util = 0.9
+    story.run(200)
+    with Window(Path(str(story.writer.path))) as window:
+        view_of(story, window)
+        entities, story.entities = story.entities, []
+        story.run(60 * minutes)
+        for view in (view_of(story, window), view_of(story)):
+            assert [gpu.state for gpu in view.gpus] == [State.NO_DATA] * 3
+            if minutes < 17:
+                assert [gpu.age_seconds for gpu in view.gpus] == [60.0 * minutes] * 3
+                assert [gpu.utilization_ratio for gpu in view.gpus] == [0.9, 0.0, 0.0]
+    assert len(entities) == 3
+
+
 def test_a_long_dead_recording_still_knows_its_gpus(story: Story) -> None:
     story.gpus[0].util = 0.9
     story.run(30)
