@@ -298,6 +298,17 @@ def test_less_and_greater_move_the_sort_column_and_u_keeps_one_user() -> None:
     assert " 51877 " in text
 
 
+def test_y_copies_the_row_as_text_and_says_so() -> None:
+    async def run() -> tuple[str, str]:
+        async with mounted(sample_view()) as (app, pilot):
+            await pilot.press("3", "y")
+            await pilot.pause()
+            return app.clipboard, text_of(app)
+
+    copied, text = asyncio.run(run())
+    assert copied == "48213 bob jupyter kernel 9f2e" and f"Copied, if the terminal allows it: {copied}" in text
+
+
 def test_switching_back_and_forth_keeps_the_screens() -> None:
     async def run() -> list[str]:
         async with mounted(sample_view()) as (app, pilot):

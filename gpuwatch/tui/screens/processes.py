@@ -39,6 +39,7 @@ class ProcessesScreen(PanelScreen):
         Binding("u", "only_user", "only the selected row's user, or all", show=False),
         Binding("a", "app.toggle_all", "all watched processes, or those that work with a GPU", show=False),
         Binding("K", "signal", "signal", tooltip="send TERM, INT or KILL to the selected process; asks first", key_display="K"),
+        Binding("y", "copy", "copy the selected row", show=False),
         Binding("space", "app.pause", "keep this picture; the recording goes on", show=False),
     ]
 
@@ -168,6 +169,13 @@ class ProcessesScreen(PanelScreen):
         ui = self.gpuwatch.ui
         process = self._chosen()
         ui.user = "" if ui.user else process.user if process is not None else ""
+        self.repaint()
+
+    def action_copy(self) -> None:
+        """The selected process as text to the clipboard, and say so: a terminal that refuses gives no sign."""
+        app = self.gpuwatch
+        app.action_copy_row()
+        app.ui.notice = f"Copied, if the terminal allows it: {app.copied}" if app.copied else ""
         self.repaint()
 
     def action_signal(self) -> None:
