@@ -40,7 +40,7 @@ def with_instances(gpus: Sequence[GpuView]) -> tuple[GpuView, ...]:
 
 def _board(board: GpuView, instances: Sequence[GpuView]) -> GpuView:
     blind = any(gpu.state not in _RANK for gpu in instances)
-    strip = tuple(_cell(cells, blind) for cells in zip(board.strip, *(gpu.strip for gpu in instances)))
+    strip = tuple(board_cell(cells, blind) for cells in zip(board.strip, *(gpu.strip for gpu in instances)))
     lead = min(instances, key=lambda gpu: _RANK.get(gpu.state, _LAST))
     if blind and lead.state is State.FREE:
         lead = next(gpu for gpu in instances if gpu.state not in _RANK)
@@ -49,7 +49,7 @@ def _board(board: GpuView, instances: Sequence[GpuView]) -> GpuView:
     return replace(board, state=lead.state, state_since_ms=lead.state_since_ms, quiet_seconds=lead.quiet_seconds, strip=strip)
 
 
-def _cell(cells: Sequence[Cell], blind: bool) -> Cell:
+def board_cell(cells: Sequence[Cell], blind: bool) -> Cell:
     """The busiest of a board's own cell and its instances' (own first); nothing, where an unseen one may have been held."""
     lead = min(cells, key=lambda cell: (_RANK.get(cell.state, _LAST), -(cell.height or 0.0)))
     return NO_CELL if blind and lead.state is State.FREE and any(cell.state not in _RANK for cell in cells[1:]) else lead

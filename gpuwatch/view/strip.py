@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from gpuwatch.names import State
+from gpuwatch.names import Bucket, State
 from gpuwatch.view.types import Cell
 
 NO_CELL = Cell(None, State.NO_DATA)
+STATE_OF = {
+    Bucket.UNAVAILABLE: State.UNAVAILABLE,
+    Bucket.UNALLOCATED: State.FREE,
+    Bucket.IDLE_UNATTRIBUTED: State.IDLE_UNATTRIBUTED,
+    Bucket.ALLOCATED_UNUSED: State.UNUSED,
+    Bucket.HELD_IDLE: State.HELD_IDLE,
+    Bucket.WAIT: State.WAITING,
+    Bucket.THROTTLED: State.THROTTLED,
+    Bucket.QUIET: State.QUIET,
+}
+"""What a cell shows for the bucket that took most of it; all others are busy."""
 
 
 class _CellSum:

@@ -324,6 +324,20 @@ class ProcessHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class DayView:
+    """One GPU's cells since midnight, the last one running, and what the ledger booked as held idle, unused and free.
+
+    Milliseconds of this GPU (a MIG instance counts as its share of the board); ``None``: nothing was recorded.
+    """
+
+    gpu_uuid: str
+    cells: tuple[Cell, ...]
+    held_ms: int | None
+    unused_ms: int | None
+    free_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DetailRequest:
     """What a detail screen wants to know beside the View: one GPU's past (``gpu_uuid``), one process' past, or both."""
 
@@ -332,6 +346,8 @@ class DetailRequest:
     cell_seconds: int = 40
     process: tuple[int, int] | None = None
     """pid and start time in unix milliseconds."""
+    day_start_ms: int = 0
+    """Local midnight: every GPU's day since then, in cells of ``cell_seconds``; 0: not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,3 +363,5 @@ class DetailView:
     """The cells' span."""
     today: LedgerView | None = None
     process: ProcessHistory | None = None
+    days: tuple[DayView, ...] = ()
+    """One for each GPU of the View, in its order."""
