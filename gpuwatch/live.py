@@ -52,6 +52,17 @@ class ChildRecorder:
             start_new_session=True,  # ctrl-c and a hangup of the terminal are the screen's to handle
         )
 
+    @property
+    def pid(self) -> int | None:
+        """The process that was started, if it has not ended."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def restart(self) -> None:
+        """End it and start another one; until the old one lets go of the lease the new one waits for it."""
+        self.close()
+        self._process = None
+        self.ensure()
+
     def close(self) -> None:
         """Close the pipe and wait a moment; a recorder stuck in its driver ends by itself later."""
         if self._process is None:
@@ -79,6 +90,7 @@ class LiveSource:
         self._holder: lease.Holder | None = None
         self._next_lease_check = 0
         self._watching_since = 0
+        self._restart = False
         self.problem = ""
 
     def changed(self) -> bool:
@@ -93,6 +105,9 @@ class LiveSource:
             self._lose(error)
             return True
         fresh, self._version = version != self._version, version
+        if fresh and self._holder is None:  # who wrote it is there now
+            self._next_lease_check = 0
+            turned = self._check_lease() or turned
         return fresh or turned
 
     def build(self, at_ms: int | None, cells: int) -> View:
@@ -128,6 +143,16 @@ class LiveSource:
             self._lose(error)
             return DetailView(request)
 
+    def retry(self) -> str:
+        """Ask the driver again: restart the recorder if it is this program's own. Called from the event loop: never waits."""
+        holder = self._holder_pid
+        if self._child is not None and self._child.pid is not None and holder in (None, self._child.pid):
+            self._restart = True
+            return "The recorder starts anew and asks the driver."
+        if holder is None:
+            return "Nobody records here: gpuwatch record asks the driver."
+        return f"The recorder (pid {holder}) is not this screen's: it asks the driver again by itself, every 60 s at least."
+
     @property
     def _holder_pid(self) -> int | None:
         return self._holder.pid if self._holder else None
@@ -155,6 +180,10 @@ class LiveSource:
     def _check_lease(self) -> bool:
         """Look at the lease once a second; start a recorder where none is. True if a recorder came, went or changed."""
         now = self._monotonic_ns()
+        if self._restart and self._child is not None:
+            self._restart = False
+            self._child.restart()
+            self._next_lease_check = now
         if now < self._next_lease_check:
             return False
         self._next_lease_check = now + LEASE_CHECK_NS

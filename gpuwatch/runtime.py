@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import tzinfo
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -319,6 +319,7 @@ class Runtime:
         self._closing.append(source.close)
         source.changed()  # the recorder starts before the screen's libraries are imported
         from gpuwatch import tui
+        from gpuwatch.choices import first_steps_hidden, hide_first_steps
         from gpuwatch.signals import send_signal
 
         screen = self.settings.screen
@@ -333,6 +334,9 @@ class Runtime:
             on_hangup=source.close,
             signal=None if no_signals else send_signal,
             signal_off=no_signals,
+            first_steps=not first_steps_hidden(self.environ),
+            hide_first_steps=partial(hide_first_steps, self.environ),
+            retry=source.retry,
         )
         return tui.run(source, options=options)
 

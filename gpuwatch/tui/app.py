@@ -63,7 +63,7 @@ class GpuwatchApp(App[int]):
         self.options = options
         self.feeder = feeder
         self.look = Look(tier, ascii_only=options.ascii_only)
-        self.ui = UiState(interval=options.interval, read_only=options.read_only)
+        self.ui = UiState(interval=options.interval, read_only=options.read_only, first_steps=options.first_steps)
         self.view: View | None = None
         self.detail: DetailView | None = None
         self.problem = ""
@@ -255,8 +255,7 @@ class GpuwatchApp(App[int]):
             self.ui.filter, self.ui.filter_open = "", False
             self.repaint()
         elif self.screen is self._panels["1"]:
-            self.ui.first_steps = False
-            self.repaint()
+            self.screen.out()
         else:
             self.action_go("1")
 

@@ -26,6 +26,11 @@ class TuiOptions:
     """Sends (pid, start in unix milliseconds, signal number); raises ``GpuwatchError`` when it must not. None: signals are off."""
     signal_off: str = ""
     """Why ``signal`` is None, in one short sentence."""
+    first_steps: bool = True
+    """Whether a new recording shows the first steps; ``hide_first_steps`` remembers that they were dismissed."""
+    hide_first_steps: Callable[[], None] | None = None
+    retry: Callable[[], str] | None = None
+    """Asks the driver again where there was no GPU; returns at once, with one line about what will happen."""
 
 
 def tier_of(colors: Colors, environ: Mapping[str, str]) -> Literal["truecolor", "256", "16", "none"]:

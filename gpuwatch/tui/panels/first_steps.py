@@ -1,4 +1,7 @@
-"""First steps: what a new user can do next, until Esc hides it or 15 minutes are recorded. Only commands that exist are named."""
+"""First steps: what a new user can do next, until Esc hides it for good, something is found, or 15 minutes are recorded.
+
+Only commands that exist are named.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ STEPS = (
 )
 
 
-def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
-    """The boxed panel; without room for two rows a step, one row each."""
+def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
+    """The boxed panel in columns 0 to ``right``; without room for two rows a step, one row each."""
     look = context.look
-    box(sheet, top, top + rows - 1, "First steps", foot=[("Esc hides this", look.dim)])
+    box(sheet, top, top + rows - 1, "First steps", right=right, foot=[("Esc hides this for good", look.dim)])
     step = 2 if rows - 2 >= 2 * len(STEPS) else 1
     y = top + 1
     for number, (what, command, why) in enumerate(STEPS, 1):
@@ -26,7 +29,7 @@ def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows:
         sheet.put(y, 2, str(number), look.dim)
         sheet.put(y, 4, what, look.white)
         sheet.put(y, 32, command, look.acc)
-        if step == 2 and 32 + len(why) < context.width - 2:
+        if step == 2 and 32 + len(why) < right - 1:
             sheet.put(y + 1, 32, why, look.dim)
         y += step
     if view.recording.simulated and y < top + rows - 1:

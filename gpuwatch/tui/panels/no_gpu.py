@@ -57,7 +57,13 @@ def wrapped(text: str, width: int) -> list[str]:
 def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
     """Why there is no GPU: the sentences of the View, then each source with its result and the next step."""
     look, width = context.look, context.width
-    box(sheet, top, top + rows - 1, "No GPU found", title_style=look.amber)
+    again = "a driver is looked for again every 60 s at least · " if width >= 100 else "looked for again every 60 s · "
+    foot = (
+        [(context.ui.notice, look.amber)]
+        if context.ui.notice
+        else [(again, look.dim), ("r", look.title), (" retries now", look.dim)]
+    )
+    box(sheet, top, top + rows - 1, "No GPU found", title_style=look.amber, foot=foot)
     y, last = top + 1, top + rows - 2
     if rows >= 11:
         y += 1

@@ -11,6 +11,7 @@ from gpuwatch.tui.panels.no_gpu import draw_no_gpu
 from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
 from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
+from gpuwatch.tui.panels.today import draw_today
 from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
 from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.types import View
@@ -25,10 +26,16 @@ class Heights:
     gpu_columns: int
     middle: int
     processes: int
+    today: int = 0
 
 
-def heights(height: int, gpu_count: int) -> Heights:
-    """Share ``height`` rows: all panels if the table keeps five rows, else smaller ones; many GPUs in two columns."""
+def heights(height: int, gpu_count: int, *, wide: bool = False) -> Heights:
+    """Share ``height`` rows: all panels if the table keeps five rows, else smaller ones; many GPUs in two columns.
+
+    ``wide``: with a panel of the day, if there is room for each GPU.
+    """
+    if wide and (found := _with_today(height, gpu_count)) is not None:
+        return found
     for columns in (1, 2) if gpu_count > 8 else (1,):
         per_column = -(-gpu_count // columns)
         for ledger, middle in ((6, 8), (6, 5), (4, 5), (4, 0)) if columns == 2 or gpu_count <= 8 else ((6, 8),):
@@ -38,6 +45,29 @@ def heights(height: int, gpu_count: int) -> Heights:
     columns = 2 if gpu_count > 8 else 1
     shown = max(4, min(-(-gpu_count // columns) + 3, height - 4 - 6))
     return Heights(4, shown, columns, 0, height - 4 - shown)
+
+
+def _with_today(height: int, gpu_count: int) -> Heights | None:
+    for columns in (1, 2) if gpu_count > 8 else (1,):
+        gpus, today = -(-gpu_count // columns) + 3, gpu_count + 4
+        for middle in (9, 8, 5):
+            rest = height - 6 - gpus - middle - today
+            if rest >= 8:
+                return Heights(6, gpus, columns, middle, rest, today)
+    return None
+
+
+def shows_today(context: Context, view: View) -> bool:
+    """Whether the overview of this size has a panel of the day."""
+    if context.width < WIDE or not view.gpus or view.ledger is None:
+        return False
+    return heights(context.height - 2, len(view.gpus), wide=True).today > 0
+
+
+def steps_shown(context: Context, view: View) -> bool:
+    """Whether the first steps stand where waste and throughput will: until something is found, enough is recorded, or Esc."""
+    young = context.ui.first_steps and bool(view.gpus) and is_young(view) and not view.findings
+    return young and context.width >= 100 and heights(context.height - 2, len(view.gpus), wide=context.width >= WIDE).middle > 0
 
 
 def draw_overview(sheet: Sheet, context: Context) -> None:
@@ -79,8 +109,8 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
 def _boxed(sheet: Sheet, context: Context, view: View) -> None:
     ledger = view.ledger
     assert ledger is not None
-    rows = heights(context.height - 2, len(view.gpus))
     wide = context.width >= WIDE
+    rows = heights(context.height - 2, len(view.gpus), wide=wide)
     right = context.width - 51 if wide else context.width - 1
     cells = 75 if wide else 45
     y = 1
@@ -93,12 +123,17 @@ def _boxed(sheet: Sheet, context: Context, view: View) -> None:
     if rows.middle:
         _middle(sheet, context, view, y, rows.middle, right, wide)
         y += rows.middle
+    if rows.today:
+        draw_today(sheet, context, view, y, rows.today)
+        y += rows.today
     draw_processes(sheet, context, view, y, rows.processes)
 
 
 def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right: int, wide: bool) -> None:
-    if is_young(view) and context.ui.first_steps and not view.findings and not wide:
-        draw_first_steps(sheet, context, view, y, rows)
+    if steps_shown(context, view):
+        draw_first_steps(sheet, context, view, y, rows, right)
+        if wide:
+            draw_events(sheet, context, view, y, rows, right + 1)
     elif wide:
         draw_waste(sheet, context, view, y, rows, right)
         draw_events(sheet, context, view, y, rows, right + 1)

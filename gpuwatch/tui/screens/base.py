@@ -77,6 +77,9 @@ class PanelScreen(Screen[None]):
         """Esc: close what is open inside this screen; False when nothing is."""
         return False
 
+    def out(self) -> None:
+        """Esc where nothing is open and there is no screen to go back to."""
+
     def footer_keys(self) -> tuple[tuple[str, str], ...]:
         """(key, word) of this screen's shown bindings, in their order."""
         out = []

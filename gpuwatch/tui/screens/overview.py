@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 
+from gpuwatch.record import replace
 from gpuwatch.tui.draw.line import Sheet
-from gpuwatch.tui.panels.overview import draw_overview
+from gpuwatch.tui.panels.overview import draw_overview, shows_today, steps_shown
+from gpuwatch.tui.panels.today import day_request
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
+from gpuwatch.view.types import DetailRequest
 
 
 class OverviewScreen(PanelScreen):
@@ -20,7 +24,7 @@ class OverviewScreen(PanelScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "app.open_filter", "filter", tooltip="rows whose user, command or pid has all the words"),
         Binding("s", "app.cycle_sort", "sort", tooltip="sort by the next column"),
-        Binding("r", "app.reverse", "reverse the order", show=False),
+        Binding("r", "reverse", "reverse the order", show=False, tooltip="reverse the order; without a GPU: ask the driver again"),
         Binding("t", "app.toggle_tree", "tree", tooltip="processes under their parents, or flat"),
         Binding("a", "app.toggle_all", "all processes", show=False, tooltip="all watched processes, or those that work with a GPU"),
         Binding("space", "app.pause", "pause", tooltip="keep this picture; the recording goes on"),
@@ -59,6 +63,46 @@ class OverviewScreen(PanelScreen):
         key = ui.table(self.TABLE).selected
         if isinstance(key, tuple):
             self.gpuwatch.open_process(key[0], key[1])
+
+    def action_reverse(self) -> None:
+        """The other order; where there is no GPU, ask for one."""
+        app = self.gpuwatch
+        if app.view is None or app.view.gpus or app.view.recording.last_tick_ms is None:
+            app.action_reverse()
+        elif app.options.retry is not None:
+            app.ui.notice = app.options.retry()
+            self.repaint()
+
+    def out(self) -> None:
+        """Hide the first steps for good."""
+        app = self.gpuwatch
+        if app.view is None or not steps_shown(app.context(self, app.size.width, app.size.height), app.view):
+            return
+        app.ui.first_steps = False
+        if app.options.hide_first_steps is not None:
+            app.options.hide_first_steps()
+        self.repaint()
+
+    def on_key(self, event: events.Key) -> None:
+        """Any key takes the last notice away."""
+        self.gpuwatch.ui.notice = ""
+        super().on_key(event)
+
+    def request(self) -> DetailRequest | None:
+        """Every GPU's day, where its panel is shown."""
+        app = self.gpuwatch
+        if app.view is None:
+            return None
+        context = app.context(self, app.size.width, app.size.height)
+        return day_request(context, app.view) if shows_today(context, app.view) else None
+
+    def draw(self, context: Context) -> Sheet:
+        """With the keys that exist for a moment only."""
+        view = context.view
+        if view is None or view.recording.last_tick_ms is None:
+            return super().draw(context)
+        now = (("r", "retry"),) if not view.gpus else (("Esc", "hide steps"),) if steps_shown(context, view) else ()
+        return super().draw(replace(context, keys=(*context.keys, *now)))
 
     def body(self, sheet: Sheet, context: Context) -> None:
         """Ledger, GPUs, waste, throughput, processes."""
