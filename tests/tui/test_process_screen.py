@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -12,8 +14,10 @@ from support.sample_view import sample_view
 from support.tui import SIZES, context_of, faults, mounted, text_of
 from support.tui_views import VIEWS
 
+from gpuwatch import procfs
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.names import Missing
+from gpuwatch.signals import send_signal
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.panels.process_facts import wrap
@@ -267,6 +271,31 @@ def test_a_refused_signal_is_one_line() -> None:
 
     _, text = sent_by(["K", "y"], signal=refuse)
     assert "Nothing sent: process 48213 is another one now" in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("off_by_ms", [0, 60_000])
+def test_a_real_process_gets_the_signal_only_if_it_is_the_one_on_the_screen(off_by_ms: int) -> None:
+    view = sample_view()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        stat = procfs.read_stat("/proc", child.pid)
+        start_ms = procfs.start_ms(procfs.boot_time("/proc"), stat.start_ticks) - off_by_ms
+        shown = replace(view.processes[0], pid=child.pid, start_ms=start_ms, start_known=True)
+
+        async def run() -> str:
+            async with mounted(replace(view, processes=(shown,)), signal=send_signal) as (app, pilot):
+                await pilot.press("3", "K", "y")
+                await pilot.pause()
+                return text_of(app)
+
+        text = asyncio.run(run())
+        if off_by_ms:
+            assert f"Nothing sent: process {child.pid} is another one now" in text
+            assert child.poll() is None
+            child.kill()
+        else:
+            assert f"SIGTERM sent to pid {child.pid}" in text
+            assert child.wait(10) == -signal.SIGTERM
 
 
 def test_where_signals_are_off_the_key_says_why() -> None:
