@@ -69,6 +69,8 @@ class Rows:
             last = newest[0] if newest else self.last_tick
             self._take(max(self.first_tick, self.last_tick - LATE_TICKS + 1), last, with_processes=True)
         self.last_tick = max(self.last_tick, last)
+        for track in self.tracks.values():
+            track.silence(at_ms)
         self._forget(at_ms)
 
     def _load(self, at_ms: int) -> int | None:
@@ -121,6 +123,8 @@ class Rows:
         for row in self._window.gpu_rows(first, last):
             if row.gpu_id in waiting:
                 waiting[row.gpu_id].add(row)
+        for track in waiting.values():
+            track.silence(min(at_ms + HOLD_MS, self._window.newest_ms()))
 
     def _take(self, first: int, last: int, *, with_processes: bool, without: frozenset[int] = frozenset()) -> None:
         if first > last:

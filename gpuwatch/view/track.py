@@ -28,6 +28,8 @@ from gpuwatch.view.types import Cell
 
 SMOOTH_MS = 10_000
 THROTTLED_BELOW_PM = 980
+_SILENT_MS, _SILENT_ROWS = 15_000, 3
+"""As the recorder's closer sees it: no row for so long, and for so many rows' time."""
 _ACTIVE = (State.BUSY, State.WAITING, State.THROTTLED, State.QUIET)
 _CONTEXT: dict[int | None, Context | None] = {None: None, **{int(context): context for context in Context}}
 _QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
@@ -114,6 +116,13 @@ class GpuTrack:
     def freeze(self) -> None:
         """From here on rows only tell how an open quiet run goes on: the view stands at the last row before."""
         self._frozen = True
+
+    def silence(self, at_ms: int) -> None:
+        """No row has come up to ``at_ms``: a quiet run that was open has ended by a gap, once that is long enough."""
+        run = self._run
+        if run is not None and run.open and at_ms - run.last.ts_ms > max(_SILENT_MS, _SILENT_ROWS * run.last.dt_ms):
+            run.ended, self._run = True, None
+            self._settle(run)
 
     @property
     def settled(self) -> bool:

@@ -221,6 +221,23 @@ def test_a_gpu_that_fell_silent_while_the_host_goes_on_is_shown_as_it_was(story:
     assert len(entities) == 3
 
 
+def test_the_quiet_run_of_a_gpu_that_is_no_more_has_ended(story: Story) -> None:
+    """Nothing will follow that could name it: it was a wait, as the recorder books it."""
+    story.gpus[0].util, story.gpus[2].context = 0.9, Context.PROCESS
+    with Window(Path(str(story.writer.path))) as window:
+        view_of(story.run(61), window)
+        story.entities.pop()
+        at_ms = story.now_ms
+        for seconds, name in ((10, Bucket.QUIET), (10, Bucket.WAIT)):
+            story.run(seconds)
+            shown = gpu_ledger(window, "GPU-2", 0, view_of(story, window).at_ms)
+            assert shown is not None
+            assert bucket_ms(shown.parts)[name] == 60_000
+    past = view_of(story, at_ms=at_ms).ledger
+    assert past is not None
+    assert bucket_ms(past.parts)[Bucket.WAIT] >= 60_000
+
+
 def test_a_long_dead_recording_still_knows_its_gpus(story: Story) -> None:
     story.gpus[0].util = 0.9
     story.run(30)
