@@ -40,6 +40,14 @@ def test_each_second_becomes_a_tick_with_the_collectors_that_are_due(lab: Lab) -
     assert rows == [(MS, 0, 500, 500), (MS + 2000, 2000, 500, 500), (MS + 4000, 2000, 500, 500)]
 
 
+def test_a_second_reading_of_some_sources_asks_no_others(lab: Lab) -> None:
+    gpus, programs = nvml(), procs()
+    recorder = lab.record(gpus, programs)
+    recorder.run_once(START)
+    recorder.run_once(START + 2, only={"nvml"})
+    assert gpus.asked == [START, START + 2] and programs.asked == [START]
+
+
 def test_an_unwatched_recorder_commits_at_once_and_then_every_ten_seconds(lab: Lab) -> None:
     lab.record(nvml(), host())
     lab.tick(25)
