@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,8 @@ def compare(run: Run) -> dict[str, dict[str, Tally]]:
 
 def _ended(document: dict[str, Any], gpu: dict[str, Any]) -> float:
     """Unix ms of the row behind a GPU of ``status``."""
-    from datetime import datetime
-
-    return round(datetime.fromisoformat(document["generated_at"]).timestamp() - gpu["age_seconds"]) * 1000.0
+    made: float = datetime.fromisoformat(document["generated_at"]).timestamp()
+    return round(made - gpu["age_seconds"]) * 1000.0
 
 
 def _reading(run: Run, tallies: dict[str, Tally], row: dict[str, Any], ts_ms: float) -> None:

@@ -20,7 +20,7 @@ import sys
 import termios
 import time
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[P^_X][^\x1b]*\x1b\\|\x1b[()*+].|\x1b[ -/]*[0-~]", re.DOTALL
@@ -259,7 +259,11 @@ def main() -> int:
     if not command:
         parser.error("no command")
     with Terminal(command, os.environ) as terminal:
-        found = {"matched": terminal.wait_for(args.match), "first_seconds": terminal.now, "first_cpu_seconds": terminal.cpu()}
+        found: dict[str, Any] = {
+            "matched": terminal.wait_for(args.match),
+            "first_seconds": terminal.now,
+            "first_cpu_seconds": terminal.cpu(),
+        }
         terminal.wait(args.warmup)
         cpu, size, since = terminal.cpu(), len(terminal.output), terminal.now
         terminal.wait(args.seconds)

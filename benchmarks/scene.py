@@ -69,7 +69,7 @@ def training(rank: int) -> list[str]:
 def moving(gpus: int, processes: int, *, seed: int = 1, still: bool = False) -> list[str]:
     """A scenario: every value of every GPU and process moves each second of a minute (or none does)."""
     dice = random.Random(seed)
-    lines = of_class("hopper-h100", gpus).replace("loop_ms 0", f"loop_ms {LOOP_SECONDS * 1000}").splitlines()
+    lines: list[str] = of_class("hopper-h100", gpus).replace("loop_ms 0", f"loop_ms {LOOP_SECONDS * 1000}").splitlines()
     moments = range(0, 1000 if still else LOOP_SECONDS * 1000, 1000)
     for gpu in range(gpus):
         base = {

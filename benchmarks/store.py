@@ -33,7 +33,7 @@ def recorder(bench: Bench) -> list[Row]:
         running = subprocess.Popen(bench.ours("record"), env=bench.env(fake), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(WARM_SECONDS)
-            cpu, size = cpu_seconds(running.pid), written(running.pid)
+            cpu, size = cpu_seconds(running.pid), float(written(running.pid))
             time.sleep(seconds)
             cpu, size = (cpu_seconds(running.pid) - cpu) / seconds * 1000, (written(running.pid) - size) / seconds / 1024
             rss = rss_mb(running.pid)
