@@ -12,7 +12,8 @@ _PART = f"CAST(round({{0}}.compute_fraction*{SLICES}) AS INTEGER)"
 _WEIGHTED = (
     "weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, CASE WHEN gpu.parent_uuid<>'' "
     f"THEN {_PART.format('gpu')} WHEN EXISTS (SELECT 1 FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) "
-    f"THEN 0 ELSE {SLICES} END AS weight FROM gpu)"
+    f"THEN 0 ELSE {SLICES} END AS weight, "
+    "coalesce((SELECT b.gpu_id FROM gpu b WHERE b.host_id=gpu.host_id AND b.uuid=gpu.parent_uuid), gpu.gpu_id) AS board FROM gpu)"
 )
 
 
@@ -30,13 +31,17 @@ def _capacity(weight: str, t: str, step: int) -> str:
 
 
 def _holes() -> str:
-    """The minutes between the runs of recorded minutes, with the weight that the GPU had in the last minute before."""
+    """The minutes between the runs of recorded minutes, with the weight that the GPU had in the last minute before.
+
+    A board decides for its instances: they have a hole only with it, for where it was recorded without one, it was cut without it.
+    """
+    spans = "(SELECT {} FROM ledger_span b WHERE b.gpu_id {})"
+    both = "IN (a.gpu_id, g.board) AND b.t0"
     return (
-        "hole(gpu_id, t, t1, weight) AS (SELECT a.gpu_id, a.t1, "
-        "(SELECT min(b.t0) FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>=a.t1), "
+        f"hole(gpu_id, t, t1, weight) AS (SELECT a.gpu_id, a.t1, {spans.format('min(b.t0)', both + '>=a.t1')}, "
         f"{_weight('a.t1-60', 'minute')} FROM ledger_span a JOIN weighted g ON g.gpu_id=a.gpu_id "
-        "WHERE EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0>a.t1) "
-        "AND NOT EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id=a.gpu_id AND b.t0=a.t1) "
+        f"WHERE EXISTS {spans.format('1', '=g.board AND b.t1=a.t1')} AND EXISTS {spans.format('1', '=g.board AND b.t0>a.t1')} "
+        f"AND NOT EXISTS {spans.format('1', both + '=a.t1')} "
         "UNION ALL SELECT gpu_id, t+60, t1, weight FROM hole WHERE t+60<t1)"
     )
 

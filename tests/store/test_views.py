@@ -193,6 +193,28 @@ def test_mig_instances_and_the_rest_of_their_gpu_sum_to_one_gpu(writer: StoreWri
     assert abs(sum(ms for _, _, ms in expected) - 4 * 60_000) <= len(weights)
 
 
+@pytest.mark.parametrize("there", [(0, 4), (0, 1), (1, 2, 8, 9), (0, 8), (1, 9)])
+def test_an_instance_that_comes_and_goes_is_not_counted_while_its_board_was_whole(
+    writer: StoreWriter, there: tuple[int, ...]
+) -> None:
+    """The board is recorded in minutes 0 to 5 and 8 to 9, the instance in those given; nobody watched in 6 and 7."""
+    writer.add(first_tick(gpu(0, mig_enabled=True), gpu(1, parent_uuid="GPU-0", compute_fraction=3 / 7)))
+    board = [*range(6), 8, 9]
+    for minute in board:
+        writer.add(tick(minute * 60 + 30, gpu_row(0), *([gpu_row(1)] if minute in there else [])))
+    writer.commit()
+    close_minutes(writer.connection, T0 + 600_000)
+    db = writer.connection
+    ids = [db.execute("SELECT gpu_id FROM gpu WHERE gpu_index=?", (index,)).fetchone()[0] for index in (0, 1)]
+    for minute in board:
+        write_ledger(db, ids[0], T + minute * 60, [_row(Bucket.WAIT, 1000)], True)
+        if minute in there:
+            write_ledger(db, ids[1], T + minute * 60, [_row(Bucket.WAIT, 1000)], True)
+    sums = db.execute("SELECT (t-?)/60, sum(ms) FROM v_ledger_minute GROUP BY 1 ORDER BY 1", (T,)).fetchall()
+    assert [minute for minute, _ in sums] == list(range(10))
+    assert all(abs(ms - 60_000) <= 1 for _, ms in sums)
+
+
 def test_hours_sum_to_capacity_too(lab: sqlite3.Connection) -> None:
     hour = T // 3600 * 3600
     values = (hour, 1, 0, int(Bucket.WAIT), 0, 0, 1_000_000, 5)
