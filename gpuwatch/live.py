@@ -58,7 +58,7 @@ class ChildRecorder:
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def restart(self) -> None:
-        """End it and start another one; until the old one lets go of the lease the new one waits for it."""
+        """End it and start another one; one that comes before the lease is free ends, and ``ensure`` starts the next."""
         self.close()
         self._process = None
         self.ensure()

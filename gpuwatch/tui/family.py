@@ -44,6 +44,17 @@ def sum_of(totals: Iterable[Totals]) -> Totals:
     return Totals(cpu, ram, disk, False)
 
 
+def feeds(processes: Iterable[ProcessView]) -> dict[Key, ProcessView]:
+    """Worker -> the process with a GPU that it works for, which is its parent."""
+    known = list(processes)
+    holders = {process.pid: process for process in known if process.holds}
+    return {
+        key_of(process): holders[process.parent_pid]
+        for process in known
+        if process.role == "worker" and not process.holds and process.parent_pid in holders
+    }
+
+
 class Family:
     """The processes of a View with their children and totals. Nothing here recurses: a chain of processes may be long."""
 

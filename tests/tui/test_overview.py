@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
-from support.sample_view import sample_view
-from support.tui import SIZES, faults, sheet_of
+from support.sample_view import MIDNIGHT_MS, sample_view
+from support.tui import SIZES, context_of, faults, sheet_of
 from support.tui_views import VIEWS, first_run, lost, mig, no_fill, no_gpu, nothing_known, simulated
 
 from gpuwatch.names import Missing, State
 from gpuwatch.tui.palette import TIERS, Look
-from gpuwatch.tui.panels.overview import heights
+from gpuwatch.tui.panels.overview import heights, shows_today
+from gpuwatch.tui.panels.today import day_request
 from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.state import UiState
+from gpuwatch.view.types import Cell, DayView, DetailView
 
 LOOKS = [Look(tier, ascii_only=ascii_only) for tier in TIERS for ascii_only in (False, True)]
 
@@ -200,3 +203,70 @@ def test_free_gpus_say_since_when() -> None:
     )
     assert "8 GPUs free since 12:02." in "\n".join(lines(replace(view, gpus=gpus, processes=())))
     assert "No process works with a GPU" in "\n".join(lines(replace(view, processes=())))
+
+
+def test_a_worker_shows_the_gpu_that_it_feeds_on_the_overview_and_on_screen_3() -> None:
+    from gpuwatch.tui.screens.processes import ProcessesScreen
+
+    view = mig()
+    boss = replace(view.processes[0], holds=(replace(view.processes[0].holds[0], gpu_uuid=view.gpus[1].gpu_uuid, gpu_index=0),))
+    worker = replace(boss, pid=99, parent_pid=boss.pid, parent_start_ms=boss.start_ms, role="worker", holds=(), command="loader")
+    family = replace(view, processes=(boss, worker))
+    shown = lines(family, ui=UiState(tree=True, show_all=True)), sheet_of(ProcessesScreen, family, (120, 40)).text().splitlines()
+    for rows in shown:
+        row = next(row for row in rows if "└ loader" in row)
+        assert row[4:7] == "0:0" and row[2] == "▌"
+
+
+def test_the_day_stands_on_wide_screens() -> None:
+    view = sample_view(75)
+    context = replace(context_of(OverviewScreen, view, (200, 60)), tz=UTC)
+    request = day_request(context, view)
+    assert (request.day_start_ms, request.cell_seconds) == (MIDNIGHT_MS, 360)
+    cells = (Cell(0.9, State.BUSY),) * 100 + (Cell(0.0, State.HELD_IDLE),) * 46
+    days = tuple(DayView(gpu.gpu_uuid, cells, 4 * 3_600_000, 0, 60_000) for gpu in view.gpus)
+    context = replace(context, detail=DetailView(request, days=days))
+    sheet = OverviewScreen().draw(context)
+    rows = sheet.text().splitlines()
+    assert faults(sheet) == []
+    assert rows[27].startswith("╭─ Today ") and "right: GPU·h since 00:00" in rows[27] and rows[38].endswith("6 min a cell ─╯")
+    assert rows[28][6:11] == "00:00" and rows[28][26:31] == "02:00" and rows[28][146:151] == "14:00"
+    assert [rows[28].index(head) + len(head) - 1 for head in (" held", " unused", " free")] == [184, 191, 197]
+    assert rows[29][3] == "0" and rows[29][6:152] == "▇" * 100 + "▁" * 46
+    assert rows[29][153:].split() == ["4.0", "0", "<0.1", "│"]
+    assert rows[36][3] == "7" and rows[39].startswith("╭─ Processes")
+
+
+def test_until_the_day_is_read_nothing_is_claimed_and_a_lower_screen_has_none() -> None:
+    assert "reading …" in "\n".join(lines(sample_view(75), (200, 60)))
+    assert not shows_today(context_of(OverviewScreen, sample_view(75), (200, 40)), sample_view())
+    assert not shows_today(context_of(OverviewScreen, sample_view(), (199, 60)), sample_view())
+    assert not shows_today(context_of(OverviewScreen, no_gpu(75), (200, 60)), no_gpu())
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16])
+def test_every_gpu_has_a_row_of_the_day(count: int) -> None:
+    parts = heights(58, count, wide=True)
+    assert parts.today == count + 4 and parts.processes >= 8
+    assert parts.ledger + parts.gpus + parts.middle + parts.today + parts.processes == 58
+
+
+def test_the_first_steps_stand_on_wide_screens_too_and_name_their_key() -> None:
+    for size in ((120, 40), (200, 60)):
+        rows = lines(first_run(75 if size[0] >= 200 else 45), size)
+        assert "First steps" in "\n".join(rows) and "Esc hide steps" in rows[-1]
+    assert "hide steps" not in lines(sample_view())[-1]
+
+
+def test_a_host_without_a_gpu_says_when_the_driver_is_asked_again() -> None:
+    for size in ((80, 24), (120, 40)):
+        text = "\n".join(lines(no_gpu(), size))
+        assert "60 s" in text and "r retries now" in text
+    assert "r retry" in lines(no_gpu())[-1]
+    assert "The recorder starts anew" in "\n".join(lines(no_gpu(), ui=UiState(notice="The recorder starts anew.")))
+
+
+def test_a_mig_instance_shows_its_profile_where_power_would_stand() -> None:
+    for size, at in (((120, 40), slice(41, 48)), ((80, 24), slice(11, 18))):
+        rows = lines(mig(), size)
+        assert next(row for row in rows if "└0" in row)[at] == "3g.40gb"

@@ -12,6 +12,7 @@ from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
+from gpuwatch.tui.family import feeds
 from gpuwatch.tui.panels.process_facts import hold_label
 from gpuwatch.tui.panels.processes import value
 from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of, matches
@@ -67,14 +68,8 @@ def table_of(view: View, choice: Selection, user: str) -> Table:
     if user:
         view = replace(view, processes=tuple(process for process in view.processes if process.user == user))
     rows = build_rows(view, choice)
-    holders = {process.pid: process for process in view.processes if process.holds}
-    feeds = {
-        key_of(process): holders[process.parent_pid]
-        for process in view.processes
-        if process.role == "worker" and process.parent_pid in holders
-    }
     shown = {row.process.pid: row.process for row in rows if not row.parent_only} if choice.words else {}
-    return Table(rows, sum(matches(process, choice.words) for process in shown.values()), feeds)
+    return Table(rows, sum(matches(process, choice.words) for process in shown.values()), feeds(view.processes))
 
 
 def draw_heads(sheet: Sheet, y: int, columns: Sequence[Column], context: Context) -> None:

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import NOTHING, age, age_short, gib, glyph, gpus, percent, since
+from gpuwatch.format import age, age_short, gib, glyph, gpus, percent, since
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import strip, tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.gpus import label_among
+from gpuwatch.tui.family import feeds, key_of
+from gpuwatch.tui.panels.gpus import has_activity
+from gpuwatch.tui.panels.process_facts import hold_label
 from gpuwatch.tui.rows import SORTS, ProcessRow, Selection, build_rows
 from gpuwatch.tui.state import WIDE, Context
-from gpuwatch.view.types import View
+from gpuwatch.view.types import ProcessView, View
 
 _Base = tuple[tuple[str, str, int], ...]
 _WIDE: _Base = (("gpu", "GPU", 6), ("sm", "SM %", 12), ("memory", "GPU GiB", 21), ("cpu", "CPU %", 28), ("ram", "RAM GiB", 37), ("waste", "Waste", 46), ("age", "Age", 57), ("pid", "PID", 65))  # fmt: skip
@@ -76,16 +78,26 @@ def _room_left(columns: Sequence[Column], column: Column) -> int:
 
 
 def draw_row(
-    sheet: Sheet, y: int, row: ProcessRow, columns: Sequence[Column], context: Context, *, tick_at: int, selected: bool
+    sheet: Sheet,
+    y: int,
+    row: ProcessRow,
+    columns: Sequence[Column],
+    context: Context,
+    served: ProcessView | None,
+    *,
+    tick_at: int,
+    selected: bool,
 ) -> None:
-    """One row of the table."""
+    """One row of the table; ``served``: whose GPU it works for without holding one itself."""
     look = context.look
     hold = row.hold
     grey = row.parent_only
     if not grey:
-        tick(sheet, y, tick_at, _tick_state(row))
+        tick(sheet, y, tick_at, row.process.state if hold is not None else served.state if served is not None else State.NO_DATA)
     for column in columns:
         text, style = value(row, column, context)
+        if column.name == "gpu" and served is not None and context.view is not None:
+            text = hold_label(context.view, served.holds[0])
         if grey and column.name in ("gpu", "sm", "memory", "cpu", "ram", "waste", "disk"):
             continue
         if text:
@@ -95,10 +107,6 @@ def draw_row(
     if context.width >= WIDE and hold is not None and context.view is not None and row.process.role != "worker":
         cells = next((gpu.strip for gpu in context.view.gpus if gpu.gpu_uuid == hold.gpu_uuid), ())
         strip(sheet, y, context.width - 47, cells[-44:])
-
-
-def _tick_state(row: ProcessRow) -> State:
-    return row.process.state if row.hold is not None else State.NO_DATA
 
 
 def value(row: ProcessRow, column: Column, context: Context) -> tuple[str, Style]:
@@ -111,8 +119,7 @@ def value(row: ProcessRow, column: Column, context: Context) -> tuple[str, Style
         case "gpu":
             if hold is None or context.view is None:
                 return glyph(), look.white
-            label = label_among(context.view, hold.gpu_uuid)
-            return label if label != NOTHING else str(hold.gpu_index), look.white
+            return hold_label(context.view, hold), look.white
         case "sm":
             ratio = hold.sm_utilization_ratio if hold else None
             text = percent(ratio, 0, process.missing.get("sm_utilization_ratio") if hold else None)
@@ -198,7 +205,7 @@ def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: i
         sheet.put(
             y,
             context.width - 47,
-            f"{'SM active' if view.gpus and view.gpus[0].sm_active_ratio is not None else 'GPU util'} of its GPU, 15 min",
+            f"{'SM active' if has_activity(view) else 'GPU util'} of its GPU, 15 min",
             look.dim,
         )
     body = draw_body(sheet, context, found, columns, y + 1, top + rows - 1, tick_at=2)
@@ -212,10 +219,10 @@ def draw_body(
     """The visible rows from ``top`` to ``bottom`` (exclusive); returns how many."""
     table = context.ui.table("processes")
     visible = table.settle([row.key for row in found], bottom - top)
+    served = feeds(context.view.processes) if context.view is not None else {}
     for y, i in enumerate(visible, top):
-        draw_row(
-            sheet, y, found[i], columns, context, tick_at=tick_at, selected=i == table.index and context.ui.focus == "processes"
-        )
+        chosen, boss = i == table.index and context.ui.focus == "processes", served.get(key_of(found[i].process))
+        draw_row(sheet, y, found[i], columns, context, boss, tick_at=tick_at, selected=chosen)
         sheet.hits[y] = ("processes", i)
     return len(visible)
 
