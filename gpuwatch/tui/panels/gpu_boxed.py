@@ -8,7 +8,7 @@ from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels import gpu_ledger
-from gpuwatch.tui.panels.gpu_question import SPANS, nothing_yet, place_for, span_note
+from gpuwatch.tui.panels.gpu_question import NOTHING_YET, SPANS, place_for, span_note
 from gpuwatch.tui.panels.gpu_title import COUNTED_APART, draw_title, instances_of, reason_of
 from gpuwatch.tui.panels.holders import draw_heads, draw_holders, draw_instances
 from gpuwatch.tui.panels.lanes import Place, axis, draw_lane, kinds_for
@@ -41,6 +41,7 @@ def rows_for(height: int, holders: int) -> Rows:
 
 
 def draw_boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView) -> None:
+    """Title, lanes, holders and the ledger of its time, one below the other."""
     rows = rows_for(context.height - 4, max(len(detail.holders), len(instances_of(gpu, view))))
     place, gib_at = place_for(context.width, SPANS[context.ui.zoom][0])
     draw_title(sheet, context, view, gpu)
@@ -55,7 +56,7 @@ def draw_boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail:
     elif detail.ledger is not None and rows.ledger >= 3:
         gpu_ledger.draw_gpu_ledger(sheet, context, view, gpu, detail.ledger, detail.today, y + 1, rows.ledger - 2)
     elif rows.ledger >= 3:
-        sheet.put(y + 1, 2, nothing_yet(context), context.look.dim)
+        sheet.put(y + 1, 2, NOTHING_YET, context.look.dim)
 
 
 def _lanes(sheet: Sheet, context: Context, gpu: GpuView, detail: DetailView, top: int, rows: Rows, place: Place) -> None:
@@ -69,7 +70,7 @@ def _lanes(sheet: Sheet, context: Context, gpu: GpuView, detail: DetailView, top
         foot = [("! = " if look.plain or look.ascii else "violet = ", look.dim), (f"clocks lowered{f' by {reason}' if reason else ''}", look.dim)]  # fmt: skip
     box(sheet, top, bottom, f"Last {word}", note=note, foot=foot)
     if history is None:
-        sheet.put(top + 1, 2, nothing_yet(context), look.dim)
+        sheet.put(top + 1, 2, NOTHING_YET, look.dim)
         return
     y = top + 1
     for number, kind in enumerate(kinds_for(history, context.ui.write)):

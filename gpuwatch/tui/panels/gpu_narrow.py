@@ -9,7 +9,7 @@ from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels import gpu_ledger
-from gpuwatch.tui.panels.gpu_question import SPANS, nothing_yet, place_for
+from gpuwatch.tui.panels.gpu_question import NOTHING_YET, SPANS, place_for
 from gpuwatch.tui.panels.gpu_title import COUNTED_APART, draw_title, instances_of
 from gpuwatch.tui.panels.holders import draw_holders, draw_instances
 from gpuwatch.tui.panels.lanes import LaneKind, Place, axis, draw_lane, kinds_for, narrow_kinds
@@ -36,7 +36,7 @@ def draw_narrow(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail
         for y, kind in enumerate(shown[: ledger_at - 4], 4):
             draw_lane(sheet, y, place, kind, history, gpu, 1)
     else:
-        sheet.put(4, 0, nothing_yet(context), look.dim)
+        sheet.put(4, 0, NOTHING_YET, look.dim)
     if holders_at + 1 < ledger_at:
         _narrow_holders(sheet, context, view, gpu, detail, holders_at, ledger_at, place)
     _narrow_ledger(sheet, context, view, gpu, detail, ledger_at, ledger_rows)
@@ -70,7 +70,7 @@ def _narrow_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, det
         sheet.put(top + 1, 0, COUNTED_APART, look.fg)
         return
     if ledger is None:
-        sheet.put(top + 1, 0, nothing_yet(context), look.dim)
+        sheet.put(top + 1, 0, NOTHING_YET, look.dim)
         return
     note = gpu_ledger.note_of(context, ledger)
     if words_width(note) + 22 <= context.width:

@@ -9,6 +9,8 @@ from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, GpuView, 
 
 SPANS = ((900, "15 min"), (3_600, "60 min"), (86_400, "24 h"), (604_800, "7 d"))
 """What ``z`` goes through: seconds and words."""
+NOTHING_YET = "reading …"
+"""What stands where an answer will; answers come even while the picture is paused."""
 FINEST_SECONDS = 5
 """Slow values are read once in so many seconds: finer cells would have holes."""
 
@@ -46,10 +48,6 @@ def answer(context: Context, gpu: GpuView) -> DetailView:
     request = request_for(context, gpu)
     detail = context.detail
     return detail if detail is not None and detail.request == request else DetailView(request)
-
-
-def nothing_yet(context: Context) -> str:
-    return "reading …" if context.detail is None or not context.ui.paused else "paused"
 
 
 def span_note(history: GpuHistory, context: Context) -> str:
