@@ -16,6 +16,7 @@ from gpuwatch.model import Batch, Gpu, GpuSample, Host, MissingKey
 from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 
+Reasons = dict[MissingKey, Missing]
 _PERIODS = 3
 """A row speaks for at most so many periods."""
 
@@ -35,6 +36,8 @@ class NvmlCollector:
         self._known: Known = {}
         self._was_open = False
         self._shown: list[Gpu] = []
+        self._parts: list[Reasons] = []
+        self._missing: Reasons = {}
         self._host: Host | None = None
         """Of the host this collector knows the driver alone; whoever knows the machine completes it."""
 
@@ -111,7 +114,7 @@ class NvmlCollector:
         return batch
 
     def _batch(self, session: Session, roll: RollCall | None, second: int, begin: int, calls: int, spent: int) -> Batch:
-        samples, missing = _rows(session.boards)
+        samples, parts = _rows(session.boards)
         gpus = [gpu for board in session.boards.all for gpu in board.gpus()]
         changed, self._shown = gpus != self._shown, gpus
         return Batch(
@@ -126,8 +129,16 @@ class NvmlCollector:
             gpu_samples=samples,
             process_samples=roll.samples if roll else (),
             events=self._happenings.take(),
-            missing=missing | session.process_missing,
+            missing=self._all_missing([*parts, session.process_missing]),
         )
+
+    def _all_missing(self, parts: list[Reasons]) -> Reasons:
+        """One mapping of all reasons; the same object as long as nothing changes."""
+        if len(parts) != len(self._parts) or any(
+            new is not old and new != old for new, old in zip(parts, self._parts, strict=True)
+        ):
+            self._parts, self._missing = parts, {key: reason for part in parts for key, reason in part.items()}
+        return self._missing
 
     def _maybe_doze(self, session: Session, second: int) -> None:
         if self._doze.is_time(session.boards.all, second):
@@ -145,19 +156,19 @@ class NvmlCollector:
         return Batch(self.name, second, self._context.clock.monotonic_ns(), gpu_samples=samples, events=events, missing=missing)
 
 
-def _rows(boards: Boards) -> tuple[list[GpuSample], dict[MissingKey, Missing]]:
-    """One row for every GPU and instance, and the reasons for what is not in them."""
+def _rows(boards: Boards) -> tuple[list[GpuSample], list[Reasons]]:
+    """One row for every GPU and instance, and for each the reasons for what is not in it."""
     samples: list[GpuSample] = []
-    missing: dict[MissingKey, Missing] = {}
+    missing: list[Reasons] = []
     for board in boards.all:
         if board.lost:
             for gpu in board.gpus():
                 samples.append(GpuSample(gpu.uuid, unavailable=True))
                 nothing = Readings(gpu.uuid)
                 nothing.lack_all(Missing.DRIVER_ERROR)
-                missing.update(nothing.missing())
+                missing.append(nothing.missing())
             continue
         for reader in board.readers():
             samples.append(reader.readings.sample())
-            missing.update(reader.readings.missing())
+            missing.append(reader.readings.missing())
     return samples, missing

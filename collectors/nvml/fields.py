@@ -64,6 +64,7 @@ class FieldBatch:
         self._array = (binding.c_nvmlFieldValue_t * max(1, len(fields)))()
         for entry, field in zip(self._array, fields, strict=False):
             entry.fieldId, entry.scopeId = field.id, field.scope
+        self._array_ref = ctypes.byref(self._array)
         self._raw = layout.raw(self._array)
 
     def read(self, *, slow: bool) -> dict[str, float]:
@@ -72,7 +73,7 @@ class FieldBatch:
         self.failed.clear()
         if not count:
             return {}
-        code = self._device.ask("nvmlDeviceGetFieldValues", ctypes.c_int(count), ctypes.byref(self._array))
+        code = self._device.ask("nvmlDeviceGetFieldValues", count, self._array_ref)
         if code != nvml.SUCCESS:
             outcome = self.refused if code in nvml.FOR_GOOD else self.failed
             outcome.update((field.name, code) for field in self._fields[:count])
@@ -83,7 +84,7 @@ class FieldBatch:
         for field, (_id, _scope, timestamp, _latency, kind, answer, bits) in zip(self._fields, answers, strict=False):
             if answer == nvml.SUCCESS:
                 if kind != layout.DOUBLE or timestamp or bits:
-                    values[field.name] = layout.number(kind, bits)
+                    values[field.name] = bits if kind in layout.PLAIN else layout.number(kind, bits)
                     continue
                 answer = nvml.NOT_SUPPORTED  # older drivers leave an entry untouched instead of refusing it
             if answer in _ABSENT:

@@ -28,6 +28,7 @@ RATIOS = {
 RATES = {20: "pcie_tx_bytes", 21: "pcie_rx_bytes", 60: "nvlink_rx_bytes", 61: "nvlink_tx_bytes"}
 """GPM metric id -> field; the driver answers MiB per second."""
 _IDS = (*RATIOS, *RATES)
+_NAMES = {**RATIOS, **RATES}
 _MIN_GAP_NS = 100_000_000
 _MIB = 1024 * 1024
 _PERCENT_LIMIT = 110
@@ -43,6 +44,7 @@ class GpmRequest:
         self.struct.numMetrics = len(_IDS)
         for slot, metric_id in enumerate(_IDS):
             self.struct.metrics[slot].metricId = metric_id
+        self.ref = ctypes.byref(self.struct)
         self.answers = layout.raw(self.struct, type(self.struct).metrics.offset, len(_IDS) * layout.GPM_METRIC.size)
 
 
@@ -116,15 +118,15 @@ class Gpm:
     def _compare(self) -> None:
         struct = self._request.struct
         struct.sample1, struct.sample2 = self._samples
-        code = self._library.call("nvmlGpmMetricsGet", ctypes.byref(struct))
-        for metric_id, answer, value, *_ in layout.GPM_METRIC.iter_unpack(self._request.answers):
-            answer = code or answer
-            name = RATIOS.get(metric_id)
-            if answer == nvml.SUCCESS and (not math.isfinite(value) or value < 0 or (name and value > _PERCENT_LIMIT)):
-                answer = nvml.UNKNOWN
-            if answer != nvml.SUCCESS:
-                self.codes[name or RATES[metric_id]] = answer
-            elif name:
-                self.values[name] = min(1.0, value / 100)
+        code = self._library.call("nvmlGpmMetricsGet", self._request.ref)
+        values = self.values
+        for metric_id, answer, value, _, _, _ in layout.GPM_METRIC.iter_unpack(self._request.answers):
+            name, limit = _NAMES[metric_id], _PERCENT_LIMIT if metric_id in RATIOS else math.inf
+            if code or answer:
+                self.codes[name] = code or answer
+            elif not 0 <= value <= limit or value == math.inf:
+                self.codes[name] = nvml.UNKNOWN
+            elif metric_id in RATIOS:
+                values[name] = min(1.0, value / 100)
             else:
-                self.values[RATES[metric_id]] = value * _MIB
+                values[name] = value * _MIB

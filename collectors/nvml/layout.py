@@ -23,6 +23,9 @@ LONG_PROCESS: Final = struct.Struct("@IQIIQ")
 
 _DOUBLE, _UNSIGNED_INT, _SIGNED_LONG_LONG, _SIGNED_INT, _UNSIGNED_SHORT = 0, 1, 4, 5, 6
 DOUBLE: Final = _DOUBLE
+PLAIN: Final = frozenset({2, 3})
+"""Value types (unsigned long, unsigned long long) whose 64 bits are the number itself."""
+UNSIGNED_INT: Final = _UNSIGNED_INT
 
 
 def raw(record: Any, offset: int = 0, size: int | None = None) -> memoryview:

@@ -31,6 +31,13 @@ class Readings:
             del self._why[name]
             self._missing = None
 
+    def put_all(self, values: dict[str, float]) -> None:
+        """All these fields have values now."""
+        self._values.update(values)
+        for name in self._why.keys() & values.keys():
+            del self._why[name]
+            self._missing = None
+
     def lack(self, name: str, reason: Missing) -> None:
         """This field has no value now; the last one is not shown."""
         if self._why.get(name) is not reason:

@@ -28,6 +28,8 @@ class UtilizationSamples:
         self._kind = kind
         self._key = f"nvmlDeviceGetSamples.{kind}"
         self._seen_us = 0
+        self._type, self._count = ctypes.c_uint(), ctypes.c_uint()
+        self._refs = (ctypes.byref(self._type), ctypes.byref(self._count))
         self._grow(_FIRST_CAPACITY)
 
     def forget(self) -> None:
@@ -44,28 +46,25 @@ class UtilizationSamples:
 
         The mean may exceed 100 when the driver's values do; the caller clamps and flags.
         """
-        kind, count = ctypes.c_uint(), ctypes.c_uint(self._capacity)
-        code = self._ask(kind, count)
+        code = self._ask()
         if code == nvml.INSUFFICIENT_SIZE:
-            self._grow(max(2 * self._capacity, count.value))
-            count.value = self._capacity
-            code = self._ask(kind, count)
+            self._grow(max(2 * self._capacity, self._count.value))
+            code = self._ask()
         if code != nvml.SUCCESS:
             return code, None
-        filled = self._raw[: min(count.value, self._capacity) * layout.SAMPLE.size]
-        pairs = [(at, layout.number(kind.value, bits)) for at, bits in layout.SAMPLE.iter_unpack(filled) if at > self._seen_us]
+        kind, seen_us = self._type.value, self._seen_us
+        filled = layout.SAMPLE.iter_unpack(self._raw[: min(self._count.value, self._capacity) * layout.SAMPLE.size])
+        pairs: list[tuple[int, float]]
+        if kind == layout.UNSIGNED_INT:  # what drivers say; other types are possible
+            pairs = [(at, bits & 0xFFFF_FFFF) for at, bits in filled if at > seen_us]
+        else:
+            pairs = [(at, layout.number(kind, bits)) for at, bits in filled if at > seen_us]
         return (nvml.SUCCESS, self._mean(sorted(pairs))) if pairs else (nvml.NOT_FOUND, None)
 
-    def _ask(self, kind: ctypes.c_uint, count: ctypes.c_uint) -> int:
-        return self._device.ask(
-            "nvmlDeviceGetSamples",
-            self._kind,
-            ctypes.c_ulonglong(self._seen_us),
-            ctypes.byref(kind),
-            ctypes.byref(count),
-            self._buffer,
-            key=self._key,
-        )
+    def _ask(self) -> int:
+        self._count.value = self._capacity
+        since = ctypes.c_ulonglong(self._seen_us)
+        return self._device.ask("nvmlDeviceGetSamples", self._kind, since, *self._refs, self._buffer, key=self._key)
 
     def _mean(self, pairs: list[tuple[int, float]]) -> float | None:
         newest = pairs[-1][0]

@@ -142,6 +142,9 @@ class GpuReader:
             return
         gpm.read(now_ns)
         values = gpm.values
+        if values and not gpm.codes:
+            self.readings.put_all({name: values[name] for name in RATIOS.values()})
+            return
         for name in RATIOS.values():
             if name in values:
                 self.readings.put(name, values[name])
