@@ -147,7 +147,7 @@ def test_three_viewers_and_two_records_cost_the_driver_what_one_viewer_does(host
     assert took is not None, "another recorder takes over"
     reading = host.until(lambda: len(host.driver_users()) == 1 and host.driver_users() == {host.holder()}, 5)
     assert reading is not None, "and again only one has the driver open"
-    assert all(terminal.leave() is not None and terminal.status == 0 for terminal in host.terminals)
+    assert all(terminal.leave(timeout=15) is not None and terminal.status == 0 for terminal in host.terminals)
     host.terminals.clear()
 
 
@@ -169,4 +169,4 @@ def test_a_viewer_says_that_the_recorder_is_gone_and_goes_on_when_one_comes(host
     again = host.record()
     assert host.until(lambda: host.holder() == again.pid, 5) is not None
     assert host.until(lambda: "LIVE" in picture, 5) is not None, "the screen goes on"
-    assert viewer.leave() is not None
+    assert viewer.leave(timeout=15) is not None
