@@ -363,6 +363,6 @@ class Runtime:
 def boot_id() -> str:
     """The kernel's id of this boot, empty where there is none."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return ""

@@ -100,7 +100,7 @@ def may_sleep(proc_root: Path, sys_root: Path, bus_id: str) -> bool:
     if _power(sys_root, bus_id, "runtime_suspended_time") not in ("", "0"):
         return True
     try:
-        status = (proc_root / "driver/nvidia/gpus" / bus_id / "power").read_text(encoding="ascii", errors="replace")
+        status = (proc_root / "driver/nvidia/gpus" / bus_id / "power").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
     return any(line.startswith("Runtime D3 status") and "Enabled" in line for line in status.splitlines())
@@ -113,7 +113,7 @@ def sleeping(sys_root: Path, bus_id: str) -> bool:
 
 def _power(sys_root: Path, bus_id: str, name: str) -> str:
     try:
-        return (sys_root / "bus/pci/devices" / bus_id / "power" / name).read_text(encoding="ascii", errors="replace").strip()
+        return (sys_root / "bus/pci/devices" / bus_id / "power" / name).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 
@@ -127,8 +127,8 @@ def nvidia_devices(sys_root: Path) -> Sequence[str]:
         return []
     for entry in entries:
         try:
-            vendor = (entry / "vendor").read_text(encoding="ascii", errors="replace").strip()
-            kind = (entry / "class").read_text(encoding="ascii", errors="replace").strip()
+            vendor = (entry / "vendor").read_text(encoding="utf-8", errors="replace").strip()
+            kind = (entry / "class").read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             continue
         if vendor == _NVIDIA and kind.startswith(_DISPLAY):

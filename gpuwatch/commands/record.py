@@ -6,11 +6,9 @@ import argparse
 import gc
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from gpuwatch.errors import UsageError
@@ -67,6 +65,9 @@ def _set_from_signal(stop: threading.Event) -> None:
 
 def unit(kind: str) -> str:
     """The text of the systemd unit, with the path of this installation's command filled in."""
+    import shutil
+    from importlib.resources import files
+
     name = "gpuwatch.service" if kind == "system" else "gpuwatch-user.service"
     program = shutil.which("gpuwatch") or f"{sys.executable} -m gpuwatch"
     beside = os.path.join(os.path.dirname(sys.executable), "gpuwatch")

@@ -48,3 +48,13 @@ def test_a_command_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
 
 def test_version_loads_next_to_nothing() -> None:
     assert modules("--version") & {"argparse", "dataclasses", "logging", "sqlite3"} == set()
+
+
+def test_status_loads_nothing_that_one_sample_does_not_need() -> None:
+    for_lasting_recorders = {"gpuwatch.recorder.closer", "gpuwatch.recorder.cost", "gpuwatch.store.rollup"}
+    for_others = {"_hashlib", "ctypes.util", "subprocess", "tempfile", "random", "shutil", "json", "locale", "encodings.ascii"}
+    assert modules("status") & (for_lasting_recorders | for_others) == set()
+
+
+def test_recording_loads_no_openssl_and_no_child_processes() -> None:
+    assert modules("record", "--for", "1s") & {"_hashlib", "ctypes.util", "subprocess", "tempfile", "multiprocessing"} == set()
