@@ -13,6 +13,7 @@ from support.sample_detail import crowded, sample_detail
 from support.sample_view import sample_view
 from support.tui import SIZES, context_of, faults, mounted, text_of
 from support.tui_views import VIEWS
+from textual import events
 
 from gpuwatch import procfs
 from gpuwatch.errors import GpuwatchError
@@ -325,6 +326,22 @@ def test_less_and_greater_move_the_sort_column_and_u_keeps_one_user() -> None:
     assert "Processes · tree · bob" in text and " 51877 " not in text
     _, text = sent_by(["u", "escape"])
     assert " 51877 " in text
+
+
+@pytest.mark.parametrize("digit", ["1", "3"])
+def test_what_is_pasted_behind_a_slash_is_text_and_no_command(digit: str) -> None:
+    async def run() -> tuple[str, str]:
+        async with mounted(sample_view()) as (app, pilot):
+            await pilot.press(digit)
+            await pilot.pause()
+            for character in "/vit":
+                key = "slash" if character == "/" else character
+                app.screen.post_message(events.Key(key, character))
+            await pilot.pause()
+            return app.ui.filter, text_of(app)
+
+    words, text = asyncio.run(run())
+    assert words == "vit" and "/ vit" in text
 
 
 def test_y_copies_the_row_as_text_and_says_so() -> None:

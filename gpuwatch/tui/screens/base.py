@@ -131,10 +131,22 @@ class PanelScreen(Screen[None]):
         self.repaint()
 
     def on_key(self, event: events.Key) -> None:
-        """Typing goes into the filter while it is open."""
+        """Typing goes into the filter while it is open, and opens it.
+
+        A binding runs only after the keys that came with it in one burst were looked at: ``/`` must not wait for that, or what is
+        pasted behind it would act as commands.
+        """
         if self.gpuwatch.type_filter(event):
             event.stop()
             event.prevent_default()
+        elif event.key == "slash" and self._has_filter and not self.gpuwatch.ui.filter_open:
+            self.gpuwatch.action_open_filter()
+            event.stop()
+            event.prevent_default()
+
+    @property
+    def _has_filter(self) -> bool:
+        return any(isinstance(binding, Binding) and binding.action == "app.open_filter" for binding in self.BINDINGS)
 
 
 def sign_of(binding: Binding) -> str:
