@@ -17,6 +17,9 @@ For authors of screens:
 * Keys: ``Binding("t", "app.toggle_tree", "tree")`` in the screen's BINDINGS calls ``GpuwatchApp.action_toggle_tree``; without
   ``app.`` it calls the screen's own ``action_…``, which changes state and calls ``self.repaint()``. ``show=True`` with a
   description puts it in the footer; the tooltip, or else the description, is what the help says.
+* More than the View (a past, a ledger of one GPU): override ``request()`` of the screen; the feeder's thread answers with each View,
+  the answer is ``context.detail``. Draw it only if ``detail.request`` is the present question, else ``reading …``. ``back()`` closes
+  what is open inside a screen before Esc leaves it.
 * Tests: ``tests/support/tui.py`` has ``sheet_of(screen, view, size)``, ``faults`` and ``text_of(app)``; a screen must have no fault
   at any size and tier.
 """
@@ -39,8 +42,9 @@ __all__ = ["TuiOptions", "run", "tier_of"]
 def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
     """Show ``source`` until the user leaves; returns the exit code. The caller has checked that there is a terminal.
 
-    The first View is being built in its thread while Textual is imported.
+    The first View with values is drawn before Textual is imported; a later one is built in its thread meanwhile.
     """
+    from gpuwatch.tui.early import FirstPicture, not_stopped
     from gpuwatch.tui.source import Feeder
 
     options = options or TuiOptions()
@@ -62,9 +66,11 @@ def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
     # Starting makes a million objects that live as long as the program. The collector stays off until the first picture
     # stands, and they stay out of its sight afterwards.
     gc.disable()
-    from gpuwatch.tui.live import run_app
-
-    return run_app(feeder, wake_later, options, tier)
+    with FirstPicture(options, tier) as picture:
+        with not_stopped():
+            picture.show(feeder)
+            from gpuwatch.tui.live import run_app
+        return run_app(feeder, wake_later, options, tier, picture)
 
 
 class _LateWake:

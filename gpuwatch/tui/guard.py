@@ -14,6 +14,8 @@ from textual.app import App
 from textual.screen import Screen
 from textual.widget import Widget
 
+from gpuwatch.tui.painter import COLOR_SYSTEMS
+
 MOST_WAITING = 4
 """Items in the queue above which no new frame is drawn; one frame is three items (begin, lines, end)."""
 
@@ -26,7 +28,6 @@ def waiting_writes(app: App[Any]) -> int | None:
 
 
 SYNC_BEGIN, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
-COLOR_SYSTEMS = {"standard": ColorSystem.STANDARD, "256": ColorSystem.EIGHT_BIT, "truecolor": ColorSystem.TRUECOLOR}
 
 
 def lies_bare(widget: Widget) -> bool:

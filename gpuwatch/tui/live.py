@@ -11,7 +11,11 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from textual.drivers.linux_driver import LinuxDriver
+
 from gpuwatch.tui.app import GpuwatchApp
+from gpuwatch.tui.driver import TakingOver
+from gpuwatch.tui.early import FirstPicture
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import ColorTier
 from gpuwatch.tui.source import Feeder
@@ -59,9 +63,12 @@ def _exit_without_terminal(app: LiveApp) -> Callable[[threading.ExceptHookArgs],
     return hook
 
 
-def run_app(feeder: Feeder, waker: Waker, options: TuiOptions, tier: ColorTier) -> int:
-    """Run until the user leaves; returns the exit code."""
+def run_app(feeder: Feeder, waker: Waker, options: TuiOptions, tier: ColorTier, picture: FirstPicture | None = None) -> int:
+    """Run until the user leaves; returns the exit code. ``picture`` stands on the terminal already, if it stands."""
     app = LiveApp(options, tier, feeder, waker)
+    if app.driver_class is LinuxDriver:
+        TakingOver.picture = picture
+        app.driver_class = TakingOver
     threading.excepthook = _exit_without_terminal(app)
     code = app.run(mouse=options.mouse)
     feeder.stop()

@@ -6,7 +6,7 @@ with every piece of text. Frames begin and end with the pen at rest, as Textual'
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from rich.color import ColorSystem
@@ -14,6 +14,14 @@ from rich.style import Style
 
 from gpuwatch.tui.draw.cells import Cells
 
+COLOR_SYSTEMS: Mapping[str, ColorSystem | None] = {
+    "truecolor": ColorSystem.TRUECOLOR,
+    "256": ColorSystem.EIGHT_BIT,
+    "16": ColorSystem.STANDARD,
+    "standard": ColorSystem.STANDARD,
+    "none": None,
+}
+"""By colour tier, and by Rich's names."""
 BRIDGE = 3
 """Unchanged cells up to this many are written again rather than jumped over: a jump costs four bytes."""
 
@@ -33,6 +41,8 @@ class Pen(NamedTuple):
         return (self.ink if self.reverse else self.ground, self.reverse)
 
 
+UNKNOWN = "\0"
+"""What stands in a cell of which nothing is known: no text is equal to it."""
 REST = Pen("39", "49", False, False, False)
 """The pen after a reset."""
 
@@ -58,6 +68,10 @@ class Painter:
         if pen is not REST:
             out.append("\x1b[0m")
         return "".join(out)
+
+    def whole(self, lines: Iterable[Cells]) -> str:
+        """The bytes for all ``lines`` of a page of which nothing is known."""
+        return self.frame((y, Cells([UNKNOWN] * len(line.texts), line.styles), line) for y, line in enumerate(lines))
 
     def _differing(self, old: Cells, new: Cells) -> list[int]:
         out: list[int] = []

@@ -15,6 +15,8 @@ from gpuwatch.errors import GpuwatchError
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
 POLL_SECONDS = 0.25
+STARTING_SECONDS, STARTING_POLLS = 0.05, 100
+"""Until the first values are there (or five seconds have passed) news is looked for more often, and taken at once."""
 
 
 class ViewSource(Protocol):
@@ -37,6 +39,11 @@ class DetailSource(ViewSource, Protocol):
         ...
 
 
+def has_values(view: View) -> bool:
+    """Whether some GPU has something to say."""
+    return any(gpu.power_watts is not None or gpu.utilization_ratio is not None for gpu in view.gpus)
+
+
 class Feeder:
     """Polls a source and holds the latest View. ``wake`` is called from the thread, at most once until ``take``."""
 
@@ -50,6 +57,9 @@ class Feeder:
         self.detail: DetailView | None = None
         """The latest answer to a request; replaced as a whole, and before the View that it belongs to is offered."""
         self._view: View | None = None
+        self.offered = threading.Event()
+        """Set whenever there is something to take; whoever waits for it clears it."""
+        self._starting = STARTING_POLLS
         self._hurried = False
         self._wake = wake
         self._lock = threading.Lock()
@@ -85,6 +95,11 @@ class Feeder:
             latest, self._latest, self._told = self._latest, None, False
         return latest
 
+    def peek(self) -> tuple[View | None, str] | None:
+        """What ``take`` would return, left where it is."""
+        with self._lock:
+            return self._latest
+
     def _run(self) -> None:
         last_ns: int | None = None
         while not self._stop.is_set():
@@ -97,7 +112,8 @@ class Feeder:
                 last_ns = now_ns
             elif self._view is not None and self._unanswered():
                 self._offer(self._view, self._answer(self._view))
-            self.clock.wait(self._now, POLL_SECONDS)
+            self._starting = max(0, self._starting - 1)
+            self.clock.wait(self._now, STARTING_SECONDS if self._starting else POLL_SECONDS)
 
     def _due(self, waited: float | None) -> bool:
         """A new picture: the first, one asked for, one with news; without news after a full interval, since ages move."""
@@ -105,6 +121,8 @@ class Feeder:
             return True
         if self.paused:
             return False
+        if self._starting:
+            return waited >= self.interval or self._news()
         # News half a poll early is taken, so that a picture a second does not drift to one in 1.25 seconds.
         return waited >= self.interval - POLL_SECONDS / 2 and (waited >= self.interval + POLL_SECONDS or self._news())
 
@@ -118,7 +136,10 @@ class Feeder:
         try:
             self._view = self.source.build(None, self.cells)
         except GpuwatchError as error:
+            self._view = None  # so that no answer about it hides what is wrong now
             return None, str(error)
+        if has_values(self._view):
+            self._starting = 0
         return self._view, self._answer(self._view)
 
     def _unanswered(self) -> bool:
@@ -141,5 +162,6 @@ class Feeder:
         with self._lock:
             self._latest = (view, problem)
             tell, self._told = not self._told, True
+        self.offered.set()
         if tell and not self._stop.is_set():
             self._wake()
