@@ -38,6 +38,9 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
 }
 
 
+TITLE = "## The last run\n\n"
+
+
 def machine() -> str:
     """What measured, without names of hosts."""
     try:
@@ -62,6 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20, help="length of a steady window (default 20)")
     parser.add_argument("--only", metavar="GROUP,…", help=f"some of: {', '.join(GROUPS)}")
+    parser.add_argument("--readme", action="store_true", help="put the table into benchmarks/README.md as the last run")
     args = parser.parse_args()
     chosen = args.only.split(",") if args.only else list(GROUPS)
     if unknown := set(chosen) - GROUPS.keys():
@@ -77,7 +81,12 @@ def main() -> int:
                 rows += GROUPS[name](bench)
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 rows.append(Row(f"{name}: could not be measured", str(error)[:200], met=False))
-    print(f"Machine: {machine()}\n\n{markdown(rows)}")
+    text = f"Machine: {machine()}\n\n{markdown(rows)}\n"
+    print(text, end="")
+    if args.readme:
+        page = CHECKOUT / "benchmarks" / "README.md"
+        before, _, rest = page.read_text().partition(TITLE)
+        page.write_text(f"{before}{TITLE}{text}\n## {rest.partition('## ')[2]}")
     results = CHECKOUT / "benchmarks" / "results"
     results.mkdir(exist_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
