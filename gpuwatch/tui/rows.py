@@ -38,8 +38,14 @@ class ProcessRow:
 
 # ------------------------------------------------------------------------------------------------------ sort and filter
 
+
+def _shown_waste(hold: GpuHold | None) -> float | None:
+    """As it is shown: rows that read the same keep their places."""
+    return None if hold is None or hold.waste_gpus is None else round(hold.waste_gpus, 2)
+
+
 SORTS: dict[str, tuple[str, Callable[[ProcessRow], float | str | None], bool]] = {
-    "waste": ("waste", lambda row: row.hold.waste_gpus if row.hold else None, True),
+    "waste": ("waste", lambda row: _shown_waste(row.hold), True),
     "gpu": ("GPU", lambda row: row.hold.gpu_index if row.hold else None, False),
     "sm": ("SM %", lambda row: row.hold.sm_utilization_ratio if row.hold else None, True),
     "memory": ("GPU GiB", lambda row: row.hold.gpu_memory_bytes if row.hold else None, True),

@@ -270,3 +270,30 @@ def test_a_mig_instance_shows_its_profile_where_power_would_stand() -> None:
     for size, at in (((120, 40), slice(41, 48)), ((80, 24), slice(11, 18))):
         rows = lines(mig(), size)
         assert next(row for row in rows if "└0" in row)[at] == "3g.40gb"
+
+
+def test_the_ledgers_waste_is_named_by_its_span_and_by_the_gpus_that_had_it() -> None:
+    rows = lines(no_fill())
+    assert rows[18].startswith("╭─ Waste, mean of 15 min ─")
+    busy = tuple(replace(gpu, state=State.BUSY, strip=(Cell(0.9, State.BUSY),) * 45, waste_gpus=0.0) for gpu in no_fill().gpus)
+    dips = (*busy[0].strip[:-1], Cell(0.1, State.WAITING))
+    some = (replace(busy[0], strip=dips), replace(busy[1], strip=dips), *busy[2:])
+    assert any("−1.1 GPU  GPU 0 1  wait" in row for row in lines(replace(no_fill(), gpus=some)))
+    short = (replace(busy[0], waste_gpus=0.4), *busy[1:])
+    found = next(row for row in lines(replace(no_fill(), gpus=short)) if "−1.4 GPU" in row)
+    assert "GPU 0 " in found
+
+
+def test_rows_that_show_the_same_waste_keep_their_places() -> None:
+    from gpuwatch.tui.rows import Selection, build_rows
+
+    view = sample_view()
+    process = view.processes[0]
+    twins = [
+        replace(process, pid=pid, holds=(replace(process.holds[0], waste_gpus=waste),)) for pid, waste in ((2, 0.012), (1, 0.008))
+    ]
+    orders = [
+        [row.process.pid for row in build_rows(replace(view, processes=tuple(order)), Selection())]
+        for order in (twins, twins[::-1])
+    ]
+    assert orders == [[1, 2], [1, 2]]

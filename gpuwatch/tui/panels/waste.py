@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuwatch.format import gpus_lost
+from gpuwatch.format import duration, gpus_lost
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.parts import HELD, LOST, UNUSED, WAIT, WASTE, Part, split
-from gpuwatch.tui.state import Context
+from gpuwatch.tui.state import CELLS, Context
 from gpuwatch.view.types import FindingView, LedgerView, View
 
 PART_STATES: dict[Part, State] = {WAIT: State.WAITING, LOST: State.THROTTLED, HELD: State.HELD_IDLE, UNUSED: State.UNUSED}
+_WASTING = frozenset(PART_STATES.values())
 _FACTS: dict[Part, str] = {
     WAIT: "a process is there, the GPU waits",
     LOST: "clocks lowered or work redone",
@@ -24,9 +25,19 @@ _FACTS: dict[Part, str] = {
 NO_RULES = "From the ledger. No rule has run: this version names no causes yet."
 
 
-def _gpus_in(view: View, state: State) -> list[str]:
-    """Labels of the GPUs (and MIG instances) that are in ``state`` now."""
-    return [label_among(view, gpu.gpu_uuid) for gpu in view.gpus if gpu.state is state and not gpu.mig_enabled]
+def _gpus_of(view: View, state: State, *, largest: bool) -> list[str]:
+    """Labels of the GPUs (and MIG instances) whose last 15 minutes were in ``state`` for a tenth at least, else for any cell.
+
+    Waste too short to give a cell its state counts as the ``largest`` part.
+    """
+    shares: dict[str, float] = {}
+    for gpu in view.gpus:
+        cells: list[State] = [cell.state for cell in gpu.strip[-CELLS:] if cell.state is not State.NO_DATA]
+        hidden = largest and gpu.waste_gpus >= 0.1 and not _WASTING.intersection(cells)
+        if cells and not gpu.mig_enabled:
+            shares[gpu.gpu_uuid] = 1.0 if hidden else cells.count(state) / len(cells)
+    chosen = [uuid for uuid, share in shares.items() if share >= 0.1] or [uuid for uuid, share in shares.items() if share]
+    return [label_among(view, uuid) for uuid in chosen]
 
 
 def _gpu_list(labels: Sequence[str], room: int) -> str:
@@ -42,7 +53,7 @@ def _state_of(view: View, finding: FindingView) -> State:
 
 def draw_waste(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
     """The boxed panel in columns 0 to ``right``."""
-    box(sheet, top, top + rows - 1, "Waste now", right=right)
+    box(sheet, top, top + rows - 1, _title(view), right=right)
     y, last = top + 1, top + rows - 2
     if view.findings:
         step = 2 if rows - 2 >= 6 else 1
@@ -55,10 +66,17 @@ def draw_waste(sheet: Sheet, context: Context, view: View, top: int, rows: int, 
         sheet.put(y, 2, "Nothing wasted above 0.1 GPU in the time shown.", context.look.fg)
         y += 1
     for part, amount in found[: rows - 3]:
-        _part(sheet, context, view, part, amount, y, right)
+        _part(sheet, context, view, part, amount, y, right, largest=part is found[0][0])
         y += 1
     if y <= last:
         sheet.put(last, 2, cut(NO_RULES, right - 4), context.look.dim)
+
+
+def _title(view: View) -> str:
+    """What the amounts are: those of findings are of now, those of the ledger are a mean."""
+    if view.findings or view.ledger is None:
+        return "Waste now"
+    return f"Waste, mean of {duration((view.ledger.span.end_ms - view.ledger.span.start_ms) / 1000)}"
 
 
 def _from_ledger(ledger: LedgerView) -> list[tuple[Part, float]]:
@@ -68,14 +86,14 @@ def _from_ledger(ledger: LedgerView) -> list[tuple[Part, float]]:
     return sorted(found, key=lambda item: -item[1])
 
 
-def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float, y: int, right: int) -> None:
+def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float, y: int, right: int, *, largest: bool) -> None:
     look = context.look
     state = PART_STATES[part]
     tick(sheet, y, 5, state)
     sheet.put(y, 7, f"{gpus_lost(amount)} GPU", look.state(state))
-    now = _gpus_in(view, state)
-    if now:
-        sheet.put(y, 17, _gpu_list(now, 8), look.white)
+    labels = _gpus_of(view, state, largest=largest)
+    if labels:
+        sheet.put(y, 17, _gpu_list(labels, 8), look.white)
     text = f"{part.name}: {_FACTS[part]}"
     at = 26
     if at + len(text) > right - 1:
@@ -121,9 +139,9 @@ def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows
         state = PART_STATES[part]
         tick(sheet, y, 0, state)
         sheet.put(y, 2, f"{gpus_lost(amount)} GPU", look.state(state))
-        now = _gpus_in(view, state)
-        if now:
-            sheet.put(y, 12, _gpu_list(now, 8), look.white)
+        labels = _gpus_of(view, state, largest=part is found[0][0])
+        if labels:
+            sheet.put(y, 12, _gpu_list(labels, 8), look.white)
         sheet.put(y, 21, f"{part.name}: {_FACTS[part]}"[: context.width - 21], look.fg)
     if len(found) < rows:
         text = NO_RULES if found else "Nothing wasted above 0.1 GPU in the time shown."
