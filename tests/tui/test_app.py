@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from support.sample_view import sample_view
 from support.tui import mounted, text_of
-from support.tui_views import first_run
+from support.tui_views import first_run, no_gpu
 from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.pilot import Pilot
@@ -269,3 +269,49 @@ def test_slow_link_is_said_after_three_skipped_frames(monkeypatch: pytest.Monkey
     assert draw.may_draw() and not draw.slow_link
     draw.suspended = True
     assert not draw.may_draw()
+
+
+def test_escape_hides_the_first_steps_for_good_and_only_where_they_are() -> None:
+    told: list[str] = []
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.press("slash", "t", "escape")
+        assert told == [] and "First steps" in text_of(app)
+        await pilot.press("escape", "escape")
+        assert told == ["hidden"] and "First steps" not in text_of(app)
+
+    play(script, first_run(), hide_first_steps=lambda: told.append("hidden"))
+
+    async def old(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.press("escape")
+        assert told == ["hidden"]
+
+    play(old, sample_view(), hide_first_steps=lambda: told.append("again"))
+
+    async def dismissed(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        assert "First steps" not in text_of(app) and "hide steps" not in text_of(app)
+
+    play(dismissed, first_run(), first_steps=False)
+
+
+def test_r_asks_for_a_gpu_where_there_is_none_and_says_what_happens() -> None:
+    asked: list[int] = []
+
+    def retry() -> str:
+        asked.append(1)
+        return "The recorder starts anew."
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.press("r")
+        assert asked == [1] and "The recorder starts anew." in text_of(app)
+        await pilot.press("down")
+        assert "The recorder starts anew." not in text_of(app)
+        assert app.ui.reverse is False
+
+    play(script, no_gpu(), retry=retry)
+
+    async def with_gpus(app: GpuwatchApp, pilot: Pilot[int]) -> None:
+        await pilot.press("r")
+        assert asked == [1] and app.ui.reverse is True
+
+    play(with_gpus, retry=retry)

@@ -1,0 +1,45 @@
+"""What the README promises is what the program does: its keys are those of the help, its files those that are written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("textual")
+
+from gpuwatch.choices import hide_first_steps
+from gpuwatch.tui.app import GpuwatchApp
+from gpuwatch.tui.screens.help import lines_of
+from gpuwatch.tui.screens.registry import SCREENS
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    section = README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows[2:]]
+
+
+def test_the_table_of_keys_is_the_help_of_all_screens() -> None:
+    written: dict[str, str] = {}
+    for keys, where, _ in table("Keys"):
+        names = " ".join(re.findall(r"`([^`]+)`", keys)).split()
+        for name in "123456" if "…" in keys else names:
+            written[name] = where
+    shown: dict[str, str] = {}
+    for digit, screen in SCREENS.items():
+        for signs, _ in lines_of(screen.BINDINGS, short=False):
+            shown[signs] = f"{shown[signs]} {digit}" if signs in shown else digit
+    for signs, _ in lines_of(GpuwatchApp.BINDINGS, short=False):
+        shown.update(dict.fromkeys(signs.split(), "all"))
+    assert written == shown
+
+
+def test_the_file_of_the_dismissed_first_steps_is_in_the_table(tmp_path: Path) -> None:
+    hide_first_steps({"XDG_STATE_HOME": str(tmp_path), "HOME": "/nonexistent"})
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(f"`$XDG_STATE_HOME/{file.relative_to(tmp_path)}`" in where for _, where in table("What is stored where, and how to remove every trace"))  # fmt: skip
