@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.style import Style
 from support.sample_view import sample_view
@@ -18,10 +19,10 @@ from support.tui_painted import Page, Watched, watched
 from support.tui_program import Source
 from textual.command import CommandPalette
 
-from gpuwatch.tui.draw.cells import Cells, spread
+from gpuwatch.tui.draw.cells import Cells, narrow, spread
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.painter import REST, Painter, Pen, step
-from gpuwatch.tui.palette import Look
+from gpuwatch.tui.palette import ASCII, UNICODE, Look
 from gpuwatch.tui.screens.help import HelpScreen
 from gpuwatch.tui.state import WIDE, WIDE_CELLS
 
@@ -225,6 +226,12 @@ def test_cells_of_every_kind_of_text() -> None:
     assert list(spread("e\u0301x", 2)) == ["e\u0301", "x"]
     assert list(spread("龍\u0301", 2)) == ["龍\u0301", ""]
     assert "".join(spread("🇩🇪 x", 4)) == "🇩🇪 x"
+
+
+def test_narrow_characters_take_one_cell_and_all_marks_are_narrow() -> None:
+    assert [chr(c) for c in range(0x20, 0x3000) if narrow(chr(c)) and cell_len(chr(c)) != 1] == []
+    for glyphs in (UNICODE, ASCII):
+        assert all(narrow(getattr(glyphs, name)) for name in glyphs.__slots__)
 
 
 LOOKS = {tier: Look(tier) for tier in TIERS}  # type: ignore[arg-type]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from rich.style import Style
 
-_NARROW = re.compile(
-    "[ -~\u00a0-\u00ff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2200-\u22ff\u2500-\u25a1\u25b2\u25bc\u25cf]*"
+narrow = re.compile(
+    "[ -~\u00a0-\u00ff\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2200-\u22ff\u23ce\u2500-\u25a1\u25b2\u25bc\u25cf]*"
 ).fullmatch
 """Characters that every terminal gives one cell; all marks of the screen are among them."""
 
@@ -29,7 +29,7 @@ class Cells(NamedTuple):
 
 def spread(text: str, width: int) -> Sequence[str]:
     """``text`` as ``width`` cells."""
-    if len(text) == width and _NARROW(text):
+    if len(text) == width and (text.isascii() or narrow(text)):
         return text
     return _spread_wide(text, width)
 

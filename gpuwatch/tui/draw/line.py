@@ -8,6 +8,7 @@ Textual's monochrome filter alive. Widths are terminal cells, never ``len``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Put = tuple[int, int, str, Style]
 """First column, column after the last, text, style."""
+_COLUMN = itemgetter(0)
 
 
 def width_of(text: str) -> int:
@@ -108,7 +110,7 @@ class Sheet:
             left, right = max(0, left), min(width, right)
             styles[left:right] = [look.on(look.ground, name)] * (right - left)
         at = 0
-        for x, end, text, style in sorted(row.puts, key=_column):
+        for x, end, text, style in sorted(row.puts, key=_COLUMN):
             if x < at:
                 self.faults.append(f"row {y}: {text!r} at column {x} is written over what ends at column {at - 1}")
                 continue
@@ -136,10 +138,6 @@ class Sheet:
     def text(self) -> str:
         """The whole sheet as plain text, for tests and for copying."""
         return "\n".join(self.strip(y).text.rstrip() for y in range(self.height))
-
-
-def _column(put: Put) -> int:
-    return put[0]
 
 
 def _same_ground(a: Style, b: Style) -> bool:
