@@ -7,7 +7,7 @@ import time
 from statistics import median
 
 from bench import Bench, Row
-from live import OURS, PEER
+from live import OURS, PEER, between_ticks
 from pty_measure import Terminal
 from scene import FakeDriver, fault, moving, slow_driver, watched
 
@@ -25,6 +25,7 @@ def recorded_calls(bench: Bench, extra: list[str], seconds: float) -> dict[str, 
         recorder = subprocess.Popen(bench.ours("record"), env=bench.env(fake), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(WARM_SECONDS)
+            time.sleep(between_ticks())
             fake.reset_calls()
             began = time.monotonic()
             time.sleep(seconds)
@@ -37,7 +38,7 @@ def recorded_calls(bench: Bench, extra: list[str], seconds: float) -> dict[str, 
 
 def calls(bench: Bench) -> list[Row]:
     """Calls of an unwatched recorder, with and without the costlier sources."""
-    seconds = max(10.0, bench.seconds / 2)
+    seconds = max(10.0, bench.seconds // 10 * 5)
     full, plain = recorded_calls(bench, [], seconds), recorded_calls(bench, PLAIN, seconds)
     basic, everything = sum(plain.values()), sum(full.values())
     return [

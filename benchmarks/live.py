@@ -74,6 +74,7 @@ def side_by_side(bench: Bench, lines: list[str], processes: int) -> tuple[Steady
             if bench.nvitop:
                 sessions.append(Session([*bench.nvitop, "--interval", "1"], bench.env(other), PEER, other))
             _pump(sessions, WARM_SECONDS)
+            _pump(sessions, between_ticks())
             for session in sessions:
                 session.begin()
             _pump(sessions, bench.seconds)
@@ -82,6 +83,11 @@ def side_by_side(bench: Bench, lines: list[str], processes: int) -> tuple[Steady
             for session in sessions:
                 session.terminal.close()
     return ours, peers[0] if peers else None
+
+
+def between_ticks() -> float:
+    """Seconds until the middle of the pause between two ticks, so that a window holds as many as it has seconds."""
+    return (0.7 - time.time()) % 1
 
 
 def _pump(sessions: list[Session], seconds: float) -> None:

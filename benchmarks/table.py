@@ -63,7 +63,12 @@ def markdown(rows: list[Row]) -> str:
 def main() -> int:
     """Measure the groups that are asked for; exit 1 when a budget is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="length of a steady window (default 20)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20,
+        help="length of a steady window, a multiple of 5 as the slowest readings are (default 20)",
+    )
     parser.add_argument("--only", metavar="GROUP,…", help=f"some of: {', '.join(GROUPS)}")
     parser.add_argument("--readme", action="store_true", help="put the table into benchmarks/README.md as the last run")
     args = parser.parse_args()
@@ -74,7 +79,7 @@ def main() -> int:
     peer = os.environ.get("GPUWATCH_TEST_PEERS")
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="gpuwatch-bench-") as folder:
-        bench = Bench(install(Path(folder)), peer, args.seconds, Path(folder))
+        bench = Bench(install(Path(folder)), peer, max(5, round(args.seconds / 5) * 5), Path(folder))
         for name in chosen:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
             try:
