@@ -20,10 +20,12 @@ _Held = tuple[int, int, int, int]
 """(milliseconds that the row speaks for, owner, SM share in per mille, memory in MiB)."""
 _CONTEXT: dict[int | None, Context | None] = {None: None, **{int(c): c for c in Context}}
 _QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
+ONCE = "NOT EXISTS (SELECT 1 FROM session r WHERE r.session_id>k.session_id AND r.started_ms<k.ts_ms AND k.ts_ms<=r.last_ms)"
+"""Of time that was recorded twice, since the clock had been set back, the later session counts."""
 _GPU_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.quiet, s.quiet_ms, s.context, coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm), s.kappa_pm,"
     " s.unavailable, coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000) FROM tick k CROSS JOIN gpu_sample s"
-    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? ORDER BY k.ts_ms"
+    f" WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? AND {ONCE} ORDER BY k.ts_ms"
 )
 _PROCESS_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k CROSS JOIN process_sample s"

@@ -14,7 +14,7 @@ from functools import cache
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
 from gpuwatch.store.columns import GPU_ROLLUP, HOT_TABLES, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
-from gpuwatch.store.ledger_rows import ledger_input, ledger_inputs, owner_id, write_ledger
+from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
 
 __all__ = [
     "MINUTE_TIER",
@@ -79,7 +79,7 @@ def minute_sql(table: str, sample: str, sample_type: type, key: Sequence[str], c
     values = ",".join([_MINUTE, *ids, *facts, *map(_expression, rolled)])
     return (
         f"INSERT OR REPLACE INTO {table}({','.join(columns)}) SELECT {values} "
-        f"FROM tick k CROSS JOIN {sample} s WHERE k.ts_ms>? AND k.ts_ms<=? AND s.tick_id=k.tick_id AND s.dt_ms>0 "
+        f"FROM tick k CROSS JOIN {sample} s WHERE k.ts_ms>? AND k.ts_ms<=? AND {ONCE} AND s.tick_id=k.tick_id AND s.dt_ms>0 "
         f"GROUP BY {','.join([_MINUTE, *ids])}"
     )
 

@@ -190,6 +190,17 @@ def test_a_clock_that_ran_ahead_and_is_set_right_does_not_stop_the_minutes(lab: 
     assert sums[0][0] == sums[0][1]
 
 
+@pytest.mark.parametrize("step", [-3, -30])
+def test_seconds_that_the_clock_repeats_count_once(lab: Lab, step: int) -> None:
+    lab_with(lab, lambda at: 0.5)
+    lab.tick(100)
+    lab.clock.advance(0, step=step)
+    lab.tick(100)
+    observed = lab.rows("SELECT obs_ms, energy_used_mj FROM gpu_minute WHERE gpu_id=1 AND t=?", MINUTE + 60)
+    assert observed == [(60_000, 60 * 300_000)]
+    assert lab.rows("SELECT sum(ms), sum(energy_mj) FROM ledger_minute WHERE gpu_id=1 AND t=?", MINUTE + 60) == observed
+
+
 def test_a_minute_that_the_clock_repeats_stays_as_it_was_closed(lab: Lab) -> None:
     lab_with(lab, lambda at: 1.0)
     lab.tick(250)
