@@ -15,7 +15,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import FINAL_MS, MINUTE_MS, Rows, kept_rows
 from gpuwatch.view.sliced import board_cell
-from gpuwatch.view.strip import NO_CELL, STATE_OF
+from gpuwatch.view.strip import NO_CELL, state_of_buckets
 from gpuwatch.view.types import Cell, DayView, DetailRequest, GpuView, View
 
 STRIP_CELL_MS = 20_000
@@ -40,15 +40,14 @@ class _Minutes:
     def read(self, window: Window, start_ms: int, cell_ms: int, to_ms: int) -> None:
         """Add the minutes up to ``to_ms``; both ends are starts of cells, or the last one is cut."""
         span = (start_ms, cell_ms, self.to_ms // 1000, to_ms // 1000)
-        states: dict[Place, tuple[int, int]] = {}
+        buckets: dict[Place, dict[int, int]] = {}
         for gpu_id, number, bucket, ms in window.rows(_BUCKETS, span):
             self.sums[gpu_id, bucket] = self.sums.get((gpu_id, bucket), 0) + ms
-            states[gpu_id, number] = max(states.get((gpu_id, number), (0, 0)), (ms, bucket))
+            buckets.setdefault((gpu_id, number), {})[bucket] = ms
         for gpu_id, number, observed_ms, height in window.rows(_HEIGHTS, span):
             whole_ms = min(cell_ms, to_ms - start_ms - number * cell_ms)
-            found = states.get((gpu_id, number))
-            if found is not None and 2 * observed_ms >= whole_ms:
-                self.cells[gpu_id, number] = Cell(height, STATE_OF.get(Bucket(found[1]), State.BUSY))
+            if (gpu_id, number) in buckets and 2 * observed_ms >= whole_ms:
+                self.cells[gpu_id, number] = Cell(height, state_of_buckets(buckets[gpu_id, number]))
         self.to_ms = to_ms
 
 

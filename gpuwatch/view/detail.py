@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from gpuwatch.names import Bucket, Missing, State
+from gpuwatch.names import Missing, State
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
 from gpuwatch.view.day import day_views
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
-from gpuwatch.view.strip import STATE_OF
+from gpuwatch.view.strip import state_of_buckets
 from gpuwatch.view.track import GpuTrack
 from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView, View
 
@@ -336,8 +336,7 @@ def _states(window: Window, gpu_id: int, grid: _Grid) -> tuple[State, ...]:
         for number, ms in grid.spread(found.items()):
             at = number - grid.first
             if at < len(states) and states[at] is State.NO_DATA:
-                bucket = max(ms, key=lambda b: (ms[b], b))
-                states[at] = STATE_OF.get(Bucket(bucket), State.BUSY)
+                states[at] = state_of_buckets(ms)
     return tuple(states)
 
 

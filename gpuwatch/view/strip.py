@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gpuwatch.names import Bucket, State
 from gpuwatch.view.types import Cell
 
@@ -16,7 +18,24 @@ STATE_OF = {
     Bucket.THROTTLED: State.THROTTLED,
     Bucket.QUIET: State.QUIET,
 }
-"""What a cell shows for the bucket that took most of it; all others are busy."""
+"""The state that a bucket's time was spent in; all others are busy."""
+_THROTTLED_PART = 50
+"""A lost part of 1/50 of the busy time is what single rows call throttled (``track.THROTTLED_BELOW_PM``)."""
+
+
+def state_of_buckets(milliseconds: Mapping[int, int]) -> State:
+    """The state that took most of a cell, from its time by bucket.
+
+    The ledger splits a busy second into many buckets and books as throttled only what was lost; here they count together.
+    """
+    sums: dict[State, int] = {}
+    for bucket, ms in milliseconds.items():
+        state = STATE_OF.get(Bucket(bucket), State.BUSY)
+        state = State.BUSY if state is State.THROTTLED else state
+        sums[state] = sums.get(state, 0) + ms
+    most = max(sums, key=lambda each: (sums[each], each), default=State.NO_DATA)
+    lost = milliseconds.get(Bucket.THROTTLED, 0)
+    return State.THROTTLED if most is State.BUSY and lost * _THROTTLED_PART > sums[most] else most
 
 
 class _CellSum:

@@ -12,6 +12,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
 from gpuwatch.view.detail import build_detail, gpu_ledger
 from gpuwatch.view.parts import bucket_ms
+from gpuwatch.view.strip import state_of_buckets
 from gpuwatch.view.types import DayView, DetailRequest
 
 MIDNIGHT = round(START * 1000) - 12 * 60_000
@@ -94,3 +95,19 @@ def test_who_does_not_ask_for_days_gets_none(story: Story) -> None:
     with open_window(story) as window:
         view = build_view(window, now_ms=story.now_ms, holder_pid=1)
         assert build_detail(window, DetailRequest(gpu_uuid="GPU-0"), view).days == ()
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "state"),
+    [
+        ({Bucket.EFFECTIVE: 30, Bucket.STALLED_SM: 20, Bucket.EMPTY_SM: 10, Bucket.WAIT: 40}, State.BUSY),
+        ({Bucket.EFFECTIVE: 30, Bucket.EMPTY_SM: 10, Bucket.WAIT: 60}, State.WAITING),
+        ({Bucket.EFFECTIVE: 76, Bucket.THROTTLED: 19, Bucket.WAIT: 5}, State.THROTTLED),
+        ({Bucket.EFFECTIVE: 990, Bucket.THROTTLED: 10}, State.BUSY),
+        ({Bucket.HELD_IDLE: 51, Bucket.UNALLOCATED: 49}, State.HELD_IDLE),
+        ({Bucket.UNAVAILABLE: 51, Bucket.BUSY_UNKNOWN: 49}, State.UNAVAILABLE),
+        ({}, State.NO_DATA),
+    ],
+)
+def test_the_parts_of_a_busy_second_count_together(milliseconds: dict[Bucket, int], state: State) -> None:
+    assert state_of_buckets(dict(milliseconds)) is state
