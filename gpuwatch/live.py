@@ -151,7 +151,7 @@ class LiveSource:
             return "The recorder starts anew and asks the driver."
         if holder is None:
             return "Nobody records here: gpuwatch record asks the driver."
-        return f"The recorder (pid {holder}) is not this screen's: it asks the driver again by itself, every 60 s at least."
+        return f"The recorder (pid {holder}) is not this screen's: it asks the driver again by itself, within 60 s."
 
     @property
     def _holder_pid(self) -> int | None:

@@ -1,4 +1,4 @@
-"""The overview of a host without a GPU: what was checked, what to do, the host itself and its CPU workloads (design 10)."""
+"""The overview of a host without a GPU: what was checked, what to do, the host itself and its CPU workloads."""
 
 from __future__ import annotations
 
@@ -41,23 +41,37 @@ def _checked_rows(context: Context, view: View) -> int:
     """Rows that the table of checks needs with its frame."""
     result, hint = (33, context.width - 78) if context.width >= 120 else (26, context.width - 50)
     lines = sum(max(len(wrapped(s.detail or s.state, result)), len(wrapped(s.hint, hint))) for s in view.sources)
-    return 9 + sum(len(wrapped(notice, context.width - 7)) for notice in view.notices[:2]) + lines
+    return 9 + sum(len(wrapped(notice, context.width - 7)) for notice in _said(view)) + lines
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Whole words in up to two rows of ``width`` cells; at least one row."""
-    if len(text) <= width:
-        return [text]
-    split = text.rfind(" ", 0, width + 1)
-    if split <= 0:
-        return [cut(text, width)]
-    return [text[:split], cut(text[split + 1 :], width)]
+    """Whole words in up to three rows of ``width`` cells; at least one row."""
+    rows: list[str] = []
+    while len(text) > width and len(rows) < 2:
+        split = text.rfind(" ", 0, width + 1)
+        if split <= 0:
+            break
+        rows.append(text[:split])
+        text = text[split + 1 :]
+    return [*rows, cut(text, width)]
+
+
+def _said(view: View) -> list[str]:
+    """The notices that the table of checks does not repeat."""
+    return [notice for notice in view.notices if not (view.sources and notice.startswith("No GPU: "))][:2]
+
+
+def sentences(text: str, width: int) -> str:
+    """As many whole sentences from the first on as ``width`` cells hold."""
+    while len(text) > width and ". " in text:
+        text = text[: text.rindex(". ") + 1]
+    return cut(text, width)
 
 
 def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
     """Why there is no GPU: the sentences of the View, then each source with its result and the next step."""
     look, width = context.look, context.width
-    again = "a driver is looked for again every 60 s at least · " if width >= 100 else "looked for again every 60 s · "
+    again = "the driver is looked for again within 60 s · " if width >= 100 else "looked for again within 60 s · "
     foot = (
         [(context.ui.notice, look.amber)]
         if context.ui.notice
@@ -74,7 +88,7 @@ def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int
         goes_on = "GPU panels appear by themselves when a driver answers."
     if y <= last:
         sheet.put(y, 4, cut(goes_on, width - 7), look.fg)
-    for line in [line for notice in view.notices[:2] for line in wrapped(notice, width - 7)]:
+    for line in [line for notice in _said(view) for line in wrapped(notice, width - 7)]:
         if y + 1 <= last:
             y += 1
             sheet.put(y, 4, line, look.style("waiting"))
@@ -152,8 +166,11 @@ def draw_cpu_workloads(sheet: Sheet, context: Context, view: View, top: int, row
         sheet.hits[y] = ("processes", i)
     if not found:
         sheet.put(
-            top + 2, 4, "No training or inference process seen on the CPU. A new one is found within 2 s."[: width - 7], look.fg
+            top + 2,
+            4,
+            sentences("No training or inference process seen on the CPU. A new one is found within 2 s.", width - 7),
+            look.fg,
         )
     if rows >= 7:
         ledger = "The ledger needs GPUs: it starts with the first GPU sample. CPU and memory are recorded now."
-        sheet.put(top + rows - 2, 4, cut(ledger, width - 7), look.dim)
+        sheet.put(top + rows - 2, 4, sentences(ledger, width - 7), look.dim)
