@@ -62,6 +62,7 @@ def _run(arguments: Sequence[str]) -> int:
         return int(args.run(args, runtime))
     finally:
         runtime.close()
+        gc.freeze()  # the end of the process frees everything: the interpreter need not look through it first (20 ms)
 
 
 def _internal(error: Exception) -> int:
