@@ -92,7 +92,10 @@ def _facts() -> str:
 - **quiet**: utilization below {facts.QUIET_UTILIZATION:.0%} and, where it is measured, SM activity below {facts.QUIET_SM_ACTIVE:.0%}, and no encoder or decoder.
 - **context**: `process` when the driver lists a compute process, `memory_only` when more memory is in use than the larger of {memory} beyond the driver's reserve, else `none`; null when neither can be read.
 - **quiet_seconds**: the length of the unbroken quiet run that ends with the row; a gap ends the run.
-- **clock_ratio**: SM clock over its maximum while something lowers the clocks (heat, hardware brake, a power cap under a lowered limit), else 1."""  # fmt: skip
+- **clock_ratio**: SM clock over its maximum while something lowers the clocks (heat, hardware brake, a power cap under a lowered limit), else 1.
+
+The energy of `v_ledger_minute` is that of the time that has a bucket; where utilization is not known the time is unobserved, so its sum can be
+below the energy of `v_gpu_minute`, which counts all rows."""  # fmt: skip
 
 
 def _states() -> str:
