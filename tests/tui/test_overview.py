@@ -297,3 +297,13 @@ def test_rows_that_show_the_same_waste_keep_their_places() -> None:
         for order in (twins, twins[::-1])
     ]
     assert orders == [[1, 2], [1, 2]]
+
+
+def test_an_event_says_its_gpu_once() -> None:
+    view = sample_view(75)
+    told = [
+        replace(view.events[0], detail=f"GPU 7 {view.gpus[7].name}: GPU is lost", gpu_index=7),
+        replace(view.events[1], detail="GPU 4", gpu_index=4),
+    ]
+    text = "\n".join(lines(replace(view, events=tuple(told)), (200, 60)))
+    assert "GPU 7   GPU is lost" in text and "GPU 4   GPU 4" in text
