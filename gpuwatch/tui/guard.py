@@ -28,6 +28,8 @@ def waiting_writes(app: App[Any]) -> int | None:
 
 
 SYNC_BEGIN, SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
+SYNC_ABOVE = 256
+"""Characters of a frame up to which it reaches a terminal in one piece anyway."""
 
 
 def lies_bare(widget: Widget) -> bool:
@@ -94,13 +96,13 @@ class Link:
         # A filter changes colours on Textual's way; without colours there is nothing left for it to change.
         return waiting is not None and waiting <= MOST_WAITING and not _filtered(app) and lies_bare(widget)
 
-    def write(self, frame: str, lines: int) -> None:
-        """Send ``frame`` in one piece; the terminal shows more than one changed line at once where it can."""
+    def write(self, frame: str) -> None:
+        """Send ``frame`` in one piece; what is long the terminal shows at once where it can."""
         if not frame:
             return
         x, y = self._app.cursor_position
         home = f"\x1b[{y + 1};{x + 1}H" if x or y else "\x1b[H"
-        if lines > 1 and getattr(self._app, "_sync_available", False):
+        if len(frame) > SYNC_ABOVE and getattr(self._app, "_sync_available", False):
             frame, home = SYNC_BEGIN + frame, home + SYNC_END
         driver = getattr(self._app, "_driver", None)
         if driver is not None:

@@ -58,15 +58,18 @@ class Painter:
     def frame(self, changes: Iterable[tuple[int, Cells, Cells]]) -> str:
         """The bytes for ``changes``: (row, how it stands there, how it should); empty when nothing of them shows."""
         out: list[str] = []
-        pen = REST
+        pen, cursor = REST, None
         for y, old, new in changes:
             columns = self._differing(old, new)
             if columns:
-                pen = self._row(out, pen, y, columns, new)
+                out.append(jump(cursor, (y, columns[0])))
+                pen, at = self._row(out, pen, columns, new)
+                # Behind the last column, or where a terminal may count cells in its own way, the cursor is not known.
+                cursor = (y, at) if at < len(new.texts) and new.texts[at - 1].isascii() and new.texts[at - 1] else None
         if not out:
             return ""
         if pen is not REST:
-            out.append("\x1b[0m")
+            out.append("\x1b[m")
         return "".join(out)
 
     def whole(self, lines: Iterable[Cells]) -> str:
@@ -88,10 +91,10 @@ class Painter:
         one, other = self._pen(a), self._pen(b)
         return one.blank == other.blank if text == " " else one == other
 
-    def _row(self, out: list[str], pen: Pen, y: int, columns: list[int], new: Cells) -> Pen:
+    def _row(self, out: list[str], pen: Pen, columns: list[int], new: Cells) -> tuple[Pen, int]:
+        """Write the cells of ``columns`` from the first of them on; returns the pen and the column of the cursor after it."""
         texts, styles, width = new.texts, new.styles, len(new.texts)
         at = columns[0]
-        out.append(f"\x1b[{y + 1};{at + 1}H")
         for x in columns:
             if x > at:
                 if x - at <= BRIDGE and self._bridges(new, at, x, pen):
@@ -106,7 +109,7 @@ class Painter:
             at = x + 1
             while at < width and not texts[at]:
                 at += 1
-        return pen
+        return pen, at
 
     def _bridges(self, new: Cells, at: int, x: int, pen: Pen) -> bool:
         """Whether the cells from ``at`` to ``x`` can be written with the pen as it is, at a byte each."""
@@ -136,6 +139,18 @@ class Painter:
         if found is None:
             found = self._steps[before, after] = step(before, after)
         return found
+
+
+def jump(cursor: tuple[int, int] | None, to: tuple[int, int]) -> str:
+    """The shortest way to a cell (row, column) further down: from where the cursor is, or from anywhere."""
+    y, x = to
+    absolute = f"\x1b[{y + 1};{x + 1}H"
+    if cursor is None or y <= cursor[0]:
+        return absolute
+    down, aside = y - cursor[0], x - cursor[1]
+    relative = f"\x1b[{down}B" if down > 1 else "\x1b[B"
+    relative += "\b" * -aside if aside <= 0 else f"\x1b[{aside}C"
+    return relative if len(relative) < len(absolute) else absolute
 
 
 def step(before: Pen, after: Pen) -> str:

@@ -55,7 +55,7 @@ class Canvas(Widget):
             return len(changed)
         if self._painter is None:
             self._painter = Painter(link.colors)
-        link.write(self._painter.frame(changes), len(changed))
+        link.write(self._painter.frame(changes))
         return len(changed)
 
     def render_lines(self, crop: Region) -> list[Strip]:

@@ -296,9 +296,31 @@ def test_a_step_makes_one_pen_of_another(before: Pen, after: Pen) -> None:
     assert step(after, after) == ""
 
 
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 11), st.sampled_from(["x", "━", "龍"])), min_size=1, max_size=12)
+)
+def test_cells_of_many_lines_land_where_they_belong(changes: list[tuple[int, int, str]]) -> None:
+    style = LOOKS["truecolor"].fg
+    lines = [([" "] * 12, [" "] * 12) for _ in range(6)]
+    for y, x, text in changes:
+        if text != "龍":
+            lines[y][1][x] = text
+        elif x < 10:
+            lines[y][1][x : x + 2] = ["龍", ""]
+    for _, new in lines:  # a character that was written over in half
+        for x, text in enumerate(new):
+            if (text == "" and new[x - 1] != "龍") or (text == "龍" and (x == 11 or new[x + 1] != "")):
+                new[x] = "."
+    page, whole = Page(12, 6), Page(12, 6)
+    painter = Painter(ColorSystem.TRUECOLOR)
+    page.feed(painter.frame((y, Cells(old, [style] * 12), Cells(new, [style] * 12)) for y, (old, new) in enumerate(lines)))
+    whole.feed("".join(f"\x1b[{y + 1};1H{''.join(new)}" for y, (_, new) in enumerate(lines)))
+    assert page.screen.display == whole.screen.display
+
+
 def test_without_colours_only_attributes_are_sent() -> None:
     painter = Painter(None)
     style = Style(color="red", bgcolor="blue", bold=True)
     wanted, before = Cells(["x"], [style]), Cells([" "], [Style()])
-    assert painter.frame([(0, before, wanted)]) == "\x1b[1;1H\x1b[1mx\x1b[0m"
+    assert painter.frame([(0, before, wanted)]) == "\x1b[1;1H\x1b[1mx\x1b[m"
     assert REST.blank == ("49", False)
