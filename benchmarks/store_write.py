@@ -162,7 +162,7 @@ def _orm_tick(session: Session, tick: Tick) -> None:
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """Run both, print one table, compare with the budget of DESIGN 9."""
+    """Run both, print one table, compare with the budgets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--ticks", type=int, default=300)
     count = max(2 * BATCH, parser.parse_args().ticks // BATCH * BATCH)

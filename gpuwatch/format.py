@@ -1,4 +1,4 @@
-"""Numbers as people read them (design/screens.md 1): the only place that knows "%", GiB, W, ages and the glyphs for nothing.
+"""Numbers as people read them: the only place that knows "%", GiB, W, ages and the glyphs for nothing.
 
 Every function takes base units (ratios 0-1, bytes, watts, seconds, milliseconds) and gives plain text without padding. ``None``
 becomes ``–`` (not there, not supported) or ``?`` (no permission), never 0.

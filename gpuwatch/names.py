@@ -39,7 +39,7 @@ class Context(_Word):
 
 
 class Bucket(_Word):
-    """Exclusive parts of a GPU's time; over any span they sum to its capacity (DESIGN section 6)."""
+    """Exclusive parts of a GPU's time; over any span they sum to its capacity."""
 
     UNOBSERVED = 0
     UNAVAILABLE = 1
@@ -81,7 +81,7 @@ class Tier(_Word):
 
 
 class State(_Word):
-    """The one word on a GPU's row (design/screens.md 1.2)."""
+    """The one word on a GPU's row."""
 
     NO_DATA = 0
     FREE = 1

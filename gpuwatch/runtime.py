@@ -35,7 +35,7 @@ STANDBY_SECONDS = 1.0
 """How often a waiting recorder asks for the lease."""
 
 NETWORK_COMMIT_SECONDS = 60.0
-"""Commits on a network file system, where each one is slow and locks are fragile (research: storage)."""
+"""Commits on a network file system, where each one is slow and locks are fragile."""
 
 GPM_PAUSE_SECONDS = 0.12
 """GPM values are differences of two readings at least 100 ms apart (NVML documentation)."""

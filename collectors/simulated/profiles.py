@@ -1,4 +1,4 @@
-"""What the simulated device classes are and which measures their drivers do not give (nvml-behaviour: what real drivers answer)."""
+"""What the simulated device classes are and which measures their drivers do not give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts of one tick that the ledger is built on: quiet, context, clock factor, busy share (DESIGN section 3).
+"""The facts of one tick that the ledger is built on: quiet, context, clock factor, busy share.
 
 They are computed once, when a sample is recorded, stored with the row and never relabelled. All are pure.
 """

@@ -1,4 +1,4 @@
-"""Where one GPU's time went: rows in, buckets out, in exact integers (DESIGN section 6, the one function of the ledger).
+"""Where one GPU's time went: rows in, buckets out, in exact integers: the one function of the ledger.
 
 Time is cut on a fixed grid: the weighted milliseconds of ``[a, b)`` are ``floor(b * weight) - floor(a * weight)``, so that the
 parts of any partition of a span sum to the span. Energy of a row that a span cuts is cut the same way. Inside a call amounts are

@@ -6,7 +6,7 @@ from gpuwatch.names import Bucket, Cause, Context, Tier
 from gpuwatch.record import NamedTuple, dataclass
 
 HOLD_MS = 300_000
-"""A quiet run with a context becomes held idle at five minutes, counted from its start (DESIGN section 3)."""
+"""A quiet run with a context becomes held idle at five minutes, counted from its start."""
 
 NOBODY = 0
 """The owner id of time that belongs to no one."""

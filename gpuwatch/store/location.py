@@ -50,7 +50,7 @@ def locate(
     local_root: Path = Path("/var/tmp"),
     mounts: Path = MOUNTS,
 ) -> Location:
-    """The store's file by the order of DESIGN 5.2. ``writing``: a system store counts only if it can be written.
+    """The store's file by the order of the first line. ``writing``: a system store counts only if it can be written.
 
     Raises :class:`StoreError` for a URL and for a local directory that somebody else has laid in our place.
     """

@@ -37,7 +37,7 @@ DAY_S = 86_400
 THROTTLE_MASK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """NVML clock event reasons that slow a GPU down: power cap, HW slowdown, SW and HW thermal, power brake."""
 QUIET_PM = 50
-"""Below 5 % utilization a GPU or process is quiet (DESIGN section 3)."""
+"""Below 5 % utilization a GPU or process is quiet."""
 
 RETENTION_DAYS = {"gpu_minute": 35, "process_minute": 7, "workload_minute": 35, "ledger_minute": 35}
 EVENT_DAYS = 400

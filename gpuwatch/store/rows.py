@@ -16,7 +16,7 @@ Values = tuple[int | None, ...]
 class GpuRow:
     """One GPU over the ``dt_ms`` before ``ts_ms`` (0: the first row, or the first after a gap; it speaks for no time).
 
-    ``quiet`` is the fact of DESIGN section 3 (``None``: no utilization known); ``quiet_ms`` the length of the unbroken quiet run
+    ``quiet`` is the fact of ``ledger.facts`` (``None``: no utilization known); ``quiet_ms`` the length of the unbroken quiet run
     that ends with this row (0 when active or unknown); ``kappa_pm`` the clock factor of the ledger in per mille (1000: not
     throttled).
     """

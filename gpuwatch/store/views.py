@@ -1,4 +1,4 @@
-"""The public views (DESIGN 5.3), built from the model: one name per quantity, base units, the time column bare so that keys are used.
+"""The public views, built from the model: one name per quantity, base units, the time column bare so that keys are used.
 
 ``v_schema`` and ``docs/schema.md`` come from the same lists and so cannot differ from the views. Standard library only. The SQL
 runs on SQLite and on PostgreSQL.
@@ -84,7 +84,7 @@ v_workload = View(
 
 _GPU_FACTS = (
     Col("duration_seconds", seconds("s.dt_ms"), "seconds", "Time that the row speaks for; 0 for the first row after a gap"),
-    Col("quiet", "s.quiet", "flag", "1 if the GPU did nothing (DESIGN: quiet); NULL if not known"),
+    Col("quiet", "s.quiet", "flag", "1 if utilization is below 0.05 and, where measured, SM activity below 0.02 and no video work; NULL if not known"),
     Col("context", words("s.context", Context), "word", "Who holds the GPU: none, process, memory_only; NULL if not known"),
     Col("quiet_seconds", seconds("s.quiet_ms"), "seconds", "Length of the unbroken quiet run that ends with the row"),
     Col("clock_ratio", seconds("s.kappa_pm"), "ratio", "Clock factor of the ledger; 1 is not throttled"),

@@ -1,4 +1,4 @@
-"""One table of colours and glyphs for every tier of terminal (design: colours 1.1, states 1.2, ledger parts 1.3).
+"""One table of colours and glyphs for every tier of terminal.
 
 A ``Look`` is a tier plus a glyph set. The two switches are independent: NO_COLOR keeps the blocks, ASCII may keep colour. Every
 style names its own ground, so that no cell depends on what a widget or a terminal would fill in.

@@ -1,4 +1,4 @@
-"""A View as JSON (DESIGN 5.4): names are the columns of the public views, in base units; what is not measured is null and says why.
+"""A View as JSON: names are the columns of the public views, in base units; what is not measured is null and says why.
 
 Every key stands in one of the tables below with its type and meaning; the JSON Schema in ``docs/schemas`` is made from them.
 """

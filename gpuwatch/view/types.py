@@ -1,4 +1,4 @@
-"""The one read model: what any screen, text or JSON may show, frozen. Names are the public names of DESIGN 5.3 in base units.
+"""The one read model: what any screen, text or JSON may show, frozen. Names are the public names of the public views in base units.
 
 ``None`` is never zero: look the reason up in ``missing`` of the same object (field name -> reason).
 """

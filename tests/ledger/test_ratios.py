@@ -1,4 +1,4 @@
-"""The figures people read, against the worked example of the study and the honesty rules."""
+"""The figures people read, against the worked example of the ledger and the honesty rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers, ages, shares and cuts as design/screens.md 1 has them."""
+"""Numbers, ages, shares and cuts as every screen shows them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last row: the screens and the keys that do something here (design 1)."""
+"""The last row: the screens and the keys that do something here."""
 
 from __future__ import annotations
 

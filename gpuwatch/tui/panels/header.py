@@ -1,4 +1,4 @@
-"""Row 0: who is watched, and whether what stands below is now (design 1)."""
+"""Row 0: who is watched, and whether what stands below is now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview's panels and how they share a screen's rows and columns (design 2)."""
+"""The overview's panels and how they share a screen's rows and columns."""
 
 from __future__ import annotations
 

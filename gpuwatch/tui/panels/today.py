@@ -1,4 +1,4 @@
-"""Today: one row a GPU from local midnight to now, and its GPU·h held idle, unused and free (wide screens, design 2)."""
+"""Today: one row a GPU from local midnight to now, and its GPU·h held idle, unused and free."""
 
 from __future__ import annotations
 

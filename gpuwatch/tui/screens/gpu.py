@@ -1,4 +1,4 @@
-"""Screen 2: what one GPU did, who held it, where its time went (design 3)."""
+"""Screen 2: what one GPU did, who held it, where its time went."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Screen 1: in ten seconds, how much of this host works, who wastes what, what to do first (design 2)."""
+"""Screen 1: in ten seconds, how much of this host works, who wastes what, what to do first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Screen 3: find one process among hundreds and see everything about it (design 6)."""
+"""Screen 3: find one process among hundreds and see everything about it."""
 
 from __future__ import annotations
 
