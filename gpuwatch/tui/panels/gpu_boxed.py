@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.record import dataclass
+from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels import gpu_ledger
@@ -42,7 +42,10 @@ def rows_for(height: int, holders: int) -> Rows:
 
 def draw_boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail: DetailView) -> None:
     """Title, lanes, holders and the ledger of its time, one below the other."""
-    rows = rows_for(context.height - 4, max(len(detail.holders), len(instances_of(gpu, view))))
+    instances = len(instances_of(gpu, view))
+    rows = rows_for(context.height - 4, max(len(detail.holders), instances))
+    if instances > rows.holders - 3:  # the ledger of a sliced board is one sentence
+        rows = replace(rows, holders=rows.holders + rows.ledger - 3, ledger=3)
     place, gib_at = place_for(context.width, SPANS[context.ui.zoom][0])
     draw_title(sheet, context, view, gpu)
     y = 3
@@ -51,7 +54,7 @@ def draw_boxed(sheet: Sheet, context: Context, view: View, gpu: GpuView, detail:
     _holders(sheet, context, view, gpu, detail, y, rows.holders, place, gib_at)
     y += rows.holders
     box(sheet, y, y + rows.ledger - 1, "Where this GPU's time went", note=gpu_ledger.note_of(context, detail.ledger))
-    if instances_of(gpu, view):
+    if instances:
         sheet.put(y + 1, 2, COUNTED_APART, context.look.fg)
     elif detail.ledger is not None and rows.ledger >= 3:
         gpu_ledger.draw_gpu_ledger(sheet, context, view, gpu, detail.ledger, detail.today, y + 1, rows.ledger - 2)
