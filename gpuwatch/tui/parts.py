@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket
@@ -37,12 +37,28 @@ _INKS = {
     "idle_unattributed": ("quiet_fill", "white"),
     "unavailable": ("held", "ink"),
     "unknown": ("bg", "fg"),
+    "stalled_sm": ("stalled", "white"),
+    "empty_sm": ("empty", "white"),
+    "throttled": ("throttled", "ink"),
+    "redone": ("redone", "white"),
+    "overhead": ("overhead", "white"),
+    "unobserved": ("bg", "fg"),
 }
 
-PARTS = tuple(Part(p.word, p.short, p.letter, *_INKS[p.key], p.buckets, p.always) for p in view_parts.PARTS)
+
+def _inked(parts: Iterable[view_parts.Part]) -> tuple[Part, ...]:
+    return tuple(Part(p.word, p.short, p.letter, *_INKS[p.key], p.buckets, p.always) for p in parts)
+
+
+PARTS = _inked(view_parts.PARTS)
 """Left to right on every screen."""
 
+BUCKETS = _inked(view_parts.BUCKETS)
+"""The same with their buckets apart, as the GPU screen has them."""
+
 EFFECTIVE, UNDER, BUSY, WAIT, LOST, HELD, UNUSED, QUIET, FREE, IDLE, UNAVAILABLE, UNKNOWN = PARTS
+
+STALLED, EMPTY = BUCKETS[1:3]
 
 WASTE = frozenset({WAIT, LOST, HELD, UNUSED})
 
@@ -56,21 +72,16 @@ class Share:
     percent: int
 
 
-def split(ledger: LedgerView) -> tuple[Share, ...]:
+def amounts(ledger: LedgerView, parts: tuple[Part, ...] = PARTS) -> dict[Part, int]:
+    """Milliseconds of each of ``parts`` in their order, those of zero too."""
+    by_bucket = view_parts.bucket_ms(ledger.parts)
+    return {part: sum(by_bucket.get(bucket, 0) for bucket in part.buckets) for part in parts}
+
+
+def split(ledger: LedgerView, parts: tuple[Part, ...] = PARTS) -> tuple[Share, ...]:
     """The parts of ``ledger`` that are not zero, in their fixed order; the percentages sum to 100."""
-    by_bucket = milliseconds(ledger)
-    amounts = [sum(by_bucket.get(bucket, 0) for bucket in part.buckets) for part in PARTS]
-    return tuple(Share(part, ms, percent) for part, ms, percent in zip(PARTS, amounts, shares(amounts)) if ms > 0)
-
-
-def milliseconds(ledger: LedgerView) -> Mapping[Bucket, int]:
-    """Time by bucket, causes and tiers added up."""
-    return view_parts.bucket_ms(ledger.parts)
-
-
-def waste_ms(ledger: LedgerView) -> int:
-    """Wait + lost + held idle + unused, the ledger's own figure."""
-    return view_parts.waste_ms(ledger)
+    found = amounts(ledger, parts)
+    return tuple(Share(part, ms, percent) for (part, ms), percent in zip(found.items(), shares(list(found.values()))) if ms > 0)
 
 
 def legend(*ledgers: LedgerView | None) -> tuple[Part, ...]:

@@ -1,4 +1,4 @@
-"""Buckets grouped into the parts of a ledger bar (design/screens.md 1.3): their order, words, letters and whole percents."""
+"""Buckets grouped into the parts of a ledger bar: their order, words, letters and whole percents."""
 
 from __future__ import annotations
 
@@ -39,24 +39,26 @@ PARTS = (
 )
 """From left to right on every screen. The first two give way to ``busy_unknown`` where there is no fill signal."""
 
+_SAME = {part.key: part for part in PARTS}
+
 BUCKETS = (
-    Part("effective", "effective", "eff", "#", (Bucket.EFFECTIVE,)),
+    _SAME["effective"],
     Part("stalled_sm", "stalled SM", "stall", "=", (Bucket.STALLED_SM,)),
     Part("empty_sm", "empty SM", "empty", "-", (Bucket.EMPTY_SM,)),
-    Part("busy_unknown", "busy, quality unknown", "busy", "%", (Bucket.BUSY_UNKNOWN,), always=False),
-    Part("wait", "wait", "wait", "~", (Bucket.WAIT,)),
+    _SAME["busy_unknown"],
+    _SAME["wait"],
     Part("throttled", "throttled", "thr", "!", (Bucket.THROTTLED,)),
     Part("redone", "redone", "redo", "r", (Bucket.REDONE,)),
     Part("overhead", "overhead", "over", "o", (Bucket.OVERHEAD,)),
-    Part("held_idle", "held idle", "held", "x", (Bucket.HELD_IDLE,)),
-    Part("unused", "unused", "unus", "u", (Bucket.ALLOCATED_UNUSED,)),
-    Part("quiet", "quiet", "quiet", "q", (Bucket.QUIET,), always=False),
-    Part("free", "free", "free", ".", (Bucket.UNALLOCATED,)),
-    Part("idle_unattributed", "idle ?", "idle?", "i", (Bucket.IDLE_UNATTRIBUTED,), always=False),
+    _SAME["held_idle"],
+    _SAME["unused"],
+    _SAME["quiet"],
+    _SAME["free"],
+    _SAME["idle_unattributed"],
     Part("unobserved", "unobserved", "unob", "?", (Bucket.UNOBSERVED,)),
-    Part("unavailable", "unavailable", "unav", "X", (Bucket.UNAVAILABLE,)),
+    _SAME["unavailable"],
 )
-"""The twelve-bucket bar of the GPU screen and the report, plus the buckets that exist only where something is unknown."""
+"""The bar of the GPU screen: the parts with their buckets apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ from gpuwatch.names import Bucket, Cause, Missing, State, Tier
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.panels.gpu_boxed import rows_for
-from gpuwatch.tui.panels.gpu_ledger import TWELVE, bar_parts, columns
+from gpuwatch.tui.panels.gpu_ledger import columns
 from gpuwatch.tui.panels.gpu_question import SPANS, cells_in, chosen, place_for, request_for
 from gpuwatch.tui.panels.holders import short_command
 from gpuwatch.tui.panels.lanes import levels
+from gpuwatch.tui.parts import BUCKETS, split
 from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.state import UiState
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView, View
@@ -96,12 +97,12 @@ def test_the_twelve_buckets_are_the_eight_part_bar_taken_apart(size: tuple[int, 
     context = context_of(GpuScreen, sample_view(), size, None, UiState(gpu=7))
     detail = sample_detail(sample_view(), request_for(context, sample_view().gpus[7]))
     assert detail.ledger is not None
-    assert sum(share.percent for share in bar_parts(detail.ledger)) == 100
-    assert sum(share.ms for share in bar_parts(detail.ledger)) == detail.ledger.capacity_ms
+    assert sum(share.percent for share in split(detail.ledger, BUCKETS)) == 100
+    assert sum(share.ms for share in split(detail.ledger, BUCKETS)) == detail.ledger.capacity_ms
 
 
 def test_every_bucket_has_its_own_part() -> None:
-    assert sorted(bucket for part in TWELVE for bucket in part.buckets) == sorted(Bucket)
+    assert sorted(bucket for part in BUCKETS for bucket in part.buckets) == sorted(Bucket)
 
 
 def test_a_bucket_that_is_there_is_named_even_where_zeros_have_no_room() -> None:

@@ -9,31 +9,20 @@ from rich.style import Style
 from gpuwatch.format import clock_minute, duration, gpu_hours, number, percent_range, percent_sign, shares
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.record import dataclass
-from gpuwatch.tui import parts as eight
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.ledger import fit
-from gpuwatch.tui.parts import Part, Share, milliseconds
+from gpuwatch.tui.parts import BUCKETS, BUSY, EFFECTIVE, EMPTY, HELD, IDLE, QUIET, STALLED, UNAVAILABLE, Part, amounts, split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import GpuView, LedgerView, View
 
 Words = list[tuple[str, Style]]
 
-_STALLED = Part("stalled SM", "stall", "=", "stalled", "white", (Bucket.STALLED_SM,))
-_EMPTY = Part("empty SM", "empty", "-", "empty", "white", (Bucket.EMPTY_SM,))
-_THROTTLED = Part("throttled", "thr", "!", "throttled", "ink", (Bucket.THROTTLED,))
-_REDONE = Part("redone", "redo", "r", "redone", "white", (Bucket.REDONE,))
-_OVERHEAD = Part("overhead", "over", "o", "overhead", "white", (Bucket.OVERHEAD,))
-_UNOBSERVED = Part("unobserved", "unob", "?", "bg", "fg", (Bucket.UNOBSERVED,))
-
-TWELVE = (eight.EFFECTIVE, _STALLED, _EMPTY, eight.BUSY, eight.WAIT, _THROTTLED, _REDONE, _OVERHEAD, eight.HELD, eight.UNUSED, eight.QUIET, eight.FREE, eight.IDLE, _UNOBSERVED, eight.UNAVAILABLE)  # fmt: skip
-"""The order of the eight parts with their buckets apart; those without a place of their own only when they are there."""
-
 _READABLE = {"empty": "stalled", "overhead": "redone"}
 """Fills that are too dark for text, and the one beside them that is not."""
-_FILL = (eight.EFFECTIVE, _STALLED, _EMPTY)
-_RARE = (eight.QUIET, eight.IDLE)
+_FILL = (EFFECTIVE, STALLED, EMPTY)
+_RARE = (QUIET, IDLE)
 _CAUSES = {
     Cause.PEERS: "peers",
     Cause.INPUT: "input",
@@ -53,26 +42,12 @@ class Column:
     right: int
 
 
-def amounts(ledger: LedgerView | None) -> dict[Part, int]:
-    """Milliseconds of each of the fifteen parts."""
-    by_bucket = milliseconds(ledger) if ledger is not None else {}
-    return {part: sum(by_bucket.get(bucket, 0) for bucket in part.buckets) for part in TWELVE}
-
-
-def bar_parts(ledger: LedgerView) -> tuple[Share, ...]:
-    """What the bar is made of: the parts that are not zero, with whole percents that sum to 100."""
-    found = amounts(ledger)
-    return tuple(Share(part, ms, share) for (part, ms), share in zip(found.items(), shares(list(found.values()))) if ms > 0)
-
-
 def columns(present: Sequence[LedgerView | None], left: int, limit: int) -> list[Column]:
     """The buckets to name between two columns: all that are not zero in one of the spans, and the others while they fit."""
-    there = {part for ledger in present for part, ms in amounts(ledger).items() if ms > 0}
+    there = {part for ledger in present if ledger is not None for part, ms in amounts(ledger, BUCKETS).items() if ms > 0}
     without_fill = not there & set(_FILL)
-    named = [
-        part for part in TWELVE if part in there or not (part in _RARE or (part in _FILL if without_fill else part is eight.BUSY))
-    ]
-    for part in reversed(TWELVE):
+    named = [part for part in BUCKETS if part in there or not (part in _RARE or (part in _FILL if without_fill else part == BUSY))]
+    for part in reversed(BUCKETS):
         if _width(named) <= limit + 1 - left:
             break
         if part in named and part not in there:
@@ -119,20 +94,18 @@ def span_text(ledger: LedgerView) -> str:
 def draw_numbers(sheet: Sheet, y: int, ledger: LedgerView, today: LedgerView | None, left: int, limit: int) -> None:
     """Three rows: the names in their colours, the shares of the span with one decimal (they sum to 100.0), the hours of today."""
     look = sheet.look
-    found, whole = amounts(ledger), amounts(today)
+    found, whole = amounts(ledger, BUCKETS), amounts(today, BUCKETS) if today is not None else {}
     tenths = dict(zip(found, shares(list(found.values()), 1000)))
     sheet.put(y + 1, 2, "share %", look.dim)
     sheet.put(y + 2, 2, "today h", look.dim)
     for column in columns((ledger, today), left, limit):
         part = column.part
-        there = found[part] > 0 or whole[part] > 0
-        ink = "free_text" if part is eight.UNAVAILABLE and not there else _READABLE.get(part.fill, ink_of(part))
-        sheet.put(
-            y, column.left, part.name, look.white if look.plain and there else look.style(ink, "bg", part is eight.HELD and there)
-        )
+        there = found[part] > 0 or whole.get(part, 0) > 0
+        ink = "free_text" if part == UNAVAILABLE and not there else _READABLE.get(part.fill, ink_of(part))
+        sheet.put(y, column.left, part.name, look.white if look.plain and there else look.style(ink, "bg", part == HELD and there))
         for row, value, text in (
             (y + 1, found[part], number(tenths[part] / 10, 1)),
-            (y + 2, whole[part], gpu_hours(whole[part])),
+            (y + 2, whole.get(part, 0), gpu_hours(whole.get(part, 0))),
         ):
             if row == y + 2 and today is None:
                 continue
@@ -188,7 +161,7 @@ def draw_gpu_ledger(sheet: Sheet, context: Context, view: View, gpu: GpuView, le
     """The panel's inside in up to ``rows`` rows from ``top``: bar, names, shares, today, reasons of waiting, sums."""
     look, right = context.look, context.width - 3
     sheet.put(top, 2, cut(span_text(ledger), 7), look.white)
-    ledger_bar(sheet, top, 10, right - 9, bar_parts(ledger))
+    ledger_bar(sheet, top, 10, right - 9, split(ledger, BUCKETS))
     if rows >= 4:
         draw_numbers(sheet, top + 1, ledger, today, 10, right)
     if rows >= 5:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.format import clock, duration, gpu_hours, kilowatt_hours, number, percent_range, percent_sign, power_sum
-from gpuwatch.names import Bucket, State
+from gpuwatch.names import State
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar, legend_row
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
-from gpuwatch.tui.parts import WASTE, legend, milliseconds, split, waste_ms
+from gpuwatch.tui.parts import QUIET, WASTE, amounts, legend, split
 from gpuwatch.tui.state import Context
+from gpuwatch.view.parts import waste_ms
 from gpuwatch.view.types import LedgerView, View
 
 Words = list[tuple[str, Style]]
@@ -37,7 +38,7 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
     sheet.right(top + 1, width - 3, f"{gpu_hours(ledger.capacity_ms, decimals)} GPU·h", look.dim)
     y = top + 2
     if rows >= 6:
-        has_quiet = milliseconds(ledger).get(Bucket.QUIET, 0) > 0
+        has_quiet = amounts(ledger)[QUIET] > 0
         lesson = young and has_quiet
         if not lesson:
             today = None if young else view.today

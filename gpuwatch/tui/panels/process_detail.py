@@ -10,9 +10,9 @@ from gpuwatch.tui.draw.bars import state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
-from gpuwatch.tui.panels.gpu_ledger import bar_parts
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.process_facts import Place, draw_facts, hold_label
+from gpuwatch.tui.parts import BUCKETS, split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import Cell, GpuView, Lane, ProcessHistory, ProcessView, View
 
@@ -139,7 +139,7 @@ def _ledger(sheet: Sheet, context: Context, history: ProcessHistory | None, plac
     if ledger is None:
         sheet.put(y, place.text, "reading …" if history is None else "no GPU time yet", look.dim)
         return
-    ledger_bar(sheet, y, place.text, place.cells, bar_parts(ledger))
+    ledger_bar(sheet, y, place.text, place.cells, split(ledger, BUCKETS))
     # Its own share of its GPUs' time: less than the span where others had the GPU or where it is younger.
     span_ms = ledger.span.end_ms - ledger.span.start_ms
     sheet.right(y, place.right, duration(min(span_ms, ledger.capacity_ms) / 1000), look.dim)
