@@ -101,11 +101,6 @@ def megahertz(hertz: float | None, reason: Missing | None = None) -> str:
     return glyph(reason) if hertz is None else f"{hertz / 1e6:.0f}"
 
 
-def gigabytes_per_second(rate: float | None, reason: Missing | None = None) -> str:
-    """Bytes per second in decimal GB/s: ``3.1``."""
-    return number(None if rate is None else rate / 1e9, 1, reason)
-
-
 def megabytes_per_second(rate: float | None, reason: Missing | None = None) -> str:
     """Bytes per second in decimal MB/s: ``108``."""
     return number(None if rate is None else rate / 1e6, 0, reason)

@@ -351,5 +351,3 @@ class Batch:
     error: str | None = None
     hint: str | None = None
 
-
-Sink = Callable[[Batch], None]

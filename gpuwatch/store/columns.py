@@ -182,13 +182,6 @@ WORKLOAD_ROLLUP_FACTS = ("obs_ms", "n")
 
 GPU_ROLLUP = ("t", "gpu_id", *GPU_ROLLUP_FACTS, *(c.name for c in rollup(GpuSample)))
 PROCESS_ROLLUP = ("t", "proc_id", "gpu_id", *PROCESS_ROLLUP_FACTS, *(c.name for c in rollup(ProcessSample)))
-WORKLOAD_ROLLUP = (
-    "t",
-    "workload_id",
-    *WORKLOAD_ROLLUP_FACTS,
-    *(c.name for c in rollup(TrainingSample)),
-    *(c.name for c in rollup(InferenceSample)),
-)
 LEDGER = ("t", "gpu_id", "owner_id", "bucket", "cause", "tier", "ms", "energy_mj")
 
 

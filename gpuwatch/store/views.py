@@ -357,8 +357,3 @@ def schema_ddl() -> str:
 def view_ddl() -> list[str]:
     """All ``CREATE VIEW`` statements."""
     return [*(v.ddl() for v in VIEWS), schema_ddl()]
-
-
-def drop_ddl() -> list[str]:
-    """``DROP VIEW`` statements for all views, so that a migration can change what lies under them."""
-    return [f"DROP VIEW IF EXISTS {name}" for name in reversed(NAMES)]

@@ -355,16 +355,10 @@ class Window:
 
     def ledger_minutes(self, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
         """Bucket sums of the ledger's minutes in ``[start_s, end_s)`` over these GPUs, all owners together."""
-        return self._ledger("ledger_minute", start_s, end_s, gpu_ids)
-
-    def ledger_hours(self, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
-        """The same from the ledger's hours (whole hours only)."""
-        return self._ledger("ledger_hour", start_s, end_s, gpu_ids)
-
-    def _ledger(self, table: str, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
         marks = ",".join("?" * len(gpu_ids))
         sql = (
-            f"SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM {table} WHERE t>=? AND t<? AND bucket>0 AND gpu_id IN ({marks}) "
+            "SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM ledger_minute "
+            f"WHERE t>=? AND t<? AND bucket>0 AND gpu_id IN ({marks}) "
             "GROUP BY bucket, cause, tier"
         )
         return [BucketSum._make(row) for row in self._all(sql, (start_s, end_s, *gpu_ids))]

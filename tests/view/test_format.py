@@ -34,7 +34,6 @@ DAY = 86_400
         (fmt.power_sum(2889.0), "2.89 kW"),
         (fmt.power_sum(232.4), "232 W"),
         (fmt.megahertz(1.395e9), "1395"),
-        (fmt.gigabytes_per_second(3.14e9), "3.1"),
         (fmt.megabytes_per_second(108.4e6), "108"),
         (fmt.size(0), "0 B"),
         (fmt.size(37_888), "37.0 KiB"),
@@ -81,7 +80,7 @@ def test_how_it_reads(shown: str, wanted: str) -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [fmt.number, fmt.percent, fmt.percent_sign, fmt.gib, fmt.watts, fmt.celsius, fmt.megahertz, fmt.gigabytes_per_second, fmt.age],
+    [fmt.number, fmt.percent, fmt.percent_sign, fmt.gib, fmt.watts, fmt.celsius, fmt.megahertz, fmt.age],
 )
 def test_nothing_is_a_dash_and_forbidden_a_question_mark(function: object) -> None:
     assert function(None) == "–"  # type: ignore[operator]
