@@ -46,6 +46,11 @@ def number(value: float | None, decimals: int = 0, reason: Missing | None = None
     return text.replace(",", " ")
 
 
+def counted(count: int, word: str, ending: str = "s") -> str:
+    """``1 GPU``, ``8 GPUs``."""
+    return f"{count} {word}{'' if count == 1 else ending}"
+
+
 def percent(ratio: float | None, decimals: int = 0, reason: Missing | None = None) -> str:
     """``0.873`` -> ``87`` (the sign stands in the column's head)."""
     return number(None if ratio is None else ratio * 100, decimals, reason)

@@ -46,7 +46,7 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
     if view.gpus:
         if view.ledger and _has_past(view):
             blocks.append(_ledger(view, view.ledger, width, paint))
-        blocks.append(_gpus(view, width, paint))
+        blocks.append(_gpus(view, width, tz, paint))
     if view.host:
         blocks.append([_host(view.host, width)])
     processes = _processes(view, width, paint)
@@ -119,7 +119,7 @@ _PART_STYLES = {"effective": "busy", "busy_unknown": "busy", "wait": "waiting", 
 def _sentence(view: View, ledger: LedgerView, paint: Paint) -> list[str]:
     out = []
     if view.waste_now_gpus is not None:
-        out.append(f"Waste now {paint(fmt.number(view.waste_now_gpus, 1), 'bold')} of {len(_whole(view.gpus))} GPUs")
+        out.append(f"Waste now {paint(fmt.number(view.waste_now_gpus, 1), 'bold')} of {fmt.counted(len(_whole(view.gpus)), 'GPU')}")
     if view.today is not None:
         out.append(f"today {fmt.gpu_hours(waste_ms(view.today))} of {fmt.gpu_hours(view.today.capacity_ms)} GPU·h")
     out.append(f"efficiency {fmt.percent_range(ledger.efficiency_low, ledger.efficiency_high)}")
@@ -144,7 +144,7 @@ def _whole(gpus: Sequence[GpuView]) -> list[GpuView]:
 # ---------------------------------------------------------------------------------------------------------------- GPUs
 
 
-def _gpus(view: View, width: int, paint: Paint) -> list[str]:
+def _gpus(view: View, width: int, tz: tzinfo | None, paint: Paint) -> list[str]:
     gpus = view.gpus
     sm = any(gpu.sm_active_ratio is not None for gpu in gpus)
     activity = "sm_active_ratio" if sm else "utilization_ratio"
@@ -166,7 +166,7 @@ def _gpus(view: View, width: int, paint: Paint) -> list[str]:
         Column("Power W", [fmt.watts_of(gpu.power_watts, gpu.power_limit_watts, reason(gpu, "power_watts")) for gpu in gpus]),
         Column("°C", [fmt.celsius(gpu.temperature_celsius, reason(gpu, "temperature_celsius")) for gpu in gpus], drop=3),
         Column("State", [_state(gpu) for gpu in gpus], align="left", styles=states),
-        Column("since", [_since(gpu, view.at_ms) for gpu in gpus], drop=2),
+        Column("since", [_since(gpu, view.at_ms, tz) for gpu in gpus], drop=2),
         Column("Waste", [fmt.gpus(gpu.waste_gpus) for gpu in gpus], drop=1),
         Column("User", [_users(gpu) for gpu in gpus], align="left"),
     ]
@@ -186,10 +186,10 @@ def _state(gpu: GpuView) -> str:
     return word
 
 
-def _since(gpu: GpuView, at_ms: int) -> str:
+def _since(gpu: GpuView, at_ms: int, tz: tzinfo | None) -> str:
     if gpu.state_since_ms is None or gpu.state in (State.NO_DATA, State.QUIET):
         return ""
-    return fmt.age((at_ms - gpu.state_since_ms) / 1000)
+    return fmt.since(gpu.state_since_ms, at_ms, tz)
 
 
 def _users(gpu: GpuView) -> str:
@@ -204,9 +204,11 @@ def _users(gpu: GpuView) -> str:
 def _host(host: HostView, width: int) -> str:
     parts = []
     if host.cpu_ratio is not None:
-        parts.append(f"CPU {fmt.percent_sign(host.cpu_ratio)}" + (f" of {host.cpu_count} cores" if host.cpu_count else ""))
+        parts.append(
+            f"CPU {fmt.percent_sign(host.cpu_ratio)}" + (f" of {fmt.counted(host.cpu_count, 'core')}" if host.cpu_count else "")
+        )
     elif host.cpu_count:
-        parts.append(f"{host.cpu_count} cores")
+        parts.append(fmt.counted(host.cpu_count, "core"))
     if host.memory_used_bytes is not None:
         total = f" of {fmt.gib(host.memory_total_bytes)}" if host.memory_total_bytes else ""
         parts.append(f"memory {fmt.gib(host.memory_used_bytes)}{total} GiB")
@@ -215,7 +217,7 @@ def _host(host: HostView, width: int) -> str:
     if host.iowait_ratio is not None:
         parts.append(f"I/O wait {fmt.percent_sign(host.iowait_ratio)}")
     if host.process_count is not None:
-        parts.append(f"{host.process_count} processes")
+        parts.append(fmt.counted(host.process_count, "process", "es"))
     return _filled(parts, width, first="Host  ")[0]
 
 

@@ -84,7 +84,12 @@ v_workload = View(
 
 _GPU_FACTS = (
     Col("duration_seconds", seconds("s.dt_ms"), "seconds", "Time that the row speaks for; 0 for the first row after a gap"),
-    Col("quiet", "s.quiet", "flag", "1 if utilization is below 0.05 and, where measured, SM activity below 0.02 and no video work; NULL if not known"),
+    Col(
+        "quiet",
+        "s.quiet",
+        "flag",
+        "1 if utilization is below 0.05 and, where measured, SM activity below 0.02 and no video work; NULL if not known",
+    ),
     Col("context", words("s.context", Context), "word", "Who holds the GPU: none, process, memory_only; NULL if not known"),
     Col("quiet_seconds", seconds("s.quiet_ms"), "seconds", "Length of the unbroken quiet run that ends with the row"),
     Col("clock_ratio", seconds("s.kappa_pm"), "ratio", "Clock factor of the ledger; 1 is not throttled"),

@@ -18,6 +18,8 @@ DAY = 86_400
 @pytest.mark.parametrize(
     ("shown", "wanted"),
     [
+        (fmt.counted(1, "GPU"), "1 GPU"),
+        (fmt.counted(0, "process", "es"), "0 processes"),
         (fmt.number(1344.04, 1), "1 344.0"),
         (fmt.number(-0.04, 1), "0.0"),
         (fmt.number(-1.2, 1), "−1.2"),

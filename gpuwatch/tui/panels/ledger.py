@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.format import clock, duration, gpu_hours, kilowatt_hours, number, percent_range, percent_sign, power_sum
+from gpuwatch.format import clock, counted, duration, gpu_hours, kilowatt_hours, number, percent_range, percent_sign, power_sum
 from gpuwatch.names import State
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar, legend_row
@@ -109,7 +109,7 @@ def sentence_of(context: Context, view: View, *, short: bool = False) -> list[Wo
     waste = view.waste_now_gpus
     hot = look.style("held", "bg", True) if waste else look.white
     first: Words = [("waste now " if short else "Waste now ", look.dim), (number(waste, 1), hot)]
-    first.append((f" of {count} GPU{'' if count == 1 else 's'}", look.fg))
+    first.append((f" of {counted(count, 'GPU')}", look.fg))
     groups = [first]
     if view.today is not None and not is_young(view):
         lost = waste_ms(view.today)
@@ -131,7 +131,7 @@ def _power(context: Context, view: View, short: bool) -> list[Words]:
         return []
     words: Words = [("power ", look.dim), (power_sum(sum(known)), look.white)]
     if len(known) < len(tops):
-        words.append((f" of {len(known)} GPU{'' if len(known) == 1 else 's'}", look.dim))
+        words.append((f" of {counted(len(known), 'GPU')}", look.dim))
     idle = sum(gpu.power_watts or 0.0 for gpu in tops if gpu.state is State.HELD_IDLE)
     if idle and not short:
         words.append((f", of it {idle / 1000:.2f} held idle" if sum(known) >= 1000 else f", of it {idle:.0f} held idle", look.dim))

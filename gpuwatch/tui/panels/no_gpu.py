@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch.format import GIB, megabytes_per_second, percent_sign
+from gpuwatch.format import counted, gib, megabytes_per_second, percent_sign
 from gpuwatch.record import replace
 from gpuwatch.tui.draw.bars import bar
 from gpuwatch.tui.draw.columns import Column, put_heads, put_value
@@ -125,8 +125,8 @@ def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int) -
     cells = 40 if context.width >= 100 else 20
     text_at = 19 + cells + 3
     used, total = host.memory_used_bytes, host.memory_total_bytes
-    memory = "–" if used is None else f"{used / GIB:.1f} of {total / GIB:.1f} GiB" if total else f"{used / GIB:.1f} GiB"
-    cores = f" of {host.cpu_count} cores" if host.cpu_count and host.cpu_ratio is not None else ""
+    memory = gib(used) if used is None else f"{gib(used)} of {gib(total)} GiB" if total else f"{gib(used)} GiB"
+    cores = f" of {counted(host.cpu_count, 'core')}" if host.cpu_count and host.cpu_ratio is not None else ""
     disk = megabytes_per_second(host.disk_read_bytes_per_second)
     lines = (
         ("CPU", host.cpu_ratio, f"{percent_sign(host.cpu_ratio)}{cores}"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpuwatch.format import counted, number
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.footer import draw_footer
 from gpuwatch.tui.panels.header import draw_header
@@ -35,8 +36,8 @@ def too_small(sheet: Sheet, context: Context) -> Sheet:
     sheet.put(0, 0, "terminal too small"[: context.width], look.amber)
     if view is not None and context.height > 1:
         waste = view.waste_now_gpus
-        count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
-        text = f"waste {waste:.1f} of {count} GPUs" if waste is not None else f"{count} GPUs"
+        gpus = counted(sum(1 for gpu in view.gpus if not gpu.parent_uuid), "GPU")
+        text = f"waste {number(waste, 1)} of {gpus}" if waste is not None else gpus
         sheet.put(1, 0, text[: context.width], look.fg)
     return sheet
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import age, age_short, gib, glyph, gpus, percent, since
+from gpuwatch.format import age, age_short, counted, gib, glyph, gpus, percent, since
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import strip, tick
 from gpuwatch.tui.draw.columns import Column, put_value
@@ -261,7 +261,7 @@ def empty_text(context: Context, view: View) -> str:
     began = [gpu.state_since_ms for gpu in view.gpus if not gpu.parent_uuid and gpu.state is State.FREE]
     if began and len(began) == sum(1 for gpu in view.gpus if not gpu.parent_uuid):
         known = [ms for ms in began if ms is not None]
-        count = f"{len(began)} GPU{'' if len(began) == 1 else 's'} free"
+        count = f"{counted(len(began), 'GPU')} free"
         return f"{count} since {since(max(known), view.now_ms, context.tz)}." if known else f"{count}."
     return "No process works with a GPU. a shows all that are watched." if view.processes else "No process works with a GPU."
 
