@@ -14,7 +14,7 @@ Words = list[tuple[str, Style]]
 
 
 def draw_header(sheet: Sheet, context: Context) -> None:
-    """The header with its band; the clock is a tile of its own, since it moves every second."""
+    """The header on its ground."""
     look, view, width = context.look, context.view, context.width
     sheet.ground(0, 0, width - 1, "bar")
     right: Words = []
