@@ -1,8 +1,9 @@
-"""What the README promises is what the program does: its keys are those of the help, its files those that are written."""
+"""What the documents promise is what the program does: the keys are those of the help, the files those that are written."""
 
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ import pytest
 pytest.importorskip("textual")
 
 from gpuwatch.choices import hide_first_steps
+from gpuwatch.testing import ContractError
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.screens.help import lines_of
 from gpuwatch.tui.screens.registry import SCREENS
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def table(title: str) -> list[list[str]]:
@@ -43,3 +46,14 @@ def test_the_file_of_the_dismissed_first_steps_is_in_the_table(tmp_path: Path) -
     hide_first_steps({"XDG_STATE_HOME": str(tmp_path), "HOME": "/nonexistent"})
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(f"`$XDG_STATE_HOME/{file.relative_to(tmp_path)}`" in where for _, where in table("What is stored where, and how to remove every trace"))  # fmt: skip
+
+
+def test_the_collector_of_the_guide_keeps_the_contract(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "writing-a-collector.md").read_text(encoding="utf-8")
+    module = tmp_path / "acme_gpuwatch.py"
+    module.write_text("\n".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)), encoding="utf-8")
+    names = runpy.run_path(str(module))
+    names["test_contract"]()
+    names["RECORDED"][0]["busy_percent"] = 3700
+    with pytest.raises(ContractError, match="too large for ratio"):
+        names["test_contract"]()
