@@ -191,6 +191,8 @@ class LiveSource:
         if found is None and self._child is not None:
             self._child.ensure()
         turned = (found and found.pid) != (self._holder and self._holder.pid) or found is None
+        if turned:
+            logger.debug("%s: %s", self._path, f"recorder {found.pid}" if found else "no recorder")
         self._holder = found
         return turned
 

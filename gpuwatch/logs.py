@@ -14,7 +14,7 @@ from pathlib import Path
 from gpuwatch.paths import base_directory
 
 ROOT = "gpuwatch"
-TOPICS = ("collectors", "nvml", "procs", "recorder", "store", "sql", "view", "tui", "runtime")
+TOPICS = ("collectors", "recorder", "sql", "runtime")
 _MAX_BYTES = 1_000_000
 
 

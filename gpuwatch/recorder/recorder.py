@@ -261,6 +261,7 @@ class Recorder:
 
     def _commit(self) -> None:
         self._committed = self._clock.monotonic_ns() / _NS
+        self._log.debug("commit")
         problem = "" if self._writer.commit() else self._writer.problem
         if problem:
             self._complain(f"nothing can be written: {problem}")

@@ -40,6 +40,7 @@ class Source:
         self._collector = collector
         self._clock = clock
         self._log = logger or logging.getLogger("gpuwatch.recorder")
+        self._detail = logging.getLogger(f"gpuwatch.collectors.{self.name}")
         self._open = False
         self._pause = 0.0
         self._retry_ns = 0
@@ -64,6 +65,7 @@ class Source:
         finally:
             self._busy_since_ns = 0
         self._pause = 0.0
+        self._detail.debug("%d: %d driver calls in %.1f ms", batch.t, batch.driver_calls, batch.driver_ns / 1e6)
         if batch.error is None:
             self._told = ("ok", "", "")
             self._last_ok_ms = round(grid * 1000)

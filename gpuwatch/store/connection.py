@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -22,6 +23,7 @@ FULL, CORRUPT, NOT_A_DATABASE, READ_ONLY, CANNOT_OPEN, BUSY, IO_ERROR = (
     sqlite3.SQLITE_IOERR,
 )
 MIN_READER = "min_reader"
+_statements = logging.getLogger("gpuwatch.sql")
 VIEWS_MARK = "-- views\n"
 """The line of ``ddl.sql`` that stands before the first view."""
 
@@ -96,7 +98,10 @@ def explain(error: sqlite3.Error, path: Path | str) -> StoreError:
 
 def connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode that any one thread at a time may use; transactions are begun by hand."""
-    return sqlite3.connect(target, timeout=5.0, isolation_level=None, check_same_thread=False, uri=uri)
+    db = sqlite3.connect(target, timeout=5.0, isolation_level=None, check_same_thread=False, uri=uri)
+    if _statements.isEnabledFor(logging.DEBUG):
+        db.set_trace_callback(_statements.debug)
+    return db
 
 
 def open_write(path: Path | str, *, wal: bool = True, mode: int = 0o600) -> sqlite3.Connection:

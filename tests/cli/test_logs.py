@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +44,12 @@ def test_a_link_is_not_followed(log: Path, tmp_path: Path) -> None:
     log.symlink_to(victim)
     logging.getLogger("gpuwatch.store").warning("x")
     assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("topic", ["collectors", "recorder", "sql"])
+def test_debug_writes_about_its_topic_alone(gpuwatch: Callable[..., Any], tmp_path: Path, topic: str) -> None:
+    done = gpuwatch("record", "--for", "1s", "--demo=gb10", f"--debug={topic}", env={"XDG_STATE_HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    lines = logs.log_path({"XDG_STATE_HOME": str(tmp_path)}).read_text(encoding="utf-8").splitlines()
+    detail = [line.split(" DEBUG ")[1] for line in lines if " DEBUG " in line]
+    assert detail and all(line.startswith(f"gpuwatch.{topic}") for line in detail)
