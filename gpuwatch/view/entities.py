@@ -138,7 +138,7 @@ def _gpu(
         process_count=_whole(value["process_count"]),
         users=users or (("?",) if context in (Context.PROCESS, Context.MEMORY_ONLY) else ()),
         strip=track.cells(last_cell, cells),
-        waste_gpus=wasted_ms / moment.waste_span_ms if moment.waste_span_ms else 0.0,
+        waste_gpus=wasted_ms / moment.waste_span_ms if moment.waste_span_ms else None,
         missing=moment.missing.get(("gpu", who["uuid"]), _NONE),
         details={name: _detail(name, who[name]) for name in _DETAILS},
     )
@@ -161,7 +161,7 @@ def _silent(moment: Moment, gpu_id: int, cells: int) -> GpuView:
             "age_seconds": max(0.0, (moment.now_ms - who["last_ms"]) / 1000),
             "users": (),
             "strip": (NO_CELL,) * cells,
-            "waste_gpus": 0.0,
+            "waste_gpus": None,
             "missing": _NONE,
             "details": {name: _detail(name, who[name]) for name in _DETAILS},
         }

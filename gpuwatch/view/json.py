@@ -97,7 +97,7 @@ GPU = (
         ("process_count", "integer|null", "Compute processes that the driver lists"),
     ),
     Field("users", "array:string", "Users of the holders, largest first; ? if not visible", lambda g: list(g.users)),
-    Field("waste_gpus", "number", "Mean waste of the last 60 s, 0 to 1"),
+    Field("waste_gpus", "number|null", "Mean waste of the last 60 s, 0 to 1"),
     _detail("pci_bus_id", "string|null", "PCI address"),
     _detail("architecture", "string|null", "Architecture"),
     _detail("compute_capability", "string|null", "CUDA compute capability"),

@@ -100,7 +100,7 @@ class GpuView:
     """Holders' users, largest holder first; ``("?",)`` when the holder is not visible."""
     strip: tuple[Cell, ...]
     """45 or 75 cells of 20 s, oldest first; the last is the running one."""
-    waste_gpus: float
+    waste_gpus: float | None
     """Mean waste over the last 60 s, 0-1 (the ledger's)."""
     missing: Mapping[str, Missing] = field(default_factory=lambda: _NO_MISSING)
     details: Mapping[str, object] = field(default_factory=dict)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import clock_minute, duration, gpu_hours, number, percent_range, percent_sign, shares
+from gpuwatch.format import clock_minute, duration, gpu_hours, number, shares
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.ledger import fit
+from gpuwatch.tui.panels.ledger import efficiency_of, fit
 from gpuwatch.tui.parts import BUCKETS, BUSY, EFFECTIVE, EMPTY, HELD, IDLE, QUIET, STALLED, UNAVAILABLE, Part, amounts, split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import GpuView, LedgerView, View
@@ -68,17 +68,7 @@ def _width(named: Sequence[Part]) -> int:
 
 def note_of(context: Context, ledger: LedgerView | None) -> Words:
     """``60 min: efficiency 47% = allocated 100% × running 91% × fill 51%``."""
-    look = context.look
-    if ledger is None or ledger.efficiency_low is None:
-        return []
-    measured = ledger.fill_low is not None and ledger.fill_low == ledger.fill_high
-    fill = percent_sign(ledger.fill_low) if measured else "unknown" if ledger.fill_low == 0.0 else percent_range(ledger.fill_low, ledger.fill_high)  # fmt: skip
-    factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
-    words = [
-        (f"{span_text(ledger)}: efficiency ", look.dim),
-        (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white),
-    ]
-    return [*words, (factors, look.dim)] if context.width >= 100 else words
+    return efficiency_of(context, ledger, f"{span_text(ledger)}: ") if ledger is not None else []
 
 
 def span_text(ledger: LedgerView) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import clock, duration, short_model, since, state_word, watts
+from gpuwatch.format import clock, counted, duration, short_model, since, state_word, watts
 from gpuwatch.names import State
 from gpuwatch.tui.draw.bars import state_at
 from gpuwatch.tui.draw.frame import words_width
@@ -59,7 +59,7 @@ def draw_title(sheet: Sheet, context: Context, view: View, gpu: GpuView) -> None
     at = sheet.put(1, left, title_of(gpu, view), look.white)
     slices = instances_of(gpu, view)
     if slices:
-        at = sheet.put(1, at + 2, f"sliced into {len(slices)} instance{'' if len(slices) == 1 else 's'}", look.white)
+        at = sheet.put(1, at + 2, f"sliced into {counted(len(slices), 'instance')}", look.white)
     else:
         at = state_at(sheet, 1, at + 2, gpu.state, state_word(gpu.state, gpu.quiet_seconds))
     hint: Words = [(", .", look.acc), (" other GPU   ", look.dim), ("z", look.acc), (" zoom", look.dim)]
@@ -106,7 +106,7 @@ def facts(gpu: GpuView) -> list[str]:
         f"PCI {bus.removeprefix('0000') if bus.startswith('00000000') else bus}{link}" if bus else "",
         "" if known.get("ecc_enabled") is None else "ECC on" if known["ecc_enabled"] else "ECC off",
         "" if known.get("persistence_mode") is None else "persistence on" if known["persistence_mode"] else "persistence off",
-        f"{known['nvlink_count']} NVLinks" if known.get("nvlink_count") else "",
+        counted(links, "NVLink") if isinstance(links := known.get("nvlink_count"), int) and links else "",
         "MIG on" if gpu.mig_enabled else "",
     ]
     return [group for group in out if group]

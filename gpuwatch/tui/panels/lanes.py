@@ -12,7 +12,7 @@ from itertools import groupby
 
 from rich.style import Style
 
-from gpuwatch.format import WEEKDAYS, clock_minute, gib, megahertz, number, percent_sign, watts
+from gpuwatch.format import WEEKDAYS, clock_minute, gib, megahertz, number, percent, watts
 from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import Look
@@ -44,15 +44,11 @@ def _whole_gigabytes(rate: float) -> str:
     return number(rate / 1e9)
 
 
-def _percent(ratio: float) -> str:
-    return percent_sign(ratio)[:-1]
-
-
-_SM = LaneKind("sm_active_ratio", "SM active", "SM active", "busy", "%", _percent, _percent)
-_UTIL = LaneKind("utilization_ratio", "GPU util", "GPU util", "busy", "%", _percent, _percent)
-_TENSOR = LaneKind("tensor_active_ratio", "tensor active", "tensor active", "busy", "%", _percent, _percent)
+_SM = LaneKind("sm_active_ratio", "SM active", "SM active", "busy", "%", percent, percent)
+_UTIL = LaneKind("utilization_ratio", "GPU util", "GPU util", "busy", "%", percent, percent)
+_TENSOR = LaneKind("tensor_active_ratio", "tensor active", "tensor active", "busy", "%", percent, percent)
 _MEMORY = LaneKind("memory_used_bytes", "memory used", "memory", "memory", " GiB", lambda v: gib(v, 0), gib)
-_DRAM = LaneKind("dram_active_ratio", "memory bandwidth", "bandwidth", "memory", "%", _percent, _percent)
+_DRAM = LaneKind("dram_active_ratio", "memory bandwidth", "bandwidth", "memory", "%", percent, percent)
 _POWER = LaneKind("power_watts", "power", "power", "neutral", " W", watts, watts, True)
 _CLOCK = LaneKind("sm_clock_hertz", "SM clock", "SM clock", "neutral", " MHz", megahertz, megahertz, True)
 _PCIE = tuple(

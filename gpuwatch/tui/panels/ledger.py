@@ -61,23 +61,19 @@ def _note(context: Context, view: View, ledger: LedgerView, young: bool) -> Word
     if young and view.recording.first_ms is not None:
         seconds = (view.now_ms - view.recording.first_ms) / 1000
         return [(f"recording since {clock(view.recording.first_ms, context.tz)}, {duration(seconds)}", look.dim)]
+    return efficiency_of(context, ledger)
+
+
+def efficiency_of(context: Context, ledger: LedgerView, span: str = "") -> Words:
+    """``efficiency 47% = allocated 100% × running 91% × fill 51%``, without its factors below 100 columns; empty if not known."""
+    look = context.look
     if ledger.efficiency_low is None:
         return []
     measured = ledger.fill_low is not None and ledger.fill_low == ledger.fill_high
-    fill = (
-        percent_sign(ledger.fill_low)
-        if measured
-        else "unknown"
-        if ledger.fill_low == 0.0
-        else percent_range(ledger.fill_low, ledger.fill_high)
-    )
-    words: Words = [("efficiency ", look.dim), (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white)]
-    if context.width >= 100:
-        factors = (
-            f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
-        )
-        words.append((factors, look.dim))
-    return words
+    fill = percent_sign(ledger.fill_low) if measured else "unknown" if ledger.fill_low == 0.0 else percent_range(ledger.fill_low, ledger.fill_high)  # fmt: skip
+    factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
+    words: Words = [(f"{span}efficiency ", look.dim), (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white)]
+    return [*words, (factors, look.dim)] if context.width >= 100 else words
 
 
 def _span(ledger: LedgerView) -> str:
@@ -117,7 +113,7 @@ def sentence_of(context: Context, view: View, *, short: bool = False) -> list[Wo
         group.append((" GPU·h" if short else f" of {gpu_hours(view.today.capacity_ms)} GPU·h", look.dim))
         energy = sum(row.energy_mj for row in view.today.parts if any(row.bucket in part.buckets for part in WASTE))
         if energy > 0:
-            group += [(" ≈ ", look.dim), (kilowatt_hours(energy), look.white), (" kWh", look.dim)]
+            group += [(", ", look.dim), (kilowatt_hours(energy), look.white), (" kWh", look.dim)]
         groups.append(group)
     groups += _power(context, view, short)
     return groups

@@ -152,7 +152,7 @@ def value(row: ProcessRow, column: Column, context: Context) -> tuple[str, Style
 def _waste(row: ProcessRow, context: Context) -> tuple[str, Style]:
     look, hold = context.look, row.hold
     amount = hold.waste_gpus if hold else None
-    if amount is None:
+    if amount is None or row.process.state is State.NO_DATA:  # nothing is known of its GPU: no waste is not a fact
         return glyph(), look.dim
     state = row.process.state
     marked = amount >= 0.095 and state in (State.HELD_IDLE, State.WAITING, State.THROTTLED, State.UNUSED)

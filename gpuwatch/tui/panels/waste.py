@@ -33,7 +33,7 @@ def _gpus_of(view: View, state: State, *, largest: bool) -> list[str]:
     shares: dict[str, float] = {}
     for gpu in view.gpus:
         cells: list[State] = [cell.state for cell in gpu.strip[-CELLS:] if cell.state is not State.NO_DATA]
-        hidden = largest and gpu.waste_gpus >= 0.1 and not _WASTING.intersection(cells)
+        hidden = largest and (gpu.waste_gpus or 0.0) >= 0.1 and not _WASTING.intersection(cells)
         if cells and not gpu.mig_enabled:
             shares[gpu.gpu_uuid] = 1.0 if hidden else cells.count(state) / len(cells)
     chosen = [uuid for uuid, share in shares.items() if share >= 0.1] or [uuid for uuid, share in shares.items() if share]
