@@ -307,3 +307,11 @@ def test_an_event_says_its_gpu_once() -> None:
     ]
     text = "\n".join(lines(replace(view, events=tuple(told)), (200, 60)))
     assert "GPU 7   GPU is lost" in text and "GPU 4   GPU 4" in text
+
+
+def test_no_waste_is_claimed_for_a_gpu_of_which_nothing_is_known() -> None:
+    view = sample_view()
+    unknown = replace(view.processes[0], state=State.NO_DATA, holds=(replace(view.processes[0].holds[0], waste_gpus=0.0),))
+    busy = replace(unknown, pid=7, state=State.BUSY)
+    rows = lines(replace(view, processes=(unknown, busy)))
+    assert [next(row for row in rows if f" {pid} bob" in row)[46] for pid in (unknown.pid, 7)] == ["–", "0"]
