@@ -134,7 +134,7 @@ def _holds(context: Context, view: View, process: ProcessView) -> list[Words]:
 
 
 def _host(context: Context, view: View, process: ProcessView) -> list[Words]:
-    look, totals = context.look, Family(_tree_of(process, view)).totals(process)
+    look, totals = context.look, Family(Family(view.processes).below(process)).totals(process)
     memory: Words = [("memory ", look.dim), (_gib(totals.rss_bytes, process), look.fg)]
     if totals.rss_bytes is not None and process.rss_bytes is not None and totals.rss_bytes > process.rss_bytes:
         memory += [(" with its workers, ", look.dim), (_gib(process.rss_bytes, process), look.fg), (" alone", look.dim)]
@@ -150,22 +150,6 @@ def _host(context: Context, view: View, process: ProcessView) -> list[Words]:
 def _gib(size: float | None, process: ProcessView) -> str:
     text = gib(size, 1, process.missing.get("rss_bytes"))
     return text if size is None else f"{text} GiB"
-
-
-def _tree_of(process: ProcessView, view: View) -> list[ProcessView]:
-    """The process and everything below it."""
-    children: dict[int, list[ProcessView]] = {}
-    for other in view.processes:
-        children.setdefault(other.parent_pid, []).append(other)
-    out, seen, stack = [], {process.pid}, [process]
-    while stack:
-        member = stack.pop()
-        out.append(member)
-        for child in children.get(member.pid, ()):
-            if child.pid not in seen:
-                seen.add(child.pid)
-                stack.append(child)
-    return out
 
 
 def _job(context: Context, view: View, process: ProcessView) -> list[Words]:
