@@ -106,6 +106,7 @@ def _gpu(
     value = _gpu_values(row)
     context = None if facts.context is None else Context(facts.context)
     limit = value["power_limit_watts"]
+    observed = 0 < moment.waste_span_ms > moment.at_ms - facts.ts_ms
     return GpuView(
         gpu_uuid=who["uuid"],
         gpu_index=who["gpu_index"],
@@ -138,7 +139,7 @@ def _gpu(
         process_count=_whole(value["process_count"]),
         users=users or (("?",) if context in (Context.PROCESS, Context.MEMORY_ONLY) else ()),
         strip=track.cells(last_cell, cells),
-        waste_gpus=wasted_ms / moment.waste_span_ms if moment.waste_span_ms else None,
+        waste_gpus=wasted_ms / moment.waste_span_ms if observed else None,
         missing=moment.missing.get(("gpu", who["uuid"]), _NONE),
         details={name: _detail(name, who[name]) for name in _DETAILS},
     )

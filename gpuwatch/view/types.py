@@ -101,7 +101,7 @@ class GpuView:
     strip: tuple[Cell, ...]
     """45 or 75 cells of 20 s, oldest first; the last is the running one."""
     waste_gpus: float | None
-    """Mean waste over the last 60 s, 0-1 (the ledger's)."""
+    """Mean waste over the last 60 s, 0-1 (the ledger's); ``None`` when nothing of them was observed."""
     missing: Mapping[str, Missing] = field(default_factory=lambda: _NO_MISSING)
     details: Mapping[str, object] = field(default_factory=dict)
     """Static facts for the detail screen: pci_bus_id, architecture, compute_capability, serial, ecc_enabled, persistence_mode,

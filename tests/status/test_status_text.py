@@ -160,3 +160,12 @@ def test_fresh_warnings_are_told_and_nothing_less() -> None:
     shown = text(dataclasses.replace(sample_view(), events=events))
     assert "14:32:02 GPU 3 is lost\n" in shown
     assert "thing" not in shown
+
+
+def test_since_is_a_time_of_the_clock_and_one_gpu_is_one() -> None:
+    view = sample_view()
+    gpu = dataclasses.replace(view.gpus[0], state=State.BUSY, state_since_ms=NOW_MS - 3_600_000, waste_gpus=None)
+    shown = text(dataclasses.replace(view, gpus=(gpu,)), 120)
+    assert "of 1 GPU " in shown
+    row = next(line for line in shown.splitlines() if line.startswith("0 "))
+    assert re.search(rf" busy\s+{fmt.clock_minute(NOW_MS - 3_600_000, UTC)}\s+–\s", row), row

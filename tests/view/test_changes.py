@@ -41,6 +41,7 @@ def test_a_gpu_that_fell_silent_while_the_host_goes_on_is_shown_as_it_was(story:
         story.run(60 * minutes)
         for view in (view_of(story, window), view_of(story)):
             assert [gpu.state for gpu in view.gpus] == [State.NO_DATA] * 3
+            assert [gpu.waste_gpus for gpu in view.gpus] == [None] * 3
             if minutes < 17:
                 assert [gpu.age_seconds for gpu in view.gpus] == [60.0 * minutes] * 3
                 assert [gpu.utilization_ratio for gpu in view.gpus] == [0.9, 0.0, 0.0]
