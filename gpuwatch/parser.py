@@ -115,7 +115,7 @@ def build_parser(words: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
 
     parser = _Parser(
         prog="gpuwatch",
-        description="Where every GPU-second went, who spent it, what it cost, and what to change.",
+        description="Where every GPU-second went, who spent it, and what it cost in time and energy.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"gpuwatch {__version__}")

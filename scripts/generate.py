@@ -21,11 +21,13 @@ def man_page() -> str:
     data = {"prog": "gpuwatch", "project_name": "gpuwatch", "version": __version__, "authors": [], "url": "", "format": "pretty"}
     data |= {"manual_title": "gpuwatch", "manual_section": "1", "date": "2026-11-25"}
     page = str(Manpage(parser, _data=data)).splitlines()
-    return "\n".join(line.rstrip() for line in page) + "\n"
+    text = "\n".join(line.rstrip() for line in page) + "\n"
+    # whatis and apropos read this line; argparse-manpage leaves the description out
+    return text.replace(".SH NAME\ngpuwatch\n", ".SH NAME\ngpuwatch \\- where every GPU\\-second went\n", 1)
 
 
 def completion(shell: str) -> str:
-    """A completion script for bash, zsh or tcsh from the parser."""
+    """A completion script for bash or zsh from the parser."""
     import shtab
 
     text: str = shtab.complete(_parser(), shell)
