@@ -14,7 +14,14 @@ from gpuwatch.clock import Clock, SystemClock
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.12
+"""Between two looks for news that is due."""
+EARLY_SECONDS, EARLIEST_SECONDS = 0.03, 0.12
+"""News is first looked for so early. Found at the first look it may have waited for long: then earlier the next time."""
+LATE_SECONDS = 0.25
+"""Without any news the picture comes so late."""
+LONGEST_SECONDS = 1.0
+"""A wait that nobody ends: a shorter interval is heeded within it."""
 STARTING_SECONDS, STARTING_POLLS = 0.05, 100
 """Until the first values are there (or five seconds have passed) news is looked for more often, and taken at once."""
 
@@ -23,7 +30,7 @@ class ViewSource(Protocol):
     """What the composition root hands to the screen."""
 
     def changed(self) -> bool:
-        """Whether the store may hold something new since the last ``build``; cheap, asked four times a second."""
+        """Whether the store may hold something new since the last ``build``; cheap, asked when news is due, a few times a second."""
         ...
 
     def build(self, at_ms: int | None, cells: int) -> View:
@@ -60,6 +67,7 @@ class Feeder:
         self.offered = threading.Event()
         """Set whenever there is something to take; whoever waits for it clears it."""
         self._starting = STARTING_POLLS
+        self._early = EARLY_SECONDS
         self._hurried = False
         self._wake = wake
         self._lock = threading.Lock()
@@ -113,7 +121,16 @@ class Feeder:
             elif self._view is not None and self._unanswered():
                 self._offer(self._view, self._answer(self._view))
             self._starting = max(0, self._starting - 1)
-            self.clock.wait(self._now, STARTING_SECONDS if self._starting else POLL_SECONDS)
+            self.clock.wait(self._now, self._pause(last_ns))
+
+    def _pause(self, last_ns: int | None) -> float:
+        """Seconds until there may be something to do: each look wakes a sleeping processor, so none is taken in vain."""
+        if self._starting:
+            return STARTING_SECONDS
+        if self.paused or last_ns is None:
+            return LONGEST_SECONDS
+        left = self.interval - self._early - (self.clock.monotonic_ns() - last_ns) / 1e9
+        return min(left, LONGEST_SECONDS) if left > 0 else POLL_SECONDS
 
     def _due(self, waited: float | None) -> bool:
         """A new picture: the first, one asked for, one with news; without news after a full interval, since ages move."""
@@ -123,8 +140,13 @@ class Feeder:
             return False
         if self._starting:
             return waited >= self.interval or self._news()
-        # News half a poll early is taken, so that a picture a second does not drift to one in 1.25 seconds.
-        return waited >= self.interval - POLL_SECONDS / 2 and (waited >= self.interval + POLL_SECONDS or self._news())
+        if waited < self.interval - self._early:
+            return False
+        if waited >= self.interval + LATE_SECONDS:
+            return True
+        found = self._news()
+        self._early = min(1.4 * self._early, self.interval / 4, EARLIEST_SECONDS) if found else EARLY_SECONDS
+        return found
 
     def _news(self) -> bool:
         try:

@@ -57,7 +57,7 @@ class Script(FakeClock):
             self.steps.pop(0)(self.feeder)
         else:
             self.feeder._stop.set()
-        return super().wait(event, seconds)
+        return super().wait(event, min(seconds, 0.25))  # a wait may end early
 
 
 def feed(source: object, *steps: Callable[[Feeder], None]) -> Feeder:

@@ -34,24 +34,26 @@ class Source:
 
 
 class Stopping(FakeClock):
-    """Stops the feeder after so many waits."""
+    """Stops the feeder after so many seconds; counts its waits."""
 
-    def __init__(self, waits: int) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__()
-        self.waits = waits
+        self.until_ns = self.mono_ns + seconds * 1e9
+        self.waits = 0
         self.feeder: Feeder | None = None
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits -= 1
-        if self.waits <= 0 and self.feeder is not None:
+        self.waits += 1
+        found = super().wait(event, seconds)
+        if self.mono_ns >= self.until_ns and self.feeder is not None:
             self.feeder._stop.set()
-        return super().wait(event, seconds)
+        return found
 
 
-def feed(source: Source, waits: int, **settings: object) -> tuple[Feeder, list[int]]:
-    """Run the feeder's loop in this thread for ``waits`` quarter seconds."""
+def feed(source: Source, seconds: float, **settings: object) -> tuple[Feeder, list[int]]:
+    """Run the feeder's loop in this thread for so many seconds."""
     woken: list[int] = []
-    clock = Stopping(waits)
+    clock = Stopping(seconds)
     feeder = Feeder(source, lambda: woken.append(1), clock)
     clock.feeder = feeder
     for name, value in settings.items():
@@ -62,8 +64,8 @@ def feed(source: Source, waits: int, **settings: object) -> tuple[Feeder, list[i
 
 def test_one_view_a_second_and_one_wake_until_it_is_taken() -> None:
     source = Source()
-    feeder, woken = feed(source, 40)
-    assert len(source.builds) == 10
+    feeder, woken = feed(source, 10)
+    assert 10 <= len(source.builds) <= 12
     assert woken == [1]
     assert feeder.take() == (VIEW, "")
     assert feeder.take() is None
@@ -71,23 +73,55 @@ def test_one_view_a_second_and_one_wake_until_it_is_taken() -> None:
 
 def test_without_news_ages_still_move() -> None:
     source = Source(news=False)
-    feed(source, 40)
+    feed(source, 10)
     assert 8 <= len(source.builds) <= 10
+
+
+class Recorder(Source):
+    """Has news once a second, 0.3 s after the full one; remembers how late each was looked for."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(news=False)
+        self.clock = clock
+        self.seen = -1
+        self.asked = 0
+        self.lateness: list[float] = []
+
+    def changed(self) -> bool:
+        self.asked += 1
+        second, late = divmod(self.clock.mono_ns / 1e9 - 0.3, 1)
+        fresh = second != self.seen
+        self.seen = second
+        if fresh:
+            self.lateness.append(late)
+        return fresh
+
+
+def test_the_feeder_keeps_step_with_the_recorder_and_seldom_looks_in_vain() -> None:
+    clock = Stopping(60)
+    source = Recorder(clock)
+    clock.feeder = feeder = Feeder(source, lambda: None, clock)
+    feeder._starting = 0
+    feeder._run()
+    assert 59 <= len(source.builds) <= 62
+    assert max(source.lateness[10:]) <= 0.13
+    assert source.asked <= 90
+    assert clock.waits <= 90
 
 
 def test_a_longer_interval_builds_less_and_a_pause_nothing() -> None:
     source = Source()
-    feed(source, 40, interval=5.0)
-    assert len(source.builds) == 2
+    feed(source, 10, interval=5.0)
+    assert 2 <= len(source.builds) <= 3
     source = Source()
-    feed(source, 40, paused=True)
+    feed(source, 10, paused=True)
     assert len(source.builds) == 1
 
 
 def test_a_source_that_cannot_says_why() -> None:
     source = Source()
     source.fail = True
-    feeder, _ = feed(source, 4)
+    feeder, _ = feed(source, 1)
     assert feeder.take() == (None, "the store is gone (gpuwatch db check)")
 
 
