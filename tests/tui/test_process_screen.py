@@ -177,10 +177,16 @@ def test_every_number_column_can_be_sorted_by(width: int) -> None:
 
 def test_a_forbidden_value_is_a_question_mark_with_its_reason() -> None:
     view = sample_view()
-    hidden = replace(view.processes[0], command="", name="", cpu_ratio=None, rss_bytes=None, missing=dict.fromkeys(("command", "cpu_ratio", "rss_bytes"), Missing.NO_PERMISSION))  # fmt: skip
+    measures = ("command", "cpu_ratio", "rss_bytes", "read_bytes")
+    hidden = replace(
+        view.processes[0],
+        **dict.fromkeys(("command", "name"), ""),
+        **dict.fromkeys(("cpu_ratio", "rss_bytes", "read_bytes_per_second", "write_bytes_per_second")),
+        missing=dict.fromkeys(measures, Missing.NO_PERMISSION),
+    )
     rows = lines(replace(view, processes=(hidden, *view.processes[1:])), pid=48_213)
     row = next(row for row in rows if " 48213 " in row)
-    assert row[24:38].split() == ["?", "?"]
+    assert row[24:49].split() == ["?", "?", "?"]
     assert "another user's process: no permission" in "\n".join(rows)
 
 

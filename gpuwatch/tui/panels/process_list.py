@@ -6,8 +6,8 @@ from rich.style import Style
 
 from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.process_table import Table, columns_for, draw_heads, draw_rows
-from gpuwatch.tui.panels.processes import empty_text
+from gpuwatch.tui.panels.process_table import Table, columns_for, draw_rows
+from gpuwatch.tui.panels.processes import draw_head, empty_text
 from gpuwatch.tui.rows import SORTS
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import View
@@ -32,7 +32,7 @@ def draw_list(sheet: Sheet, context: Context, view: View, table: Table, top: int
     if filtered:
         _filter(sheet, context, y, left)
         y += 1
-    draw_heads(sheet, y, columns, context)
+    draw_head(sheet, y, columns, context)
     if not boxed:
         sheet.ground(y, 0, context.width - 1, "bar")
     end = bottom if boxed else bottom + 1

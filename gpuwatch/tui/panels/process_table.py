@@ -12,7 +12,7 @@ from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
-from gpuwatch.tui.family import feeds
+from gpuwatch.tui.family import BUSY_WORKER, feeds
 from gpuwatch.tui.panels.process_facts import hold_label
 from gpuwatch.tui.panels.processes import value
 from gpuwatch.tui.rows import SORTS, Key, ProcessRow, Selection, build_rows, key_of, matches
@@ -64,30 +64,12 @@ def choice_of(context: Context) -> Selection:
 
 
 def table_of(view: View, choice: Selection, user: str) -> Table:
-    """Build the rows; a user's view has that user's processes and those above them."""
+    """Build the rows; with a ``user`` those of that user's processes alone."""
     if user:
         view = replace(view, processes=tuple(process for process in view.processes if process.user == user))
     rows = build_rows(view, choice)
     shown = {row.process.pid: row.process for row in rows if not row.parent_only} if choice.words else {}
     return Table(rows, sum(matches(process, choice.words) for process in shown.values()), feeds(view.processes))
-
-
-def draw_heads(sheet: Sheet, y: int, columns: Sequence[Column], context: Context) -> None:
-    """The titles; the sort column's is white with an arrow."""
-    look, ui = context.look, context.ui
-    arrow = look.glyphs.down if SORTS[ui.sort][2] != ui.reverse else look.glyphs.up
-    before = 0
-    for column in columns:
-        if column.name != ui.sort:
-            put_value(sheet, y, column, column.title, look.dim)
-        elif column.right < 0:
-            put_value(sheet, y, column, column.title, look.white)
-            if len(column.title) + 2 <= column.limit + 1 - column.left:
-                sheet.put(y, column.left + len(column.title) + 1, arrow, look.white)
-        else:
-            roomy = column.right + 1 - before > len(column.title) + 2
-            put_value(sheet, y, column, f"{column.title} {arrow}" if roomy else column.title, look.white)
-        before = column.end
 
 
 def draw_row(
@@ -117,7 +99,7 @@ def _value(row: ProcessRow, column: Column, context: Context, served: ProcessVie
     look, process = context.look, row.process
     if column.name == "disk":
         rate = row.totals.disk_bytes_per_second
-        reason = process.missing.get("read_bytes_per_second")
+        reason = process.missing.get("read_bytes")
         return ("" if not row.first else megabytes_per_second(rate, reason)), look.dim if rate is None else look.fg
     if column.name == "job":
         return (process.job or process.container) if row.first else "", look.dim
@@ -125,7 +107,7 @@ def _value(row: ProcessRow, column: Column, context: Context, served: ProcessVie
         return "", look.dim  # it stands on the process that holds the GPU
     if column.name == "gpu" and served is not None:
         return hold_label(context.view, served.holds[0]) if context.view else "", look.white
-    if column.name == "cpu" and process.role == "worker" and (process.cpu_ratio or 0.0) > 0.85:
+    if column.name == "cpu" and process.role == "worker" and (process.cpu_ratio or 0.0) > BUSY_WORKER:
         return value(row, column, context)[0], look.style("waiting")
     if column.name == "age" and column.right < 40 and len(value(row, column, context)[0]) > 7:
         return value(row, column, context)[0].split(" ")[0], look.fg

@@ -55,13 +55,13 @@ def selection_of(context: Context) -> Selection:
     return Selection(tuple(ui.filter.lower().split()), ui.sort, ui.reverse, ui.show_all, ui.tree)
 
 
-def draw_head(sheet: Sheet, y: int, columns: Sequence[Column], context: Context) -> None:
-    """The titles; the sort column's is white with an arrow."""
+def draw_head(sheet: Sheet, y: int, columns: Sequence[Column], context: Context, *, names: bool = True) -> None:
+    """The titles; the sort column's is white with an arrow. ``names``: also that of a column of text."""
     look, ui = context.look, context.ui
     largest_first = SORTS[ui.sort][2] != ui.reverse
     arrow = look.glyphs.down if largest_first else look.glyphs.up
     for column in columns:
-        if column.name != ui.sort or ui.tree and column.right < 0:
+        if column.name != ui.sort or not names and column.right < 0:
             put_value(sheet, y, column, column.title, look.dim)
         elif column.right >= 0 and _room_left(columns, column) > len(column.title) + 2:
             put_value(sheet, y, column, f"{column.title} {arrow}", look.white)
@@ -200,7 +200,7 @@ def draw_processes(sheet: Sheet, context: Context, view: View, top: int, rows: i
     if context.ui.filter_open or context.ui.filter:
         draw_filter(sheet, y, 2, context)
         y += 1
-    draw_head(sheet, y, columns, context)
+    draw_head(sheet, y, columns, context, names=not context.ui.tree)
     if context.width >= WIDE:
         sheet.put(
             y,
@@ -283,7 +283,7 @@ def draw_processes_narrow(sheet: Sheet, context: Context, view: View, top: int, 
     if context.ui.filter_open or context.ui.filter:
         draw_filter(sheet, y, 0, context)
         y += 1
-    draw_head(sheet, y, columns, context)
+    draw_head(sheet, y, columns, context, names=not context.ui.tree)
     sheet.ground(y, 0, context.width - 1, "bar")
     if not draw_body(sheet, context, found, columns, y + 1, top + rows, tick_at=0) and y + 1 < top + rows:
         sheet.put(y + 1, 0, cut(empty_text(context, view), context.width), context.look.fg)
