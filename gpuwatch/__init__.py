@@ -1,3 +1,3 @@
-"""gpuwatch: where every GPU-second went, who spent it, what it cost, and what to change."""
+"""gpuwatch: where every GPU-second went, who spent it, and what it cost in time and energy."""
 
 __version__ = "0.1.0"
