@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,19 @@ def test_the_file_of_the_dismissed_first_steps_is_in_the_table(tmp_path: Path) -
     hide_first_steps({"XDG_STATE_HOME": str(tmp_path), "HOME": "/nonexistent"})
     (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(f"`$XDG_STATE_HOME/{file.relative_to(tmp_path)}`" in where for _, where in table("What is stored where, and how to remove every trace"))  # fmt: skip
+
+
+def test_every_file_of_a_recorder_that_was_killed_is_in_the_table(tmp_path: Path) -> None:
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "gpuwatch", "record", "--debug", "--demo=gb10", "--store", str(tmp_path / "gpuwatch.db")]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as recorder:
+        assert recorder.stderr is not None
+        assert any("recording to" in line for line in recorder.stderr)
+        recorder.kill()
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"gpuwatch.db", "gpuwatch.db-wal", "gpuwatch.db.lock", "gpuwatch.log"} <= written
+    named = " ".join(where for _, where in table("What is stored where, and how to remove every trace"))
+    assert {name for name in written if name not in named and name.replace("gpuwatch.db", "….db") not in named} == set()
 
 
 def test_the_collector_of_the_guide_keeps_the_contract(tmp_path: Path) -> None:
