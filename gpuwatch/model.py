@@ -350,4 +350,3 @@ class Batch:
     missing: Mapping[MissingKey, Missing] = field(default_factory=dict)
     error: str | None = None
     hint: str | None = None
-

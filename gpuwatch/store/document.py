@@ -27,7 +27,7 @@ for index, minutes, seconds, ratio, joules in store.execute(
     shown = "-" if ratio is None else f"{ratio:.3f}"
     print(f"{index:>3}{minutes:>9}{seconds:>8.0f} s{shown:>13}", "-" if joules is None else f"{joules:9.0f} J")
 print("where the time went, in GPU-seconds")
-for user, bucket, ms in store.execute("SELECT \\"user\\", bucket, sum(ms) FROM v_ledger_minute GROUP BY 1, 2 ORDER BY 3 DESC"):
+for user, bucket, ms in store.execute('SELECT "user", bucket, sum(ms) FROM v_ledger_minute GROUP BY 1, 2 ORDER BY 3 DESC'):
     print(f"{user or '-':<16}{bucket:<20}{ms / 1000:>12.1f}")
 '''
 
