@@ -17,7 +17,6 @@ from gpuwatch.record import dataclass, field, fields
 
 SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
 ENV_PREFIX = "GPUWATCH_"
-_OWN_VARIABLES = {"GPUWATCH_STORE", "GPUWATCH_CONFIG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ def load(
         for key, value in _flatten(table, str(path)):
             _put(values, sources, key, value, str(path))
     for variable, value in sorted(environ.items()):
-        if variable.startswith(ENV_PREFIX) and "__" in variable and variable not in _OWN_VARIABLES:
+        if variable.startswith(ENV_PREFIX) and "__" in variable:
             key = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1)
             _put(values, sources, key, value, f"variable {variable}")
     for key, value in (options or {}).items():
