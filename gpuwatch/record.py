@@ -111,8 +111,8 @@ else:
     def _compile_init(kind: type) -> Any:
         """The real ``__init__`` of a record class."""
         frozen = kind.__setattr__ is _frozen
-        scope: dict[str, Any] = {"_set": object.__setattr__}
-        arguments, lines = ["self"], []
+        scope: dict[str, Any] = {"_setter": object.__setattr__.__get__}
+        arguments, lines = ["self"], [" _put = _setter(self)"] if frozen and kind.__specs__ else []
         for spec in kind.__specs__:
             name, value = spec.name, spec.name
             if spec.default is not MISSING:
@@ -124,7 +124,7 @@ else:
                 value = f"_make_{name}() if {name} is _none else {name}"
             else:
                 arguments.append(name)
-            lines.append(f" _set(self, {name!r}, {value})" if frozen else f" self.{name} = {value}")
+            lines.append(f" _put({name!r}, {value})" if frozen else f" self.{name} = {value}")
         if hasattr(kind, "__post_init__"):
             lines.append(" self.__post_init__()")
         exec(f"def __init__({', '.join(arguments)}):\n" + ("\n".join(lines) or " pass"), scope)  # noqa: S102

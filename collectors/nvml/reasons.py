@@ -60,7 +60,7 @@ class Readings:
 
     def sample(self) -> GpuSample:
         """The row of this tick."""
-        return GpuSample(self.uuid, **self._values)  # type: ignore[arg-type]
+        return GpuSample(self.uuid, False, *map(self._values.get, _FIELDS))  # type: ignore[arg-type]
 
     def missing(self) -> dict[MissingKey, Missing]:
         """Why each absent field is absent; the same object as long as nothing changes."""
