@@ -14,11 +14,14 @@ from fractions import Fraction
 
 from gpuwatch.ledger.rounding import divide, largest_remainder
 from gpuwatch.ledger.runs import Run, find_runs
-from gpuwatch.ledger.types import NOBODY, BucketRow, LedgerRow, Share
+from gpuwatch.ledger.types import HOLD_MS, NOBODY, BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Context, Tier
 
 _NANO = 1_000_000
 _ONE = Fraction(1)
+
+_LONG = Run(HOLD_MS, after_active=False, before_active=False, ended=False)
+"""Stands for the run of a row whose label no longer depends on it."""
 
 _Owners = tuple[tuple[int, int], ...]
 """(owner, weight) pairs, ascending; empty: nobody."""
@@ -59,29 +62,50 @@ def split(
     rows after the span (five minutes are enough): they tell how a quiet run goes on. Rows before the span tell how it began,
     which matters only where the context is unknown. What is missing to :func:`capacity` was not observed and is not listed.
     """
-    if not weight:
-        return []
-    booked: _Booked = {}
-    top, bottom = weight.numerator, weight.denominator
     ordered = _ascending([*rows, *look_ahead])
-    before = start_ms
+    span = OpenSpan(start_ms, weight)
     for row, run in zip(ordered, find_runs(ordered)):
-        begin = max(row.ts_ms - row.dt_ms, before)
-        before = max(before, row.ts_ms)
+        span.book(row, run, end_ms)
+    return span.rows()
+
+
+class OpenSpan:
+    """A span whose rows come one by one, ascending; :func:`split` of the same rows gives the same buckets."""
+
+    def __init__(self, start_ms: int, weight: Fraction = _ONE) -> None:
+        self._top, self._bottom = weight.numerator, weight.denominator
+        self._before = start_ms
+        self._booked: _Booked = {}
+
+    def add(self, row: LedgerRow) -> bool:
+        """Book a whole row; False, and nothing is booked, where its label depends on how its quiet run begins or goes on."""
+        if row.quiet is True and not row.unavailable and row.context is not Context.NONE and row.quiet_ms < HOLD_MS:
+            return False
+        self.book(row, _LONG if row.quiet is True and not row.unavailable else None, row.ts_ms)
+        return True
+
+    def book(self, row: LedgerRow, run: Run | None, end_ms: int) -> None:
+        """Book what of a row lies before ``end_ms`` and behind the rows that were there before."""
+        begin = max(row.ts_ms - row.dt_ms, self._before)
+        self._before = max(self._before, row.ts_ms)
         until = min(row.ts_ms, end_ms)
-        if begin >= until:
-            continue
+        top, bottom = self._top, self._bottom
+        if begin >= until or not top:
+            return
         amount = (until * top // bottom - begin * top // bottom) * _NANO
         owners, parts = _parts(row, run, amount)
         if not parts:
-            continue
+            return
         joules = _energy(row, begin, until) * _NANO
         shares = [joules] if len(parts) == 1 else divide(joules, [part for _, part in parts])
-        labels = booked.setdefault(owners, {})
+        labels = self._booked.setdefault(owners, {})
         for (label, part), share in zip(parts, shares):
             time, energy = labels.get(label, (0, 0))
             labels[label] = time + part, energy + share
-    return _rounded(booked)
+
+    def rows(self) -> list[BucketRow]:
+        """The buckets of what was booked so far."""
+        return _rounded(self._booked)
 
 
 def _ascending(rows: Iterable[LedgerRow]) -> list[LedgerRow]:

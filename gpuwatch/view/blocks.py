@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from gpuwatch.ledger.ratios import WASTE
-from gpuwatch.ledger.split import capacity, split
+from gpuwatch.ledger.split import OpenSpan, capacity, split
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.record import replace
@@ -34,14 +34,18 @@ class Blocks:
         self._wasted: dict[int, dict[int, int]] = {}
         self._wasted_sum: tuple[int, int, dict[int, int]] | None = None
         self._running: tuple[int, int, list[BucketRow]] | None = None
+        self._open: tuple[int, OpenSpan, int] | None = None
+        """The block that is being filled, what is booked of it, and how many of its rows that are."""
+        self.version = 0
+        """Changes when something else than the newest rows did."""
 
     def put(self, row: LedgerRow, shares: tuple[Share, ...], run: QuietRun | None) -> None:
         """A row into the blocks that it touches, with the quiet run that it is part of."""
         self._running = None
         for block in range((row.ts_ms - row.dt_ms) // BLOCK_MS, (row.ts_ms - 1) // BLOCK_MS + 1):
-            self._rows.setdefault(block, []).append((row, shares))
-            if block in self._blocks:
+            if block in self._blocks or block not in self._rows:  # a late row may fill a block that was empty so far
                 self._drop(block)
+            self._rows.setdefault(block, []).append((row, shares))
             if run is not None:
                 runs = self._runs.setdefault(block, [])
                 if not runs or runs[-1] is not run:
@@ -54,7 +58,7 @@ class Blocks:
         if self._cut.get(minute) == left:
             return
         self._cut[minute] = left
-        self._running = None
+        self._running = self._open = None
         for block in range(minute * _BLOCKS, (minute + 1) * _BLOCKS):
             self._drop(block)
 
@@ -79,26 +83,32 @@ class Blocks:
         self._wasted.pop(block, None)
         self._wasted_sum = None
         self._closed.clear()
+        self.version += 1
 
     def total(self, start_ms: int, end_ms: int) -> Sums:
         """Bucket sums of ``[start_ms, end_ms)``; ``start_ms`` is the start of a block. Unobserved time is not in them."""
-        first, running = start_ms // BLOCK_MS, end_ms // BLOCK_MS
-        closed = self._closed.get((first, running))
-        if closed is None:
-            if len(self._closed) > 4:
-                self._closed.clear()
-            closed = self._closed[first, running] = self._add_up(range(first, running))
-        if end_ms == running * BLOCK_MS or running not in self._rows:
+        closed = self.closed(start_ms // BLOCK_MS, end_ms // BLOCK_MS)
+        running = self.running(end_ms)
+        if not running:
             return closed
         out = dict(closed)
-        _add(out, self.running(end_ms))
+        add_rows(out, running)
         return out
+
+    def closed(self, first: int, running: int) -> Sums:
+        """Bucket sums of the blocks from ``first`` to the one before ``running``."""
+        found = self._closed.get((first, running))
+        if found is None:
+            if len(self._closed) > 4:
+                self._closed.clear()
+            found = self._closed[first, running] = self._add_up(range(first, running))
+        return found
 
     def _add_up(self, blocks: range) -> Sums:
         out: Sums = {}
         for block in blocks:
             if block in self._rows:
-                _add(out, self.block(block))
+                add_rows(out, self.block(block))
         return out
 
     def block(self, number: int) -> list[BucketRow]:
@@ -111,9 +121,28 @@ class Blocks:
     def running(self, end_ms: int) -> list[BucketRow]:
         """The ledger of the block that is not full at ``end_ms``, without owners (they cost most and come when it is closed)."""
         number = end_ms // BLOCK_MS
+        if end_ms == number * BLOCK_MS or number not in self._rows:
+            return []
         if self._running is None or self._running[:2] != (number, end_ms):
-            self._running = (number, end_ms, self._split(number, end_ms, with_shares=False))
+            rows = self._grown(number, end_ms)
+            self._running = (number, end_ms, self._split(number, end_ms, with_shares=False) if rows is None else rows)
         return self._running[2]
+
+    def _grown(self, number: int, end_ms: int) -> list[BucketRow] | None:
+        """The running block by its new rows alone; None where they do not say enough, or reach further than ``end_ms``."""
+        held = self._rows[number]
+        if number // _BLOCKS in self._cut or held[-1][0].ts_ms > end_ms:
+            return None
+        if self._open is None or self._open[0] != number:
+            self._open = (number, OpenSpan(number * BLOCK_MS, self._weight), 0)
+        _, span, count = self._open
+        for row, _ in held[count:]:
+            if not span.add(row):
+                self._open = (number, span, count)
+                return None
+            count += 1
+        self._open = (number, span, count)
+        return span.rows()
 
     def _split(self, number: int, end_ms: int, *, with_shares: bool) -> list[BucketRow]:
         held = self._rows.get(number)
@@ -160,7 +189,8 @@ class Blocks:
             del self._cut[minute]
 
 
-def _add(out: Sums, rows: list[BucketRow]) -> None:
+def add_rows(out: Sums, rows: list[BucketRow]) -> None:
+    """Add rows of the ledger to sums."""
     for row in rows:
         key = (row.bucket, row.cause, row.tier)
         ms, energy = out.get(key, (0, 0))

@@ -8,7 +8,7 @@ from gpuwatch.ledger.ratios import ratios
 from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.window import BucketSum, Window
-from gpuwatch.view.blocks import BLOCK_MS, Sums
+from gpuwatch.view.blocks import BLOCK_MS, Sums, add_rows
 from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows, gpu_weight
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
@@ -30,6 +30,7 @@ class LedgerSums:
         """Those, and the instances that are no more: what they did is time of a board that is there."""
         starts = [t.first_ms for t in (rows.tracks[i] for i in self.gpu_ids) if t.first_ms is not None]
         hot_ms = min(starts, default=at_ms)
+        self._newest: Sums | None = None
         self._first_ms = hot_ms if first_ms is None or first_ms > hot_ms else first_ms
 
     def last_minutes(self) -> LedgerView:
@@ -47,9 +48,34 @@ class LedgerSums:
         hot_ms = self._rows.hot_ms(self._at_ms)
         if start < hot_ms:
             _merge(parts, closed_sums(self._window, start // MINUTE_MS * 60, hot_ms // 1000, self._all_ids))
-        for track in (self._rows.tracks[i] for i in self._all_ids if i in self._rows.tracks):
-            _merge(parts, track.ledger.total(max(start, hot_ms) // BLOCK_MS * BLOCK_MS, self._at_ms))
+        _merge(parts, self._blocks(max(start, hot_ms) // BLOCK_MS))
+        _merge(parts, self._running())
         return ledger_view(parts, start, self._at_ms, self._capacity(start))
+
+    def _blocks(self, first: int) -> Sums:
+        """The full blocks from ``first`` on, over all tracks; added up again only when one has changed or one more is full."""
+        running = self._at_ms // BLOCK_MS
+        blocks = [self._rows.tracks[i].ledger for i in self._all_ids if i in self._rows.tracks]
+        key, state = (first, self._all_ids), (running, [each.version for each in blocks])
+        kept = self._rows.closed.get(key)
+        if kept is None or kept[0] != state:
+            if len(self._rows.closed) >= _MEMO_SPANS:
+                self._rows.closed.clear()
+            sums: Sums = {}
+            for each in blocks:
+                _merge(sums, each.closed(first, running))
+            kept = self._rows.closed[key] = (state, sums)
+        found: Sums = kept[1]
+        return found
+
+    def _running(self) -> Sums:
+        """The block that is not full, over all tracks; every span ends with it."""
+        if self._newest is None:
+            self._newest = {}
+            for i in self._all_ids:
+                if i in self._rows.tracks:
+                    add_rows(self._newest, self._rows.tracks[i].ledger.running(self._at_ms))
+        return self._newest
 
     def _capacity(self, start_ms: int) -> int:
         """A board with its instances is one GPU, however it was cut; no GPU counts before it was first seen."""

@@ -46,6 +46,8 @@ class Rows:
         self.frames: tuple[object, object, list[Any]] | None = None
         """What the view keeps of its processes between two readings of them."""
         self.users: tuple[int, dict[int, tuple[str, ...]]] | None = None
+        self.closed: dict[object, tuple[object, Any]] = {}
+        """What the ledger keeps of full blocks, with the state of the tracks that it was added up from."""
         self._parents: dict[int, int] = {}
         """MIG instance -> its board."""
         self._instances: dict[tuple[int, int], set[int]] = {}

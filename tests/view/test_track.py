@@ -90,6 +90,18 @@ def test_blocks_equal_the_split_of_the_whole_history(seed: int) -> None:
         assert track.ledger.block(number) == split(whole, start_ms=start, end_ms=end), number
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_running_block_equals_the_split_of_the_rows_so_far(seed: int) -> None:
+    rows = random_rows(seed)
+    track, seen = GpuTrack(Fraction(1), 20_000), []
+    for row in rows.rows:
+        track.add(row)
+        seen.append(ledger_row(row))
+        if row.ts_ms % BLOCK_MS:
+            start = row.ts_ms // BLOCK_MS * BLOCK_MS
+            assert track.ledger.running(row.ts_ms) == split(seen, start_ms=start, end_ms=row.ts_ms), row.ts_ms
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_reading_in_between_changes_nothing_later(seed: int) -> None:
     rows = random_rows(seed)
