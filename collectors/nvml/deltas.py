@@ -56,7 +56,7 @@ class Deltas:
         for name, (source, unit) in _TRAFFIC.items():
             self._settle_traffic(name, source, unit, values.get(source), span, rates)
         for name, sources in _THROTTLES.items():
-            self._settle_throttle(name, [source for source in sources if source in values] or list(sources[:1]), values, span)
+            self._settle_throttle(name, sources, values, span)
 
     def _settle_energy(self, total: float | None) -> None:
         code = nvml.SUCCESS
@@ -89,14 +89,19 @@ class Deltas:
         else:
             self._readings.lack(name, nvml.why(self._batch.code(source)))
 
-    def _settle_throttle(self, name: str, sources: list[str], values: dict[str, float], span: float | None) -> None:
-        if sources[0] not in values or (_INDISPENSABLE in _THROTTLES[name] and _INDISPENSABLE not in values):
-            self._readings.lack(name, nvml.why(self._batch.code(_THROTTLES[name][0])))
+    def _settle_throttle(self, name: str, sources: tuple[str, ...], values: dict[str, float], span: float | None) -> None:
+        known = [source for source in sources if source in values]
+        if not known or (_INDISPENSABLE in sources and _INDISPENSABLE not in values):
+            self._readings.lack(name, nvml.why(self._batch.code(sources[0])))
             return
-        grown = [step / 1e9 for source in sources if (step := self._throttles[source].step(int(values[source]))) is not None]
-        if not grown or span is None:
+        longest = -1.0
+        for source in known:
+            grown = self._throttles[source].step(int(values[source]))
+            if grown is not None:
+                longest = max(longest, grown / 1e9)
+        if longest < 0 or span is None:
             self._readings.lack(name, Missing.STALE)
-        elif max(grown) > span * _SLACK:
+        elif longest > span * _SLACK:
             self._readings.lack(name, Missing.DRIVER_ERROR)
         else:
-            self._readings.put(name, min(span, max(grown)))
+            self._readings.put(name, min(span, longest))

@@ -81,7 +81,7 @@ class FieldBatch:
         values: dict[str, float] = {}
         gone = False
         answers = layout.FIELD_VALUE.iter_unpack(self._raw[: count * layout.FIELD_VALUE.size])
-        for field, (_id, _scope, timestamp, _latency, kind, answer, bits) in zip(self._fields, answers, strict=False):
+        for field, (timestamp, kind, answer, bits) in zip(self._fields, answers, strict=False):
             if answer == nvml.SUCCESS:
                 if kind != layout.DOUBLE or timestamp or bits:
                     values[field.name] = bits if kind in layout.PLAIN else layout.number(kind, bits)

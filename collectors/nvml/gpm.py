@@ -28,11 +28,12 @@ RATIOS = {
 RATES = {20: "pcie_tx_bytes", 21: "pcie_rx_bytes", 60: "nvlink_rx_bytes", 61: "nvlink_tx_bytes"}
 """GPM metric id -> field; the driver answers MiB per second."""
 _IDS = (*RATIOS, *RATES)
-_NAMES = {**RATIOS, **RATES}
 _MIN_GAP_NS = 100_000_000
 _MIB = 1024 * 1024
 _PERCENT_LIMIT = 110
 """Up to here a percentage above 100 is rounding; beyond it is no value."""
+_SLOTS = tuple([(name, _PERCENT_LIMIT, True) for name in RATIOS.values()] + [(name, math.inf, False) for name in RATES.values()])
+"""Field, limit, and whether it is a ratio, of each metric in the request, in its order."""
 
 
 class GpmRequest:
@@ -44,8 +45,14 @@ class GpmRequest:
         self.struct.numMetrics = len(_IDS)
         for slot, metric_id in enumerate(_IDS):
             self.struct.metrics[slot].metricId = metric_id
+        self._put_first, self._put_second = type(self.struct).sample1.__set__, type(self.struct).sample2.__set__
         self.ref = ctypes.byref(self.struct)
         self.answers = layout.raw(self.struct, type(self.struct).metrics.offset, len(_IDS) * layout.GPM_METRIC.size)
+
+    def between(self, first: Any, second: Any) -> None:
+        """The two samples to compare; by the fields themselves, for the binding's own attributes pass through Python."""
+        self._put_first(self.struct, first)
+        self._put_second(self.struct, second)
 
 
 class Gpm:
@@ -116,17 +123,15 @@ class Gpm:
         )
 
     def _compare(self) -> None:
-        struct = self._request.struct
-        struct.sample1, struct.sample2 = self._samples
+        self._request.between(*self._samples)
         code = self._library.call("nvmlGpmMetricsGet", self._request.ref)
         values = self.values
-        for metric_id, answer, value, _, _, _ in layout.GPM_METRIC.iter_unpack(self._request.answers):
-            name, limit = _NAMES[metric_id], _PERCENT_LIMIT if metric_id in RATIOS else math.inf
+        for (name, limit, is_ratio), (answer, value) in zip(_SLOTS, layout.GPM_METRIC.iter_unpack(self._request.answers)):
             if code or answer:
                 self.codes[name] = code or answer
             elif not 0 <= value <= limit or value == math.inf:
                 self.codes[name] = nvml.UNKNOWN
-            elif metric_id in RATIOS:
+            elif is_ratio:
                 values[name] = min(1.0, value / 100)
             else:
                 values[name] = value * _MIB

@@ -1,4 +1,7 @@
-"""Memory layouts of NVML's records (C ABI), to read whole arrays at once: the binding's attribute access costs more than a call."""
+"""Memory layouts of NVML's records (C ABI), to read whole arrays at once: the binding's attribute access costs more than a call.
+
+Parts that nobody reads are padding here: unpacking makes no object of them.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import ctypes
 import struct
 from typing import Any, Final
 
-FIELD_VALUE: Final = struct.Struct("@IIqqIIQ")
-"""fieldId, scopeId, timestamp (us), latency (us), valueType, nvmlReturn, value."""
+FIELD_VALUE: Final = struct.Struct("@8xq8xIIQ")
+"""(fieldId, scopeId,) timestamp (us), (latency,) valueType, nvmlReturn, value."""
 SAMPLE: Final = struct.Struct("@QQ")
 """timeStamp (us), sampleValue."""
 PROCESS_UTILIZATION: Final = struct.Struct("@IQIIII")
 """pid, timeStamp (us), smUtil, memUtil, encUtil, decUtil."""
-GPM_METRIC: Final = struct.Struct("@IIdPPP")
-"""metricId, nvmlReturn, value, three names."""
+GPM_METRIC: Final = struct.Struct(f"@4xId{3 * struct.calcsize('P')}x")
+"""(metricId,) nvmlReturn, value (, three names)."""
 MEMORY: Final = struct.Struct("@I4xQQQQ")
 """version, total, reserved, free, used (version 2)."""
 PROCESS: Final = struct.Struct("@IQII")

@@ -6,6 +6,7 @@ import os
 import resource
 from pathlib import Path
 
+from gpuwatch import procfs
 from gpuwatch.model import RecorderSample
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -41,18 +42,16 @@ class CostMeter:
 
     def _rss_bytes(self) -> int | None:
         try:
-            return int((self._proc / "self/statm").read_text().split()[1]) * _PAGE_BYTES
+            return int(procfs.read(f"{self._proc}/self/statm").split()[1]) * _PAGE_BYTES
         except (OSError, ValueError, IndexError):
             return None
 
     def _written_bytes(self) -> int | None:
         try:
-            for line in (self._proc / "self/io").read_text().splitlines():
-                if line.startswith("wchar:"):
-                    return int(line.split()[1])
+            words = procfs.read(f"{self._proc}/self/io").split()
+            return int(words[words.index(b"wchar:") + 1])
         except (OSError, ValueError, IndexError):
-            pass
-        return None
+            return None
 
 
 def _cpu_seconds() -> float:

@@ -175,14 +175,15 @@ class Recorder:
         batches = self.inbox.take(slot, recorded_ms=self._recorded_ms, anew=anew)
         if happened is not None:
             self._interrupt(happened, ts_ms, sorted(batches))
-        states = self._states(ts_ms)
+        states = [source.state for source in self.sources]
+        changed = self._changed(states, ts_ms)
         closing = self._closer is not None and self._closer.due(ts_ms)
         commit = closing or self._committed is None or self._urgent(batches) or self._commit_due()
         for at_ms in sorted(batches):
             self._count(batches[at_ms].values())
             tick = self._merger.merge(at_ms, batches[at_ms])
             if at_ms == ts_ms:
-                tick = self._completed(tick, [source.state for source in self.sources] if commit else states)
+                tick = self._completed(tick, states if commit else changed)
             self._keep(tick)
         if commit:
             self._commit()
@@ -234,14 +235,13 @@ class Recorder:
             for batch in batches:
                 self._cost.count(batch.driver_calls, batch.driver_ns)
 
-    def _states(self, ts_ms: int) -> list[SourceState]:
+    def _changed(self, states: Sequence[SourceState], ts_ms: int) -> list[SourceState]:
         """Sources whose state changed. One that fails or stalls, or comes back from that, is an event as well."""
         out = []
-        for source in self.sources:
-            state = source.state
-            said, before = (state.state, state.detail, state.hint), self._told.get(source.name)
+        for state in states:
+            said, before = (state.state, state.detail, state.hint), self._told.get(state.name)
             if before != said:
-                self._told[source.name] = said
+                self._told[state.name] = said
                 out.append(state)
             if before is None or before[0] != state.state:
                 self._events.extend(_turn(ts_ms, before[0] if before else "", state))
