@@ -77,14 +77,21 @@ class Painter:
         return self.frame((y, Cells([UNKNOWN] * len(line.texts), line.styles), line) for y, line in enumerate(lines))
 
     def _differing(self, old: Cells, new: Cells) -> list[int]:
+        texts = new.texts
+        changed = [
+            x
+            for x, (before, after, worn, wanted) in enumerate(zip(old.texts, texts, old.styles, new.styles))
+            if before != after or worn is not wanted
+        ]
         out: list[int] = []
-        for x, (before, after, worn, wanted) in enumerate(zip(old.texts, new.texts, old.styles, new.styles)):
-            if before != after or (worn is not wanted and not self._alike(after, worn, wanted)):
-                # Only whole characters are written.
-                while not new.texts[x] and x:
-                    x -= 1
-                if not out or out[-1] < x:
-                    out.append(x)
+        for x in changed:
+            if old.texts[x] == texts[x] and self._alike(texts[x], old.styles[x], new.styles[x]):
+                continue
+            # Only whole characters are written.
+            while not texts[x] and x:
+                x -= 1
+            if not out or out[-1] < x:
+                out.append(x)
         return out
 
     def _alike(self, text: str, a: Style, b: Style) -> bool:

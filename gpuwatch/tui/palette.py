@@ -140,6 +140,8 @@ class Look:
         self.glyphs = ASCII if ascii_only else UNICODE
         self._cache: dict[tuple[str, str, bool], Style] = {}
         self._grounded: dict[tuple[int, str], tuple[Style, Style]] = {}
+        self.marks: dict[int, tuple[object, str]] = {}
+        """The marks of strip cells by the id of a cell, which is kept beside its mark (``draw.bars``)."""
         self.fg = self.style("fg")
         self.dim = self.style("dim")
         self.faint = self.style("faint")

@@ -47,7 +47,8 @@ class Canvas(Widget):
             return 0
         changes = []
         for y in changed:
-            before, after = self._cells[y] or last.cells(y), sheet.cells(y)
+            before = self._cells[y] or last.cells(y)
+            after = sheet.cells_after(y, last, before)
             changes.append((y, before, after))
             self._cells[y], self._strips[y] = after, None
         if link is None or not link.free(self):

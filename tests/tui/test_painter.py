@@ -324,3 +324,34 @@ def test_without_colours_only_attributes_are_sent() -> None:
     wanted, before = Cells(["x"], [style]), Cells([" "], [Style()])
     assert painter.frame([(0, before, wanted)]) == "\x1b[1;1H\x1b[1mx\x1b[m"
     assert REST.blank == ("49", False)
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> list[tuple[int, str, str]]:
+    """Texts side by side on a line of 40 cells: (column, text, ink)."""
+    out, at = [], 0
+    while (at := at + draw(st.integers(0, 6))) < 34:
+        text = draw(st.sampled_from(("a", "bb", "日", "é─", "100%", "e\u0301x")))
+        out.append((at, text, draw(st.sampled_from(("fg", "dim", "busy")))))
+        at += cell_len(text)
+    return draw(st.permutations(out))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_lines(), min_size=2, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4))
+def test_cells_that_follow_the_last_ones_equal_those_made_anew(
+    lines: list[list[tuple[int, str, str]]], grounds: list[bool]
+) -> None:
+    look = Look()
+    last, cells = None, None
+    for puts, ground in zip(lines, grounds):
+        sheet = Sheet(40, 1, look)
+        for x, text, ink in puts:
+            sheet.put(0, x, text, look.style(ink))
+        if ground:
+            sheet.ground(0, 1, 20, "sel")
+        fresh = sheet.cells(0)
+        cells = fresh if last is None or cells is None else sheet.cells_after(0, last, cells)
+        assert (list(cells.texts), list(cells.styles)) == (list(fresh.texts), list(fresh.styles))
+        assert not sheet.faults
+        last = sheet

@@ -11,6 +11,9 @@ from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import STATES, Look
 from gpuwatch.view.types import Cell
 
+_MOST_MARKS = 2048
+"""Cells of the past stay the same objects, second after second; the newest ones are new each time."""
+
 
 def bar(sheet: Sheet, y: int, x: int, cells: int, ratio: float | None, style: Style) -> None:
     """A bar of ``cells`` with half-cell steps; ``ratio`` 0 to 1. Without a value no bar stands there, not an empty one."""
@@ -49,13 +52,21 @@ def _cell_mark(look: Look, cell: Cell) -> str:
 def strip(sheet: Sheet, y: int, x: int, cells: Sequence[Cell]) -> None:
     """One cell a span of time: height = activity, colour = state, nothing where nothing was observed."""
     look = sheet.look
+    marks = look.marks
+    if len(marks) > _MOST_MARKS:
+        marks.clear()
     run, run_state = "", None
     for cell in cells:
-        if cell.state is not run_state and run:
-            x = sheet.put(y, x, run, _strip_style(look, run_state))
-            run = ""
-        run_state = cell.state
-        run += _cell_mark(look, cell)
+        state = cell.state
+        if state is not run_state:
+            if run:
+                x = sheet.put(y, x, run, _strip_style(look, run_state))
+                run = ""
+            run_state = state
+        kept = marks.get(id(cell))
+        if kept is None or kept[0] is not cell:
+            kept = marks[id(cell)] = (cell, _cell_mark(look, cell))
+        run += kept[1]
     if run:
         sheet.put(y, x, run, _strip_style(look, run_state))
 

@@ -38,9 +38,8 @@ def box(
         return
     corners = look.glyphs.corners
     _edge(sheet, top, left, right, corners[0], corners[1], [(title, title_style or look.title)] if title else (), note)
-    for y in range(top + 1, bottom):
-        sheet.put(y, left, look.glyphs.vertical, look.faint)
-        sheet.put(y, right, look.glyphs.vertical, look.faint)
+    sheet.column(left, top + 1, bottom, look.glyphs.vertical, look.faint)
+    sheet.column(right, top + 1, bottom, look.glyphs.vertical, look.faint)
     _edge(sheet, bottom, left, right, corners[2], corners[3], (), foot)
 
 

@@ -74,6 +74,15 @@ class Sheet:
             self.faults.append(f"row {y}: {text!r} at column {x} leaves the sheet of {self.width}x{self.height}")
         return end
 
+    def column(self, x: int, top: int, bottom: int, mark: str, style: Style) -> None:
+        """Write ``mark`` into column ``x`` of the rows from ``top`` to the one above ``bottom``."""
+        if 0 <= top <= bottom <= self.height and 0 <= x < self.width:
+            put = (x, x + 1, mark, style)
+            for row in self.rows[top:bottom]:
+                row.puts.append(put)
+        else:
+            self.faults.append(f"rows {top} to {bottom}: {mark!r} at column {x} leaves the sheet of {self.width}x{self.height}")
+
     def right(self, y: int, x: int, text: str, style: Style) -> int:
         """Write ``text`` so that its last character stands in column ``x``; returns the column after it."""
         return self.put(y, x + 1 - width_of(text), text, style)
@@ -119,6 +128,21 @@ class Sheet:
             texts[x:end] = spread(text, end - x)
             styles[x:end] = [style] * (end - x)
             at = end
+        return Cells(texts, styles)
+
+    def cells_after(self, y: int, last: Sheet, before: Cells) -> Cells:
+        """``cells(y)`` from the cells of the same line of ``last``: only what was put in another way is written again."""
+        row, old = self.rows[y], last.rows[y]
+        if row.grounds or old.grounds or len(row.puts) != len(old.puts) or self.look is not last.look:
+            return self.cells(y)
+        changed = [(a, b) for a, b in zip(old.puts, row.puts) if a is not b and a != b]
+        texts, styles = before.texts.copy(), before.styles.copy()
+        for (x, end, _, _), _ in changed:
+            texts[x:end] = [" "] * (end - x)
+            styles[x:end] = [self.look.ground] * (end - x)
+        for _, (x, end, text, style) in changed:
+            texts[x:end] = spread(text, end - x)
+            styles[x:end] = [style] * (end - x)
         return Cells(texts, styles)
 
     def segments(self, y: int) -> list[Segment]:
