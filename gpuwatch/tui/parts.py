@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from gpuwatch.format import shares
@@ -22,6 +23,9 @@ class Part:
     label: str
     buckets: tuple[Bucket, ...]
     always: bool = True
+
+    def __hash__(self) -> int:
+        return hash(self.name)  # parts are keys all over a picture
 
 
 _INKS = {
@@ -78,8 +82,21 @@ def amounts(ledger: LedgerView, parts: tuple[Part, ...] = PARTS) -> dict[Part, i
     return {part: sum(by_bucket.get(bucket, 0) for bucket in part.buckets) for part in parts}
 
 
+_splits: deque[tuple[LedgerView, tuple[Part, ...], tuple[Share, ...]]] = deque(maxlen=4)
+"""One picture asks for the shares of the same few ledgers again and again."""
+
+
 def split(ledger: LedgerView, parts: tuple[Part, ...] = PARTS) -> tuple[Share, ...]:
     """The parts of ``ledger`` that are not zero, in their fixed order; the percentages sum to 100."""
+    for known, divided, kept in tuple(_splits):
+        if known is ledger and divided is parts:
+            return kept
+    found = _split(ledger, parts)
+    _splits.append((ledger, parts, found))
+    return found
+
+
+def _split(ledger: LedgerView, parts: tuple[Part, ...]) -> tuple[Share, ...]:
     found = amounts(ledger, parts)
     return tuple(Share(part, ms, percent) for (part, ms), percent in zip(found.items(), shares(list(found.values()))) if ms > 0)
 

@@ -9,7 +9,7 @@ from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.window import BucketSum, Window
 from gpuwatch.view.blocks import BLOCK_MS, Sums, add_rows
-from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows, gpu_weight
+from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView
 
 _MEMO_SPANS = 24
@@ -86,7 +86,7 @@ class LedgerSums:
             if gpus[gpu_id]["parent_uuid"] not in boards:
                 seen_ms = gpus[gpu_id]["first_ms"]  # later than the instant if the clock was set back
                 start = max(start_ms, seen_ms) if seen_ms <= self._at_ms else start_ms
-                total += capacity(start, self._at_ms, gpu_weight(gpus, gpu_id))
+                total += capacity(start, self._at_ms, self._rows.tracks[gpu_id].weight)
         return total
 
     def waste_now(self) -> tuple[dict[tuple[int, int], int], int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gpuwatch.record import dataclass, replace
 from gpuwatch.view.types import View
 
@@ -37,6 +39,7 @@ class Places:
         return self.state - 1
 
 
+@lru_cache(maxsize=8)
 def wide_places(width: int, cells: int) -> Places:
     """From 120 columns on, boxed; ``width`` is the panel's."""
     strip_at = 54
@@ -45,12 +48,14 @@ def wide_places(width: int, cells: int) -> Places:
     return Places(3, True, (6, 10), 20, True, (23, 8), 38, True, 43, True, 51, strip_at, cells, state, state + 11, width - 3, heads)
 
 
+@lru_cache(maxsize=8)
 def middle_places(width: int, cells: int) -> Places:
     """100 to 119 columns, boxed: no memory bar, no power limit, no temperature."""
     heads = ((3, "#", True), (5, "", False), (25, "Memory GiB", True), (30, "W", True))
     return Places(3, True, (5, 6), 15, True, (0, 0), 25, True, 30, False, -1, 32, cells, 34 + cells, 45 + cells, width - 3, heads)
 
 
+@lru_cache(maxsize=8)
 def narrow_places(width: int, cells: int) -> Places:
     """Below 100 columns, without a border."""
     cells = min(cells, width - 35)
@@ -69,6 +74,7 @@ def half_places(left: int, right: int, cells: int) -> Places:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=8)
 def halves(left: int, right: int, cells: int) -> tuple[Places, Places]:
     """Two columns of equal strips between two columns of the sheet (inclusive)."""
     middle = (left + right + 1) // 2

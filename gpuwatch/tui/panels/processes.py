@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rich.style import Style
 
@@ -32,6 +33,7 @@ _MIDDLE: _Base = (
 _NARROW: _Base = (("gpu", "GPU", 4), ("sm", "SM %", 9), ("memory", "GiB", 15), ("cpu", "CPU %", 21), ("waste", "Waste", 29), ("age", "Age", 37), ("pid", "PID", 44))  # fmt: skip
 
 
+@lru_cache(maxsize=8)
 def columns_for(width: int) -> tuple[Column, ...]:
     """The columns of each width, in their order from left to right."""
     if width >= WIDE:
