@@ -102,12 +102,13 @@ class NvmlCollector:
     def _read(self, session: Session, second: int) -> Batch:
         clock, library = self._context.clock, self._library
         begin, calls, spent = clock.monotonic_ns(), library.calls, library.spent_ns
-        answered, failed = library.answered, library.failed
+        refused, failed = library.refused, library.failed
         try:
             roll = session.tick(second, _PERIODS * self.interval_seconds)
         except DriverGone as gone:
             raise self._explain(gone.code, was_open=True) from gone
-        if library.failed > failed and library.answered == answered:  # a container that lost its devices answers 999 to all
+        all_refused = library.calls - calls == library.refused - refused
+        if library.failed > failed and all_refused:  # a container that lost its devices answers 999 to all
             raise self._explain(nvml.UNKNOWN, was_open=True)
         batch = self._batch(session, roll, second, begin, library.calls - calls, library.spent_ns - spent)
         self._maybe_doze(session, second)

@@ -82,8 +82,8 @@ class Library:
         self._open = False
         self.calls = 0
         self.spent_ns = 0
-        self.answered = 0
-        """Calls that succeeded."""
+        self.refused = 0
+        """Calls that did not succeed."""
         self.failed = 0
         """Calls that failed although the function exists and the GPU is there, e.g. with Unknown Error."""
         self.binding: Any = None
@@ -133,13 +133,16 @@ class Library:
         start = self._ns()
         code: int = function(*args)
         self.spent_ns += self._ns() - start
-        if code == SUCCESS:
-            self.answered += 1
-        elif code in DRIVER_GONE:
-            raise DriverGone(code, name)
-        elif code not in _ORDINARY:
-            self.failed += 1
+        if code:
+            self._count_refusal(code, name)
         return code
+
+    def _count_refusal(self, code: int, name: str) -> None:
+        self.refused += 1
+        if code in DRIVER_GONE:
+            raise DriverGone(code, name)
+        if code not in _ORDINARY:
+            self.failed += 1
 
     def system_text(self, name: str, size: int = 96) -> str:
         """One of the ``nvmlSystemGet…`` strings, or empty."""

@@ -27,14 +27,17 @@ class Inbox:
         self._intervals = intervals
         self._people = people
         self._deliveries: deque[Delivery] = deque(maxlen=_MOST_DELIVERIES)
-        self._arrived = threading.Event()
+        self._enough = threading.Event()
+        self._done: Callable[[], bool] = lambda: False
+        """Whether what is waited for is there: asked by who delivers, so that the recorder wakes once and not for each delivery."""
         self.lookers: set[str] = set()
         """Collectors that describe processes."""
 
     def deliver(self, delivery: Delivery) -> None:
         """Take what one call brought; from any thread."""
         self._deliveries.append(delivery)
-        self._arrived.set()
+        if self._done():
+            self._enough.set()
 
     def wait_for(self, threads: Sequence[CollectorThread], due: Iterable[Source], slot: float, seconds: float) -> None:
         """Wait until the sources that are due have brought this slot, and processes that a driver names were looked up."""
@@ -51,11 +54,12 @@ class Inbox:
         self._await(lambda: asked <= {delivery.name for delivery in tuple(self._deliveries)[before:]}, deadline)
 
     def _await(self, done: Callable[[], bool], deadline_ns: int) -> None:
+        self._done = done
         while True:
-            self._arrived.clear()
+            self._enough.clear()
             if done() or (left := (deadline_ns - self._clock.monotonic_ns()) / _NS) <= 0:
                 return
-            self._clock.wait(self._arrived, left)
+            self._clock.wait(self._enough, left)
 
     def stranger(self) -> bool:
         """Whether a driver has named a pid that no process collector has described."""

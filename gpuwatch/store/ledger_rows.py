@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Context, Tier
@@ -158,13 +157,16 @@ class _Group:
 
     def __init__(self, held: list[_Held]) -> None:
         self._held = held
+        self._shares: tuple[Share, ...] | None = None
 
-    @cached_property
+    @property
     def shares(self) -> tuple[Share, ...]:
-        """All of them."""
-        return tuple([Share(owner, sm, memory) for _, owner, sm, memory in self._held])
+        """All of them, made when they are first asked for."""
+        if self._shares is None:
+            self._shares = tuple([Share(owner, sm, memory) for _, owner, sm, memory in self._held])
+        return self._shares
 
-    @cached_property
+    @property
     def longest(self) -> int:
         """The longest time that one of them speaks for."""
         return max([row[0] for row in self._held])
