@@ -7,7 +7,8 @@ into base units. Nothing here holds a read transaction open between two calls.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -154,6 +155,22 @@ class Window:
         rows = self._all(sql, values)
         return rows[0] if rows else None
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One state of the store for all that is asked inside, whatever is committed meanwhile; and one lock, not one a question."""
+        if not self._owned or self._db.in_transaction:
+            yield  # the connection is a writer's, or this is done already
+            return
+        self._all("BEGIN")
+        try:
+            yield
+        finally:
+            self._end_reading()
+
+    def _end_reading(self) -> None:
+        if self._db.in_transaction:  # an error may have ended it
+            self._all("COMMIT")
+
     def data_version(self) -> int:
         """A number that changes when another connection has committed (``PRAGMA data_version``)."""
         return int(self._one("PRAGMA data_version")[0])
@@ -165,7 +182,11 @@ class Window:
         row = self._one(
             "SELECT session_id, host_id, pid, started_ms, last_ms, ended_ms, period_ms FROM session ORDER BY session_id DESC LIMIT 1"
         )
-        meta = dict(self._all("SELECT key, value FROM meta WHERE key IN ('simulated', 'scenario')"))
+        meta = self.memo.get("meta")  # a store is born simulated or real, before its first session
+        if meta is None:
+            meta = dict(self._all("SELECT key, value FROM meta WHERE key IN ('simulated', 'scenario')"))
+            if row is not None:
+                self.memo["meta"] = meta
         simulated, scenario = meta.get("simulated", "0") == "1", meta.get("scenario", "")
         first = self.memo.get("first_ms")
         if first is None:

@@ -48,6 +48,21 @@ def build_view(
     Raises:
         StoreError: the store cannot be read.
     """
+    with window.reading():
+        return _build(window, at_ms, now_ms, tz, cells, cell_seconds, holder_pid, lag_ms, reason)
+
+
+def _build(
+    window: Window,
+    at_ms: int | None,
+    now_ms: int,
+    tz: tzinfo | None,
+    cells: int,
+    cell_seconds: int,
+    holder_pid: int | None,
+    lag_ms: int,
+    reason: str,
+) -> View:
     past = window.recording()
     recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason)
     live = at_ms is None

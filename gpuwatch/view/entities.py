@@ -141,8 +141,16 @@ def _gpu(
         strip=track.cells(last_cell, cells),
         waste_gpus=wasted_ms / moment.waste_span_ms if observed else None,
         missing=moment.missing.get(("gpu", who["uuid"]), _NONE),
-        details={name: _detail(name, who[name]) for name in _DETAILS},
+        details=_details(moment.rows, gpu_id),
     )
+
+
+def _details(rows: Rows, gpu_id: int) -> Mapping[str, Any]:
+    """A GPU's own facts, put together anew when they were read anew."""
+    who, kept = rows.gpus[gpu_id], rows.details.get(gpu_id)
+    if kept is None or kept[0] is not who:
+        kept = rows.details[gpu_id] = (who, {name: _detail(name, who[name]) for name in _DETAILS})
+    return kept[1]
 
 
 def _silent(moment: Moment, gpu_id: int, cells: int) -> GpuView:
@@ -164,7 +172,7 @@ def _silent(moment: Moment, gpu_id: int, cells: int) -> GpuView:
             "strip": (NO_CELL,) * cells,
             "waste_gpus": None,
             "missing": _NONE,
-            "details": {name: _detail(name, who[name]) for name in _DETAILS},
+            "details": _details(moment.rows, gpu_id),
         }
     )
 

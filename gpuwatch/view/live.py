@@ -48,6 +48,8 @@ class Rows:
         self.users: tuple[int, dict[int, tuple[str, ...]]] | None = None
         self.closed: dict[object, tuple[object, Any]] = {}
         """What the ledger keeps of full blocks, with the state of the tracks that it was added up from."""
+        self.details: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+        """A GPU's row and what the view made of it."""
         self._parents: dict[int, int] = {}
         """MIG instance -> its board."""
         self._instances: dict[tuple[int, int], set[int]] = {}

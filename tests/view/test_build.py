@@ -67,6 +67,16 @@ def test_an_incremental_view_equals_a_fresh_one(story: Story) -> None:
         assert grown == view_of(story)
 
 
+def test_a_view_is_of_one_state_of_the_store(story: Story) -> None:
+    story.run(5)
+    with Window(Path(str(story.writer.path))) as window:
+        with window.reading(), window.reading():
+            before = window.last_tick()
+            story.run(5)
+            assert window.last_tick() == before
+        assert window.last_tick() != before
+
+
 def test_a_first_view_by_cells_equals_one_by_single_rows(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     story.close_minutes()
     story.gpus[0].util, story.gpus[0].context = (lambda second: 0.9 if second % 50 < 20 else 0.0), Context.PROCESS
