@@ -84,7 +84,7 @@ class KeptFile:
 def parse_stat(raw: bytes) -> Stat:
     """One stat line. The name may hold spaces, newlines and ``)``: only the last ``)`` ends it. Raises ``ValueError``."""
     left, right = raw.find(b"("), raw.rfind(b")")
-    fields = raw[right + 1 :].split()
+    fields = raw[right + 1 :].split(None, 22)
     if left < 0 or right < left or len(fields) < 22:
         raise ValueError("not a stat line")
     return Stat(
