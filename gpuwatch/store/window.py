@@ -288,6 +288,11 @@ class Window:
         sql = _GPU_SQL.replace(" ORDER BY", " AND s.gpu_id=? ORDER BY")
         return [GpuFacts._make(row) for row in self._all(sql, (first_tick, last_tick, gpu_id))]
 
+    def newer_gpu_rows(self, first_tick: int, last_tick: int, known: Mapping[int, int]) -> list[GpuFacts]:
+        """The facts of all GPUs in these ticks, in order, without those up to the time that is ``known`` of a GPU."""
+        found = self._all(_GPU_SQL, (first_tick, last_tick))
+        return [GpuFacts._make(row) for row in found if row[1] > known.get(row[2], -1)]
+
     def rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Any other rows, for readers that keep their own statements."""
         return self._all(sql, values)

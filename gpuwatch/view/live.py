@@ -133,7 +133,8 @@ class Rows:
     def _take(self, first: int, last: int, *, with_processes: bool, without: frozenset[int] = frozenset()) -> None:
         if first > last:
             return
-        rows = self._window.gpu_rows(first, last)
+        known = {gpu_id: track.last_ms for gpu_id, track in self.tracks.items()}
+        rows = self._window.newer_gpu_rows(first, last, known)
         if without:
             rows = [row for row in rows if row.tick_id not in without]
         if any(row.gpu_id not in self.tracks for row in rows):

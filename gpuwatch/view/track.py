@@ -125,6 +125,11 @@ class GpuTrack:
             self._settle(run)
 
     @property
+    def last_ms(self) -> int:
+        """Time of the newest row that was taken; -1: none."""
+        return -1 if self._last is None else self._last.ts_ms
+
+    @property
     def settled(self) -> bool:
         """True when no label waits for rows to come."""
         return self._run is None or not self._run.open

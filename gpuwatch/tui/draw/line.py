@@ -16,7 +16,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from gpuwatch.record import dataclass, field
-from gpuwatch.tui.draw.cells import Cells, spread
+from gpuwatch.tui.draw.cells import Cells, narrow, spread
 from gpuwatch.tui.palette import Look
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _COLUMN = itemgetter(0)
 
 def width_of(text: str) -> int:
     """Cells that ``text`` takes on a terminal."""
-    return len(text) if text.isascii() else cell_len(text)
+    return len(text) if text.isascii() or narrow(text) else cell_len(text)
 
 
 def cut(text: str, cells: int) -> str:
@@ -56,6 +56,7 @@ class Sheet:
         self.width = width
         self.height = height
         self.look = look
+        self._ascii = look.ascii
         self.rows = [Row() for _ in range(height)]
         self.faults: list[str] = []
         self.hits: dict[int, object] = {}
@@ -65,9 +66,11 @@ class Sheet:
         """Write ``text`` from column ``x``; returns the column after it."""
         if not text:
             return x
-        if self.look.ascii:
+        if self._ascii:
             text = self.look.text(text)
-        end = x + width_of(text)
+        return self._place(y, x, x + (len(text) if text.isascii() else width_of(text)), text, style)
+
+    def _place(self, y: int, x: int, end: int, text: str, style: Style) -> int:
         if 0 <= y < self.height and x >= 0 and end <= self.width:
             self.rows[y].puts.append((x, end, text, style))
         else:
@@ -85,7 +88,11 @@ class Sheet:
 
     def right(self, y: int, x: int, text: str, style: Style) -> int:
         """Write ``text`` so that its last character stands in column ``x``; returns the column after it."""
-        return self.put(y, x + 1 - width_of(text), text, style)
+        if not text:
+            return x + 1
+        if self._ascii:
+            text = self.look.text(text)
+        return self._place(y, x + 1 - (len(text) if text.isascii() else width_of(text)), x + 1, text, style)
 
     def words(self, y: int, x: int, parts: Sequence[tuple[str, Style]]) -> int:
         """Write parts one after the other; returns the column after the last."""
