@@ -6,12 +6,39 @@ terminal is never written to.
 
 from __future__ import annotations
 
-import logging
 import os
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.paths import base_directory
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+def _import_logging() -> ModuleType:
+    """``logging`` without ``traceback``, which it needs only to write one: with its tokenizer that is as much as ``logging`` itself."""
+    if "logging" in sys.modules or "traceback" in sys.modules:
+        return import_module("logging")
+    sys.modules["traceback"] = _Later("traceback")
+    try:
+        return import_module("logging")
+    finally:
+        del sys.modules["traceback"]
+
+
+if TYPE_CHECKING:
+    import logging
+else:
+    logging = _import_logging()
 
 ROOT = "gpuwatch"
 TOPICS = ("collectors", "recorder", "sql", "runtime")

@@ -52,9 +52,17 @@ def test_version_loads_next_to_nothing() -> None:
 
 def test_status_loads_nothing_that_one_sample_does_not_need() -> None:
     for_lasting_recorders = {"gpuwatch.recorder.closer", "gpuwatch.recorder.cost", "gpuwatch.store.rollup"}
-    for_others = {"_hashlib", "ctypes.util", "subprocess", "tempfile", "random", "shutil", "json", "locale", "encodings.ascii"}
+    for_others = {"_hashlib", "ctypes.util", "subprocess", "tempfile", "random", "shutil", "json", "locale", "traceback"}
+    for_others |= {"encodings.ascii"}
     assert modules("status") & (for_lasting_recorders | for_others) == set()
 
 
 def test_recording_loads_no_openssl_and_no_child_processes() -> None:
     assert modules("record", "--for", "1s") & {"_hashlib", "ctypes.util", "subprocess", "tempfile", "multiprocessing"} == set()
+
+
+def test_a_traceback_is_written_though_it_is_loaded_late(tmp_path) -> None:
+    code = "import sys; sys.path[:0] = {!r}; from gpuwatch import logs; assert 'traceback' not in sys.modules; logs.note_crash(ValueError('x'))"
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-S", "-c", code.format(sys.path)], check=True, env=environ, timeout=60)
+    assert "ValueError: x" in (tmp_path / "gpuwatch" / "gpuwatch.log").read_text()
