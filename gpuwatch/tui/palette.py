@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
@@ -140,8 +141,8 @@ class Look:
         self.glyphs = ASCII if ascii_only else UNICODE
         self._cache: dict[tuple[str, str, bool], Style] = {}
         self._grounded: dict[tuple[int, str], tuple[Style, Style]] = {}
-        self.marks: dict[int, tuple[object, str]] = {}
-        """The marks of strip cells by the id of a cell, which is kept beside its mark (``draw.bars``)."""
+        self.strips: dict[tuple[int, int], tuple[tuple[object, ...], list[tuple[State, str]]]] = {}
+        """By row and column: the past cells of the strip that stood there last, and their marks (``draw.bars``)."""
         self.fg = self.style("fg")
         self.dim = self.style("dim")
         self.faint = self.style("faint")
@@ -190,10 +191,11 @@ class Look:
         return found[1]
 
     def text(self, text: str) -> str:
-        """``text`` in this glyph set; the width stays the same."""
+        """``text`` in this glyph set, never wider: a mark without a width that ASCII does not have is left out."""
         if not self.ascii or text.isascii():
             return text
-        return text.translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
+        plain = text.translate(_TO_ASCII)
+        return "".join([c if c.isascii() else "?" for c in plain if c.isascii() or cell_len(c)])
 
     def _regrounded(self, style: Style, ground: str) -> Style:
         if self.plain:

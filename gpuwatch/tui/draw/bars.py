@@ -11,8 +11,8 @@ from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import STATES, Look
 from gpuwatch.view.types import Cell
 
-_MOST_MARKS = 2048
-"""Cells of the past stay the same objects, second after second; the newest ones are new each time."""
+_MOST_STRIPS = 256
+"""Strips whose past is kept as it was drawn: for many seconds only the newest cell is another one."""
 
 
 def bar(sheet: Sheet, y: int, x: int, cells: int, ratio: float | None, style: Style) -> None:
@@ -52,23 +52,33 @@ def _cell_mark(look: Look, cell: Cell) -> str:
 def strip(sheet: Sheet, y: int, x: int, cells: Sequence[Cell]) -> None:
     """One cell a span of time: height = activity, colour = state, nothing where nothing was observed."""
     look = sheet.look
-    marks = look.marks
-    if len(marks) > _MOST_MARKS:
-        marks.clear()
-    run, run_state = "", None
+    past, kept = tuple(cells[:-1]), look.strips.get((y, x))
+    if kept is None or kept[0] != past:
+        if len(look.strips) > _MOST_STRIPS:
+            look.strips.clear()
+        kept = look.strips[y, x] = (past, _runs(look, past))
+    runs = kept[1]
+    if cells:
+        newest = cells[-1]
+        mark = _cell_mark(look, newest)
+        if runs and runs[-1][0] is newest.state:
+            runs = [*runs[:-1], (newest.state, runs[-1][1] + mark)]
+        else:
+            runs = [*runs, (newest.state, mark)]
+    for state, run in runs:
+        x = sheet.put(y, x, run, _strip_style(look, state))
+
+
+def _runs(look: Look, cells: Sequence[Cell]) -> list[tuple[State, str]]:
+    """The marks of neighbours of one state together."""
+    out: list[tuple[State, str]] = []
     for cell in cells:
-        state = cell.state
-        if state is not run_state:
-            if run:
-                x = sheet.put(y, x, run, _strip_style(look, run_state))
-                run = ""
-            run_state = state
-        kept = marks.get(id(cell))
-        if kept is None or kept[0] is not cell:
-            kept = marks[id(cell)] = (cell, _cell_mark(look, cell))
-        run += kept[1]
-    if run:
-        sheet.put(y, x, run, _strip_style(look, run_state))
+        mark = _cell_mark(look, cell)
+        if out and out[-1][0] is cell.state:
+            out[-1] = (cell.state, out[-1][1] + mark)
+        else:
+            out.append((cell.state, mark))
+    return out
 
 
 def _strip_style(look: Look, state: State | None) -> Style:

@@ -8,6 +8,7 @@ Textual's monochrome filter alive. Widths are terminal cells, never ``len``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def width_of(text: str) -> int:
     return len(text) if text.isascii() or narrow(text) else cell_len(text)
 
 
+@lru_cache(maxsize=256)
 def cut(text: str, cells: int) -> str:
     """``text`` in at most ``cells`` cells, with ``…`` as the last one where something is missing (foreign text only)."""
     if width_of(text) <= cells:
