@@ -12,8 +12,8 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Literal
 
+from gpuwatch.dataclass import dataclass, field, fields
 from gpuwatch.names import Missing, Severity
-from gpuwatch.record import dataclass, field, fields
 
 Kind = Literal["gauge", "delta", "state", "counter"]
 """gauge: a value at (or a mean over) the row's time; delta: an amount within the row's time; state: an enumeration, a mask or a

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpuwatch.clock import Clock, SystemClock
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.model import Batch
-from gpuwatch.record import dataclass, field
 
 GROUP = "gpuwatch.collectors"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from gpuwatch.record import NamedTuple
+from gpuwatch.dataclass import NamedTuple
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from gpuwatch.dataclass import dataclass, field, fields
 from gpuwatch.errors import UsageError
 from gpuwatch.paths import base_directory
-from gpuwatch.record import dataclass, field, fields
 
 SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
 ENV_PREFIX = "GPUWATCH_"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gpuwatch.clock import FakeClock
+from gpuwatch.dataclass import fields
 from gpuwatch.errors import Unavailable
 from gpuwatch.model import (
     Batch,
@@ -33,7 +34,6 @@ from gpuwatch.model import (
 )
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory
-from gpuwatch.record import fields
 from gpuwatch.text import clean
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")

@@ -15,9 +15,9 @@ from gpuwatch.collectors.nvml.opening import may_sleep, power_managed, sleeping
 from gpuwatch.collectors.nvml.processes import Entry
 from gpuwatch.collectors.nvml.sampling import GpuReader, Rhythm
 from gpuwatch.collectors.nvml.utilization import Flag
+from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.model import Gpu
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass, field, replace
 
 Known = dict[int, Gpu]
 """Whole GPUs by index as they were when they last answered."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.library import GpuGone, Library
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.model import Gpu
-from gpuwatch.record import dataclass, field
 from gpuwatch.text import clean_bytes
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2

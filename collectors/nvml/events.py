@@ -8,8 +8,8 @@ from typing import Any
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.library import Library
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Severity
-from gpuwatch.record import dataclass
 
 XID, MIG_CHANGE = 0x8, 0x100
 _MOST_PER_TICK = 32

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 ALL_LINKS = 0xFFFF_FFFF
 """Scope of the NVLink counters that means the sum over all links."""

@@ -14,7 +14,7 @@ from gpuwatch.collectors.nvml import layout
 from gpuwatch.collectors.nvml import library as nvml
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.library import Library
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 Kind = Literal["compute", "graphics", "mps", ""]
 LISTS: dict[Kind, str] = {"compute": "nvmlDeviceGetComputeRunningProcesses", "graphics": "nvmlDeviceGetGraphicsRunningProcesses"}

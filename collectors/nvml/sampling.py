@@ -17,9 +17,9 @@ from gpuwatch.collectors.nvml.fields import FieldBatch
 from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
 from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.utilization import Flag, Utilization
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Gpu, GpuSample, measures
 from gpuwatch.names import Missing
-from gpuwatch.record import replace
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2
 _UNCORRECTED, _VOLATILE = 1, 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from gpuwatch import procfs
 from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact, redact_argv
 from gpuwatch.collectors.procs.where import Where, parse_cgroup
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass
 from gpuwatch.text import clean, clean_bytes
 
 CMDLINE_LIMIT = 16384

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from gpuwatch.collectors.procs.engines import Engine, find_engine
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 from gpuwatch.text import lazy
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from gpuwatch.collectors.procs.entry import Entry
-from gpuwatch.record import dataclass, field
+from gpuwatch.dataclass import dataclass, field
 
 MAX_STEPS = 32
 SHELL_STEPS = 3

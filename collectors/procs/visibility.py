@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from gpuwatch import procfs
+from gpuwatch.dataclass import dataclass
 from gpuwatch.plugin import CollectorContext
-from gpuwatch.record import dataclass
 
 _HIDEPID = {"off": 0, "noaccess": 1, "invisible": 2, "ptraceable": 4}
 _SAMPLE = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from gpuwatch.record import NamedTuple
+from gpuwatch.dataclass import NamedTuple
 from gpuwatch.text import lazy
 
 _SLURM = lazy(r"/job_(\d+)(?:[/.]|$)")

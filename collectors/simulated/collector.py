@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch.collectors.simulated.scenario import DEFAULT
+from gpuwatch.dataclass import replace
 from gpuwatch.errors import Unavailable, UsageError
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
-from gpuwatch.record import replace
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.frames import Stage

@@ -7,7 +7,7 @@ from functools import cached_property
 from gpuwatch.collectors.simulated.flat import Device, FlatTable, Series
 from gpuwatch.collectors.simulated.plans import PastPlan, Plan, ProcessPlan
 from gpuwatch.collectors.simulated.profiles import profile_of
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 IDLE_REASON = 0x1
 """NVML's bit for a GPU that runs nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from gpuwatch.record import dataclass, field
+from gpuwatch.dataclass import dataclass, field
 
 PER_PROCESS_HOST = "-"
 """The place of a process series that belongs to no GPU (cpu, rss, alive)."""

@@ -16,9 +16,9 @@ from gpuwatch.collectors.simulated.flat import Fault
 from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload, measures
 from gpuwatch.names import Missing
-from gpuwatch.record import replace
 
 HOSTNAME = "demo-01"
 NAME = "simulated"

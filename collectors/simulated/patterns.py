@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 Noise = Callable[[], float]
 """Uniform in [-1, 1)."""

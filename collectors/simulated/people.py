@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from gpuwatch.collectors.simulated.compiled import Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST
+from gpuwatch.dataclass import dataclass
 from gpuwatch.model import Process, Workload
-from gpuwatch.record import dataclass
 
 FOREVER = 1 << 62
 PID_LIMIT = 4_194_304

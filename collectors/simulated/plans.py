@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuwatch.collectors.simulated.patterns import Phase
-from gpuwatch.record import dataclass, field
+from gpuwatch.dataclass import dataclass, field
 
 NO_LOOP_MS = 3_600_000
 """How much of a pattern is laid out when a scenario does not loop."""

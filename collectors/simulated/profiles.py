@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 GIB = 1024**3
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gpuwatch.collectors.simulated.flat import Device, Fault, FlatTable, Instance, Series, Slot, Xid
-from gpuwatch.record import fields
+from gpuwatch.dataclass import fields
 
 MAGIC = "gpuwatch-scenario 1"
 _TRAILING = {"gpu": "name", "mig": "name", "proc": "command"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.people import Axis, People
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__, format
+from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import StoreError
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass
 from gpuwatch.settings import known_keys
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Bucket, Tier
-from gpuwatch.record import dataclass
 
 
 class Amount(Protocol):

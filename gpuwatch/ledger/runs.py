@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.names import Context
-from gpuwatch.record import dataclass
 
 
 def same_run(before: Context | None, after: Context | None) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpuwatch.dataclass import NamedTuple, dataclass
 from gpuwatch.names import Bucket, Cause, Context, Tier
-from gpuwatch.record import NamedTuple, dataclass
 
 HOLD_MS = 300_000
 """A quiet run with a context becomes held idle at five minutes, counted from its start."""

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Protocol, cast
 
 from gpuwatch import plugin
+from gpuwatch.dataclass import replace
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
-from gpuwatch.record import replace
 from gpuwatch.recorder.closer import FINAL_AFTER_S, LEDGER_TIER, Closer
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, split_minute, weights

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from gpuwatch.clock import Clock
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch
-from gpuwatch.record import replace
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.source import Delivery, Source

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, quantise
 from gpuwatch.names import Context, GapReason, Missing
-from gpuwatch.record import dataclass, field, replace
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.recorder.timeline import PERIODS

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from gpuwatch.dataclass import NamedTuple, replace
 from gpuwatch.ledger import split
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import BucketRow, LedgerRow
 from gpuwatch.model import Gpu
-from gpuwatch.record import NamedTuple, replace
 
 MINUTE_S, MINUTE_MS = 60, 60_000
 _SQL = (

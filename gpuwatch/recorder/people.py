@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from gpuwatch.dataclass import fields, replace
 from gpuwatch.model import Batch, Gpu, Host, Process, Workload
-from gpuwatch.record import fields, replace
 
 _PATIENCE_MS = 3000
 _FORGET_MS = 6000

@@ -15,10 +15,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from gpuwatch.clock import Clock
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch, Event, quantise
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
-from gpuwatch.record import replace
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.grid import last_slot, wait_for_slot
 from gpuwatch.recorder.inbox import Inbox

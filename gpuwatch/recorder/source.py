@@ -6,10 +6,10 @@ import logging
 
 from gpuwatch import plugin
 from gpuwatch.clock import Clock
+from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import GpuwatchError, Unavailable
 from gpuwatch.model import Batch
 from gpuwatch.plugin import Collector, CollectorContext
-from gpuwatch.record import dataclass
 from gpuwatch.store.rows import SourceState
 from gpuwatch.text import clean
 

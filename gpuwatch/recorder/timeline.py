@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpuwatch.clock import Clock
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import GapReason
-from gpuwatch.record import dataclass
 
 _NS = 1e9
 _STEP_SECONDS = 0.5

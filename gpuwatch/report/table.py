@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import cells, cut, left, right
-from gpuwatch.record import dataclass, field
 
 GAP = "  "
 MIN_LAST = 16

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
+from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.model import (
     Gpu,
     GpuSample,
@@ -22,7 +23,6 @@ from gpuwatch.model import (
     Workload,
     measures,
 )
-from gpuwatch.record import dataclass, fields
 
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""

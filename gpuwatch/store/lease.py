@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import StoreError
-from gpuwatch.record import dataclass
 from gpuwatch.store.location import fallback_path, fallback_store
 
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.01  # a viewer that only asks holds the lock for microseconds

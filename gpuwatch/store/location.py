@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import StoreError
 from gpuwatch.paths import base_directory
-from gpuwatch.record import dataclass
 
 FILE_NAME = "gpuwatch.db"
 SYSTEM_STORE = Path("/var/lib/gpuwatch") / FILE_NAME

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.model import Event, ExtraSample, Gpu, Host, MissingKey, Process, Workload
 from gpuwatch.names import Context, GapReason, Missing
-from gpuwatch.record import dataclass, field
 
 Values = tuple[int | None, ...]
 """``model.quantise(sample)``: the sample's measures as store integers, in declaration order."""

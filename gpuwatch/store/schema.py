@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from gpuwatch.dataclass import fields
 from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample, TrainingSample
-from gpuwatch.record import fields
 from gpuwatch.store import columns as names
 
 NAMING = {

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpuwatch.clock import Clock
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 from gpuwatch.store import connection
 from gpuwatch.store.buffer import TickBuffer
 from gpuwatch.store.connection import DamagedStore

@@ -60,7 +60,7 @@ def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
         os.environ["TEXTUAL_COLOR_SYSTEM"] = {"truecolor": "truecolor", "256": "256", "16": "standard"}[tier]
     ascii_only = options.ascii_only or "utf" not in (getattr(sys.__stderr__, "encoding", None) or "").lower()
     if ascii_only != options.ascii_only:
-        from gpuwatch.record import replace
+        from gpuwatch.dataclass import replace
 
         options = replace(options, ascii_only=ascii_only)
     # Starting makes a million objects that live as long as the program. The collector stays off until the first picture

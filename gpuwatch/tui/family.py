@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 from gpuwatch.view.types import ProcessView
 
 Key = tuple[int, int]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from typing import Literal
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 
 Colors = Literal["auto", "truecolor", "256", "16", "none"]
 

@@ -13,8 +13,8 @@ from rich.cells import cell_len
 from rich.color import Color
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import State
-from gpuwatch.record import dataclass
 
 ColorTier = Literal["truecolor", "256", "16", "none"]
 TIERS: tuple[ColorTier, ...] = ("truecolor", "256", "16", "none")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket
-from gpuwatch.record import dataclass
 from gpuwatch.view import parts as view_parts
 from gpuwatch.view.types import LedgerView
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from gpuwatch.record import dataclass, replace
+from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.tui.family import Family, Key, Totals, key_of
 from gpuwatch.view.types import GpuHold, ProcessView, View
 

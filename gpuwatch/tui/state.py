@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from datetime import tzinfo
 
-from gpuwatch.record import dataclass, field
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.tui.palette import Look
 from gpuwatch.view.types import DetailView, View
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
+from gpuwatch.dataclass import replace
 from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.ledger.split import OpenSpan, capacity, split
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Tier
-from gpuwatch.record import replace
 from gpuwatch.view.quiet_run import QuietRun, lead_in, lead_out
 
 BLOCK_MS = 10_000

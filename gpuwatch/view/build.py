@@ -10,7 +10,8 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from gpuwatch.names import Severity
-from gpuwatch.store.window import Recording, Window
+from gpuwatch.store.facts import Recording
+from gpuwatch.store.window import Window
 from gpuwatch.view import entities
 from gpuwatch.view.ledger import LedgerSums
 from gpuwatch.view.live import rows_at

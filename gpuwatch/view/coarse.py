@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpuwatch.dataclass import NamedTuple
 from gpuwatch.ledger.types import HOLD_MS
 from gpuwatch.names import State
-from gpuwatch.record import NamedTuple
 from gpuwatch.store.window import Window
 from gpuwatch.view.track import THROTTLED_BELOW_PM, GpuTrack
 

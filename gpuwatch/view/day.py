@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, State
-from gpuwatch.record import dataclass, field
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import FINAL_MS, MINUTE_MS, Rows, kept_rows

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.model import GpuSample, HostSample, measures
 from gpuwatch.names import Context, Missing, State
-from gpuwatch.record import dataclass, fields
 from gpuwatch.store.columns import GPU_SAMPLE
-from gpuwatch.store.window import ProcessFacts, ProcessIdentity, Window
+from gpuwatch.store.facts import ProcessFacts, ProcessIdentity
+from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import Rows
 from gpuwatch.view.sliced import with_instances

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass
 from gpuwatch.view.types import (
     EventView,
     FindingView,

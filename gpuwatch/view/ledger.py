@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from gpuwatch.ledger.ratios import ratios
 from gpuwatch.ledger.split import capacity
 from gpuwatch.names import Bucket, Cause, Tier
-from gpuwatch.store.window import BucketSum, Window
+from gpuwatch.store.facts import BucketSum
+from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Sums, add_rows
 from gpuwatch.view.live import FINAL_MS, LEDGER_MS, MINUTE_MS, WASTE_MS, Rows
 from gpuwatch.view.types import LedgerPart, LedgerView, SpanView

@@ -9,7 +9,8 @@ from typing import Any
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import HOLD_MS, Share
 from gpuwatch.model import Gpu
-from gpuwatch.store.window import LATE_TICKS, GpuFacts, ProcessFacts, Window
+from gpuwatch.store.facts import GpuFacts, ProcessFacts
+from gpuwatch.store.window import LATE_TICKS, Window
 from gpuwatch.view import coarse
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.track import GpuTrack

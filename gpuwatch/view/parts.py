@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import shares
 from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.names import Bucket
-from gpuwatch.record import dataclass
 from gpuwatch.view.types import LedgerPart, LedgerView
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.names import State
-from gpuwatch.record import dataclass, field
 
 
 @dataclass(slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gpuwatch.dataclass import replace
 from gpuwatch.names import State
-from gpuwatch.record import replace
 from gpuwatch.view.strip import NO_CELL
 from gpuwatch.view.types import Cell, GpuView
 

@@ -20,7 +20,7 @@ from fractions import Fraction
 from gpuwatch.ledger.runs import same_run
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow, Share
 from gpuwatch.names import Context, State
-from gpuwatch.store.window import GpuFacts
+from gpuwatch.store.facts import GpuFacts
 from gpuwatch.view.blocks import Blocks
 from gpuwatch.view.quiet_run import QuietRun
 from gpuwatch.view.strip import Strip

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
-from gpuwatch.record import dataclass, field
 
 _NO_MISSING: Mapping[str, Missing] = {}
 

@@ -14,7 +14,7 @@ from support.sample_view import sample_view
 from support.tui_painted import Page
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.record import replace
+from gpuwatch.dataclass import replace
 from gpuwatch.tui import early
 from gpuwatch.tui.early import ALTERNATE, ENTER, LEAVE, WAIT_ON_SECONDS, WAIT_SECONDS, FirstPicture, first_view, not_stopped
 from gpuwatch.tui.options import TuiOptions

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.sample_view import sample_view
 
+from gpuwatch.dataclass import fields, replace
 from gpuwatch.names import Missing, State
-from gpuwatch.record import fields, replace
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import Look
 from gpuwatch.tui.panels.overview import draw_overview

@@ -10,7 +10,7 @@ import pytest
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.ledger.split import split
 from gpuwatch.names import Bucket, Context, State
-from gpuwatch.store.window import GpuFacts
+from gpuwatch.store.facts import GpuFacts
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.track import GpuTrack, ledger_row
 

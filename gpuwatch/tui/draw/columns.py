@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
 
 

@@ -16,7 +16,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from gpuwatch.record import dataclass, field
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.tui.draw.cells import Cells, narrow, spread
 from gpuwatch.tui.palette import Look
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.record import dataclass, replace
+from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels import gpu_ledger

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import clock_minute, duration, gpu_hours, number, shares
 from gpuwatch.names import Bucket, Cause
-from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gpuwatch.record import dataclass, replace
+from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.view.types import View
 
 

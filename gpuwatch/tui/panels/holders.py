@@ -8,9 +8,9 @@ from posixpath import basename
 
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import GIB, clock_minute, gib, percent_sign
 from gpuwatch.names import State
-from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.palette import STATES, Look
 from gpuwatch.tui.panels.gpus import users_text

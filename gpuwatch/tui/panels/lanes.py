@@ -12,8 +12,8 @@ from itertools import groupby
 
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import WEEKDAYS, clock_minute, gib, megahertz, number, percent, watts
-from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import Look
 from gpuwatch.view.types import GpuHistory, GpuView, Lane

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gpuwatch.dataclass import replace
 from gpuwatch.format import counted, gib, megabytes_per_second, percent_sign
-from gpuwatch.record import replace
 from gpuwatch.tui.draw.bars import bar
 from gpuwatch.tui.draw.columns import Column, put_heads, put_value
 from gpuwatch.tui.draw.frame import box

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch.record import dataclass
+from gpuwatch.dataclass import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass
 from gpuwatch.format import NOTHING, clock, duration, gib, megabytes_per_second, number, percent_sign, since
 from gpuwatch.names import Missing
-from gpuwatch.record import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.family import Family
 from gpuwatch.tui.panels.gpus import label_among

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.style import Style
 
+from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.format import megabytes_per_second
 from gpuwatch.names import State
-from gpuwatch.record import dataclass, replace
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.columns import Column, put_value
 from gpuwatch.tui.draw.line import Sheet, cut, width_of

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 
-from gpuwatch.record import replace
+from gpuwatch.dataclass import replace
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.overview import draw_overview, shows_today, steps_shown
 from gpuwatch.tui.panels.today import day_request

@@ -11,50 +11,50 @@ from typing import Any
 
 import pytest
 
-from gpuwatch import record
+from gpuwatch import dataclass as light
 
 
-@record.dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class Point:
     """Two numbers."""
 
     x: int
     y: int = 2
-    more: dict[str, int] = record.field(default_factory=dict)
-    unit: str = record.field(default="mm", metadata={"help": "length"})
+    more: dict[str, int] = light.field(default_factory=dict)
+    unit: str = light.field(default="mm", metadata={"help": "length"})
 
     @property
     def sum(self) -> int:
         return self.x + self.y
 
 
-@record.dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class Named(Point):
     """One with a name."""
 
     name: str = ""
 
 
-@record.dataclass(slots=True)
+@light.dataclass(slots=True)
 class Counter:
     """May change."""
 
     n: int = 0
 
 
-@record.dataclass(slots=True, eq=False)
+@light.dataclass(slots=True, eq=False)
 class Thing:
     """Equal to itself only."""
 
     n: int = 0
 
 
-@record.dataclass(frozen=True, slots=True)
+@light.dataclass(frozen=True, slots=True)
 class Nothing:
     """No field at all."""
 
 
-@record.dataclass(frozen=True)
+@light.dataclass(frozen=True)
 class Loose:
     """With a dictionary, and with defaults on the class."""
 
@@ -77,14 +77,14 @@ def test_wrong_arguments_are_a_type_error(arguments: tuple[Any, ...]) -> None:
 
 
 def test_the_first_objects_and_the_many_after_them_are_alike() -> None:
-    @record.dataclass(frozen=True, slots=True)
+    @light.dataclass(frozen=True, slots=True)
     class Fresh:
         a: int
         b: tuple[int, ...] = (1,)
-        c: list[int] = record.field(default_factory=list)
+        c: list[int] = light.field(default_factory=list)
 
     wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((1, 2, 3, 4), {}), ((1,), {"a": 2}), ((1,), {"d": 2})]
-    for _ in range(3 * record.SLOW_OBJECTS):  # type: ignore[attr-defined]
+    for _ in range(3 * light.SLOW_OBJECTS):  # type: ignore[attr-defined]
         for args, kwargs in wrong:
             with pytest.raises(TypeError):
                 Fresh(*args, **kwargs)
@@ -125,9 +125,9 @@ def test_a_frozen_one_cannot_change_and_no_slotted_one_can_grow() -> None:
 
 def test_the_standard_functions_work_on_them() -> None:
     assert dataclasses.is_dataclass(Point)
-    assert dataclasses.replace(Named(1), x=4) == Named(4) == record.replace(Named(1), x=4)
+    assert dataclasses.replace(Named(1), x=4) == Named(4) == light.replace(Named(1), x=4)
     assert dataclasses.asdict(Point(1)) == {"x": 1, "y": 2, "more": {}, "unit": "mm"}
-    for fields in (dataclasses.fields, record.fields):
+    for fields in (dataclasses.fields, light.fields):
         found = fields(Named)
         assert [(f.name, f.type) for f in found][::4] == [("x", "int"), ("name", "str")]
         assert found[3].metadata["help"] == "length"
@@ -144,5 +144,5 @@ def test_they_can_be_copied_sent_and_matched() -> None:
 
 
 def test_they_do_not_import_the_standard_module() -> None:
-    code = "import sys, gpuwatch.record; sys.exit('dataclasses' in sys.modules)"
+    code = "import sys, gpuwatch.dataclass; sys.exit('dataclasses' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
