@@ -138,7 +138,7 @@ def test_secrets_that_only_their_place_gives_away(line):
         "7z x data.7z",
         "vllm serve Qwen/Qwen2.5-Coder-32B-Instruct-GPTQ-Int4 --tensor-parallel-size 8 --max-num-batched-tokens 8192",
         "torchrun --nproc-per-node=8 --rdzv-endpoint=node1:29500 train.py --lr 3e-4 --pad-token-id 3",
-        "ollama runner --model /root/.ollama/models/blobs/sha256-" + "0a" * 32 + " --port 40123",
+        "ollama runner --model /home/ann/.ollama/models/blobs/sha256-" + "0a" * 32 + " --port 40123",
         "python -m axolotl.cli.train configs/llama-3-70b.yml --arch Wav2Vec2ForSequenceClassification",
         "/opt/conda/envs/py311/bin/python /home/alice/projects/run_2024-11-05T10:22:33/train.py",
     ],
