@@ -199,9 +199,21 @@ def screen(run: Run) -> Iterator[Any]:
     command = " ".join(run.command("--no-record"))
     subprocess.run([*tmux, "new-session", "-d", "-x", "120", "-y", "40", command], env={**run.env, "LC_ALL": "C.UTF-8"}, check=True)
     try:
-        yield lambda: subprocess.run([*tmux, "capture-pane", "-p"], env=run.env, capture_output=True, text=True, check=False).stdout
+        yield lambda: _settled([*tmux, "capture-pane", "-p"], run.env)
     finally:
         subprocess.run([*tmux, "kill-server"], env=run.env, check=False, stderr=subprocess.DEVNULL)
+
+
+def _settled(capture: list[str], env: dict[str, str]) -> str:
+    """The screen once two captures agree: tmux may be asked in the middle of a refresh."""
+    seen = ""
+    for _ in range(5):
+        text = subprocess.run(capture, env=env, capture_output=True, text=True, check=False).stdout
+        if text == seen:
+            break
+        seen = text
+        time.sleep(0.02)
+    return seen
 
 
 # ------------------------------------------------------------------------------------------------------------------ comparing
@@ -243,6 +255,8 @@ def _screen(run: Run, tallies: dict[str, Tally], text: str, at_ms: float) -> Non
     if "LIVE" not in text:
         return  # it says itself that this is not now
     for found in GPU_LINE.finditer(text):
+        if "stale" in text[found.end() :].split("\n", 1)[0]:
+            continue  # so does a row: a recorder that starts again has its first tick before the driver's first answer
         number = int(found[1])
         shown = {"utilization": int(found[2]) / 100, "memory": float(found[3]) * GIB, "power": float(found[4])}
         shown["processes"] = float(len(re.findall(rf"^│ .{{1,4}}\s{number}\s+(?:\d+|–)\s+[\d.]+\s", text, re.MULTILINE)))
