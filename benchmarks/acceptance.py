@@ -240,6 +240,8 @@ def _ended(document: dict[str, Any], gpu: dict[str, Any]) -> float:
 
 
 def _reading(run: Run, tallies: dict[str, Tally], row: dict[str, Any], ts_ms: float) -> None:
+    if ts_ms < run.epoch_ms:
+        return  # a second that began before the scenario did
     number = row["gpu_index"]
     for name, column in (
         ("utilization", "utilization_ratio"),
