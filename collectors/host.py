@@ -12,7 +12,8 @@ from gpuwatch.errors import Unavailable
 from gpuwatch.model import Batch, Host, HostSample, MissingKey
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext
-from gpuwatch.text import clean_bytes, lazy
+from gpuwatch.text import clean, clean_bytes, lazy
+from gpuwatch.zone import zone_name
 
 SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own is
 _MEMORY = lazy(rb"(?m)^(Mem(?:Total|Available)|Swap(?:Total|Free)):\s*(\d+)")
@@ -129,6 +130,7 @@ class HostCollector:
             memory_total_bytes=total,
             kernel=self._text("sys/kernel/osrelease"),
             utc_offset_seconds=time.localtime(self.context.clock.time()).tm_gmtoff,
+            timezone=clean(zone_name(), 64),
         )
 
     def _cpu_ratios(self, lines: list[bytes]) -> tuple[float | None, float | None]:

@@ -68,7 +68,10 @@ KIB, MIB = 1 / 1024, 1 / 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine. ``machine_id`` is its stable identity (hashed /etc/machine-id, or the boot id where there is none)."""
+    """A machine. ``machine_id`` is its stable identity (hashed /etc/machine-id, or the boot id where there is none).
+
+    ``timezone`` is its IANA zone where that is known (empty: only the offset is); its days begin at that zone's midnight.
+    """
 
     machine_id: str
     hostname: str
@@ -80,6 +83,7 @@ class Host:
     cuda_version: str = ""
     utc_offset_seconds: int = 0
     simulated: bool = False
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

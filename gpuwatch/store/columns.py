@@ -27,7 +27,7 @@ from gpuwatch.model import (
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """``user_version`` of the files that this program writes: the ordinal of the newest migration."""
 
 
@@ -56,10 +56,10 @@ HOT_TABLES = (
 )
 
 TABLES = (
-    *("meta", "host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "gap", "event", "missing"),
-    *("source_state", "tick", *HOT_TABLES, "chunk", "gpu_minute", "gpu_hour", "process_minute", "process_hour", "process_day"),
-    *("workload_minute", "workload_hour", "hist_bin", "hist_hour", "ledger_minute", "ledger_span", "ledger_hour", "finding"),
-    "rollup_state",
+    *("meta", "host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "gap", "gap_energy", "event"),
+    *("missing", "source_state", "import_file", "tick", *HOT_TABLES, "chunk"),
+    *(f"{what}_{tier}" for what in ("gpu", "process", "workload", "ledger") for tier in ("minute", "hour", "day")),
+    *("hist_bin", "hist_hour", "ledger_span", "finding", "rollup_state"),
 )
 
 SAMPLES: dict[str, type] = {

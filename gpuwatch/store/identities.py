@@ -30,12 +30,12 @@ def _upsert(table: str, names: Sequence[str], key: str, keep: Sequence[str] = ("
     return f"{columns.insert_sql(table, names).replace(' OR REPLACE', '')} ON CONFLICT({key}) DO UPDATE SET {changed}"
 
 
-_HOST = ("host_id", *columns.HOST, "first_ms", "last_ms")
+_HOST = ("host_id", *columns.HOST, "hour_offset_seconds", "first_ms", "last_ms")
 _GPU = ("gpu_id", "host_id", *columns.GPU, "first_ms", "last_ms")
 _PROCESS = ("proc_id", "host_id", *columns.PROCESS, "first_ms", "last_ms")
 _WORKLOAD = ("workload_id", "host_id", *columns.WORKLOAD, "first_ms", "last_ms")
 _SQL = {
-    "host": _upsert("host", _HOST, "host_id"),
+    "host": _upsert("host", _HOST, "host_id", ("hour_offset_seconds", "first_ms")),
     "gpu": _upsert("gpu", _GPU, "gpu_id"),
     "process": _upsert("process", _PROCESS, "proc_id"),
     "workload": _upsert("workload", _WORKLOAD, "workload_id"),
@@ -106,7 +106,7 @@ class Identities:
             for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest):
                 cache.clear()
         values = [_plain(getattr(host, name)) for name in columns.HOST]
-        self._queue("host", (found, *values, ts_ms, ts_ms))
+        self._queue("host", (found, *values, host.utc_offset_seconds % 3600, ts_ms, ts_ms))
 
     def gpu(self, gpu: Gpu, ts_ms: int) -> None:
         """A GPU that is new or has changed."""

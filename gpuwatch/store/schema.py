@@ -93,7 +93,17 @@ def _rolled(table: str, key: Sequence[str], facts: Sequence[str], *sample_types:
 # ------------------------------------------------------------------------------------------------ the file and who is in it
 
 meta = Table("meta", metadata, Column("key", Text(), primary_key=True, nullable=False), _text("value", default=None))
-host = Table("host", metadata, _id("host_id"), *_entity(Host), *_seen(), UniqueConstraint("machine_id"))
+host = Table(
+    "host",
+    metadata,
+    _id("host_id"),
+    *_entity(Host, skip=("timezone",)),
+    *_seen(),
+    _text("timezone"),
+    _int("hour_offset_seconds", default=0),
+    UniqueConstraint("machine_id"),
+    comment="hour_offset_seconds: what the zone's offset has beyond whole hours when first seen; hours and days of its rollups begin there",
+)
 gpu = Table("gpu", metadata, _id("gpu_id"), _ref("host_id", "host.host_id"), *_entity(Gpu), *_seen(), UniqueConstraint("host_id", "uuid"))  # fmt: skip
 user_account = Table("user_account", metadata, _id("user_id"), _ref("host_id", "host.host_id"), _int("uid", null=True), _text("name"), UniqueConstraint("host_id", "uid", "name"))  # fmt: skip
 workload = Table(
@@ -210,6 +220,26 @@ source_state = Table(
     PrimaryKeyConstraint("host_id", "name"),
 )
 
+gap_energy = Table(
+    "gap_energy",
+    metadata,
+    *[_int(c) for c in ("host_id", "gpu_id", "t0_ms", "energy_mj")],
+    PrimaryKeyConstraint("host_id", "t0_ms", "gpu_id"),
+    sqlite_with_rowid=False,
+    comment="what a GPU's energy counter gained over a gap: used by nobody knows whom, never part of a rollup",
+)
+import_file = Table(
+    "import_file",
+    metadata,
+    _id("import_id"),
+    _text("sha256", default=None),
+    *[_text(c) for c in ("name", "format", "zone")],
+    _int("host_id"),
+    *[_int(c) for c in ("rows_read", "rows_used", "rows_left_out", "first_ms", "last_ms", "imported_ms")],
+    UniqueConstraint("sha256"),
+    comment="past logs that were read, by the hash of their content",
+)
+
 # ------------------------------------------------------------------------------------------------ hot rows, two hours
 
 tick = Table("tick", metadata, _id("tick_id"), _int("ts_ms"), _int("session_id"), Index("ix_tick_ts_ms", "ts_ms"))
@@ -241,16 +271,18 @@ chunk = Table(
     _text("cols", default=None),
     Column("body", LargeBinary(), nullable=False),
     PrimaryKeyConstraint("kind", "host_id", "entity_id", "t0_ms"),
-    comment="kind 0 gpu, 1 process, 2 training, 3 inference, 4 host; entity_id is the gpu_id of kinds 0 and 1",
+    comment="kind 0 gpu, 1 process, 2 training, 3 inference, 4 host, 5 recorder, 6 extra; entity_id: gpu_id (0 and 1), workload_id (2 and 3), else 0",
 )
 _GPU_KEY, _PROCESS_KEY, _WORKLOAD_KEY = ("t", "gpu_id"), ("t", "proc_id", "gpu_id"), ("t", "workload_id")
 gpu_minute = _rolled("gpu_minute", _GPU_KEY, names.GPU_ROLLUP_FACTS, GpuSample)
 gpu_hour = _rolled("gpu_hour", _GPU_KEY, names.GPU_ROLLUP_FACTS, GpuSample)
+gpu_day = _rolled("gpu_day", _GPU_KEY, names.GPU_ROLLUP_FACTS, GpuSample)
 process_minute = _rolled("process_minute", _PROCESS_KEY, names.PROCESS_ROLLUP_FACTS, ProcessSample)
 process_hour = _rolled("process_hour", _PROCESS_KEY, names.PROCESS_ROLLUP_FACTS, ProcessSample)
 process_day = _rolled("process_day", _PROCESS_KEY, names.PROCESS_ROLLUP_FACTS, ProcessSample)
 workload_minute = _rolled("workload_minute", _WORKLOAD_KEY, names.WORKLOAD_ROLLUP_FACTS, TrainingSample, InferenceSample)
 workload_hour = _rolled("workload_hour", _WORKLOAD_KEY, names.WORKLOAD_ROLLUP_FACTS, TrainingSample, InferenceSample)
+workload_day = _rolled("workload_day", _WORKLOAD_KEY, names.WORKLOAD_ROLLUP_FACTS, TrainingSample, InferenceSample)
 hist_bin = Table("hist_bin", metadata, _id("bin"), *[Column(c, Double(), nullable=False) for c in ("lo", "mid", "hi")])
 hist_hour = Table(
     "hist_hour",
@@ -278,6 +310,7 @@ ledger_span = Table(
     comment="runs of minutes without a hole in ledger_minute: the time between them was not observed",
 )
 ledger_hour = Table("ledger_hour", metadata, *[_int(c) for c in names.LEDGER], PrimaryKeyConstraint(*_LEDGER_KEY), sqlite_with_rowid=False)  # fmt: skip
+ledger_day = Table("ledger_day", metadata, *[_int(c) for c in names.LEDGER], PrimaryKeyConstraint(*_LEDGER_KEY), sqlite_with_rowid=False)  # fmt: skip
 finding = Table(
     "finding",
     metadata,

@@ -1,7 +1,8 @@
 """Bringing an older store to this version's schema: the only importer of Alembic, used only when ``user_version`` is behind.
 
-The ordinal of a migration is its file's number; it is written to ``user_version`` in the migration's own transaction, so a crash
-leaves the old schema or the new one. The caller holds the lease.
+The ordinal of a migration is its file's number; all that are open run in one transaction together with ``user_version``, so a
+crash leaves the old schema or the new one. Migrations change tables only: the views are dropped before them and made anew from
+this version's list after them. The caller holds the lease.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from gpuwatch.errors import StoreError
+from gpuwatch.store import views
 from gpuwatch.store.columns import APPLICATION_ID, SCHEMA_VERSION
 from gpuwatch.store.connection import NewerStore
 
@@ -53,12 +55,11 @@ def upgrade(path: Path | str) -> tuple[int, int]:
             before = int(connection.execute(text("PRAGMA user_version")).scalar_one())
         if before > SCHEMA_VERSION:
             raise NewerStore(f"{path} was written by a newer gpuwatch (schema {before})", "update gpuwatch")
-        for ordinal, revision in enumerate(revisions(), 1):
-            if ordinal > before:
-                with engine.begin() as connection:
-                    run_revision(connection, revision)
-                    connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
-                    connection.execute(text(f"PRAGMA user_version={ordinal}"))
+        if before < SCHEMA_VERSION:
+            with engine.begin() as connection:
+                run_revisions(connection, before)
+                connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
+                connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
         return before, max(before, SCHEMA_VERSION)
     except DBAPIError as error:
         raise StoreError(f"{path} could not be upgraded: {error.orig}", f"gpuwatch db check --store {path}") from error
@@ -66,7 +67,12 @@ def upgrade(path: Path | str) -> tuple[int, int]:
         engine.dispose()
 
 
-def run_revision(connection: Connection, revision: Any) -> None:
-    """Run one migration in the open transaction, on SQLite or PostgreSQL."""
+def run_revisions(connection: Connection, before: int = 0) -> None:
+    """Run the migrations after ordinal ``before`` in the open transaction, on SQLite or PostgreSQL, and make the views anew."""
+    for name in reversed(inspect(connection).get_view_names()):
+        connection.execute(text(f"DROP VIEW {name}"))
     with Operations.context(MigrationContext.configure(connection)):
-        revision.module.upgrade()
+        for revision in revisions()[before:]:
+            revision.module.upgrade()
+    for statement in views.view_ddl():
+        connection.exec_driver_sql(statement.replace("%", "%%") if connection.dialect.name == "postgresql" else statement)

@@ -142,6 +142,7 @@ _ENTITY_HELP = {
     "cuda_version": "CUDA version of the driver",
     "utc_offset_seconds": "Local time minus UTC",
     "simulated": "1 if the data are simulated",
+    "timezone": "IANA zone whose midnights begin its days; empty if not known",
     "name": "Product name",
     "parent_uuid": "UUID of the GPU that a MIG instance is part of; empty for a GPU",
     "mig_profile": "MIG profile; empty for a GPU",

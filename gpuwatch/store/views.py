@@ -308,7 +308,7 @@ v_gap = View(
     "gap m JOIN host h ON h.host_id=m.host_id LEFT JOIN gpu g ON g.gpu_id=m.gpu_id",
 )
 
-_MINUTE, _HOUR = _rollup_views("minute"), _rollup_views("hour")
+_MINUTE, _HOUR, _DAY = _rollup_views("minute"), _rollup_views("hour"), _rollup_views("day")
 VIEWS: tuple[View, ...] = (
     v_host,
     v_gpu,
@@ -318,11 +318,14 @@ VIEWS: tuple[View, ...] = (
     v_gpu_raw,
     _MINUTE[0],
     _HOUR[0],
+    _DAY[0],
     v_process_now,
     _MINUTE[1],
     _HOUR[1],
+    _DAY[1],
     _MINUTE[2],
     _HOUR[2],
+    _DAY[2],
     v_run,
     v_hist,
     ledger_view("minute"),

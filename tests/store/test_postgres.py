@@ -56,11 +56,10 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def store(engine: Engine) -> Engine:
-    from gpuwatch.store.upgrade import revisions, run_revision
+    from gpuwatch.store.upgrade import run_revisions
 
     with engine.begin() as connection:
-        for revision in revisions():
-            run_revision(connection, revision)
+        run_revisions(connection)
     return engine
 
 

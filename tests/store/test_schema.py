@@ -13,9 +13,25 @@ from gpuwatch.store import columns, connection, generate, views
 from gpuwatch.store.schema import metadata
 
 
-def _objects(db: sqlite3.Connection) -> dict[str, str]:
-    rows = db.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-    return {name: re.sub(r"\s+", " ", sql or "").strip() for name, sql in rows}
+def _objects(db: sqlite3.Connection) -> dict[str, object]:
+    """Tables by columns and keys (an added column changes the text, not the table), all else by its text."""
+    out: dict[str, object] = {}
+    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall():
+        text = re.sub(r"\s+", " ", sql or "").strip()
+        if kind == "table":
+            columns_, keys = (
+                db.execute(f"PRAGMA table_xinfo({name})").fetchall(),
+                db.execute(f"PRAGMA foreign_key_list({name})").fetchall(),
+            )
+            unique = sorted(
+                db.execute(
+                    f"SELECT origin, group_concat(x.name) FROM pragma_index_list('{name}') l, pragma_index_info(l.name) x GROUP BY l.name"
+                )
+            )
+            out[name] = columns_, keys, unique, "WITHOUT ROWID" in text
+        else:
+            out[name] = text
+    return out
 
 
 def test_the_checked_in_script_is_what_the_metadata_generate() -> None:
