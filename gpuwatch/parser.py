@@ -13,6 +13,7 @@ from gpuwatch.commands import COMMANDS
 from gpuwatch.logs import TOPICS
 
 DEFAULT_SCENARIO = "lab"
+_TIMES = ("--at", "--since", "--until")
 
 # argparse searches the file system for translations at each of its words; there are none, and it is a tenth of a short command's work
 argparse._ = str  # type: ignore[attr-defined]
@@ -48,16 +49,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def normalise(arguments: Sequence[str]) -> list[str]:
-    """``--demo`` and ``--debug`` take a value only with ``=``: a bare one becomes ``--demo=lab``, ``--debug=`` (before ``--``)."""
-    out = list(arguments)
-    for position, word in enumerate(out):
-        if word == "--":
-            break
-        if word == "--demo":
-            out[position] = f"--demo={DEFAULT_SCENARIO}"
-        elif word == "--debug":
-            out[position] = "--debug="
-    return out
+    """``--demo`` and ``--debug`` take a value only with ``=``: a bare one becomes ``--demo=lab``, ``--debug=`` (before ``--``).
+
+    A time may begin with a minus: ``--at -2h`` becomes ``--at=-2h``, which argparse would take for an option.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    out: list[str] = []
+    for word in arguments[:end]:
+        if out and out[-1] in _TIMES and word[:1] == "-" and word[1:2].isdigit():
+            out[-1] = f"{out[-1]}={word}"
+        else:
+            out.append({"--demo": f"--demo={DEFAULT_SCENARIO}", "--debug": "--debug="}.get(word, word))
+    return [*out, *arguments[end:]]
 
 
 def _speed(text: str) -> float:
