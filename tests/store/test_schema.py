@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+from support.kept import objects
 
 from gpuwatch.model import GpuSample, ProcessSample, measures
 from gpuwatch.store import columns, connection, generate, views
 from gpuwatch.store.schema import metadata
-
-
-def _objects(db: sqlite3.Connection) -> dict[str, object]:
-    """Tables by columns and keys (an added column changes the text, not the table), all else by its text."""
-    out: dict[str, object] = {}
-    for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall():
-        text = re.sub(r"\s+", " ", sql or "").strip()
-        if kind == "table":
-            columns_, keys = (
-                db.execute(f"PRAGMA table_xinfo({name})").fetchall(),
-                db.execute(f"PRAGMA foreign_key_list({name})").fetchall(),
-            )
-            unique = sorted(
-                db.execute(
-                    f"SELECT origin, group_concat(x.name) FROM pragma_index_list('{name}') l, pragma_index_info(l.name) x GROUP BY l.name"
-                )
-            )
-            out[name] = columns_, keys, unique, "WITHOUT ROWID" in text
-        else:
-            out[name] = text
-    return out
 
 
 def test_the_checked_in_script_is_what_the_metadata_generate() -> None:
@@ -40,9 +19,9 @@ def test_the_checked_in_script_is_what_the_metadata_generate() -> None:
 
 def test_a_fresh_store_has_every_table_and_view_and_its_marks(path: Path) -> None:
     db = connection.open_write(path)
-    objects = _objects(db)
+    found = objects(db)
     assert set(columns.TABLES) == set(metadata.tables)
-    assert set(columns.TABLES) | set(views.NAMES) <= set(objects)
+    assert set(columns.TABLES) | set(views.NAMES) <= set(found)
     assert db.execute("PRAGMA application_id").fetchone() == (columns.APPLICATION_ID,)
     assert db.execute("PRAGMA user_version").fetchone() == (columns.SCHEMA_VERSION,)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -57,7 +36,7 @@ def test_migrations_from_nothing_give_the_same_store_as_the_script(path: Path, t
     migrated = tmp_path / "migrated.db"
     assert upgrade(migrated) == (0, columns.SCHEMA_VERSION)
     fresh, other = connection.open_write(path), connection.open_write(migrated)
-    assert _objects(fresh) == _objects(other)
+    assert objects(fresh) == objects(other)
     assert fresh.execute("SELECT * FROM meta").fetchall() == other.execute("SELECT * FROM meta").fetchall()
     assert len(revisions()) == columns.SCHEMA_VERSION
     assert upgrade(migrated) == (columns.SCHEMA_VERSION, columns.SCHEMA_VERSION)
