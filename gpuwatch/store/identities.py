@@ -43,8 +43,8 @@ _SQL = {
 }
 _NAMELESS = "unknown"
 """Machine id of a host that was not described yet."""
-_LAST_HOST = (
-    f"SELECT {','.join(_HOST)} FROM host ORDER BY host_id="
+_LAST_HOST = (  # never one of past logs, whose ids are negative
+    f"SELECT {','.join(_HOST)} FROM host WHERE host_id>0 ORDER BY host_id="
     "(SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1) DESC, last_ms DESC LIMIT 1"
 )
 _ORDER = ("host", "gpu", "user_account", "workload", "process")

@@ -28,7 +28,7 @@ _GPU_SQL = (
 )
 _PROCESS_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k CROSS JOIN process_sample s"
-    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id>0 ORDER BY k.ts_ms"
+    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id<>0 ORDER BY k.ts_ms"
 )
 """Within a tick the rows come by process, as their table lies; to ask for it as well would sort thousands again (20 ms)."""
 _NOTHING = BucketRow(0, Bucket.UNOBSERVED, Cause.NONE, Tier.N, 0, 0)
@@ -38,6 +38,11 @@ _OWNER_SQL = (
     " AND o.proc_id=p.proc_id WHERE p.proc_id IN ({})"
 )
 _OWNERS_AT_ONCE = 500
+_NEW_OWNER = (
+    "INSERT OR IGNORE INTO owner(owner_id,host_id,user_id,job,workload_id,proc_id)"
+    " SELECT max(coalesce(max(owner_id),0),0)+1,?,?,?,?,? FROM owner"
+)
+"""Ids count upwards from 1, also where past logs have negative ones only: 0 is nobody."""
 _INSERT = insert_sql("ledger_minute", (*LEDGER, "final"))
 
 
@@ -55,7 +60,7 @@ def owner_id(
     query = "SELECT owner_id FROM owner WHERE host_id=? AND user_id=? AND job=? AND workload_id=? AND proc_id=?"
     row = db.execute(query, key).fetchone()
     if row is None:
-        db.execute("INSERT OR IGNORE INTO owner(host_id,user_id,job,workload_id,proc_id) VALUES(?,?,?,?,?)", key)
+        db.execute(_NEW_OWNER, key)
         row = db.execute(query, key).fetchone()
     return int(row[0])
 

@@ -266,7 +266,7 @@ def _own_ledger(window: Window, proc_id: int, end_ms: int) -> LedgerView | None:
     rows = kept_rows(window, end_ms)
     hot_ms = min(end, max(start, window.watermark("ledger") * 1000))
     sums: Sums = dict(window.owner_minutes(proc_id, start // MINUTE_MS * 60, hot_ms // 1000))
-    held = "SELECT DISTINCT s.gpu_id FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND s.gpu_id>0"
+    held = "SELECT DISTINCT s.gpu_id FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND s.gpu_id<>0"
     for (gpu_id,) in window.rows(held, (proc_id, hot_ms)) if rows else ():
         track = rows.tracks.get(gpu_id) if rows else None
         for number in range(hot_ms // BLOCK_MS, end // BLOCK_MS) if track else ():
