@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gpuwatch.store import rollup, views
+from gpuwatch.store import rollup, views, worked
 from gpuwatch.store.columns import SCHEMA_VERSION
 from gpuwatch.store.schema import metadata
 
@@ -60,6 +60,7 @@ def schema_document() -> str:
     """The whole page."""
     parts = [_INTRO.format(mark=0x47505557, version=SCHEMA_VERSION)]
     parts.append("## An example\n\nA plain script; it needs nothing but Python.\n\n```python\n" + EXAMPLE + "```\n")
+    parts.append(_worked())
     parts.append("## Views\n")
     for view in views.VIEWS:
         parts.append(_table(view.name, view.help, [(c.name, c.unit, c.help) for c in view.columns]))
@@ -67,6 +68,29 @@ def schema_document() -> str:
     days = ", ".join(f"`{name}` {kept} days" for name, kept in rollup.RETENTION_DAYS.items())
     parts.append(_KEEPING.format(minutes=days, events=rollup.EVENT_DAYS, command=rollup.COMMAND_DAYS))
     parts.append(_tables())
+    return "\n".join(parts)
+
+
+_WORKED = """\
+## Questions that people ask
+
+Each of these runs as it stands, in a file: `gpuwatch query "$(cat question.sql)"`, or `sqlite3 "$(gpuwatch db path)" < question.sql`.
+The answers are samples from a simulated host, with numbers rounded.
+
+### What a day is
+
+{days}
+### On PostgreSQL
+
+{postgresql}"""
+
+
+def _worked() -> str:
+    """The worked queries, each with its answer."""
+    parts = [_WORKED.format(days=worked.DAYS, postgresql=worked.POSTGRESQL)]
+    for one in worked.WORKED:
+        note = f"\n{one.note}\n" if one.note else ""
+        parts.append(f"### {one.question}\n\n```sql\n{one.sql}\n```\n\n```text\n{one.answer}\n```\n{note}")
     return "\n".join(parts)
 
 

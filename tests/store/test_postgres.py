@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from gpuwatch.store import columns, views
 from gpuwatch.store.schema import metadata
+from gpuwatch.store.worked import WORKED, Worked, postgresql
 
 pytestmark = pytest.mark.postgres
 
@@ -104,3 +105,10 @@ def _row(table: str, **values: object) -> dict[str, object]:
         if not column.nullable:
             out[column.name] = "" if column.type.python_type is str else 0
     return {**out, **values}
+
+
+@pytest.mark.parametrize("one", WORKED, ids=lambda one: one.name)
+def test_every_worked_query_answers(store: Engine, one: Worked) -> None:
+    with store.connect() as connection:
+        answer = connection.exec_driver_sql(postgresql(one.sql).replace("%", "%%"))
+        assert list(answer.keys()) == one.answer.split("\n")[0].split()
