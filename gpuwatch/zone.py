@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, tzinfo
+from datetime import timezone as fixed_zone
 from pathlib import Path
 
 LOCALTIME, TIMEZONE = Path("/etc/localtime"), Path("/etc/timezone")
@@ -22,6 +23,21 @@ def zone_name(environ: Mapping[str, str] = os.environ, *, localtime: Path = LOCA
         return timezone.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def host_zone(name: str, utc_offset_seconds: int) -> tzinfo:
+    """The zone of a host that was recorded, whatever this process' own is: by its IANA name, else by its offset.
+
+    Names that this system's zone data does not know have the offset that was stored with them.
+    """
+    if name:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    return fixed_zone(timedelta(seconds=max(-86_340, min(86_340, utc_offset_seconds))))
 
 
 def midnight_s(t: float, tz: tzinfo | None) -> int:

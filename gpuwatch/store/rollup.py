@@ -14,7 +14,9 @@ from functools import cache
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
 from gpuwatch.store.columns import GPU_ROLLUP, HOT_TABLES, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
+from gpuwatch.store.days import reopen
 from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
+from gpuwatch.store.watermarks import MINUTE_TIER, set_watermark, watermark
 
 __all__ = [
     "MINUTE_TIER",
@@ -30,7 +32,6 @@ __all__ = [
     "write_ledger",
 ]
 
-MINUTE_TIER = "minute"
 TRIM_SLICE_TICKS = 300
 _AGAIN_MS = 3_600_000
 DAY_S = 86_400
@@ -95,27 +96,6 @@ def _minute_statements() -> list[str]:
     return out
 
 
-def current_host(db: sqlite3.Connection) -> int:
-    """The host whose recorder writes here (0 before it is known)."""
-    row = db.execute("SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1").fetchone()
-    return int(row[0]) if row else 0
-
-
-def watermark(db: sqlite3.Connection, tier: str) -> int | None:
-    """The unix second up to which a tier is closed; ``None``: nothing is closed yet."""
-    row = db.execute("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (current_host(db), tier)).fetchone()
-    return int(row[0]) if row else None
-
-
-def set_watermark(db: sqlite3.Connection, tier: str, done_s: int) -> None:
-    """Say that a tier is closed up to ``done_s`` (never backwards); in the open transaction, if there is one."""
-    with transaction(db):
-        db.execute(
-            "INSERT INTO rollup_state VALUES(?,?,?) ON CONFLICT(host_id,tier) DO UPDATE SET done_s=max(done_s,excluded.done_s)",
-            (current_host(db), tier, done_s),
-        )
-
-
 def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
     """Recompute all minutes that ended by ``now_ms`` and are not closed yet; the caller decides how long late rows may take.
 
@@ -149,6 +129,7 @@ def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:
     with transaction(db):
         for minute in minutes:
             _close(db, (minute * 1000, minute * 1000 + 60_000))
+        reopen(db, minutes)
     return minutes
 
 
