@@ -7,6 +7,7 @@ count nowhere. The functions take the writer's connection and begin their own tr
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from functools import cache
@@ -61,11 +62,15 @@ _GPU_FACTS = (
 _PROCESS_FACTS = ("sum(s.dt_ms)", "count(*)", f"sum(CASE WHEN s.sm_pm<{QUIET_PM} THEN s.dt_ms ELSE 0 END)")
 _WORKLOAD_FACTS = ("sum(s.dt_ms)", "count(*)")
 _MINUTE = "(k.ts_ms-1)/60000*60"
+_COLUMN = re.compile(r"\bs\.(\w+)")
 
 
-def _expression(column: Rolled) -> str:
+def _expression(column: Rolled, absent: frozenset[str] = frozenset()) -> str:
+    sources = [name for name in column.sources or (column.source,) if name not in absent]
+    if not sources:
+        return "NULL"
     if column.how == "observed":
-        known = f"s.{column.sources[0]}" if len(column.sources) == 1 else f"coalesce({','.join(f's.{c}' for c in column.sources)})"
+        known = f"s.{sources[0]}" if len(sources) == 1 else f"coalesce({','.join(f's.{c}' for c in sources)})"
         return f"sum(CASE WHEN {known} IS NOT NULL THEN s.dt_ms END)"
     if column.how == "integral":
         return f"sum(s.{column.source}*s.dt_ms)"
@@ -73,11 +78,23 @@ def _expression(column: Rolled) -> str:
 
 
 @cache
-def minute_sql(table: str, sample: str, sample_type: type, key: Sequence[str], columns: Sequence[str], facts: Sequence[str]) -> str:
-    """The statement that recomputes the minutes whose rows have ``ts_ms`` in ``(?, ?]``."""
+def minute_sql(
+    table: str,
+    sample: str,
+    sample_type: type,
+    key: Sequence[str],
+    columns: Sequence[str],
+    facts: Sequence[str],
+    absent: frozenset[str] = frozenset(),
+) -> str:
+    """The statement that recomputes the minutes whose rows have ``ts_ms`` in ``(?, ?]``.
+
+    ``absent`` are columns that are NULL in all of them: nothing is added up for those, which is most of the work on a narrow log.
+    """
     rolled = rollup(sample_type)
     ids = [f"s.{name}" for name in key]
-    values = ",".join([_MINUTE, *ids, *facts, *map(_expression, rolled)])
+    told = [_COLUMN.sub(lambda found: "NULL" if found[1] in absent else found[0], fact) for fact in facts]
+    values = ",".join([_MINUTE, *ids, *told, *(_expression(column, absent) for column in rolled)])
     return (
         f"INSERT OR REPLACE INTO {table}({','.join(columns)}) SELECT {values} "
         f"FROM tick k CROSS JOIN {sample} s WHERE k.ts_ms>? AND k.ts_ms<=? AND {ONCE} AND s.tick_id=k.tick_id AND s.dt_ms>0 "
@@ -85,9 +102,10 @@ def minute_sql(table: str, sample: str, sample_type: type, key: Sequence[str], c
     )
 
 
-def _minute_statements() -> list[str]:
+def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
+    """What recomputes the minutes of GPUs, processes and workloads; ``absent``: columns that no GPU row has."""
     out = [
-        minute_sql("gpu_minute", "gpu_sample", GpuSample, ("gpu_id",), GPU_ROLLUP, _GPU_FACTS),
+        minute_sql("gpu_minute", "gpu_sample", GpuSample, ("gpu_id",), GPU_ROLLUP, _GPU_FACTS, absent),
         minute_sql("process_minute", "process_sample", ProcessSample, ("proc_id", "gpu_id"), PROCESS_ROLLUP, _PROCESS_FACTS),
     ]
     for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
@@ -134,7 +152,7 @@ def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:
 
 
 def _close(db: sqlite3.Connection, span: tuple[int, int]) -> None:
-    for statement in _minute_statements():
+    for statement in minute_statements():
         db.execute(statement, span)
     _mark_seen(db, span)
 
