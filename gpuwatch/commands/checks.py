@@ -151,6 +151,7 @@ def _store(runtime: Runtime) -> Iterator[Check]:
     yield Check("store.path", "store", "path", "info", f"{place.path}   from {place.source}")
     if place.notice:
         yield Check("store.notice", "store", "notice", "warn", place.notice)
+    yield from _schema(place.path)
     folder = place.path.parent
     while not os.path.exists(folder):
         folder = folder.parent
@@ -173,6 +174,20 @@ def _store(runtime: Runtime) -> Iterator[Check]:
     text = f"running, pid {holder}" if holder else "none: history is kept only while a screen is open"
     fix = "" if holder else "gpuwatch record --print-unit user"
     yield Check("recorder", "store", "recorder", "ok" if holder else "missing", text, fix)
+
+
+def _schema(path: Path) -> Iterator[Check]:
+    from gpuwatch.store.columns import SCHEMA_VERSION
+    from gpuwatch.store.connection import file_schema
+
+    found = file_schema(path)
+    if not found or found == SCHEMA_VERSION:
+        return
+    if found < SCHEMA_VERSION:
+        text, fix = f"{found}, of an older gpuwatch: read only", "restart the recorder; where none runs: gpuwatch db upgrade"
+    else:
+        text, fix = f"{found}, of a newer gpuwatch: never written by this one", "update gpuwatch"
+    yield Check("store.schema", "store", "schema", "warn", text, fix)
 
 
 def _terminal(runtime: Runtime) -> Iterator[Check]:

@@ -36,6 +36,10 @@ class NewerStore(StoreError):
     """The file was written by a newer gpuwatch; it must not be written by this one."""
 
 
+class OlderStore(StoreError):
+    """The file was written by an older gpuwatch and lacks what was asked for; it can be read and must not be written."""
+
+
 class NoStore(StoreError):
     """There is no file yet."""
 
@@ -74,9 +78,44 @@ def exists(path: Path) -> bool:
     return True
 
 
+def newer(path: Path | str, version: int) -> NewerStore:
+    """What to say of a store whose schema is ahead of this program's."""
+    return NewerStore(
+        f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch"
+    )
+
+
+def older(path: Path | str, version: int) -> OlderStore:
+    """What to say of a store whose schema is behind this program's."""
+    return OlderStore(
+        f"{path} has schema {version}, written by an older gpuwatch; this one needs schema {SCHEMA_VERSION} for that",
+        "restart the recorder; where none runs: gpuwatch db upgrade",
+    )
+
+
+def _lacks(error: sqlite3.Error, path: Path | str) -> int:
+    """The schema of an older file that has not got the table or column that the error names; 0 if that is not what is wrong."""
+    if not str(error).startswith(("no such table", "no such column")):
+        return 0
+    version = file_schema(path)
+    return version if version < SCHEMA_VERSION else 0
+
+
+def file_schema(path: Path | str) -> int:
+    """The ordinal of a file's schema as its header says (a change that is still in the WAL is not seen); 0: not a store of ours."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(72)
+    except OSError:
+        return 0
+    return int.from_bytes(head[60:64]) if int.from_bytes(head[68:72]) == APPLICATION_ID else 0
+
+
 def explain(error: sqlite3.Error, path: Path | str) -> StoreError:
     """What went wrong with which file, why that happens, and what to try."""
     code = code_of(error)
+    if lacking := _lacks(error, path):
+        return older(path, lacking)
     if code in (CORRUPT, NOT_A_DATABASE) and not _is_ours(path):
         return StoreError(f"{path} is not a store of gpuwatch", "name another file with --store")
     if code in (CORRUPT, NOT_A_DATABASE):
@@ -111,8 +150,11 @@ def open_write(path: Path | str, *, wal: bool = True, mode: int = 0o600) -> sqli
     ``upgrade``.
     """
     try:
-        if str(path) != ":memory:" and not exists(Path(path)):
-            _create_file(Path(path), mode)
+        if str(path) != ":memory:":
+            if not exists(Path(path)):
+                _create_file(Path(path), mode)
+            elif (version := file_schema(path)) > SCHEMA_VERSION:
+                raise newer(path, version)  # before it is open: closing would bring its WAL into the file
         connection = connect(str(path))
         try:
             _prepare(connection, path, wal)
@@ -139,7 +181,7 @@ def _create_file(path: Path, mode: int) -> None:
 def _prepare(connection: sqlite3.Connection, path: Path | str, wal: bool) -> None:
     version = schema_version(connection, path)
     if version > SCHEMA_VERSION:
-        raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
+        raise newer(path, version)
     if version == 0:
         _create_schema(connection, with_views=str(path) != ":memory:")
     connection.execute(f"PRAGMA journal_mode={'WAL' if wal else 'TRUNCATE'}")
@@ -211,10 +253,13 @@ def _open_readable(target: str, path: Path) -> sqlite3.Connection:
 
 
 def _read_targets(path: Path) -> list[str]:
-    """A writable open can rebuild the shared index of a WAL file that nobody has open; ``immutable`` needs a file without WAL."""
+    """A writable open can rebuild the shared index of a WAL file that nobody has open; ``immutable`` needs a file without WAL.
+
+    A newer file is never opened so: its last user would bring the WAL into the file.
+    """
     base = path.absolute().as_uri()
     targets = [f"{base}?mode=ro"]
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) and file_schema(path) <= SCHEMA_VERSION:
         targets.insert(0, f"{base}?mode=rw")
     wal = path.with_name(path.name + "-wal")
     if not wal.exists() or not wal.stat().st_size:
@@ -230,7 +275,7 @@ def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
         return
     row = connection.execute("SELECT value FROM meta WHERE key=?", (MIN_READER,)).fetchone()
     if row is None or int(row[0]) > SCHEMA_VERSION:
-        raise NewerStore(f"{path} was written by a newer gpuwatch (schema {version}, this one knows {SCHEMA_VERSION})", "update gpuwatch")  # fmt: skip
+        raise newer(path, version)
 
 
 def roll_back(db: sqlite3.Connection) -> None:

@@ -37,8 +37,9 @@ def open_reader(path: Path | str) -> sqlite3.Connection:
 def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of one ``SELECT`` (or ``WITH``) on the public views; ``db`` comes from :func:`open_reader`.
 
-    Raises :class:`UsageError` for anything else (several statements, writes, private tables, an SQL error), in one line, and
-    :class:`KeyboardInterrupt` for a ctrl-c while it runs.
+    Raises :class:`UsageError` for anything else (several statements, writes, private tables, an SQL error), in one line,
+    :class:`gpuwatch.store.connection.OlderStore` for a view that an older store has not got, and :class:`KeyboardInterrupt` for a
+    ctrl-c while it runs.
     """
     if _names_the_file(sql):
         raise UsageError("names with main. before them are not allowed; read the public views", _HINT)
@@ -54,10 +55,30 @@ def query(db: sqlite3.Connection, sql: str) -> tuple[list[str], list[tuple[Any, 
     except (sqlite3.Error, sqlite3.Warning) as error:
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
             raise KeyboardInterrupt from None
+        db.set_authorizer(None)
+        explained = connection.explain(error, _file(db)) if isinstance(error, sqlite3.Error) else None
+        if isinstance(explained, connection.OlderStore) and _is_public(str(error)):
+            raise explained from error
         raise UsageError(refused[0] if refused else str(error), _HINT) from error
     finally:
         db.set_authorizer(None)
         db.set_progress_handler(None, 0)
+
+
+def _is_public(message: str) -> bool:
+    """Whether what is not there, by an error of SQLite, is a view or a column of this version."""
+    from gpuwatch.store import views  # needed for this alone
+
+    kind, _, name = message.rpartition(": ")
+    name = name.rpartition(".")[2]
+    if kind == "no such table":
+        return name in views.NAMES
+    return kind == "no such column" and any(column == name for _, column, _, _ in views.schema_rows())
+
+
+def _file(db: sqlite3.Connection) -> str:
+    """The path of the main database."""
+    return str(db.execute("PRAGMA database_list").fetchone()[2])
 
 
 def _names_the_file(sql: str) -> bool:

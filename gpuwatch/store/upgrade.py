@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from gpuwatch.errors import StoreError
 from gpuwatch.store import views
 from gpuwatch.store.columns import APPLICATION_ID, SCHEMA_VERSION
-from gpuwatch.store.connection import NewerStore
+from gpuwatch.store.connection import file_schema, newer
 
 
 def revisions() -> list[Any]:
@@ -48,13 +48,18 @@ def sqlite_engine(path: Path | str) -> Engine:
 
 
 def upgrade(path: Path | str) -> tuple[int, int]:
-    """Upgrade the SQLite file and return (schema before, schema after). Raises :class:`NewerStore` or :class:`StoreError`."""
+    """Upgrade the SQLite file and return (schema before, schema after).
+
+    Raises :class:`StoreError`; for a newer file :class:`gpuwatch.store.connection.NewerStore`, before it is touched.
+    """
+    if (ahead := file_schema(path)) > SCHEMA_VERSION:
+        raise newer(path, ahead)
     engine = sqlite_engine(path)
     try:
         with engine.connect() as connection:
             before = int(connection.execute(text("PRAGMA user_version")).scalar_one())
         if before > SCHEMA_VERSION:
-            raise NewerStore(f"{path} was written by a newer gpuwatch (schema {before})", "update gpuwatch")
+            raise newer(path, before)
         if before < SCHEMA_VERSION:
             with engine.begin() as connection:
                 run_revisions(connection, before)

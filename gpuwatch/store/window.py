@@ -15,7 +15,7 @@ from typing import Any, Self
 from gpuwatch.model import GpuSample, measures
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store import connection as opening
-from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE
+from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION
 from gpuwatch.store.facts import BucketSum, GpuFacts, ProcessFacts, ProcessIdentity, Recording
 
 LATE_TICKS = 4
@@ -94,6 +94,13 @@ class Window:
     def data_version(self) -> int:
         """A number that changes when another connection has committed (``PRAGMA data_version``)."""
         return int(self._one("PRAGMA data_version")[0])
+
+    def outdated(self) -> str:
+        """What to say of a store that an older gpuwatch writes, in one line; empty for one of this version."""
+        version = int(self._one("PRAGMA user_version")[0])
+        if version >= SCHEMA_VERSION:
+            return ""
+        return f"The store is of an older gpuwatch (schema {version}): restart its recorder, or run gpuwatch db upgrade where none records"
 
     # ------------------------------------------------------------------------------------------------------------ who
 

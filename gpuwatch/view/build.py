@@ -65,7 +65,7 @@ def _build(
     reason: str,
 ) -> View:
     past = window.recording()
-    recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason)
+    recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason or window.outdated())
     live = at_ms is None
     if at_ms is None:
         at_ms = _end(recording, now_ms, lag_ms)

@@ -64,6 +64,59 @@ def store(engine: Engine) -> Engine:
     return engine
 
 
+def _database(engine: Engine, name: str) -> Engine:
+    """Another, empty database of the same server."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    return create_engine(engine.url.set(database=name))
+
+
+def _structure(engine: Engine) -> dict[str, object]:
+    """Columns, keys and indices of every table."""
+    from sqlalchemy import inspect
+
+    found = inspect(engine)
+    out: dict[str, object] = {}
+    for table in found.get_table_names():
+        described = [(c["name"], str(c["type"]), c["nullable"], c["default"]) for c in found.get_columns(table)]
+        keys = found.get_pk_constraint(table), found.get_foreign_keys(table), found.get_unique_constraints(table)
+        out[table] = described, keys, sorted((i["name"], i["column_names"]) for i in found.get_indexes(table))
+    return out
+
+
+def test_schema_by_schema_with_rows_in_between_gives_what_the_metadata_say(engine: Engine) -> None:
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    from gpuwatch.store.upgrade import revisions, run_revisions
+
+    stepped, made = _database(engine, "stepped"), _database(engine, "made")
+    with stepped.begin() as connection:
+        with Operations.context(MigrationContext.configure(connection)):
+            revisions()[0].module.upgrade()
+        host = dict(_row("host", host_id=1, machine_id="m", hostname="lab", utc_offset_seconds=-12600))
+        for added in ("timezone", "hour_offset_seconds"):
+            del host[added]
+        names = ",".join(host)
+        connection.execute(text(f"INSERT INTO host({names}) VALUES({','.join(':' + n for n in host)})"), host)
+        gpu = _row("gpu", gpu_id=1, host_id=1, uuid="GPU-0", compute_fraction=1.0)
+        connection.execute(metadata.tables["gpu"].insert(), [gpu])
+        minute = _row("gpu_minute", t=60, gpu_id=1, obs_ms=60_000)
+        connection.execute(metadata.tables["gpu_minute"].insert(), [minute])
+    with stepped.begin() as connection:
+        run_revisions(connection, 1)
+    with stepped.connect() as connection:
+        kept = connection.execute(text("SELECT hostname, timezone, hour_offset_seconds FROM host")).one()
+        assert tuple(kept) == ("lab", "", 1800)
+        assert connection.execute(text("SELECT t, observed_seconds, host FROM v_gpu_minute")).one() == (60, 60.0, "lab")
+        for name in views.NAMES:
+            connection.execute(text(f"SELECT * FROM {name}")).fetchall()
+    metadata.create_all(made)
+    assert _structure(stepped) == _structure(made)
+    stepped.dispose()
+    made.dispose()
+
+
 def test_every_table_and_column_is_there(store: Engine) -> None:
     from sqlalchemy import inspect
 
