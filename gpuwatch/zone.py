@@ -40,6 +40,11 @@ def host_zone(name: str, utc_offset_seconds: int) -> tzinfo:
     return fixed_zone(timedelta(seconds=max(-86_340, min(86_340, utc_offset_seconds))))
 
 
+def hour_offset_s(utc_offset_seconds: int) -> int:
+    """Seconds after a whole UTC hour at which local hours begin: 1800 in India, 900 in Nepal (5 h 45 min ahead of UTC)."""
+    return -utc_offset_seconds % 3600
+
+
 def midnight_s(t: float, tz: tzinfo | None) -> int:
     """Unix second of the start of the local day that ``t`` lies in (``None``: the system's zone).
 

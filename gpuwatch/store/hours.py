@@ -1,7 +1,7 @@
 """Closing hours: sums over the closed minutes of a host, and hours of its ledger over final minutes.
 
 An hour is always computed whole from its minutes, in one transaction with the watermark, so doing it twice changes nothing and no
-sum of a tier differs from that of another. Hours begin where the host's do (``hour_offset_seconds``: 1800 in India, 2700 in
+sum of a tier differs from that of another. Hours begin where the host's do (``hour_offset_seconds``: 1800 in India, 900 in
 Nepal), so that local days are whole hours. Time without a minute row is in no sum: an hour with the recorder off has no row.
 """
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpuwatch.model import Gpu, Host, Process, Workload
 from gpuwatch.store import columns
+from gpuwatch.zone import hour_offset_s
 
 _TABLES = {
     "host": "host_id",
@@ -34,15 +35,17 @@ _HOST = ("host_id", *columns.HOST, "hour_offset_seconds", "first_ms", "last_ms")
 _GPU = ("gpu_id", "host_id", *columns.GPU, "first_ms", "last_ms")
 _PROCESS = ("proc_id", "host_id", *columns.PROCESS, "first_ms", "last_ms")
 _WORKLOAD = ("workload_id", "host_id", *columns.WORKLOAD, "first_ms", "last_ms")
+_NAMELESS = "unknown"
+"""Machine id of a host that was not described yet."""
+_HOURS = f",hour_offset_seconds=CASE host.machine_id WHEN '{_NAMELESS}' THEN excluded.hour_offset_seconds ELSE host.hour_offset_seconds END"
+"""Where a host's hours begin is told once, with its first description: hours that were closed stay as they are."""
 _SQL = {
-    "host": _upsert("host", _HOST, "host_id", ("hour_offset_seconds", "first_ms")),
+    "host": _upsert("host", _HOST, "host_id", ("hour_offset_seconds", "first_ms")) + _HOURS,
     "gpu": _upsert("gpu", _GPU, "gpu_id"),
     "process": _upsert("process", _PROCESS, "proc_id"),
     "workload": _upsert("workload", _WORKLOAD, "workload_id"),
     "user_account": columns.insert_sql("user_account", ("user_id", "host_id", "uid", "name")),
 }
-_NAMELESS = "unknown"
-"""Machine id of a host that was not described yet."""
 _LAST_HOST = (  # never one of past logs, whose ids are negative
     f"SELECT {','.join(_HOST)} FROM host WHERE host_id>0 ORDER BY host_id="
     "(SELECT host_id FROM session WHERE host_id IS NOT NULL ORDER BY session_id DESC LIMIT 1) DESC, last_ms DESC LIMIT 1"
@@ -106,7 +109,7 @@ class Identities:
             for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest):
                 cache.clear()
         values = [_plain(getattr(host, name)) for name in columns.HOST]
-        self._queue("host", (found, *values, host.utc_offset_seconds % 3600, ts_ms, ts_ms))
+        self._queue("host", (found, *values, hour_offset_s(host.utc_offset_seconds), ts_ms, ts_ms))
 
     def gpu(self, gpu: Gpu, ts_ms: int) -> None:
         """A GPU that is new or has changed."""

@@ -102,7 +102,7 @@ host = Table(
     _text("timezone"),
     _int("hour_offset_seconds", default=0),
     UniqueConstraint("machine_id"),
-    comment="hour_offset_seconds: what the zone's offset has beyond whole hours when first seen; hours and days of its rollups begin there",
+    comment="hour_offset_seconds: seconds after a whole UTC hour at which the host's local hours begin, by its zone when first seen; so do its rollups",
 )
 gpu = Table("gpu", metadata, _id("gpu_id"), _ref("host_id", "host.host_id"), *_entity(Gpu), *_seen(), UniqueConstraint("host_id", "uuid"))  # fmt: skip
 user_account = Table("user_account", metadata, _id("user_id"), _ref("host_id", "host.host_id"), _int("uid", null=True), _text("name"), UniqueConstraint("host_id", "uid", "name"))  # fmt: skip

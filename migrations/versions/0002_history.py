@@ -15,4 +15,4 @@ depends_on = None
 def upgrade() -> None:
     """Only additions: nothing is rebuilt, so no backup is needed."""
     run_script(op.get_bind(), "schema-2")
-    op.execute("UPDATE host SET hour_offset_seconds=((utc_offset_seconds % 3600) + 3600) % 3600")
+    op.execute("UPDATE host SET hour_offset_seconds=(3600 - utc_offset_seconds % 3600) % 3600")
