@@ -6,11 +6,12 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_gpuwatch_db_subparsers=(path upgrade check backup)
-_shtab_gpuwatch_subparsers=(status record query doctor db)
+_shtab_gpuwatch_subparsers=(status record query export doctor db)
 
 _shtab_gpuwatch_status_option_strings=(-h --help --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_query_option_strings=(-h --help --format --json --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_export_option_strings=(-h --help --what --every --since --until --host --format -o --output --force --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_doctor_option_strings=(-h --help --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_path_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_upgrade_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
@@ -23,8 +24,11 @@ _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo
 
 _shtab_gpuwatch_record___print_unit_choices=(system user)
 _shtab_gpuwatch_query___format_choices=(table csv json)
+_shtab_gpuwatch_export___what_choices=(gpu process workload host ledger events gaps)
+_shtab_gpuwatch_export___every_choices=(second minute hour day)
+_shtab_gpuwatch_export___format_choices=(csv parquet)
 _shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup)
-_shtab_gpuwatch_pos_0_choices=(status record query doctor db)
+_shtab_gpuwatch_pos_0_choices=(status record query export doctor db)
 _shtab_gpuwatch___colors_choices=(auto truecolor 256 16 none)
 
 _shtab_gpuwatch_status__h_nargs=0
@@ -35,6 +39,9 @@ _shtab_gpuwatch_record___help_nargs=0
 _shtab_gpuwatch_query__h_nargs=0
 _shtab_gpuwatch_query___help_nargs=0
 _shtab_gpuwatch_query___json_nargs=0
+_shtab_gpuwatch_export__h_nargs=0
+_shtab_gpuwatch_export___help_nargs=0
+_shtab_gpuwatch_export___force_nargs=0
 _shtab_gpuwatch_doctor__h_nargs=0
 _shtab_gpuwatch_doctor___help_nargs=0
 _shtab_gpuwatch_doctor___json_nargs=0

@@ -9,6 +9,7 @@ COMMANDS = {
     "status": "print what is so now, once",
     "record": "record without a screen",
     "query": "run SQL on the public views",
+    "export": "write rows as CSV or Parquet",
     "doctor": "what can be measured here, what not, and why",
     "db": "where the store is; upgrade, check, back it up",
 }
