@@ -1,0 +1,101 @@
+"""From the scratch store into the real one, in one transaction: either all of a log is there or nothing of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from gpuwatch.dataclass import NamedTuple
+from gpuwatch.recorder.importing.scratch import IDS, lowest_ids
+from gpuwatch.store import connection
+
+_TIERS = ("minute", "hour", "day")
+_TABLES = (
+    *(f"{what}_{tier}" for what in ("gpu", "process", "ledger") for tier in _TIERS),
+    *("ledger_span", "chunk", "hist_hour", "gap"),
+)
+_FILE = "sha256,name,format,zone,host_id,rows_read,rows_used,rows_left_out,first_ms,last_ms,imported_ms"
+
+
+class Imported(NamedTuple):
+    """A row of ``import_file``."""
+
+    sha256: str
+    name: str
+    format: str
+    zone: str
+    host_id: int
+    rows_read: int
+    rows_used: int
+    rows_left_out: int
+    first_ms: int
+    last_ms: int
+    imported_ms: int
+
+
+class Collision(Exception):
+    """Another import has taken the same row ids meanwhile; this one must be made again."""
+
+
+def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], file: Imported) -> None:
+    """Write all of ``db`` and the file's own row into the store at ``target``.
+
+    ``lowest`` are the ids that were in use there when the import began. Raises :class:`Collision` if they are others now, and
+    :class:`gpuwatch.errors.StoreError`; in both cases nothing was written.
+    """
+    try:
+        db.execute("ATTACH DATABASE ? AS store", (str(target),))
+        try:
+            db.execute("PRAGMA store.synchronous=NORMAL")
+            db.execute("PRAGMA wal_autocheckpoint=4000")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                _copy(db, lowest, file)
+                db.execute("COMMIT")
+            finally:
+                connection.roll_back(db)
+        finally:
+            db.execute("DETACH DATABASE store")
+    except sqlite3.Error as error:
+        raise connection.explain(error, target) from error
+
+
+def _copy(db: sqlite3.Connection, lowest: dict[str, int], file: Imported) -> None:
+    if lowest_ids(db, "store.") != lowest:
+        raise Collision
+    for table, key in IDS.items():
+        _entities(db, table, key)
+    for table in _TABLES:
+        names = ",".join(_columns(db, table))
+        db.execute(f"INSERT OR REPLACE INTO store.{table}({names}) SELECT {names} FROM main.{table}")
+    db.execute("INSERT OR IGNORE INTO store.hist_bin(bin,lo,mid,hi) SELECT bin,lo,mid,hi FROM main.hist_bin")
+    db.execute(
+        "INSERT INTO store.rollup_state(host_id,tier,done_s) SELECT host_id,tier,done_s FROM main.rollup_state WHERE true"
+        " ON CONFLICT(host_id,tier) DO UPDATE SET done_s=max(done_s,excluded.done_s)"
+    )
+    db.execute(
+        f"INSERT INTO store.import_file(import_id,{_FILE})"
+        f" SELECT coalesce(max(import_id),0)+1{',?' * len(file)} FROM store.import_file",
+        file,
+    )
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    """The names of a table's columns: their order may differ in a store that was upgraded."""
+    return [row[1] for row in db.execute(f"PRAGMA main.table_info({table})")]
+
+
+def _entities(db: sqlite3.Connection, table: str, key: str) -> None:
+    """New ones, and what is known of others by now: a log that knows less takes nothing away."""
+    names = _columns(db, table)
+    changes = []
+    for name in names:
+        if name in ("first_ms", "last_ms"):
+            changes.append(f"{name}={'min' if name == 'first_ms' else 'max'}({table}.{name},excluded.{name})")
+        elif name not in (key, "host_id", "hour_offset_seconds"):
+            changes.append(f"{name}=coalesce(nullif(excluded.{name},''),{table}.{name})")
+    listed = ",".join(names)
+    db.execute(
+        f"INSERT INTO store.{table}({listed}) SELECT {listed} FROM main.{table} WHERE true"
+        f" ON CONFLICT({key}) DO UPDATE SET {','.join(changes)}"
+    )

@@ -1,0 +1,174 @@
+"""One past log from its reader into a store: what is known of the host, the scratch store, and the one transaction at the end."""
+
+from __future__ import annotations
+
+import marshal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
+from gpuwatch.dataclass import dataclass, replace
+from gpuwatch.errors import GpuwatchError, StoreError
+from gpuwatch.model import Host
+from gpuwatch.recorder.importing.copy import Collision, Imported, copy
+from gpuwatch.recorder.importing.pipeline import Disordered, Pipeline, Sums
+from gpuwatch.recorder.importing.scratch import Ground, Who, ground, open_scratch
+from gpuwatch.store import connection
+from gpuwatch.zone import host_zone, hour_offset_s
+
+MACHINE = "import:"
+"""Before a label: the ``machine_id`` of a host that past logs are about."""
+_ATTEMPTS = 5
+
+
+class NothingToImport(GpuwatchError):
+    """No row of a file could be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to be read: ``open`` makes a reader of it anew, ``sha256`` is the hash of its content."""
+
+    name: str
+    sha256: str
+    open: Callable[[], PastLog]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user said: the host's label, the zone of its days (empty: that of the log), interval and power limit."""
+
+    label: str
+    timezone: str = ""
+    interval_ms: int | None = None
+    power_limit_watts: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file. ``host_id`` 0: it was only tried."""
+
+    log: PastLog
+    sums: Sums
+    timezone: str
+    utc_offset_seconds: int
+    host_id: int = 0
+
+
+def import_log(target: Path, source: Source, settings: Settings, *, now_ms: int, dry_run: bool = False) -> Outcome:
+    """Import one file into the store at ``target``, which exists; with ``dry_run`` only find out what would become of it.
+
+    Raises :class:`NothingToImport`, :class:`gpuwatch.errors.UsageError` and :class:`StoreError`; nothing is written then.
+    """
+    in_order = True
+    for _ in range(_ATTEMPTS):
+        try:
+            return _attempt(target, source, settings, now_ms, dry_run, in_order)
+        except Disordered:
+            in_order = False
+        except Collision:
+            pass
+    raise StoreError(f"other imports into {target} came in between again and again", "run this one again when they are done")
+
+
+def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_run: bool, in_order: bool) -> Outcome:
+    log = _limited(source.open(), settings.power_limit_watts)
+    first, rows = _peek(log, source.name)
+    log.rows = rows if in_order else _sorted(rows)
+    host = host_of(log, settings, first)
+    with closing(open_scratch()) as db:
+        known = _ground(target, host.machine_id)
+        pipeline = Pipeline(db, Who(db, known, host), log, hour_offset_s(host.utc_offset_seconds))
+        pipeline.run(settings.interval_ms)
+        sums = pipeline.sums
+        if sums.first_ms is None:
+            raise NothingToImport(f"nothing in {source.name} could be used")
+        if dry_run:
+            return Outcome(log, sums, host.timezone, host.utc_offset_seconds)
+        pipeline.finish(now_ms)
+        file = Imported(
+            source.sha256,
+            source.name,
+            log.format,
+            host.timezone or log.zone,
+            pipeline.host_id,
+            log.lines_read,
+            sums.rows_used,
+            sums.rows_left_out,
+            sums.first_ms,
+            sums.last_ms,
+            now_ms,
+        )
+        copy(db, target, known.lowest, file)
+        return Outcome(log, sums, host.timezone, host.utc_offset_seconds, pipeline.host_id)
+
+
+def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow]]:
+    """The time of the first row, and all rows."""
+    following = log.rows
+    first = next(following, None)
+    if first is None:
+        why = f": line {log.problems[0].line}: {log.problems[0].text}" if log.problems else ""
+        raise NothingToImport(f"nothing in {name} could be used{why}")
+
+    def rows() -> Iterator[LogRow | LogProcessRow]:
+        yield first
+        yield from following
+
+    return first.ts_ms, rows()
+
+
+def _ground(target: Path, machine_id: str) -> Ground:
+    with closing(connection.open_read(target)) as db:
+        return ground(db, machine_id)
+
+
+def _limited(log: PastLog, watts: float | None) -> PastLog:
+    """The log with the power limit that the user names, for GPUs of which it says none."""
+    if watts is None:
+        return log
+    rows, gpus = log.rows, log.gpus
+
+    def limited() -> Iterator[LogRow | LogProcessRow]:
+        done: set[str] = set()
+        for row in rows:
+            if row[1] not in done and isinstance(row, LogRow):
+                done.add(row.gpu)
+                if gpus[row.gpu].power_limit_watts is None:
+                    gpus[row.gpu] = replace(gpus[row.gpu], power_limit_watts=watts)
+            yield row
+
+    log.rows = limited()
+    return log
+
+
+def host_of(log: PastLog, settings: Settings, first_ms: int) -> Host:
+    """The host that a log is about. Its days are those of the named zone, else of the offset in the log, else of UTC."""
+    offset = getattr(log, "utc_offset_seconds", None) or 0
+    if settings.timezone:
+        at = datetime.fromtimestamp(first_ms / 1000, host_zone(settings.timezone, 0)).utcoffset()
+        offset = round(at.total_seconds()) if at else 0
+    return Host(f"{MACHINE}{settings.label}", settings.label, utc_offset_seconds=offset, timezone=settings.timezone)
+
+
+def _sorted(rows: Iterator[LogRow | LogProcessRow]) -> Iterator[LogRow | LogProcessRow]:
+    """The rows by time, those of one instant in the order of the log; they wait in a file without a name."""
+    with closing(sqlite3.connect("", isolation_level=None)) as db:
+        db.execute("CREATE TABLE waiting(ts INTEGER, number INTEGER PRIMARY KEY, row BLOB)")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO waiting VALUES(?,?,?)", ((row[0], number, _packed(row)) for number, row in enumerate(rows)))
+        db.execute("CREATE INDEX by_time ON waiting(ts, number)")
+        for (packed,) in db.execute("SELECT row FROM waiting ORDER BY ts, number"):
+            yield _unpacked(packed)
+
+
+def _packed(row: LogRow | LogProcessRow) -> bytes:
+    return marshal.dumps((isinstance(row, LogRow), *row))
+
+
+def _unpacked(packed: bytes) -> LogRow | LogProcessRow:
+    is_gpu, *cells = marshal.loads(packed)
+    return LogRow(*cells) if is_gpu else LogProcessRow(*cells)

@@ -1,0 +1,334 @@
+"""A past log hour by hour through the recorder's own steps: hot rows, minutes, ledger, hours, chunks, and at its end days.
+
+Memory stays flat: two hours of rows are held, one that is being closed and the next, which tells how its quiet runs go on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice, repeat
+from operator import mul
+from typing import cast
+
+from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.ledger.facts import weight
+from gpuwatch.ledger.types import LedgerRow
+from gpuwatch.model import GpuSample, measures
+from gpuwatch.recorder.importing.gaps import Gap, joined
+from gpuwatch.recorder.importing.minutes import MinuteBook
+from gpuwatch.recorder.importing.scratch import Who
+from gpuwatch.recorder.importing.track import Timed, Track, usual_interval
+from gpuwatch.recorder.timeline import PERIODS
+from gpuwatch.store import columns
+from gpuwatch.store.bulk import Inserter
+from gpuwatch.store.days import close_days, close_ledger_days, zone_of
+from gpuwatch.store.hours import FINAL_AFTER_S, HOUR_S, close_hours, close_ledger_hours
+from gpuwatch.store.ledger_rows import ledger_inputs
+from gpuwatch.store.rollup import minute_statements
+from gpuwatch.store.watermarks import HOUR_TIER, LEDGER_HOUR_TIER, LEDGER_TIER, MINUTE_TIER, SEAL_TIER, set_watermark
+from gpuwatch.zone import next_midnight_s
+
+INTERVAL_ROWS = 20_000
+"""So many rows at a log's beginning tell its interval, where nothing else does."""
+_HOUR_MS = HOUR_S * 1000
+_COLUMNS = columns.measure_columns(GpuSample)
+_NAMES = tuple(measures(GpuSample))
+_AT = {name: number for number, name in enumerate(_COLUMNS)}
+_BUSY = tuple(_AT[name] for name in ("graphics_active_pm", "utilization_pm", "sm_active_pm"))
+_UTILIZATION, _ENERGY, _POWER = _AT["utilization_pm"], _AT["energy_mj"], _AT["power_mw"]
+_KEY = ("tick_id", "gpu_id", *columns.GPU_FACTS)
+_LEDGER = columns.insert_sql("ledger_minute", (*columns.LEDGER, "final"))
+_TICK = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
+_PROCESS = Inserter("process_sample", columns.PROCESS_SAMPLE)
+
+
+class Disordered(Exception):
+    """A row lies before an hour that is closed already: the log must be sorted first."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a log held, for people: times in unix milliseconds, utilization in per mille."""
+
+    rows_used: int = 0
+    rows_left_out: int = 0
+    first_ms: int | None = None
+    last_ms: int = 0
+    interval_ms: int | None = None
+    observed_ms: int = 0
+    utilization_rows: int = 0
+    utilization_sum: int = 0
+    utilization_ms: int = 0
+    utilization_weight_ms: int = 0
+    measures: set[str] = field(default_factory=set)
+    gaps: list[Gap] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Hour:
+    """The rows of one hour, ``(start_ms, end_ms]``, which are in the scratch store already."""
+
+    start_ms: int
+    end_ms: int
+    last_tick: int
+    ledger: dict[int, list[LedgerRow]]
+    absent: frozenset[str]
+
+
+class Pipeline:
+    """One log on its way through a scratch store."""
+
+    def __init__(self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int) -> None:
+        self.sums = Sums()
+        self.hours: list[int] = []
+        """Starts of the hours that got rows, unix seconds."""
+        self._db, self._who, self._log = db, who, log
+        self._offset_ms = offset_s * 1000
+        self._tracks: dict[str, Track] = {}
+        self._books: dict[int, MinuteBook] = {}
+        self._ids: dict[str, int] = {}
+        self._last: dict[tuple[tuple[int, int], str], int] = {}
+        self._seen: dict[tuple[str, int], tuple[int, int]] = {}
+        self._reach_ms = 0
+        self._tick = self._kept_tick = 0
+        self._before: _Hour | None = None
+        self._processes = False
+
+    @property
+    def host_id(self) -> int:
+        """The id that the host has in the store."""
+        return self._who.host_id
+
+    def run(self, interval_ms: int | None = None) -> None:
+        """Read the log to its end. Raises :class:`Disordered` when it must be sorted first."""
+        rows = iter(self._log.rows)
+        head = list(islice(rows, INTERVAL_ROWS))
+        interval = interval_ms or self._log.interval_ms or usual_interval(_by_gpu(head))
+        self.sums.interval_ms = interval
+        self._reach_ms = PERIODS * (interval or 0)
+        self._who.reach(interval or 1000)
+        for start, gpus, processes in _hours(chain(head, rows), self._offset_ms):
+            hour = self._load(start, gpus, processes)
+            if self._before is not None:
+                self._close(self._before, hour)
+            self._before = hour
+        if self._before is not None:
+            self._close(self._before, None)
+
+    # ---------------------------------------------------------------------------------------------------------- loading
+
+    def _load(self, start_ms: int, gpus: dict[str, list[LogRow]], processes: list[LogProcessRow]) -> _Hour:
+        timed = {key: self._track(key).add(self._ascending(rows)) for key, rows in gpus.items()}
+        ticks = sorted({*chain.from_iterable(one.ts_ms for one in timed.values()), *(row.ts_ms for row in processes)})
+        tick_of = dict(zip(ticks, range(self._tick + 1, self._tick + 1 + len(ticks))))
+        self._tick += len(ticks)
+        sums = self.sums
+        sums.first_ms, sums.last_ms = ticks[0] if sums.first_ms is None else sums.first_ms, ticks[-1]
+        absent = self._write_gpus(timed, tick_of)
+        _TICK.insert(self._db, [(tick, ts, 1) for ts, tick in tick_of.items()])
+        if processes:
+            self._processes = True
+            _PROCESS.insert(self._db, [self._process_row(row, tick_of[row.ts_ms]) for row in processes])
+        for key, one in timed.items():
+            self._note(("gpu", self._ids[key]), one.ts_ms[0], one.ts_ms[-1])
+        gaps = [Gap(self._ids[key], *gap) for key, one in timed.items() for gap in one.gaps]
+        self.sums.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
+        ledger = {self._ids[key]: _ledger_rows(one, sliced=self._sliced(key)) for key, one in timed.items()}
+        return _Hour(start_ms, start_ms + _HOUR_MS, self._tick, ledger, absent)
+
+    def _ascending(self, rows: list[LogRow]) -> list[LogRow]:
+        times = [row[0] for row in rows]
+        if any(map(int.__ge__, times, times[1:])):
+            first: dict[int, LogRow] = {}
+            for row in rows:
+                first.setdefault(row[0], row)
+            self.sums.rows_left_out += len(rows) - len(first)
+            rows = sorted(first.values(), key=lambda row: row[0])
+        self.sums.rows_used += len(rows)
+        return rows
+
+    def _track(self, key: str) -> Track:
+        found = self._tracks.get(key)
+        if found is None:
+            gpu = self._log.gpus[key]
+            self._ids[key] = self._who.gpu(gpu)
+            found = self._tracks[key] = Track(gpu, self.sums.interval_ms or 0, sliced=self._sliced(key))
+            self._books[self._ids[key]] = MinuteBook(self._ids[key], weight(gpu, self._log.gpus.values()))
+        return found
+
+    def _sliced(self, key: str) -> bool:
+        uuid = self._log.gpus[key].uuid
+        return any(gpu.parent_uuid == uuid for gpu in self._log.gpus.values())
+
+    def _write_gpus(self, timed: dict[str, Timed], tick_of: dict[int, int]) -> frozenset[str]:
+        """Insert the rows by time; returns the columns that none of them has."""
+        cells = {key: list(zip(*one.values)) for key, one in timed.items()}
+        used = [n for n in range(len(_COLUMNS)) if any(own[n].count(None) != len(own[n]) for own in cells.values())]
+        rows: list[tuple[int | None, ...]] = []
+        for key, one in timed.items():
+            own = cells[key]
+            self._add_up(one, own[_UTILIZATION])
+            facts = (one.dt_ms, one.quiet, one.context, one.quiet_ms, one.kappa_pm, map(int, one.unavailable))
+            rows.extend(zip((tick_of[ts] for ts in one.ts_ms), repeat(self._ids[key]), *facts, *(own[n] for n in used)))
+        rows.sort(key=lambda row: row[:2])
+        Inserter("gpu_sample", (*_KEY, *(_COLUMNS[n] for n in used))).insert(self._db, rows)
+        self.sums.measures.update(_NAMES[n] for n in used)
+        return frozenset(_COLUMNS) - {_COLUMNS[n] for n in used}
+
+    def _add_up(self, one: Timed, utilization: Sequence[int | None]) -> None:
+        sums, times = self.sums, one.dt_ms
+        sums.observed_ms += sum(times)
+        if None in utilization:
+            known = [(value, dt) for value, dt in zip(utilization, times) if value is not None]
+            utilization, times = [value for value, _ in known], [dt for _, dt in known]
+        values = cast("Sequence[int]", utilization)
+        sums.utilization_rows += len(values)
+        sums.utilization_sum += sum(values)
+        sums.utilization_ms += sum(map(mul, values, times))
+        sums.utilization_weight_ms += sum(times)
+
+    def _process_row(self, row: LogProcessRow, tick: int) -> tuple[int | None, ...]:
+        proc_id = self._who.process(self._log.processes[row.process])
+        if row.gpu:
+            self._track(row.gpu)
+        entity = (row.process, row.gpu)
+        last = self._last.get(entity)
+        self._last[entity] = row.ts_ms
+        self._note(("process", proc_id), row.ts_ms, row.ts_ms)
+        dt = row.duration_ms
+        if dt is None:
+            dt = 0 if last is None or row.ts_ms - last > self._reach_ms else row.ts_ms - last
+        return tick, proc_id, self._ids[row.gpu] if row.gpu else 0, dt, *row.values
+
+    def _note(self, entity: tuple[str, int], first_ms: int, last_ms: int) -> None:
+        """When an entity was there."""
+        known = self._seen.get(entity)
+        self._seen[entity] = (first_ms, last_ms) if known is None else (min(known[0], first_ms), max(known[1], last_ms))
+
+    # ---------------------------------------------------------------------------------------------------------- closing
+
+    def _close(self, hour: _Hour, following: _Hour | None) -> None:
+        """All that an hour becomes. Its last ledger minute may wait for a row of the next hour that reaches into it."""
+        db, host, end_s = self._db, self._who.host_id, hour.end_ms // 1000
+        db.execute("BEGIN")
+        for statement in minute_statements(hour.absent):
+            db.execute(statement, (hour.start_ms, hour.end_ms))
+        self._close_ledger(hour, following)
+        set_watermark(db, MINUTE_TIER, end_s, host)
+        close_hours(db, hour.end_ms, host_id=host)
+        done_ms = hour.start_ms - max(self._reach_ms, _HOUR_MS)
+        self._close_ledger_hours(done_ms // 1000)
+        db.execute("COMMIT")
+        self.hours.append(hour.start_ms // 1000)
+        self._seal(hour)
+        cut = self._kept_tick if self._processes else hour.last_tick  # process rows also speak for what follows them
+        self._kept_tick = hour.last_tick
+        db.execute("BEGIN")
+        for table in ("gpu_sample", "process_sample", "tick"):
+            db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (cut,))
+        db.execute("COMMIT")
+
+    def _seal(self, hour: _Hour) -> None:
+        """Nothing yet."""
+
+    def _close_ledger(self, hour: _Hour, following: _Hour | None) -> None:
+        own = hour.ledger
+        if self._processes:
+            own = {
+                gpu_id: [row for row in rows if hour.start_ms < row.ts_ms <= hour.end_ms]
+                for gpu_id, rows in ledger_inputs(self._db, hour.start_ms, hour.end_ms).items()
+            }
+        for gpu_id, rows in own.items():
+            book = self._books[gpu_id]
+            book.add(rows, following.ledger.get(gpu_id, ()) if following else ())
+            if following is None:
+                book.close()
+        for book in self._books.values():
+            if following is None:
+                book.close()
+            self._db.executemany(_LEDGER, book.rows)
+            book.rows.clear()
+
+    def _close_ledger_hours(self, done_s: int) -> None:
+        host = self._who.host_id
+        set_watermark(self._db, LEDGER_TIER, done_s, host)
+        close_ledger_hours(self._db, (done_s + FINAL_AFTER_S) * 1000, host_id=host)
+
+    def finish(self, now_ms: int) -> None:
+        """The days, and how far everything is closed: to the end of the last row's local day where that is over by now."""
+        db, host = self._db, self._who.host_id
+        end_s = max(self.hours) + HOUR_S
+        midnight = next_midnight_s((self.sums.last_ms - 1) / 1000, zone_of(db, host))
+        if midnight * 1000 <= now_ms:
+            end_s = max(end_s, midnight)
+        self._close_ledger_hours(end_s)
+        for tier in (MINUTE_TIER, HOUR_TIER, LEDGER_HOUR_TIER, SEAL_TIER):
+            set_watermark(db, tier, end_s, host)
+        close_days(db, now_ms, host_id=host)
+        close_ledger_days(db, now_ms, host_id=host)
+        spans = [(gpu_id, *span) for gpu_id, book in self._books.items() for span in book.spans]
+        db.executemany("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", spans)
+        for gap in self.sums.gaps:
+            db.execute("INSERT OR REPLACE INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(?,?,?,?,?)", (host, *gap, 0))
+        self._who.describe_all(self._log.gpus.values())
+        for (table, entity), span in self._seen.items():
+            db.execute(f"UPDATE {table} SET first_ms=?, last_ms=? WHERE {_ENTITY[table]}=?", (*span, entity))
+        db.execute("UPDATE host SET first_ms=?, last_ms=?", (self.sums.first_ms, self.sums.last_ms))
+
+
+_ENTITY = {"gpu": "gpu_id", "process": "proc_id"}
+
+
+def _by_gpu(rows: Iterable[LogRow | LogProcessRow]) -> dict[str, list[LogRow]]:
+    out: dict[str, list[LogRow]] = defaultdict(list)
+    for row in rows:
+        if isinstance(row, LogRow):
+            out[row.gpu].append(row)
+    return out
+
+
+def _hours(
+    rows: Iterable[LogRow | LogProcessRow], offset_ms: int
+) -> Iterator[tuple[int, dict[str, list[LogRow]], list[LogProcessRow]]]:
+    """Hour by hour: its start, the rows of each GPU, and those of processes. A row belongs to the hour in which it ends."""
+    start = end = 0
+    gpus: dict[str, list[LogRow]] = defaultdict(list)
+    processes: list[LogProcessRow] = []
+    for row in rows:
+        ts = row[0]
+        if not start < ts <= end:
+            if gpus or processes:
+                if ts <= start:
+                    raise Disordered
+                yield start, gpus, processes
+                gpus, processes = defaultdict(list), []
+            start = ts - 1 - (ts - 1 - offset_ms) % _HOUR_MS
+            end = start + _HOUR_MS
+        if isinstance(row, LogRow):
+            gpus[row[1]].append(row)
+        else:
+            processes.append(row)
+    if gpus or processes:
+        yield start, gpus, processes
+
+
+def _ledger_rows(one: Timed, *, sliced: bool) -> list[LedgerRow]:
+    """What the ledger reads of rows that speak for some time; the energy of a sliced board is its instances' too."""
+    out: list[LedgerRow] = []
+    for ts, dt, quiet, context, quiet_ms, kappa, lost, values in zip(*one[:8]):
+        if dt <= 0:
+            continue
+        busy = None
+        for at in _BUSY:
+            busy = values[at]
+            if busy is not None:
+                busy = min(busy, 1000)
+                break
+        energy = values[_ENERGY]
+        if energy is None and values[_POWER] is not None:
+            energy = values[_POWER] * dt // 1000
+        out.append(LedgerRow(ts, dt, quiet, quiet_ms, context, busy, kappa, lost, None if sliced else energy))
+    return out

@@ -1,0 +1,144 @@
+"""A temporary store in which a past log becomes minutes, hours, days and chunks before the real store sees any of it.
+
+SQLite keeps it in memory and moves what does not fit there into a file without a name. Its row ids are those that the rows will
+have in the real store: what past logs bring counts downwards from -1, the recorder counts upwards from 1, so they never meet.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.model import Gpu, Host, Process
+from gpuwatch.store import columns, connection
+from gpuwatch.zone import hour_offset_s
+
+IDS = {"host": "host_id", "gpu": "gpu_id", "user_account": "user_id", "process": "proc_id", "owner": "owner_id"}
+_HOST = ("host_id", *columns.HOST, "hour_offset_seconds", "first_ms", "last_ms")
+_GPU = ("gpu_id", "host_id", *columns.GPU, "first_ms", "last_ms")
+_PROCESS = ("proc_id", "host_id", *columns.PROCESS, "first_ms", "last_ms")
+_OWNER = ("owner_id", "host_id", "user_id", "job", "workload_id", "proc_id")
+
+
+@cache
+def _tables() -> str:
+    script = Path(connection.__file__).with_name("ddl.sql").read_text(encoding="utf-8")
+    return script.partition(connection.VIEWS_MARK)[0]
+
+
+def open_scratch() -> sqlite3.Connection:
+    """An empty store with this version's tables and no views; it is gone when it is closed."""
+    db = connection.connect("")
+    for setting in ("journal_mode=OFF", "synchronous=OFF", "foreign_keys=OFF", "cache_size=-65536"):
+        db.execute(f"PRAGMA {setting}")
+    db.executescript(f"BEGIN;{_tables()}COMMIT;")
+    return db
+
+
+@dataclass(slots=True)
+class Ground:
+    """What the real store knew when the import began: the lowest ids, and who is known of the host that is imported into."""
+
+    lowest: dict[str, int]
+    host_id: int = 0
+    gpus: dict[str, int] = field(default_factory=dict)
+    users: dict[tuple[int | None, str], int] = field(default_factory=dict)
+    processes: dict[tuple[int, int], int] = field(default_factory=dict)
+    owners: dict[tuple[int, str, int, int], int] = field(default_factory=dict)
+
+
+def lowest_ids(db: sqlite3.Connection, schema: str = "") -> dict[str, int]:
+    """Per table the lowest id in use, 0 if none is below it. ``schema`` (``store.``) names an attached store."""
+    return {table: min(0, db.execute(f"SELECT min({key}) FROM {schema}{table}").fetchone()[0] or 0) for table, key in IDS.items()}
+
+
+def ground(db: sqlite3.Connection, machine_id: str) -> Ground:
+    """Read it from the real store."""
+    found = Ground(lowest_ids(db))
+    row = db.execute("SELECT host_id FROM host WHERE machine_id=?", (machine_id,)).fetchone()
+    if row is None:
+        return found
+    found.host_id = int(row[0])
+    host = (found.host_id,)
+    found.gpus.update(db.execute("SELECT uuid, gpu_id FROM gpu WHERE host_id=?", host))
+    for user_id, uid, name in db.execute("SELECT user_id, uid, name FROM user_account WHERE host_id=?", host):
+        found.users[uid, name] = user_id
+    for proc_id, pid, start_ms in db.execute("SELECT proc_id, pid, start_ms FROM process WHERE host_id=?", host):
+        found.processes[pid, start_ms] = proc_id
+    for owner_id, *key in db.execute("SELECT owner_id, user_id, job, workload_id, proc_id FROM owner WHERE host_id=?", host):
+        found.owners[key[0], key[1], key[2], key[3]] = owner_id
+    return found
+
+
+class Who:
+    """The entities of a log under the ids that they have in the store."""
+
+    def __init__(self, db: sqlite3.Connection, known: Ground, host: Host) -> None:
+        self._db, self._known = db, known
+        self._next = dict(known.lowest)
+        self.host_id = known.host_id or self._take("host")
+        self._gpus: dict[str, int] = {}
+        self._processes: dict[tuple[int, int], int] = {}
+        values = [_plain(getattr(host, name)) for name in columns.HOST]
+        row = (self.host_id, *values, hour_offset_s(host.utc_offset_seconds), 0, 0)
+        db.execute(columns.insert_sql("host", _HOST), row)
+        db.execute("INSERT INTO session(session_id,host_id,started_ms,last_ms,period_ms) VALUES(1,?,0,0,1000)", (self.host_id,))
+
+    def _take(self, table: str) -> int:
+        self._next[table] -= 1
+        return self._next[table]
+
+    def reach(self, interval_ms: int) -> None:
+        """Rows are so far apart: what a process row says holds for three times as long."""
+        self._db.execute("UPDATE session SET period_ms=?", (interval_ms,))
+
+    def gpu(self, gpu: Gpu) -> int:
+        """The id of a GPU of the log."""
+        found = self._gpus.get(gpu.uuid)
+        if found is None:
+            found = self._gpus[gpu.uuid] = self._known.gpus.get(gpu.uuid) or self._take("gpu")
+            self._describe(gpu)
+        return found
+
+    def describe_all(self, gpus: Iterable[Gpu]) -> None:
+        """Write again what is known of the GPUs that had rows: a log may tell more of them later."""
+        for gpu in gpus:
+            if gpu.uuid in self._gpus:
+                self._describe(gpu)
+
+    def _describe(self, gpu: Gpu) -> None:
+        values = [_plain(getattr(gpu, "index" if name == "gpu_index" else name)) for name in columns.GPU]
+        row = (self._gpus[gpu.uuid], self.host_id, *values, 0, 0)
+        self._db.execute(columns.insert_sql("gpu", _GPU), row)
+
+    def process(self, process: Process) -> int:
+        """The id of a process of the log, which owns its time."""
+        found = self._processes.get(process.key)
+        if found is None:
+            found = self._processes[process.key] = self._known.processes.get(process.key) or self._take("process")
+            user = self._user(process.uid, process.user)
+            given: Mapping[str, Any] = {"user_id": user, "workload_id": None, "start_known": int(process.start_known)}
+            values = [given[name] if name in given else getattr(process, name) for name in columns.PROCESS]
+            self._db.execute(columns.insert_sql("process", _PROCESS), (found, self.host_id, *values, 0, 0))
+            key = (user or 0, process.job, 0, found)
+            owner = self._known.owners.get(key) or self._take("owner")
+            self._db.execute(columns.insert_sql("owner", _OWNER), (owner, self.host_id, *key))
+        return found
+
+    def _user(self, uid: int | None, name: str) -> int | None:
+        if uid is None and not name:
+            return None
+        found = self._known.users.get((uid, name))
+        if found is None:
+            found = self._known.users[uid, name] = self._take("user_account")
+        row = (found, self.host_id, uid, name)
+        self._db.execute(columns.insert_sql("user_account", ("user_id", "host_id", "uid", "name")), row)
+        return found
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
