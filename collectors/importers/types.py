@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gpuwatch.dataclass import NamedTuple, dataclass, field
 from gpuwatch.model import Gpu, Process
+
+if TYPE_CHECKING:
+    from gpuwatch.collectors.importers.source import Source
 
 
 class LogRow(NamedTuple):
@@ -14,13 +17,16 @@ class LogRow(NamedTuple):
 
     ``gpu`` is a key of :attr:`PastLog.gpus`. ``values`` are the store's integers in the order of ``measures(GpuSample)``
     (what ``model.quantise`` gives); ``None`` is "the log does not say". ``duration_ms`` is ``None`` unless the log itself says
-    how much time the row speaks for (our own exports do).
+    how much time the row speaks for (our own exports do). ``unavailable``: the log says that the GPU is lost or needs a reset.
+    Rows of a GPU may be out of order; the reader leaves out a row at the very time of the one before it and counts it, a
+    repetition further on is the loader's to leave out.
     """
 
     ts_ms: int
     gpu: str
     values: tuple[int | None, ...]
     duration_ms: int | None = None
+    unavailable: bool = False
 
 
 class LogProcessRow(NamedTuple):
@@ -57,6 +63,8 @@ class ImportOptions:
     interval_ms: int | None = None
     date_order: str = ""
     """``mdy``, ``dmy`` or ``ymd`` where a log's dates can be read in two ways."""
+    fields: str = ""
+    """The columns of a CSV file without a header, or with a wrong one, as they were given to ``--query-gpu``."""
 
 
 @dataclass(slots=True)
@@ -80,14 +88,14 @@ class PastLog:
 
 
 class LogReader(Protocol):
-    """One format. ``reads`` looks at the first lines; ``open`` raises :class:`gpuwatch.errors.UsageError` naming the option that
+    """One format. ``reads`` looks at the beginning; ``open`` raises :class:`gpuwatch.errors.UsageError` naming the option that
     would supply what the log lacks."""
 
     name: str
 
-    def reads(self, head: str) -> bool: ...
+    def reads(self, head: str, options: ImportOptions) -> bool: ...
 
-    def open(self, path: str, label: str, options: ImportOptions) -> PastLog: ...
+    def open(self, source: Source, options: ImportOptions) -> PastLog: ...
 
 
 Readers = Mapping[str, LogReader]

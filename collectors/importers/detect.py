@@ -1,0 +1,46 @@
+"""Which format a file is in, by its beginning."""
+
+from __future__ import annotations
+
+from gpuwatch.collectors.importers.problems import quoted
+from gpuwatch.collectors.importers.smi_csv import SmiCsv
+from gpuwatch.collectors.importers.source import Source
+from gpuwatch.collectors.importers.types import ImportOptions, LogReader, PastLog
+from gpuwatch.errors import UsageError
+
+READERS: tuple[LogReader, ...] = (SmiCsv(),)
+"""In the order in which they are asked."""
+KNOWN = "gpuwatch import reads: nvidia-smi --query-gpu CSV, nvidia-smi dmon, nvidia-smi tables, exports of gpuwatch"
+
+
+def detect(path: str, options: ImportOptions, label: str = "") -> PastLog:
+    """Open a past log (``-``: standard input). ``label`` names GPUs without a UUID, else the file's name does.
+
+    :class:`UsageError` if no reader knows the file, or says which option supplies what it lacks.
+    """
+    source = Source(path, label)
+    for reader in READERS:
+        if reader.reads(source.head, options):
+            return reader.open(source, options)
+    raise UsageError(f"{source.name} {_looks(source.head)}", KNOWN)
+
+
+def _looks(head: str) -> str:
+    """What an unknown file seems to be, in words."""
+    start = head.lstrip()
+    if head.count("\0") > 8 or sum(not c.isprintable() and c not in "\n\r\t" for c in head[:4096]) > 0.1 * len(head[:4096]):
+        return "is no text"
+    if start.startswith(("<?xml", "<nvidia_smi_log")):
+        return "looks like nvidia-smi -q -x, which is one moment"
+    if "NVSMI LOG" in head:
+        return "looks like nvidia-smi -q, which is one moment"
+    if start.startswith(("{", "[")):
+        return "looks like JSON"
+    first = next((line for line in head.splitlines() if line.strip()), "")
+    if not first:
+        return "has blank lines only"
+    if first.count(",") >= 2 and any(c.isdigit() for c in first):
+        return f"looks like a CSV file without a header (say its columns with --fields), its first line is {quoted(first, 80)}"
+    if first.count(",") >= 1:
+        return f"looks like a CSV file with columns that are not known: {quoted(first, 80)}"
+    return f"begins with {quoted(first, 80)}"

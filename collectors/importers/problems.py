@@ -1,0 +1,38 @@
+"""What a reader could not use, merged by reason, so that a million bad lines cost as much memory as one."""
+
+from __future__ import annotations
+
+from gpuwatch.collectors.importers.types import Problem
+from gpuwatch.text import clean
+
+MANY = 100
+"""So many different reasons are kept apart."""
+
+
+class Unreadable(ValueError):
+    """A text that cannot be used; the message says why, without the line number."""
+
+
+class Problems:
+    """Collects reasons with the first line of each and how often it came."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[int]] = {}
+
+    def add(self, line: int, reason: str, count: int = 1) -> None:
+        """``line`` counts from 1; ``reason`` may hold foreign text."""
+        found = self._found.get(reason)
+        if found is None:
+            if len(self._found) >= MANY:
+                reason = "other lines that cannot be used"
+            found = self._found.setdefault(reason, [line, 0])
+        found[1] += count
+
+    def listed(self) -> list[Problem]:
+        """In the order of their first lines."""
+        return [Problem(line, clean(reason), count) for reason, (line, count) in sorted(self._found.items(), key=lambda e: e[1][0])]
+
+
+def quoted(text: str, limit: int = 60) -> str:
+    """Foreign text as it may stand in a message."""
+    return clean(text.strip(), limit)
