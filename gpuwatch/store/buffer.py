@@ -152,6 +152,9 @@ class TickBuffer:
 
     def write(self, db: sqlite3.Connection, problem: str) -> None:
         """Put everything into the open transaction. ``problem`` is why rows were dropped, if some were."""
+        forgotten = self.ids.forget(db)
+        if forgotten:
+            self._ops = [_unsaid(sql, values, forgotten) for sql, values in self._ops]
         self.ids.write(db)
         for table, rows in self._rows.items():
             if rows:
@@ -198,3 +201,8 @@ class TickBuffer:
         start, count = (self._dropped[0], self._dropped[2]) if self._dropped else (first, 0)
         self._dropped = (start, last, count + before - len(self))
         return True
+
+
+def _unsaid(sql: str, values: tuple[Any, ...], forgotten: frozenset[int]) -> tuple[str, tuple[Any, ...]]:
+    """An event of a process of somebody who was forgotten since says nothing."""
+    return (sql, (*values[:-1], "")) if sql == _EVENT and values[4] in forgotten else (sql, values)

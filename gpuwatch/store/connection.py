@@ -23,6 +23,10 @@ FULL, CORRUPT, NOT_A_DATABASE, READ_ONLY, CANNOT_OPEN, BUSY, IO_ERROR = (
     sqlite3.SQLITE_IOERR,
 )
 MIN_READER = "min_reader"
+FORGETS = "forgets"
+"""In ``meta``: how many people were forgotten. A writer that remembers who is who looks at it in each transaction."""
+FORGOTTEN = "forgotten-"
+"""What the accounts of people who were forgotten are called, with a number."""
 _statements = logging.getLogger("gpuwatch.sql")
 VIEWS_MARK = "-- views\n"
 """The line of ``ddl.sql`` that stands before the first view."""

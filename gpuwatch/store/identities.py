@@ -12,6 +12,7 @@ from typing import Any
 
 from gpuwatch.model import Gpu, Host, Process, Workload
 from gpuwatch.store import columns
+from gpuwatch.store.connection import FORGETS, FORGOTTEN
 from gpuwatch.zone import hour_offset_s
 
 _TABLES = {
@@ -53,6 +54,23 @@ _LAST_HOST = (  # never one of past logs, whose ids are negative
 _ORDER = ("host", "gpu", "user_account", "workload", "process")
 
 
+_USER_AT = {"process": 2 + columns.PROCESS.index("user_id"), "workload": 2 + columns.WORKLOAD.index("user_id")}
+
+
+_LINK = {name: 2 + columns.PROCESS.index(name) for name in ("workload_pid", "workload_start_ms", "workload_id")}
+
+
+def _linked(row: tuple[Any, ...], workload_id: int | None) -> tuple[Any, ...]:
+    """A process' row that belongs to that workload."""
+    return (*row[: _LINK["workload_id"]], workload_id, *row[_LINK["workload_id"] + 1 :])
+
+
+def _forgets(db: sqlite3.Connection) -> str:
+    """How often people were forgotten in this file."""
+    row = db.execute("SELECT value FROM meta WHERE key=?", (FORGETS,)).fetchone()
+    return str(row[0]) if row else ""
+
+
 def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
@@ -71,11 +89,16 @@ class Identities:
         self._processes: dict[tuple[int, int], int] = {}
         self._latest: dict[int, int] = {}
         self._workloads: dict[tuple[int, int, int], int] = {}
+        self._aside: dict[tuple[int, ...], tuple[Any, ...]] = {}
+        """Processes and workloads, by key, of people who were forgotten: one that goes on is described anew, under a new id."""
+        self._accounts: dict[int, tuple[int | None, str]] = {}
+        self._forgets = ""
         self.attach(connection)
 
     def attach(self, connection: sqlite3.Connection) -> None:
         """Use this connection for look-ups; ids go on after its highest ones."""
         self._connection = connection
+        self._forgets = _forgets(connection)
         for table, key in _TABLES.items():
             highest = connection.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0
             self._next[table] = max(self._next.get(table, 1), highest + 1)
@@ -106,7 +129,7 @@ class Identities:
             found = self._hosts[host.machine_id] = int(row[0]) if row else nameless or self.take_id("host")
         if found != self.host_id:
             self.host_id = found
-            for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest):
+            for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest, self._aside):
                 cache.clear()
         values = [_plain(getattr(host, name)) for name in columns.HOST]
         self._queue("host", (found, *values, hour_offset_s(host.utc_offset_seconds), ts_ms, ts_ms))
@@ -154,6 +177,7 @@ class Identities:
             host = self.current_host(ts_ms)
             found = self._lookup("user_account", "host_id=? AND uid IS ? AND name=?", (host, uid, name))
             self._users[uid, name] = found
+            self._accounts[found] = (uid, name)
             self._queue("user_account", (found, host, uid, name))
         return found
 
@@ -164,6 +188,7 @@ class Identities:
         if proc_id is None:
             where = "host_id=? AND pid=? AND start_ms=?"
             proc_id = self._processes[process.key] = self._lookup("process", where, (host, *process.key))
+            self._aside.pop(process.key, None)
         self._latest[process.pid] = proc_id
         user = self._user_id(process.uid, process.user, ts_ms)
         given = {"user_id": user, "workload_id": self._workload_of(process), "start_known": int(process.start_known)}
@@ -171,17 +196,21 @@ class Identities:
         self._queue("process", (proc_id, host, *values, ts_ms, ts_ms))
 
     def _workload_of(self, process: Process) -> int | None:
-        root = process.workload_pid, process.workload_start_ms
+        return self._root_workload((process.workload_pid, process.workload_start_ms))
+
+    def _root_workload(self, root: tuple[int, int]) -> int | None:
         if not root[0]:
             return None
-        matching = [found for key, found in self._workloads.items() if key[:2] == root]
-        return min(matching, default=None)
+        return min([found for key, found in self._workloads.items() if key[:2] == root], default=None)
 
     def process_id(self, key: tuple[int, int], ts_ms: int) -> int:
         """The id of a process; one that was never described gets a row with its pid alone."""
         found = self._processes.get(key)
         if found is None:
-            self.process(Process(key[0], key[1], "", start_known=False), ts_ms)
+            if key in self._aside:
+                self._again("process", key, ts_ms)
+            else:
+                self.process(Process(key[0], key[1], "", start_known=False), ts_ms)
             found = self._processes[key]
         return found
 
@@ -197,22 +226,81 @@ class Identities:
         if found is None:
             where = "host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
             found = self._workloads[key] = self._lookup("workload", where, (host, *key))
+            self._aside.pop(key, None)
         user = self._user_id(None, workload.user, ts_ms)
         values = [user if name == "user_id" else getattr(workload, name) for name in columns.WORKLOAD]
         self._queue("workload", (found, host, *values, ts_ms, ts_ms))
-        at = {name: 2 + columns.PROCESS.index(name) for name in ("workload_pid", "workload_start_ms", "workload_id")}
+        self._link(key, found)
+
+    def _link(self, key: tuple[int, ...], workload_id: int) -> None:
+        """Link the known processes that name the workload's root."""
         for (table, _), row in list(self._known.items()):
-            if table == "process" and (row[at["workload_pid"]], row[at["workload_start_ms"]]) == key[:2]:
-                self._queue("process", (*row[: at["workload_id"]], found, *row[at["workload_id"] + 1 :]))
+            if table == "process" and (row[_LINK["workload_pid"]], row[_LINK["workload_start_ms"]]) == key[:2]:
+                self._queue("process", _linked(row, workload_id))
 
     def workload_id(self, key: tuple[int, int, int], kind: str, ts_ms: int) -> int:
         """The id of a workload; one that was never described gets a row with its root and kind alone."""
         found = self._workloads.get(key)
+        if found is None and key in self._aside:
+            self._again("workload", key, ts_ms)
+            found = self._workloads[key]
         if found is None:
             known = "training" if kind == "training" else "inference"
             self.workload(Workload(*key, kind="training" if known == "training" else "inference"), ts_ms)
             found = self._workloads[key]
         return found
+
+    def forget(self, db: sqlite3.Connection) -> frozenset[int]:
+        """Notice, inside the transaction that is to be written, whether people were forgotten in the file, and do not write them again.
+
+        What was known of them is set aside in memory: a program of theirs that goes on gets a new row of a new account, its past
+        keeps the nameless one. Returns the ids of their processes that are remembered here.
+        """
+        forgets = _forgets(db)
+        if forgets == self._forgets:
+            return frozenset()
+        self._forgets = forgets
+        gone = {row[0] for row in db.execute("SELECT user_id FROM user_account WHERE name GLOB ?", (FORGOTTEN + "*",))}
+        for account, user in [(account, user) for user, account in self._users.items() if account in gone]:
+            del self._users[user]
+            for rows in (self._pending, self._known):
+                rows.pop(("user_account", account), None)
+        return frozenset(
+            self._set_aside(db, table, row)
+            for (table, _), row in list(self._known.items())
+            if table in _USER_AT and row[_USER_AT[table]] in gone
+        )
+
+    def _set_aside(self, db: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> int:
+        row_id, at = row[0], _USER_AT[table]
+        ids: dict[Any, int] = self._processes if table == "process" else self._workloads
+        if not db.execute(f"SELECT 1 FROM {table} WHERE {_TABLES[table]}=?", (row_id,)).fetchone():
+            user = self._user_id(*self._accounts.get(row[at], (None, "")), row[-1])  # it was not written yet: it is new
+            self._queue(table, (*row[:at], user, *row[at + 1 :]))
+            return 0
+        for rows in (self._pending, self._known):
+            rows.pop((table, row_id), None)
+        key = row[2:4] if table == "process" else row[2:5]
+        if ids.get(key) == row_id:
+            del ids[key]
+            self._aside[key] = row
+        if table == "process" and self._latest.get(key[0]) == row_id:
+            del self._latest[key[0]]
+        return row_id if table == "process" else 0
+
+    def _again(self, table: str, key: tuple[int, ...], ts_ms: int) -> None:
+        """What was set aside goes on: the same description under a new id, of a new account."""
+        row, at, row_id = self._aside.pop(key), _USER_AT[table], self.take_id(table)
+        user = self._user_id(*self._accounts.get(row[at], (None, "")), ts_ms)
+        row = (row_id, *row[1:at], user, *row[at + 1 : -2], ts_ms, ts_ms)
+        if table == "workload":
+            self._workloads[key[0], key[1], key[2]] = row_id
+            self._queue(table, row)
+            self._link(key, row_id)
+        else:
+            self._processes[key[0], key[1]] = self._latest[key[0]] = row_id
+            root = row[_LINK["workload_pid"]], row[_LINK["workload_start_ms"]]
+            self._queue(table, _linked(row, self._root_workload(root)))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Put the pending rows into the open transaction; ``written`` forgets them after the commit."""

@@ -1,0 +1,236 @@
+"""Removing what identifies a person: the account becomes ``forgotten-N``, its time and energy stay, so that no sum changes.
+
+What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, what events and findings of
+its processes say, the reasons of their missing values, and the account's name as a word in any other text. What stays: GPUs, times,
+pids, engines, roles, and which rows belong together. Start times move by a millisecond, so that a program that still runs is another
+process from now on and its past stays nameless.
+
+The tables that hold such text are written anew, free pages are given back and the WAL is emptied: the name is not in the file's bytes.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from gpuwatch.dataclass import dataclass
+from gpuwatch.errors import UsageError
+from gpuwatch.store import connection
+from gpuwatch.store.connection import FORGOTTEN
+
+_TEXTS = {
+    "process": ("name", "command", "container", "job"),
+    "workload": ("name", "model", "job"),
+    "owner": ("job",),
+    "event": ("detail",),
+    "finding": ("title", "evidence", "advice"),
+    "source_state": ("detail", "hint"),
+    "import_file": ("name",),
+}
+"""Where a person's name may stand in the middle of other text."""
+_REWRITTEN = ("user_account", "missing", *_TEXTS)
+_KEPT_TEXTS = (("host", "hostname"), ("host", "machine_id"), ("gpu", "name"), ("meta", "value"))
+"""Texts that are not about people; a name that is part of one is only reported."""
+_FREE_PAGES = 2000
+_HERS = "SELECT user_id FROM gone_account"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store knows of a person: how many rows of each kind."""
+
+    accounts: int
+    processes: int
+    workloads: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was done: the person is ``alias`` now. ``remains``: columns whose text still holds the name as a part.
+
+    ``wal_emptied`` is False while a reader holds an old state of the store: the name leaves the WAL when that one ends.
+    """
+
+    alias: str
+    found: Found
+    remains: tuple[str, ...]
+    wal_emptied: bool
+
+
+def find(db: sqlite3.Connection, user: str) -> Found:
+    """What there is of the person (a user name; a uid where no account has that name). Raises :class:`UsageError` for nobody."""
+    _mark(db, user)
+    return _found(db)
+
+
+def forget(db: sqlite3.Connection, user: str) -> Forgotten:
+    """Forget a person in one transaction; ``db`` comes from ``beside.open_beside``. Raises :class:`UsageError` for nobody."""
+    db.execute("PRAGMA foreign_keys=OFF")  # whole tables are emptied and filled again
+    db.execute("PRAGMA secure_delete=ON")
+    with connection.transaction(db):
+        _mark(db, user)
+        found, alias = _found(db), _next_alias(db)
+        names = {name for (name,) in db.execute(f"SELECT name FROM user_account WHERE user_id IN ({_HERS}) AND name<>''")}
+        _rename_jobs(db, alias)
+        _move_starts(db)
+        _blank(db)
+        db.execute(f"UPDATE user_account SET uid=NULL, name=? WHERE user_id IN ({_HERS})", (alias,))
+        for name in names:
+            _replace_word(db, name, alias)
+        for table in _REWRITTEN:
+            _write_anew(db, table)
+        tell = "INSERT INTO meta VALUES(?,'1') ON CONFLICT(key) DO UPDATE SET value=CAST(value AS INTEGER)+1"
+        db.execute(tell, (connection.FORGETS,))
+        for table in ("account", "process", "workload", "owner", "key"):
+            db.execute(f"DROP TABLE temp.gone_{table}")
+    return Forgotten(alias, found, tuple(_remains(db, names)), _empty_free_space(db))
+
+
+def _mark(db: sqlite3.Connection, user: str) -> None:
+    """Temporary tables of what belongs to the person."""
+    for table in ("account", "process", "workload", "owner", "key"):
+        db.execute(f"DROP TABLE IF EXISTS temp.gone_{table}")
+    if not user or user.startswith(FORGOTTEN):
+        raise UsageError(
+            f"'{user}' is nobody's name" if not user else f"'{user}' is forgotten already", "give a user name: --user NAME"
+        )
+    db.execute("CREATE TEMP TABLE gone_account AS SELECT user_id, host_id, uid FROM user_account WHERE name=?", (user,))
+    if user.isdigit() and not db.execute("SELECT 1 FROM gone_account").fetchone():
+        db.execute(
+            f"INSERT INTO gone_account SELECT user_id, host_id, uid FROM user_account WHERE uid=? AND name NOT GLOB '{FORGOTTEN}*'",
+            (int(user),),
+        )
+    if not db.execute("SELECT 1 FROM gone_account").fetchone():
+        raise UsageError(f"the store knows no user '{user}'", "gpuwatch query 'SELECT DISTINCT user FROM v_process'")
+    db.execute(
+        "INSERT INTO gone_account SELECT DISTINCT u.user_id, u.host_id, u.uid FROM user_account u JOIN gone_account g"
+        " ON g.host_id=u.host_id AND g.uid=u.uid WHERE u.name=''"
+    )
+    db.execute(f"CREATE TEMP TABLE gone_process AS SELECT proc_id, host_id, pid, start_ms FROM process WHERE user_id IN ({_HERS})")
+    db.execute("CREATE UNIQUE INDEX temp.gone_proc ON gone_process(proc_id)")
+    db.execute(
+        "CREATE TEMP TABLE gone_workload AS SELECT workload_id, host_id, root_pid AS pid, root_start_ms AS start_ms FROM workload"
+        f" WHERE user_id IN ({_HERS}) OR (user_id IS NULL AND workload_id IN (SELECT workload_id FROM process WHERE user_id IN ({_HERS})))"
+    )
+    db.execute(
+        f"CREATE TEMP TABLE gone_owner AS SELECT owner_id FROM owner WHERE user_id IN ({_HERS})"
+        " OR proc_id IN (SELECT proc_id FROM gone_process) OR workload_id IN (SELECT workload_id FROM gone_workload)"
+    )
+    db.execute(
+        "CREATE TEMP TABLE gone_key(host_id INTEGER, pid INTEGER, start_ms INTEGER, moved_ms INTEGER, PRIMARY KEY(host_id,pid,start_ms))"
+    )
+
+
+_JOBS = (
+    "SELECT job FROM process WHERE proc_id IN (SELECT proc_id FROM gone_process) UNION SELECT job FROM workload WHERE workload_id IN"
+    " (SELECT workload_id FROM gone_workload) UNION SELECT job FROM owner WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
+)
+
+
+def _found(db: sqlite3.Connection) -> Found:
+    accounts, processes, workloads = (
+        int(db.execute(f"SELECT count(*) FROM gone_{table}").fetchone()[0]) for table in ("account", "process", "workload")
+    )
+    return Found(accounts, processes, workloads, db.execute(f"SELECT count(*) FROM ({_JOBS}) WHERE job<>''").fetchone()[0])
+
+
+def _next_alias(db: sqlite3.Connection) -> str:
+    taken = db.execute(f"SELECT name FROM user_account WHERE name GLOB '{FORGOTTEN}[0-9]*'").fetchall()
+    numbers = [int(tail) for (name,) in taken if (tail := name.removeprefix(FORGOTTEN)).isdigit()]
+    return f"{FORGOTTEN}{max(numbers, default=0) + 1}"
+
+
+def _rename_jobs(db: sqlite3.Connection, alias: str) -> None:
+    """One job stays one job, under a number: owners must not become the same, and time by job stays the same."""
+    jobs = [job for (job,) in db.execute(f"{_JOBS} ORDER BY 1").fetchall() if job]
+    for table, key in (("process", "proc_id"), ("workload", "workload_id"), ("owner", "owner_id")):
+        rows = [(f"{alias}.{number}", job) for number, job in enumerate(jobs, 1)]
+        db.executemany(f"UPDATE {table} SET job=? WHERE job=? AND {key} IN (SELECT {key} FROM gone_{table})", rows)
+
+
+def _move_starts(db: sqlite3.Connection) -> None:
+    """The keys of processes and workloads to ones that no running program can have, links between them included."""
+    taken = (
+        "SELECT 1 FROM process WHERE host_id=? AND pid=? AND start_ms=?",
+        "SELECT 1 FROM workload WHERE host_id=? AND root_pid=? AND root_start_ms=?",
+    )
+    moved: dict[tuple[int, int, int], int] = {}
+    keys = db.execute(
+        "SELECT host_id, pid, start_ms FROM gone_process UNION SELECT host_id, pid, start_ms FROM gone_workload"
+    ).fetchall()
+    used = set(keys)
+    for host, pid, start in keys:
+        fresh = start + 1
+        while (host, pid, fresh) in used or any(db.execute(sql, (host, pid, fresh)).fetchone() for sql in taken):
+            fresh += 1
+        used.add((host, pid, fresh))
+        moved[host, pid, start] = fresh
+    db.executemany("INSERT INTO gone_key VALUES(?,?,?,?)", [(*key, fresh) for key, fresh in moved.items()])
+    for table, pid, start, only in (
+        ("process", "pid", "start_ms", " AND proc_id IN (SELECT proc_id FROM gone_process)"),
+        ("process", "parent_pid", "parent_start_ms", ""),
+        ("process", "workload_pid", "workload_start_ms", ""),
+        ("workload", "root_pid", "root_start_ms", " AND workload_id IN (SELECT workload_id FROM gone_workload)"),
+    ):
+        same = f"SELECT moved_ms FROM gone_key k WHERE k.host_id={table}.host_id AND k.pid={table}.{pid} AND k.start_ms={table}.{start}"
+        db.execute(f"UPDATE {table} SET {start}=({same}) WHERE EXISTS ({same}){only}")
+
+
+def _blank(db: sqlite3.Connection) -> None:
+    """What is said of the person's processes and workloads."""
+    processes, workloads = "(SELECT proc_id FROM gone_process)", "(SELECT workload_id FROM gone_workload)"
+    db.execute(f"UPDATE process SET name='', command='', container='' WHERE proc_id IN {processes}")
+    db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
+    db.execute(f"UPDATE event SET detail='' WHERE proc_id IN {processes}")
+    db.execute(
+        "UPDATE finding SET title=rule, evidence='', advice='' WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
+        f" OR workload_id IN {workloads}"
+    )
+    db.execute(
+        "DELETE FROM missing WHERE entity IN ('process','workload') AND EXISTS (SELECT 1 FROM gone_key k WHERE k.host_id=missing.host_id"
+        " AND (entity_key=k.pid||':'||k.start_ms OR entity_key GLOB k.pid||':'||k.start_ms||':*'))"
+    )
+
+
+def _word(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+
+
+def _replace_word(db: sqlite3.Connection, name: str, alias: str) -> None:
+    """The name as a word of its own in texts about other things (a path in somebody else's command, an event)."""
+    word = _word(name)
+    db.create_function("forget_word", 1, lambda text: word.sub(alias, text) if isinstance(text, str) else text, deterministic=True)
+    for table, columns in _TEXTS.items():
+        for column in columns:
+            db.execute(f"UPDATE {table} SET {column}=forget_word({column}) WHERE instr({column}, ?)>0", (name,))
+
+
+def _write_anew(db: sqlite3.Connection, table: str) -> None:
+    """Pages keep what was once on them; a table that is emptied (its pages are wiped) and filled again holds only its rows."""
+    db.execute(f"CREATE TEMP TABLE anew AS SELECT * FROM {table}")
+    db.execute(f"DELETE FROM {table}")
+    db.execute(f"INSERT INTO {table} SELECT * FROM anew")
+    db.execute("DROP TABLE temp.anew")
+
+
+def _empty_free_space(db: sqlite3.Connection) -> bool:
+    """Give free pages back and empty the WAL; False if a reader holds an old state, which keeps the WAL."""
+    before = -1
+    while (free := db.execute("PRAGMA freelist_count").fetchone()[0]) and free != before:
+        db.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")  # execute would free one page
+        before = free
+    if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        return True
+    return bool(db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
+
+
+def _remains(db: sqlite3.Connection, names: Iterable[str]) -> list[str]:
+    """Columns in which a name is still part of a text."""
+    columns: Sequence[tuple[str, str]] = [*_KEPT_TEXTS, *((table, column) for table, listed in _TEXTS.items() for column in listed)]
+    found = []
+    for table, column in columns:
+        if any(db.execute(f"SELECT 1 FROM {table} WHERE instr({column}, ?)>0 LIMIT 1", (name,)).fetchone() for name in names):
+            found.append(f"{table}.{column}")
+    return found
