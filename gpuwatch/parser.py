@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from gpuwatch import __version__
-from gpuwatch.commands import COMMANDS
+from gpuwatch.commands import COMMANDS, MODULES
 from gpuwatch.logs import TOPICS
 
 DEFAULT_SCENARIO = "lab"
@@ -130,7 +130,7 @@ def build_parser(words: Iterable[str] = tuple(COMMANDS)) -> argparse.ArgumentPar
         if name not in wanted:
             subparsers.add_parser(name, help=text)
             continue
-        module = import_module(f"gpuwatch.commands.{name}")
+        module = import_module(f"gpuwatch.commands.{MODULES.get(name, name)}")
         child = module.add_parser(subparsers)
         child.set_defaults(run=module.run)
         for each in (child, *_actions(child)):

@@ -9,7 +9,11 @@ COMMANDS = {
     "status": "print what is so now, once",
     "record": "record without a screen",
     "query": "run SQL on the public views",
+    "import": "read past logs into the store",
     "export": "write rows as CSV or Parquet",
     "doctor": "what can be measured here, what not, and why",
     "db": "where the store is; upgrade, check, back it up",
 }
+
+MODULES = {"import": "import_"}
+"""The module of a command whose name is a word of Python's own."""

@@ -23,6 +23,8 @@ from gpuwatch.recorder.importing.scratch import Who
 from gpuwatch.recorder.importing.track import Timed, Track, usual_interval
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store import columns
+from gpuwatch.store.archive import shapes
+from gpuwatch.store.archive.seal import SealJob
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.days import close_days, close_ledger_days, zone_of
 from gpuwatch.store.hours import FINAL_AFTER_S, HOUR_S, close_hours, close_ledger_hours
@@ -65,6 +67,8 @@ class Sums:
     utilization_weight_ms: int = 0
     measures: set[str] = field(default_factory=set)
     gaps: list[Gap] = field(default_factory=list)
+    gpus: int = 0
+    processes: int = 0
 
 
 @dataclass(slots=True)
@@ -117,6 +121,8 @@ class Pipeline:
             self._before = hour
         if self._before is not None:
             self._close(self._before, None)
+        self.sums.gpus = len(self._tracks)
+        self.sums.processes = sum(table == "process" for table, _ in self._seen)
 
     # ---------------------------------------------------------------------------------------------------------- loading
 
@@ -232,7 +238,9 @@ class Pipeline:
         db.execute("COMMIT")
 
     def _seal(self, hour: _Hour) -> None:
-        """Nothing yet."""
+        for kind in (shapes.GPU, shapes.PROCESS) if self._processes else (shapes.GPU,):
+            for _ in SealJob(kind, self._who.host_id, hour.start_ms).steps(self._db):
+                pass
 
     def _close_ledger(self, hour: _Hour, following: _Hour | None) -> None:
         own = hour.ledger
