@@ -5,18 +5,21 @@
 #    source ~/.local/share/bash_completion/gpuwatch
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gpuwatch_db_subparsers=(path upgrade check backup)
-_shtab_gpuwatch_subparsers=(status record query export doctor db)
+_shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget)
+_shtab_gpuwatch_subparsers=(status record query import export doctor db)
 
 _shtab_gpuwatch_status_option_strings=(-h --help --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_query_option_strings=(-h --help --format --json --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_import_option_strings=(-h --help --host --power-limit --start --interval --date-order --fields --dry-run --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_export_option_strings=(-h --help --what --every --since --until --host --format -o --output --force --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_doctor_option_strings=(-h --help --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_path_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_upgrade_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_check_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_backup_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_db_prune_option_strings=(-h --help --dry-run --keep-raw --keep-minutes --keep-hours --max-mb --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_db_forget_option_strings=(-h --help --user --yes --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo --seed --speed --debug --ascii --colors --read-only --no-record --no-mouse)
 
@@ -24,11 +27,12 @@ _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo
 
 _shtab_gpuwatch_record___print_unit_choices=(system user)
 _shtab_gpuwatch_query___format_choices=(table csv json)
+_shtab_gpuwatch_import___date_order_choices=(ymd dmy mdy)
 _shtab_gpuwatch_export___what_choices=(gpu process workload host ledger events gaps)
 _shtab_gpuwatch_export___every_choices=(second minute hour day)
 _shtab_gpuwatch_export___format_choices=(csv parquet)
-_shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup)
-_shtab_gpuwatch_pos_0_choices=(status record query export doctor db)
+_shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup prune forget)
+_shtab_gpuwatch_pos_0_choices=(status record query import export doctor db)
 _shtab_gpuwatch___colors_choices=(auto truecolor 256 16 none)
 
 _shtab_gpuwatch_status__h_nargs=0
@@ -39,6 +43,11 @@ _shtab_gpuwatch_record___help_nargs=0
 _shtab_gpuwatch_query__h_nargs=0
 _shtab_gpuwatch_query___help_nargs=0
 _shtab_gpuwatch_query___json_nargs=0
+_shtab_gpuwatch_import_pos_0_nargs=+
+_shtab_gpuwatch_import__h_nargs=0
+_shtab_gpuwatch_import___help_nargs=0
+_shtab_gpuwatch_import___dry_run_nargs=0
+_shtab_gpuwatch_import___json_nargs=0
 _shtab_gpuwatch_export__h_nargs=0
 _shtab_gpuwatch_export___help_nargs=0
 _shtab_gpuwatch_export___force_nargs=0
@@ -53,6 +62,12 @@ _shtab_gpuwatch_db_check__h_nargs=0
 _shtab_gpuwatch_db_check___help_nargs=0
 _shtab_gpuwatch_db_backup__h_nargs=0
 _shtab_gpuwatch_db_backup___help_nargs=0
+_shtab_gpuwatch_db_prune__h_nargs=0
+_shtab_gpuwatch_db_prune___help_nargs=0
+_shtab_gpuwatch_db_prune___dry_run_nargs=0
+_shtab_gpuwatch_db_forget__h_nargs=0
+_shtab_gpuwatch_db_forget___help_nargs=0
+_shtab_gpuwatch_db_forget___yes_nargs=0
 _shtab_gpuwatch_db_pos_0_nargs=A...
 _shtab_gpuwatch_db__h_nargs=0
 _shtab_gpuwatch_db___help_nargs=0

@@ -1,12 +1,14 @@
-"""``gpuwatch db``: care of the store: where it is, bring it up to date, check it, back it up."""
+"""``gpuwatch db``: care of the store: where it is, bring it up to date, check it, back it up, make it smaller, forget people."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuwatch.commands import care
 from gpuwatch.errors import EXIT_CHECK, StoreError
 
 if TYPE_CHECKING:
@@ -15,19 +17,24 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Declare the command and its actions."""
-    parser = subparsers.add_parser("db", help="where the store is; upgrade, check, back it up", description="Care of the store.")
+    parser = subparsers.add_parser(
+        "db", help="where the store is; upgrade, check, back up, prune, forget", description="Care of the store."
+    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("path", help="print the path of the store")
     actions.add_parser("upgrade", help="bring an older store to this version's schema")
     actions.add_parser("check", help="look for damage (reads the whole file)")
     backup = actions.add_parser("backup", help="copy the store to another file while a recorder runs")
     backup.add_argument("target", metavar="FILE", help="file to write; it must not exist")
+    care.add_prune(actions)
+    care.add_forget(actions)
     return parser
 
 
 def run(args: argparse.Namespace, runtime: Runtime) -> int:
     """Do one action."""
-    return {"path": _path, "upgrade": _upgrade, "check": _check, "backup": _backup}[args.action](args, runtime)
+    does = {"path": _path, "upgrade": _upgrade, "check": _check, "backup": _backup, "prune": _prune, "forget": _forget}
+    return does[args.action](args, runtime)
 
 
 def _path(args: argparse.Namespace, runtime: Runtime) -> int:
@@ -84,3 +91,22 @@ def _backup(args: argparse.Namespace, runtime: Runtime) -> int:
     size = backup(_existing(runtime), target)
     print(f"{target}: {size} bytes")
     return 0
+
+
+def _prune(args: argparse.Namespace, runtime: Runtime) -> int:
+    return care.prune(args, runtime, _existing(runtime))
+
+
+def _forget(args: argparse.Namespace, runtime: Runtime) -> int:
+    return care.forget(args, runtime, [*_beside(runtime), _existing(runtime)])
+
+
+def _beside(runtime: Runtime) -> list[Path]:
+    """Other files with rows of this store: the store itself while its recorder writes elsewhere, a stand-in in memory, a side file."""
+    from gpuwatch.store import connection
+    from gpuwatch.store.columns import SCHEMA_VERSION
+    from gpuwatch.store.location import fallback_path
+
+    asked, written = runtime.place.path, runtime.store_path()
+    side = asked.with_name(f"{asked.stem}.schema-{SCHEMA_VERSION}{asked.suffix}")
+    return [path for path in (asked, fallback_path(os.getuid(), asked), side) if path != written and connection.exists(path)]
