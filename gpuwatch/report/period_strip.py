@@ -1,0 +1,167 @@
+"""The span GPU by GPU: a lane each, a cell for a length of time; mark or colour is the largest share of it, height its busy share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from gpuwatch.dataclass import dataclass
+from gpuwatch.format import cells, cut, left, right
+from gpuwatch.names import Bucket
+from gpuwatch.report.ink import MARK, MARKS, Look
+from gpuwatch.report.lines import Block, Line, head, line
+from gpuwatch.report.period_figures import band
+from gpuwatch.report.period_words import Times
+from gpuwatch.view.period.types import Lane, Report, Strip
+from gpuwatch.zone import midnight_s, next_midnight_s
+
+USEFUL = (Bucket.EFFECTIVE, Bucket.STALLED_SM, Bucket.EMPTY_SM, Bucket.BUSY_UNKNOWN)
+"""Counted as one when the largest share is looked for."""
+DAY_MS = 86_400_000
+_MAX_NAME = 14
+
+
+@dataclass(slots=True)
+class _Cell:
+    """What most of a cell's time was (``None``: the GPU did not count then), and how busy it was where observed."""
+
+    most: Bucket | None
+    busy: float | None
+
+
+def strip(report: Report, width: int, look: Look) -> Block:
+    """The lanes under their days, the legend below; no block where there is nothing to show."""
+    found = report.strip
+    if found is None or not found.lanes or len(found.edges_ms) < 2:
+        return []
+    times = Times(report.span)
+    names = [_name(lane, len(report.span.hosts) > 1) for lane in found.lanes]
+    scores = [band(lane.ledger.efficiency_ratio) for lane in found.lanes]
+    before, after = max(map(cells, names)) + 1, max(map(cells, scores)) + 2
+    room = _room(found, width - before - after, times)
+    out = [head("GPU by GPU", width, "height = busy share, at the right efficiency")]
+    out.append(line((" " * before + _axis(found, room, times), "dim")))
+    marks: set[Bucket] = set()
+    for lane, name, score in zip(found.lanes, names, scores, strict=True):
+        drawn = resampled(found, lane, room)
+        marks |= {cell.most for cell in drawn if cell.most is not None}
+        out.append([(left(name, before), ""), *_drawn(drawn, look), (right(score, after), "dim")])
+    return [*out, *_legend(marks, width, before, look)]
+
+
+def _name(lane: Lane, many_hosts: bool) -> str:
+    if lane.folded:
+        return cut(lane.host, _MAX_NAME - 6) + f" +{lane.folded}"
+    index = "?" if lane.gpu_index is None else str(lane.gpu_index)
+    return f"{cut(lane.host, _MAX_NAME - 1 - len(index))}:{index}" if many_hosts else index
+
+
+def _room(found: Strip, width: int, times: Times) -> int:
+    """Cells of a lane: whole cells for each column, or as many a day as fit, so that days have the same length."""
+    columns = len(found.edges_ms) - 1
+    if columns <= width:
+        return width // columns * columns
+    days = (found.edges_ms[-1] - found.edges_ms[0]) / DAY_MS
+    whole = round(days)
+    return width // whole * whole if abs(days - whole) < 0.1 and 0 < whole <= width else width
+
+
+def resampled(found: Strip, lane: Lane, room: int) -> list[_Cell]:
+    """The lane in ``room`` cells of equal time; a cell takes of each column the part that lies in it."""
+    start, end = found.edges_ms[0], found.edges_ms[-1]
+    out, column = [], 0
+    for number in range(room):
+        first, last = start + (end - start) * number / room, start + (end - start) * (number + 1) / room
+        while found.edges_ms[column + 1] <= first and column < len(found.edges_ms) - 2:
+            column += 1
+        weights: dict[int, float] = {}
+        at = column
+        while at < len(found.edges_ms) - 1 and found.edges_ms[at] < last:
+            overlap = min(last, found.edges_ms[at + 1]) - max(first, found.edges_ms[at])
+            if overlap > 0:
+                weights[at] = overlap
+            at += 1
+        out.append(_cell(lane, weights))
+    return out
+
+
+def _cell(lane: Lane, weights: Mapping[int, float]) -> _Cell:
+    sums = {bucket: sum(values[column] * weight for column, weight in weights.items()) for bucket, values in lane.shares_pm.items()}
+    useful = sum(sums.get(bucket, 0.0) for bucket in USEFUL)
+    grouped = {bucket: amount for bucket, amount in sums.items() if bucket not in USEFUL} | {Bucket.EFFECTIVE: useful}
+    order = [mark.bucket for mark in reversed(MARKS)]
+    most = max(grouped, key=lambda bucket: (grouped[bucket], -order.index(bucket)))
+    known = {column: weight for column, weight in weights.items() if lane.busy_pm[column] is not None}
+    busy = sum((lane.busy_pm[column] or 0) * weight for column, weight in known.items()) / sum(known.values()) if known else None
+    return _Cell(most if grouped[most] > 0 else None, None if busy is None else busy / 1000)
+
+
+def _drawn(drawn: Sequence[_Cell], look: Look) -> Line:
+    out: Line = []
+    for cell in drawn:
+        text, style = (" ", "") if cell.most is None else (_mark(cell, look), cell.most.label)
+        if out and out[-1][1] == style:
+            out[-1] = (out[-1][0] + text, style)
+        else:
+            out.append((text, style))
+    return out
+
+
+def _mark(cell: _Cell, look: Look) -> str:
+    """A height where work was most of it, and in colour where waiting was: it waits between bits of work."""
+    coloured = cell.most in (Bucket.WAIT, Bucket.THROTTLED) and look.tier != "none" and not look.ascii
+    if cell.most is Bucket.EFFECTIVE or coloured:
+        heights = look.heights
+        return heights[min(len(heights) - 1, int((cell.busy or 0.0) * len(heights)))]
+    assert cell.most is not None
+    return look.mark(cell.most)
+
+
+def _axis(found: Strip, room: int, times: Times) -> str:
+    """Days at their midnights, or clock times in a short span, as many as stand apart."""
+    start, end = found.edges_ms[0], found.edges_ms[-1]
+    out, used = "", 0
+    for ms, text in _ticks(start, end, times):
+        x = round((ms - start) * room / (end - start))
+        if x >= used and x + len(text) <= room + 4:
+            out += " " * (x - cells(out)) + text
+            used = x + len(text) + 1
+    return out
+
+
+def _ticks(start: int, end: int, times: Times) -> list[tuple[int, str]]:
+    if end - start > 2 * DAY_MS:
+        at = midnight_s(start / 1000, times.tz)
+        out = []
+        while at * 1000 < end:
+            if at * 1000 >= start:
+                out.append((at * 1000, times.day(times.at(at * 1000))))
+            at = next_midnight_s(at, times.tz)
+        return out
+    step = next((hours for hours in (1, 2, 3, 6) if (end - start) / 3_600_000 / hours <= 10), 6)
+    at_hour = times.at(start).replace(minute=0, second=0, microsecond=0)
+    out = []
+    for _ in range(60):
+        ms = round(at_hour.timestamp() * 1000)
+        if ms >= end:
+            break
+        if ms >= start and at_hour.hour % step == 0:
+            out.append((ms, f"{at_hour:%H:%M}"))
+        at_hour = times.at(ms + 3_600_000 + 1).replace(minute=0, second=0, microsecond=0) + timedelta(0)
+    return out
+
+
+def _legend(marks: set[Bucket], width: int, indent: int, look: Look) -> Block:
+    shown = [mark.bucket for mark in reversed(MARKS) if mark.bucket in marks]
+    out, now, used = [], line(" " * indent), indent
+    for bucket in shown:
+        busy = bucket is Bucket.EFFECTIVE
+        word = "busy" if busy else MARK[bucket].word.lower()
+        mark = look.heights[-2:] if busy else look.mark(bucket)
+        size = cells(mark) + 1 + cells(word)
+        if used + size > width and used > indent:
+            out.append(now)
+            now, used = line(" " * indent), indent
+        now += [(mark, bucket.label), (f" {word}   ", "dim")]
+        used += size + 3
+    return [*out, now]

@@ -1,0 +1,217 @@
+"""The tables of a report, the same for the terminal and for Markdown: heads, cells, and a sum row where the parts are a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gpuwatch import format as fmt
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.format import NOTHING
+from gpuwatch.names import Bucket
+from gpuwatch.report.period_figures import ALL, TENTH_MS, Figures, band, hours, percent
+from gpuwatch.report.period_words import Times, on
+from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
+
+FREE = (Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED)
+BUSY = (Bucket.THROTTLED, Bucket.EMPTY_SM, Bucket.STALLED_SM, Bucket.BUSY_UNKNOWN, Bucket.EFFECTIVE)
+
+
+@dataclass(slots=True)
+class Head:
+    """A column: ``drop`` 0 is never dropped, else the largest goes first when a line is too short; ``name``: foreign text."""
+
+    text: str
+    cells: Sequence[str]
+    align: str = "right"
+    drop: int = 0
+    name: bool = False
+    sum: str = ""
+
+
+@dataclass(slots=True)
+class Table:
+    """``empty`` is what stands there when it has no rows."""
+
+    title: str
+    columns: Sequence[Head]
+    note: str = ""
+    empty: str = ""
+    summed: bool = False
+    below: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def rows(self) -> int:
+        """How many rows, without the sum."""
+        return len(self.columns[0].cells) if self.columns else 0
+
+
+def main_table(report: Report, figures: Figures) -> Table:
+    """The table that ``--by`` asks for."""
+    return _MAKERS[report.by](report, figures)
+
+
+def others(report: Report, figures: Figures) -> list[Table]:
+    """The tables that stand in every report, but for the one that is its main table."""
+    return [_MAKERS[name](report, figures) for name in ("user", "process", "gpu") if name != report.by]
+
+
+def _gib(bytes_: float | None, why: object = None) -> str:
+    return fmt.gib(bytes_, reason=why)  # type: ignore[arg-type]
+
+
+def _sm(use: Use) -> str:
+    return percent(use.sm_active_ratio) if use.sm_active_ratio is not None else fmt.glyph(use.missing.get("sm_active_ratio"))
+
+
+def _long(seconds: float | None, why: object = None) -> str:
+    """GPU-seconds as hours; measured on its own clock, so it is no part of a sum."""
+    return fmt.glyph(why) if seconds is None else hours(round(seconds / 360), round(seconds * 1000))  # type: ignore[arg-type]
+
+
+def _use_columns(uses: Sequence[Use], total: Use) -> list[Head]:
+    return [
+        Head("util", [percent(use.utilization_ratio) for use in uses], drop=1, sum=percent(total.utilization_ratio)),
+        Head("SM", [_sm(use) for use in uses], drop=3, sum=_sm(total)),
+    ]
+
+
+def _ledger_columns(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRow | OwnerRow]) -> list[Head]:
+    ledgers = [row.ledger for row in rows]
+    return [
+        Head("eff", [_efficiency(row) for row in rows], sum=band(figures.total.efficiency_ratio)),
+        Head("busy h", figures.column(ledgers, *BUSY), drop=6, sum=figures.hours(*BUSY)),
+        Head("wait h", figures.column(ledgers, Bucket.WAIT), drop=3, sum=figures.hours(Bucket.WAIT)),
+        Head("held idle h", figures.column(ledgers, Bucket.HELD_IDLE), sum=figures.hours(Bucket.HELD_IDLE)),
+        Head("free h", figures.column(ledgers, *FREE), drop=5, sum=figures.hours(*FREE)),
+    ]
+
+
+def _energy(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRow | OwnerRow]) -> Head:
+    return Head("kWh", figures.energy_column([row.ledger for row in rows]), drop=4, sum=figures.energy)
+
+
+def _gpus(report: Report, figures: Figures) -> Table:
+    rows, many, times = report.gpus, len(report.span.hosts) > 1, Times(report.span)
+    uses = [row.use for row in rows]
+    peak = [fmt.gib_of(use.memory_used_max_bytes, use.memory_total_bytes, use.missing.get("memory_used_bytes")) for use in uses]
+    throttled = [_long(use.throttled_seconds, use.missing.get("throttled_seconds")) for use in uses]
+    p95 = [row.quantiles.get("utilization_ratio") for row in rows]
+    columns = [
+        Head("GPU", [_gpu_name(row, many) for row in rows], "left", name=many, sum="all"),
+        *_use_columns(uses, report.use),
+        Head("util p95", [percent(q.p95) if q else NOTHING for q in p95], drop=8),
+        Head("GiB mean", [_gib(use.memory_used_bytes, use.missing.get("memory_used_bytes")) for use in uses], drop=7),
+        Head("GiB peak", peak, drop=3),
+        *_ledger_columns(figures, rows),
+        Head("throttled h", throttled, drop=2, sum=_long(report.use.throttled_seconds)),
+        _energy(figures, rows),
+        Head("last busy", [NOTHING if row.last_busy_ms is None else times.stamp(row.last_busy_ms) for row in rows], drop=9),
+    ]
+    return Table("GPUs", columns, "means over observed time", "No GPU was seen in this span.", summed=len(rows) > 1)
+
+
+def _gpu_name(row: GpuRow, many_hosts: bool) -> str:
+    name = f"{row.gpu_index} {row.mig_profile or 'MIG'}" if row.parent_uuid else str(row.gpu_index)
+    return f"{row.host}:{name}" if many_hosts else name
+
+
+def _users(report: Report, figures: Figures) -> Table:
+    rows, many = report.owners, len(report.span.hosts) > 1
+    ledgers = [row.ledger for row in rows]
+    columns = [
+        Head("user", [owner_name(row) for row in rows], "left", name=True, sum="sum"),
+        Head("GPU-h", figures.column(ledgers, *ALL), sum=figures.hours(*ALL)),
+        *_ledger_columns(figures, rows),
+        _energy(figures, rows),
+        Head("processes", [NOTHING if row.process_count is None else str(row.process_count) for row in rows], drop=8),
+        Head("GiB peak", [_gib(row.gpu_memory_max_bytes) for row in rows], drop=7),
+        Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=9, name=many),
+    ]
+    return Table("Who used it", columns, "GPU-hours held", "Nobody held a GPU in this span.", summed=True)
+
+
+def _efficiency(row: GpuRow | HostRow | PeriodRow | OwnerRow) -> str:
+    return owner_efficiency(row) if isinstance(row, OwnerRow) else band(row.ledger.efficiency_ratio)
+
+
+def owner_efficiency(row: OwnerRow) -> str:
+    """Nobody's time has none."""
+    return NOTHING if row.kind == "nobody" else band(row.ledger.efficiency_ratio)
+
+
+def owner_name(row: OwnerRow) -> str:
+    """The user, or in brackets what stands for one."""
+    return row.user if row.user is not None else {"unknown": "(not visible)", "nobody": "(nobody)"}.get(row.kind, row.kind)
+
+
+def _processes(report: Report, figures: Figures) -> Table:
+    rows, many, times = report.processes, len(report.span.hosts) > 1, Times(report.span)
+
+    def tenth(ms: int) -> str:
+        return hours(round(ms / TENTH_MS), ms)
+
+    columns = [
+        Head("user", [row.user or "(not visible)" for row in rows], "left", name=True),
+        Head("pid", [str(row.pid) for row in rows], drop=4),
+        Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=5, name=many),
+        Head("held h", [tenth(row.held_gpu_ms) for row in rows]),
+        Head("idle h", [tenth(row.held_idle_gpu_ms) for row in rows]),
+        Head("busy h", [tenth(row.busy_gpu_ms) for row in rows], drop=6),
+        Head("GiB peak", [_gib(row.gpu_memory_max_bytes, row.missing.get("gpu_memory_max_bytes")) for row in rows], drop=2),
+        Head("SM", [percent(row.sm_utilization_ratio) for row in rows], drop=7),
+        Head("seen", [times.range(row.first_ms, row.last_ms) for row in rows], "left", drop=8),
+        Head("command", [row.command or row.name for row in rows], "left", name=True),
+    ]
+    more = report.process_count - len(rows)
+    below = [f"… {fmt.number(more)} more: gpuwatch report --by process"] if more > 0 else []
+    empty = "No process held a GPU in this span."
+    return Table("Longest holders" if report.by != "process" else "Processes", columns, "hours x GPUs held", empty, below=below)
+
+
+def _hosts(report: Report, figures: Figures) -> Table:
+    rows = report.host_rows
+    ledgers = [row.ledger for row in rows]
+    columns = [
+        Head(
+            "host", [row.host + ("" if row.kind == "recorded" else f" ({row.kind})") for row in rows], "left", name=True, sum="all"
+        ),
+        Head("GPUs", [str(row.gpu_count) for row in rows], sum=str(report.span.gpu_count)),
+        Head("GPU-h", figures.column(ledgers, *ALL), sum=figures.hours(*ALL)),
+        Head("observed", [percent(made.coverage_ratio) for made in ledgers], drop=2, sum=percent(report.total.coverage_ratio)),
+        *_use_columns([row.use for row in rows], report.use),
+        *_ledger_columns(figures, rows),
+        _energy(figures, rows),
+    ]
+    return Table("Hosts", columns, "", "No host has data in this span.", summed=len(rows) > 1)
+
+
+def _periods(rows: Sequence[PeriodRow], title: str, report: Report, figures: Figures) -> Table:
+    ledgers = [row.ledger for row in rows]
+    times = Times(report.span)
+    labels = [_period_name(row, times, title == "Hours") for row in rows]
+    columns = [
+        Head(title[:-1].lower(), labels, "left", sum="all"),
+        Head("GPU-h", figures.column(ledgers, *ALL), drop=7, sum=figures.hours(*ALL)),
+        Head("observed", [percent(made.coverage_ratio) for made in ledgers], drop=2, sum=percent(report.total.coverage_ratio)),
+        *_use_columns([row.use for row in rows], report.use),
+        *_ledger_columns(figures, rows),
+        _energy(figures, rows),
+    ]
+    below = ["* only a part of it lies in the span"] if any(row.partial for row in rows) else []
+    return Table(title, columns, f"local time, {report.span.zone}", "Nothing lies in this span.", summed=len(rows) > 1, below=below)
+
+
+def _period_name(row: PeriodRow, times: Times, clock: bool) -> str:
+    at = times.at(row.start_ms)
+    name = f"{times.day(at)} {at:%H:%M}" if clock else row.label[:10] + f" {times.day(at)[:3]}"
+    return name + ("*" if row.partial else "")
+
+
+_MAKERS: dict[str, Callable[[Report, Figures], Table]] = {
+    "gpu": _gpus,
+    "user": _users,
+    "process": _processes,
+    "host": _hosts,
+    "day": lambda report, figures: _periods(report.days, "Days", report, figures),
+    "hour": lambda report, figures: _periods(report.hours, "Hours", report, figures),
+}

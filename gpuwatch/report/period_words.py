@@ -1,0 +1,255 @@
+"""What a report says in words: its span, its headline, whether it can be trusted, and what is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, number, shares, short_model
+from gpuwatch.names import Bucket, Missing, Tier
+from gpuwatch.report.period_figures import NBSP, TENTH_MS, Figures, band, hours, percent
+from gpuwatch.view.period.types import EventRow, GapRow, NotMeasured, Report, ReportSpan
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+REASONS = {
+    "off": "recorder off",
+    "crash": "recorder ended without a goodbye",
+    "stall": "recorder or driver stalled",
+    "suspend": "host asleep",
+    "clock": "clock set",
+    "driver": "driver gave no answer",
+    "unknown": "not known why",
+}
+MISSING = {
+    Missing.NOT_SUPPORTED: "not supported",
+    Missing.NO_PERMISSION: "no permission",
+    Missing.DRIVER_ERROR: "driver error",
+    Missing.STALE: "stale",
+    Missing.NOT_ATTACHED: "not attached",
+}
+ABSENT = {
+    "previous": "change against the time before",
+    "training": "training runs",
+    "models": "served models",
+    "findings": "findings",
+    "not_evaluated": "rules that were not evaluated",
+    "money": "money",
+}
+_WHY = {
+    "no_price": "no price is configured",
+    "not_evaluated": "this version does not evaluate them",
+    "nothing_seen": "nothing of the kind was seen",
+}
+FIELDS = {
+    "sm_active_ratio": "SM activity",
+    "tensor_active_ratio": "tensor activity",
+    "dram_active_ratio": "memory bandwidth",
+    "utilization_ratio": "utilization",
+    "memory_used_bytes": "memory",
+    "power_watts": "power",
+    "energy_joules": "energy",
+    "throttled_seconds": "throttling",
+    "temperature_celsius": "temperature",
+    "process_count": "processes",
+    "gpu_memory_bytes": "memory of processes",
+    "sm_utilization_ratio": "SM share of processes",
+}
+
+
+def zone_of(span: ReportSpan) -> tzinfo:
+    """The zone of printed times; without zone data (or a name) the offset that it has at the span's end."""
+    try:
+        return ZoneInfo(span.zone)
+    except (KeyError, ValueError, OSError):
+        return timezone(timedelta(seconds=span.utc_offset_seconds))
+
+
+class Times:
+    """Local times of a report."""
+
+    def __init__(self, span: ReportSpan) -> None:
+        self.tz = zone_of(span)
+
+    def at(self, ms: int) -> datetime:
+        """Local time."""
+        return datetime.fromtimestamp(ms / 1000, self.tz)
+
+    def day(self, at: datetime) -> str:
+        """``Mon 9``."""
+        return f"{WEEKDAYS[at.weekday()]} {at.day}"
+
+    def date(self, at: datetime) -> str:
+        """``Mon 9 Nov 2026``."""
+        return f"{self.day(at)} {MONTHS[at.month - 1]} {at.year}"
+
+    def stamp(self, ms: int) -> str:
+        """``Wed 11 Nov 03:10``."""
+        at = self.at(ms)
+        return f"{self.day(at)} {MONTHS[at.month - 1]} {at:%H:%M}"
+
+    def range(self, start_ms: int, end_ms: int) -> str:
+        """``Wed 11 Nov 03:10–04:40``."""
+        start, end = self.at(start_ms), self.at(end_ms)
+        return (
+            f"{self.stamp(start_ms)}–{end:%H:%M}"
+            if start.date() == end.date()
+            else f"{self.stamp(start_ms)} – {self.stamp(end_ms)}"
+        )
+
+    def span(self, start_ms: int, end_ms: int) -> str:
+        """``Mon 9 – Sun 15 Nov 2026`` for whole days, else with times."""
+        start, end = self.at(start_ms), self.at(end_ms)
+        if start.time() != end.time() or (start.hour, start.minute) != (0, 0):
+            year = "" if start.year == end.year else f" {start.year}"
+            return f"{self.stamp(start_ms)}{year} – {self.day(end)} {MONTHS[end.month - 1]} {end.year} {end:%H:%M}"
+        last = self.at(end_ms - 1)
+        if start.date() == last.date():
+            return self.date(last)
+        if (start.year, start.month) == (last.year, last.month):
+            return f"{self.day(start)} – {self.date(last)}"
+        month = f"{self.day(start)} {MONTHS[start.month - 1]}" + ("" if start.year == last.year else f" {start.year}")
+        return f"{month} – {self.date(last)}"
+
+
+def hosts(span: ReportSpan) -> str:
+    """``node-07``, ``node-07, node-08``, ``12 hosts``."""
+    return ", ".join(span.hosts) if len(span.hosts) <= 3 else counted(len(span.hosts), "host")
+
+
+def gpus(span: ReportSpan) -> str:
+    """``8 × H100 80GB``."""
+    return " + ".join(f"{count} × {short_model(name)}" for name, count in span.gpu_names) or "no GPU"
+
+
+def simulated(span: ReportSpan) -> str:
+    """``SIMULATED lab``, or nothing."""
+    return "" if not span.simulated else f"SIMULATED {span.scenario}".rstrip()
+
+
+def efficiency(report: Report, figures: Figures) -> str:
+    """The score with its factors; a sentence where nothing was observed."""
+    total = report.total
+    if not total.observed_gpu_ms:
+        return "Nothing was observed in this span, so there is no efficiency."
+    factors = f"allocation {percent(total.allocation_ratio)} × running {percent(total.running_ratio)} × fill {band(total.fill_ratio, words=True)}"
+    return f"Efficiency {figures.efficiency} = {factors}"
+
+
+def evidence(report: Report) -> str:
+    """What the score stands on."""
+    total = report.total
+    tiers = {Tier.G: "SM activity (tier G)", Tier.H: "hooks (tier H)", Tier.P: "power (tier P)", Tier.N: "nothing (tier N)"}
+    busy = sum(total.busy_gpu_ms_by_tier.values())
+    parts = [f"coverage {percent(total.coverage_ratio, 1)}"]
+    if busy:
+        known = list(total.busy_gpu_ms_by_tier.items())
+        told = shares([ms for _, ms in known])
+        parts.insert(
+            0, "fill measured by " + ", ".join(f"{tiers[tier]} {n}{NBSP}%" for (tier, _), n in zip(known, told, strict=True))
+        )
+    return " · ".join(parts)
+
+
+def amounts(report: Report, figures: Figures) -> str:
+    """Totals for a slide: GPU-hours, energy, mean activity."""
+    total, use = report.total, report.use
+    observed = figures.tenths(bucket for bucket in total.buckets_gpu_ms if bucket is not Bucket.UNOBSERVED)
+    parts = [f"{number(observed / 10, 1)} GPU-h observed"]
+    if total.energy_mj is not None:
+        idle = "" if total.idle_energy_mj is None else f", {number(total.idle_energy_mj / 3.6e9, 1)} of them idle"
+        parts.append(f"{figures.energy} kWh{idle}")
+    parts.append(f"mean utilization {percent(use.utilization_ratio)}")
+    parts.append(f"SM active {percent(use.sm_active_ratio)}" if use.sm_active_ratio is not None else "SM activity not measured")
+    return " · ".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------------------- can it be trusted
+
+
+def unobserved(report: Report, figures: Figures) -> str:
+    """How much was not observed, and why: the parts add up to the printed whole."""
+    reasons = report.quality.unobserved_gpu_ms
+    whole = figures.tenths([Bucket.UNOBSERVED])
+    if not figures.total.buckets_gpu_ms.get(Bucket.UNOBSERVED):
+        return ""
+    told = shares(list(reasons.values()), whole)
+    why = ", ".join(
+        f"{REASONS.get(word, word)} {hours(tenths, ms)}" for (word, ms), tenths in zip(reasons.items(), told, strict=True) if ms
+    )
+    return f"not observed: {figures.hours(Bucket.UNOBSERVED)} GPU-h" + (f" ({why})" if why else "")
+
+
+def gap(row: GapRow, times: Times, many_hosts: bool) -> str:
+    """``Wed 11 Nov 03:10–04:40, all GPUs: recorder off, 1 h 30 min``."""
+    where = "all GPUs" if row.gpu_index is None else f"GPU {row.gpu_index}"
+    host = f"{row.host}, " if many_hosts else ""
+    energy = "" if not row.energy_mj else f", {number(row.energy_mj / 3.6e9, 1)} kWh used meanwhile"
+    length = duration((row.end_ms - row.start_ms) / 1000)
+    return f"{times.range(row.start_ms, row.end_ms)}, {host}{where}: {REASONS.get(row.reason.label, row.reason.label)}, {length}{energy}"
+
+
+def event(row: EventRow, times: Times, many_hosts: bool) -> str:
+    """``Thu 12 Nov 21:00, GPU 3: XID 79 …``."""
+    host = f"{row.host}, " if many_hosts else ""
+    where = f"GPU {row.gpu_index}: " if row.gpu_index is not None else ""
+    return f"{times.stamp(row.ts_ms)}, {host}{where}{row.detail}"
+
+
+def quality(report: Report) -> list[str]:
+    """Sentences about the data: how old minutes were summed, what may still change, where energy is from, what is estimated."""
+    found = report.quality
+    out = list(found.estimates)
+    if found.provisional_gpu_ms:
+        tenths = round(found.provisional_gpu_ms / TENTH_MS)
+        out.append(f"{hours(tenths, found.provisional_gpu_ms)} GPU-h are younger than 16 minutes: their parts may still change.")
+    sources = {key: count for key, count in found.energy_sources.items() if count}
+    words = {"counter": "the energy counter", "power": "integrated power", "mixed": "both, counter and power", "none": "no source"}
+    if set(sources) - {"counter"}:
+        told = ", ".join(f"{counted(count, 'GPU')}: {words.get(key, key)}" for key, count in sources.items())
+        out.append(f"Energy is from {told}.")
+    tiers = sorted({use.tier for use in found.tiers}, key=("day", "hour", "minute").index)
+    if tiers:
+        out.append(f"Summed from {' and '.join(f'{tier}s' for tier in tiers)}.")
+    return out
+
+
+def not_measured(row: NotMeasured, many_hosts: bool) -> str:
+    """``SM activity: GPU 6, 7, not supported``."""
+    host = f"{row.host}, " if many_hosts else ""
+    return f"{FIELDS.get(row.field, row.field)}: {host}{row.subject}, {MISSING[row.reason]}"
+
+
+def absent(report: Report) -> list[str]:
+    """What later versions or settings would add, grouped by why it is not here."""
+    groups: dict[str, list[str]] = {}
+    for field, reason in report.absent.items():
+        groups.setdefault(reason, []).append(ABSENT.get(field, field))
+    return [f"Not in this report: {_listed(names)} ({_WHY.get(reason, reason)})." for reason, names in groups.items()]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def on(gpus: Iterable[tuple[str, int]], many_hosts: bool) -> str:
+    """``0-3, 6``; with several hosts ``node-07:0-3 node-08:1``."""
+    by_host: dict[str, list[int]] = {}
+    for host, index in gpus:
+        by_host.setdefault(host, []).append(index)
+    if not by_host:
+        return NOTHING
+    return " ".join(f"{host}:{_ranges(found)}" if many_hosts else _ranges(found) for host, found in sorted(by_host.items()))
+
+
+def _ranges(indexes: Iterable[int]) -> str:
+    out: list[str] = []
+    first = last = None
+    for index in [*sorted(set(indexes)), None]:
+        if last is not None and index == last + 1:
+            last = index
+            continue
+        if first is not None:
+            out.append(str(first) if first == last else f"{first}-{last}")
+        first = last = index
+    return ", ".join(out)
