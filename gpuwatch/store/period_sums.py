@@ -1,0 +1,248 @@
+"""Sums over the pieces of a plan: one statement per tier, aggregated by SQLite before any name is looked up. Integers only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+from gpuwatch.dataclass import NamedTuple
+from gpuwatch.model import GpuSample
+from gpuwatch.names import Bucket, Cause, Tier
+from gpuwatch.store.columns import GPU_ROLLUP_FACTS, rollup
+from gpuwatch.store.hours import HOUR_S
+from gpuwatch.store.period import PeriodHost, Piece, Plan
+
+Key = tuple[int, int, int]
+"""(bucket, cause, tier)."""
+Sums = dict[Key, tuple[int, int]]
+"""Key -> (GPU milliseconds, millijoules)."""
+_KEY = "(m.bucket*8+m.cause)*4+m.tier"
+_KEYS: Mapping[int, Key] = {(b * 8 + c) * 4 + t: (b, c, t) for b in Bucket for c in Cause for t in Tier}
+
+USE = (
+    *GPU_ROLLUP_FACTS,
+    *("utilization_obs_ms", "utilization_pm_ms", "utilization_pm_max"),
+    *("gpm_obs_ms", "sm_active_pm_ms", "tensor_active_pm_ms", "dram_active_pm_ms"),
+    *("memory_obs_ms", "memory_used_mib_ms", "memory_used_mib_max"),
+    *("power_obs_ms", "power_mw_ms", "power_mw_max"),
+    *("temperature_obs_ms", "temperature_c_max", "reasons_obs_ms"),
+)
+"""Columns of a GPU's use of a span."""
+
+
+@cache
+def _use_sql() -> tuple[str, ...]:
+    how = {column.name: column.how for column in rollup(GpuSample)}
+    out = []
+    for name in USE:
+        if name == "energy_src":
+            out.append("max(m.energy_src&1)+max(m.energy_src&2)")
+        else:
+            out.append(f"{how[name] if how.get(name) in ('max', 'min') else 'sum'}(m.{name})")
+    return tuple(out)
+
+
+class Held(NamedTuple):
+    """What one process had on one GPU in a span: peak memory, and SM utilization over the time in which it was told."""
+
+    proc_id: int
+    gpu_id: int
+    observed_ms: int
+    memory_mib_max: int | None
+    sm_pm_ms: int | None
+    sm_observed_ms: int | None
+
+
+def _cells(pieces: Sequence[Piece]) -> str:
+    """The pieces as a table ``c(i, a, b)``; neighbours of one cell are one row."""
+    rows: list[tuple[int, int, int]] = []
+    for cell, _, start, end in sorted(pieces):
+        if rows and rows[-1][0] == cell and rows[-1][2] == start:
+            rows[-1] = (cell, rows[-1][1], end)
+        else:
+            rows.append((cell, start, end))
+    return "WITH c(i,a,b) AS (VALUES " + ",".join([f"({i},{a},{b})" for i, a, b in rows]) + ") "
+
+
+def _by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
+    out: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        out.setdefault(piece.tier, []).append(piece)
+    return out
+
+
+def use_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], tuple[int | None, ...]]:
+    """(cell, gpu_id) -> the sums of :data:`USE`."""
+    out: dict[tuple[int, int], tuple[int | None, ...]] = {}
+    for tier, pieces in _by_tier(plan.pieces).items():
+        sql = (
+            f"{_cells(pieces)}SELECT c.i, m.gpu_id, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b{host.only()} GROUP BY 1, 2"
+        )
+        for cell, gpu_id, *values in host.window.rows(sql, ()):
+            had = out.get((cell, gpu_id))
+            out[cell, gpu_id] = tuple(values) if had is None else merge_use(had, values)
+    return out
+
+
+def merge_use(first: Sequence[int | None], second: Sequence[int | None]) -> tuple[int | None, ...]:
+    """The sums of two disjoint spans or GPUs as those of both."""
+    out: list[int | None] = []
+    for name, a, b in zip(USE, first, second, strict=True):
+        if a is None or b is None:
+            out.append(b if a is None else a)
+        elif name == "energy_src":
+            out.append(a | b)
+        else:
+            out.append(max(a, b) if name.endswith("_max") else a + b)
+    return tuple(out)
+
+
+def bucket_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], Sums]:
+    """(cell, gpu_id) -> the ledger's sums, all owners together. Unobserved time has none."""
+    out: dict[tuple[int, int], Sums] = {}
+    for tier, pieces in _by_tier(plan.pieces).items():
+        sql = (
+            f"{_cells(pieces)}SELECT c.i, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) FROM c CROSS JOIN ledger_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3"
+        )
+        for cell, gpu_id, key, ms, energy in host.window.rows(sql, ()):
+            _add(out.setdefault((cell, gpu_id), {}), _KEYS[key], ms, energy)
+    return out
+
+
+def owner_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], Sums]:
+    """(owner_id, gpu_id) -> the ledger's sums over the whole plan; owner 0 is nobody."""
+    out: dict[tuple[int, int], Sums] = {}
+    for tier, pieces in _by_tier(plan.pieces).items():
+        sql = (
+            f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.owner_id, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) "
+            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3"
+        )
+        for owner, gpu_id, key, ms, energy in host.window.rows(sql, ()):
+            _add(out.setdefault((owner, gpu_id), {}), _KEYS[key], ms, energy)
+    return out
+
+
+def holder_sums(host: PeriodHost, plan: Plan, gpu_ids: Sequence[int]) -> dict[tuple[int, int, int], int]:
+    """(gpu_id, cell, owner_id) -> milliseconds that somebody held these GPUs."""
+    out: dict[tuple[int, int, int], int] = {}
+    marks = ",".join(map(str, gpu_ids)) or "NULL"
+    for tier, pieces in _by_tier(plan.pieces).items():
+        sql = (
+            f"{_cells(pieces)}SELECT m.gpu_id, c.i, m.owner_id, sum(m.ms) FROM c CROSS JOIN ledger_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>{int(Bucket.IDLE_UNATTRIBUTED)} AND m.gpu_id IN ({marks}) GROUP BY 1, 2, 3"
+        )
+        for gpu_id, cell, owner, ms in host.window.rows(sql, ()):
+            out[gpu_id, cell, owner] = out.get((gpu_id, cell, owner), 0) + ms
+    return out
+
+
+def process_sums(host: PeriodHost, plan: Plan) -> list[Held]:
+    """What each process had on each GPU over the whole plan."""
+    out: dict[tuple[int, int], Held] = {}
+    for tier, pieces in _by_tier(plan.pieces).items():
+        sql = (
+            f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), "
+            f"sum(m.sm_pm_ms), sum(m.sm_obs_ms) FROM c CROSS JOIN process_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{host.only()} GROUP BY 1, 2"
+        )
+        for row in host.window.rows(sql, ()):
+            had, new = out.get((row[0], row[1])), Held._make(row)
+            out[row[0], row[1]] = new if had is None else _both(had, new)
+    return list(out.values())
+
+
+def _both(a: Held, b: Held) -> Held:
+    peaks = [value for value in (a.memory_mib_max, b.memory_mib_max) if value is not None]
+    return Held(
+        a.proc_id,
+        a.gpu_id,
+        a.observed_ms + b.observed_ms,
+        max(peaks, default=None),
+        _plus(a.sm_pm_ms, b.sm_pm_ms),
+        _plus(a.sm_observed_ms, b.sm_observed_ms),
+    )
+
+
+def _plus(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else a + b
+
+
+def provisional_ms(host: PeriodHost, plan: Plan) -> int:
+    """Milliseconds of the plan's minutes that may still be booked anew."""
+    total = 0
+    for _, tier, start, end in plan.pieces:
+        if tier == "minute":
+            sql = f"SELECT coalesce(sum(m.ms), 0) FROM ledger_minute m WHERE m.t>=? AND m.t<? AND m.final=0 AND m.bucket>0{host.only()}"
+            total += int(host.window.rows(sql, (start, end))[0][0])
+    return total
+
+
+def last_busy(host: PeriodHost, plan: Plan) -> dict[int, int]:
+    """gpu_id -> unix second at which the last bucket of the span ended in which the GPU was not quiet all the time.
+
+    The coarsest tier finds the day or hour, the finer ones, where they reach, the hour and minute in it.
+    """
+    out: dict[int, int] = {}
+    spans = plan.spans()
+    for tier, start, end in reversed(spans):
+        for gpu_id, t in _last_bucket(host, plan.what, tier, start, end).items():
+            if gpu_id not in out:
+                out[gpu_id] = t
+    found: dict[int, dict[int, str]] = {}
+    for gpu_id, t in out.items():
+        tier = next(tier for tier, start, end in spans if start <= t < end)
+        found.setdefault(t, {})[gpu_id] = tier
+    return {gpu_id: end for t, tiers in found.items() for gpu_id, end in _refined(host, plan.what, t, tiers).items()}
+
+
+def _refined(host: PeriodHost, what: str, t: int, tiers: Mapping[int, str]) -> dict[int, int]:
+    """The end of the last bucket, for GPUs whose last one in their own tier begins at ``t``."""
+    out: dict[int, int] = {}
+    for tier in set(tiers.values()):
+        mine = {gpu_id for gpu_id, own in tiers.items() if own == tier}
+        start, end = (t, t + 60) if tier == "minute" else host.hour(t) if tier == "hour" else next(host.days(t, t + 1))
+        finer = {"day": "hour", "hour": "minute"}.get(tier)
+        inner = _last_bucket(host, what, finer, start, end) if finer else {}
+        for gpu_id in mine:
+            out[gpu_id] = end
+        again: dict[int, dict[int, str]] = {}
+        for gpu_id, at in inner.items():
+            if finer and gpu_id in mine:
+                again.setdefault(at, {})[gpu_id] = finer
+        for at, more in again.items():
+            out.update(_refined(host, what, at, more))
+    return out
+
+
+def _last_bucket(host: PeriodHost, what: str, tier: str, start: int, end: int) -> dict[int, int]:
+    sql = f"SELECT m.gpu_id, max(m.t) FROM {what}_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.only()} GROUP BY 1"
+    return dict(host.window.rows(sql, (start, end)))
+
+
+def _add(into: Sums, key: Key, ms: int, energy: int) -> None:
+    had = into.get(key)
+    into[key] = (ms, energy) if had is None else (had[0] + ms, had[1] + energy)
+
+
+def histogram(
+    host: PeriodHost, start_s: int, end_s: int, metrics: Sequence[int], stride: int
+) -> dict[tuple[int, int], dict[int, int]]:
+    """(gpu_id, metric) -> bin -> milliseconds, over the closed hours of a span, every ``stride``-th of them."""
+    hours = range(host.hour(start_s + HOUR_S - 1)[0], host.hour(end_s)[0], HOUR_S * stride)
+    if not hours or not metrics:
+        return {}
+    cells = (
+        _cells([Piece(0, "hour", a, a + HOUR_S) for a in hours])
+        if stride > 1
+        else _cells([Piece(0, "hour", hours[0], host.hour(end_s)[0])])
+    )
+    sql = (
+        f"{cells}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_hour m WHERE m.t>=c.a AND m.t<c.b "
+        f"AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))}){host.only('m.entity_id')} GROUP BY 1, 2, 3"
+    )
+    out: dict[tuple[int, int], dict[int, int]] = {}
+    for gpu_id, metric, number, weight in host.window.rows(sql, ()):
+        out.setdefault((gpu_id, metric), {})[number] = weight
+    return out
