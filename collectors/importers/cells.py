@@ -14,7 +14,7 @@ LOST = ("requires reset", "is lost", "gpu lost", "reset required")
 NOTHING = frozenset(("", "-", "--", "n/a", "na", "nan", "none", "null", "err!", "not supported", "unknown error", "not available"))
 LIMITS = {
     "ratio": (0.0, 1.0), "bytes": (0.0, 2.0**46), "watts": (0.0, 20_000.0), "celsius": (-60.0, 200.0), "hertz": (0.0, 2e10),
-    "seconds": (0.0, 1e12), "count": (0.0, 2.0**53),
+    "rate": (0.0, 1e13), "share": (0.0, 1.0), "seconds": (0.0, 1e12), "count": (0.0, 2.0**53),
 }  # fmt: skip
 """Beyond them no GPU is: such a value is left out, never cut to the limit."""
 _NUMBER = re.compile(r"([+-]?\d[\d.,]*)\s*(.*)", re.DOTALL).fullmatch

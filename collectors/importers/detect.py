@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from gpuwatch.collectors.importers.dmon import Dmon
 from gpuwatch.collectors.importers.problems import quoted
 from gpuwatch.collectors.importers.smi_csv import SmiCsv
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.types import ImportOptions, LogReader, PastLog
 from gpuwatch.errors import UsageError
 
-READERS: tuple[LogReader, ...] = (SmiCsv(),)
+READERS: tuple[LogReader, ...] = (Dmon(), SmiCsv())
 """In the order in which they are asked."""
 KNOWN = "gpuwatch import reads: nvidia-smi --query-gpu CSV, nvidia-smi dmon, nvidia-smi tables, exports of gpuwatch"
 

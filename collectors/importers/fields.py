@@ -115,6 +115,7 @@ UNITS = {
     "celsius": {"c": 1.0, "°c": 1.0, "celsius": 1.0, "degc": 1.0, "deg c": 1.0, "℃": 1.0, "º c": 1.0, "ºc": 1.0, "° c": 1.0},
     "hertz": {"mhz": 1e6, "ghz": 1e9, "khz": 1e3, "hz": 1.0, "hertz": 1.0},
     "seconds": {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "seconds": 1.0},
+    "rate": {"mb/s": 1e6, "kb/s": 1e3, "gb/s": 1e9}, "share": {"%": 0.01},
     "count": {"count": 1.0}, "mask": {}, "pstate": {}, "text": {}, "flag": {},
 }  # fmt: skip
 """Factor to the base unit. GPU tools print MB and GB for powers of two (nvidia-smi before 340, dmon, gpustat)."""

@@ -27,9 +27,9 @@ _NAME = re.compile(r"[A-Za-z#\"'].*").match
 @dataclass(frozen=True, slots=True)
 class Layout:
     """``prefixed``: each line begins with a time that is not a column of it. ``joined``: date and time are two cells under one
-    name, so that lines have one cell more than names."""
+    name, so that lines have one cell more than names. Without a separator cells are parted by blanks."""
 
-    separator: str
+    separator: str | None
     columns: tuple[Column, ...]
     prefixed: bool = False
     joined: bool = False
@@ -40,9 +40,9 @@ class Layout:
         return len(self.columns)
 
 
-def cells_of(line: str, separator: str) -> list[str]:
+def cells_of(line: str, separator: str | None) -> list[str]:
     """A line's cells, also if some are quoted."""
-    if '"' in line:
+    if separator is not None and '"' in line:
         try:
             return next(csv.reader([line], delimiter=separator.strip(" ") or separator, skipinitialspace=True), [])
         except csv.Error:

@@ -14,6 +14,8 @@ from gpuwatch.model import GpuSample, measures
 
 MASK_NEEDS = (("sw_power_cap",), ("sw_thermal_slowdown",), ("hw_slowdown", "hw_thermal_slowdown"))
 """One of each must be a column for single reasons to make a mask: else a 0 would say what the log does not."""
+PER_SECOND = {"rate": 1.0, "share": 1000.0}
+"""Scale of what is an amount only once the row's time is known."""
 MEASURES = list(measures(GpuSample))
 
 
@@ -40,7 +42,9 @@ class Plan:
             field = column.field
             if column.kind == "sample" and field is not None:
                 slots.setdefault(field.target, []).append((field.rank, len(self.readers)))
-                self.readers.append((Cells(column.text, field, scale_of(field.target), trouble), place))
+                self.readers.append(
+                    (Cells(column.text, field, PER_SECOND.get(field.dimension) or scale_of(field.target), trouble), place)
+                )
                 if field.dimension == "bytes" and field.unit in DECIMAL_NAMES:
                     self.notes.append(f"column {column.text}: read in powers of two, as GPU tools print {field.unit.upper()}")
             elif column.kind == "counter" and field is not None:
