@@ -24,6 +24,7 @@ from gpuwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from gpuwatch.plugin import Collector, CollectorContext, WatchedPids
+    from gpuwatch.store.deleting import Keep
     from gpuwatch.store.lease import Lease
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
@@ -123,7 +124,7 @@ class Runtime:
             environ=self.environ,
             config=self.settings.store.path or None,
             uid=os.getuid(),
-            writing=getattr(self.args, "command", None) == "record",
+            writing=getattr(self.args, "command", None) in ("record", "import"),
         )
 
     def store_path(self) -> Path:
@@ -184,6 +185,12 @@ class Runtime:
             path, clock=self.clock, simulated=self.simulated, scenario=self.args.demo or "", version=__version__, mode=mode
         )
 
+    def keep(self) -> Keep:
+        """How long what is kept, by the settings."""
+        from gpuwatch.store.deleting import Keep
+
+        return Keep(**{name: getattr(self.settings.store, name) for name in Keep._fields})
+
     def record(self, stop: threading.Event, *, duration: float | None, wait_for_lease: bool, talk: bool) -> int:
         """Record until ``stop`` is set or ``duration`` seconds are over; wait for the lease first if somebody else has it."""
         from gpuwatch.store.lease import Lease, holder
@@ -236,7 +243,7 @@ class Runtime:
             writer,
             self.clock,
             watched=lease.watched,
-            closer=Closer(writer, hot_hours=self.settings.store.hot_hours, minute_days=self.settings.store.minute_days),
+            closer=Closer(writer, keep=self.keep()),
             cost=CostMeter(),
             commit_seconds=NETWORK_COMMIT_SECONDS if self.place.network else self.settings.record.commit_seconds,
             boot_id=boot_id(),

@@ -26,9 +26,17 @@ class StoreSettings:
     path: str = ""
     """Path of the SQLite file; empty: the standard place (``gpuwatch db path``)."""
     hot_hours: float = 2.0
-    """How long one-second rows are kept."""
+    """How long one-second rows are kept as plain rows."""
+    chunk_days: float = 30.0
+    """How long the archive keeps single rows."""
     minute_days: float = 35.0
-    """How long minute rows are kept."""
+    """How long minutes of GPUs, workloads and the ledger are kept."""
+    process_minute_days: float = 7.0
+    """How long minutes of processes are kept, never longer than other minutes."""
+    hour_days: float = 400.0
+    """How long hours, distributions, events and gaps are kept; days are kept for good."""
+    max_mb: int = 2048
+    """How large the file may become, in MB; beyond it the oldest single rows go first, then minutes. 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +235,11 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
         "record.interval_seconds": (settings.record.interval_seconds, 1.0, 60.0),
         "record.commit_seconds": (settings.record.commit_seconds, 1.0, 60.0),
         "store.hot_hours": (settings.store.hot_hours, 0.6, 48.0),
+        "store.chunk_days": (settings.store.chunk_days, 1.0, 4000.0),
         "store.minute_days": (settings.store.minute_days, 1.0, 400.0),
+        "store.process_minute_days": (settings.store.process_minute_days, 1.0, 400.0),
+        "store.hour_days": (settings.store.hour_days, 7.0, 4000.0),
+        "store.max_mb": (settings.store.max_mb or 1_000_000, 64, 1_000_000),
     }
     for key, (value, low, high) in limits.items():
         if not low <= value <= high:

@@ -14,12 +14,14 @@ from gpuwatch.dataclass import replace
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
-from gpuwatch.recorder.closer import FINAL_AFTER_S, LEDGER_TIER, Closer
+from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, split_minute, weights
-from gpuwatch.store import rollup
+from gpuwatch.store import retention, rollup
 from gpuwatch.store.connection import transaction
+from gpuwatch.store.hours import FINAL_AFTER_S
 from gpuwatch.store.rows import SourceState
+from gpuwatch.store.watermarks import LEDGER_TIER
 from gpuwatch.store.writer import StoreWriter
 
 DAY_S = 86_400
@@ -72,7 +74,7 @@ def _fill(writer: StoreWriter, collector: Past, context: CollectorContext, now: 
         now = present
     writer.commit()
     Closer(writer).finish(now * 1000)
-    while rollup.trim_hot(writer.connection, now * 1000):
+    while retention.trim_hot(writer.connection, now * 1000):
         pass
     writer.end_session(clean=True)
 

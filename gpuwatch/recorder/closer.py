@@ -1,4 +1,4 @@
-"""The work of a minute that has ended, in small pieces so that no tick has a burst: rollups, ledger minutes, trimming.
+"""The work of a minute that has ended, in small pieces so that no tick has a burst: rollups and ledger minutes, then history.
 
 A ledger minute is written as soon as it has ended, provisionally. What can still change is only the name of a quiet run that was
 open then; its minutes are computed again when the run has a name. Sixteen minutes after its end a minute is final. Everything is
@@ -15,13 +15,15 @@ from functools import partial
 
 from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
 from gpuwatch.names import Bucket
+from gpuwatch.recorder.historian import Historian
 from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, Weight, period_ms, split_minute, weights
 from gpuwatch.store import rollup
 from gpuwatch.store.connection import transaction
+from gpuwatch.store.deleting import Keep
+from gpuwatch.store.hours import FINAL_AFTER_S
+from gpuwatch.store.watermarks import LEDGER_TIER
 from gpuwatch.store.writer import StoreWriter
 
-LEDGER_TIER = "ledger"
-FINAL_AFTER_S = 16 * 60
 _HOUR_S, _DAY_S = 3600, 86_400
 _GRACE_MS = 7000
 """Rows of the minute may come this late: three periods of the collectors that ask every two seconds, and a second."""
@@ -33,19 +35,17 @@ Job = Callable[[], None]
 
 
 class Closer:
-    """Closes minutes of one writer's store. ``hot_hours`` is how long single rows are kept, ``minute_days`` how long minutes."""
+    """Closes minutes of one writer's store, and hands them to history; ``keep`` says how long what is kept."""
 
-    def __init__(
-        self, writer: StoreWriter, *, hot_hours: float = 2.0, minute_days: float = 35.0, logger: logging.Logger | None = None
-    ) -> None:
+    def __init__(self, writer: StoreWriter, *, keep: Keep = Keep(), logger: logging.Logger | None = None) -> None:
         self._writer = writer
-        self._hot_hours, self._minute_days = hot_hours, minute_days
         self._log = logger or logging.getLogger("gpuwatch.recorder")
+        self._history = Historian(writer, keep, self._log)
         self._jobs: deque[Job] = deque()
         self._per_tick = 1
         self._minute: int | None = None
         self._silent_ms = _SILENT_MS
-        self._ticks = 1
+        self._ticks, self._period_ms = 1, 1000
         self._final_from: int | None = None
         """Minutes before this are final already."""
         self._open: set[tuple[int, int]] = set()
@@ -69,6 +69,8 @@ class Closer:
         self._per_tick = max(self._per_tick, -(-len(self._jobs) // self._ticks))
         for _ in range(min(self._per_tick, len(self._jobs))):
             self._attempt(self._jobs.popleft())
+        if not self._jobs:
+            self._history.work(self._period_ms)
 
     def finish(self, ts_ms: int | None = None) -> None:
         """Do all that is open, also for a minute that ended by ``ts_ms`` (without the grace for late rows)."""
@@ -98,7 +100,7 @@ class Closer:
     def _plan(self, end_s: int, ts_ms: int) -> None:
         """Queue the work of all minutes up to ``end_s``."""
         add = self._jobs.append
-        period = period_ms(self._db)
+        period = self._period_ms = period_ms(self._db)
         self._ticks = max(1, _SPREAD_MS // period)
         self._silent_ms = max(_SILENT_MS, _SILENT_PERIODS * period)
         if not self._writer.hot_only:
@@ -114,9 +116,7 @@ class Closer:
             add(lambda: rollup.set_watermark(self._db, LEDGER_TIER, end_s))
             add(lambda: self._name_open_runs(ts_ms))
             add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
-        add(lambda: _done(rollup.trim_hot(self._db, ts_ms, self._hot_hours, slices=1)))
-        if end_s % 3600 == 0:
-            add(lambda: _done(rollup.retain(self._db, ts_ms, self._minute_days)))
+        add(lambda: self._history.plan(end_s, ts_ms))
 
     def _close_again(self, end_s: int, ts_ms: int) -> None:
         """The clock was set back behind the watermarks: what it has not told before is closed without them."""

@@ -17,7 +17,6 @@ from gpuwatch.store.watermarks import (
     HOUR_TIER,
     LEDGER_DAY_TIER,
     LEDGER_HOUR_TIER,
-    SEAL_TIER,
     current_host,
     lower_watermark,
     set_watermark,
@@ -86,7 +85,7 @@ def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None =
     hour = hour_start_s(min(minutes), hour_offset_s(db, host))
     day = midnight_s(hour, zone_of(db, host))
     with transaction(db):
-        for tier in (HOUR_TIER, LEDGER_HOUR_TIER, SEAL_TIER):
+        for tier in (HOUR_TIER, LEDGER_HOUR_TIER):
             lower_watermark(db, tier, hour, host)
         for tier in (DAY_TIER, LEDGER_DAY_TIER):
             lower_watermark(db, tier, day, host)

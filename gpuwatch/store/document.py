@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gpuwatch.store import rollup, views, worked
+from gpuwatch.store import views, worked
 from gpuwatch.store.columns import SCHEMA_VERSION
+from gpuwatch.store.deleting import Keep
+from gpuwatch.store.retention import COMMAND_DAYS
 from gpuwatch.store.schema import metadata
 
 EXAMPLE = '''import sqlite3
@@ -50,9 +52,18 @@ are only added. The tables under them are private and may change.
 _KEEPING = """\
 ## How long rows are kept
 
-By default single rows are kept 2 hours (`[store] hot_hours`) and minutes for {minutes} (`[store] minute_days`; those of processes never longer than a week).
-Events and gaps: {events} days. A command line is erased {command} days after its process
-was last seen. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
+| what | default | setting in `[store]` |
+|---|---|---|
+| single rows, as plain rows | {keep.hot_hours:g} hours | `hot_hours` |
+| single rows, archived (`chunk`) | {keep.chunk_days:g} days | `chunk_days` |
+| minutes of GPUs, workloads and the ledger | {keep.minute_days:g} days | `minute_days` |
+| minutes of processes | {keep.process_minute_days:g} days | `process_minute_days` |
+| hours, distributions, events, gaps | {keep.hour_days:g} days | `hour_days` |
+| days | for good | |
+| the file | at most {keep.max_mb} MB: beyond it the oldest days of single rows go first, then minutes; an event says so | `max_mb` (0: no limit) |
+
+Ages count from now, and for a host that was imported from its own newest data. A command line is erased {command} days after its
+process was last seen. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
 """
 
 
@@ -65,8 +76,7 @@ def schema_document() -> str:
     for view in views.VIEWS:
         parts.append(_table(view.name, view.help, [(c.name, c.unit, c.help) for c in view.columns]))
     parts.append(_table(views.V_SCHEMA, "Every column of every view.", [(c.name, c.unit, c.help) for c in views.SCHEMA_COLUMNS]))
-    days = ", ".join(f"`{name}` {kept} days" for name, kept in rollup.RETENTION_DAYS.items())
-    parts.append(_KEEPING.format(minutes=days, events=rollup.EVENT_DAYS, command=rollup.COMMAND_DAYS))
+    parts.append(_KEEPING.format(keep=Keep(), command=COMMAND_DAYS))
     parts.append(_tables())
     return "\n".join(parts)
 

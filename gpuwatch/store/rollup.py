@@ -1,4 +1,4 @@
-"""Closing minutes and keeping the file small: rollups from hot rows by SQL, trimming of hot rows, retention.
+"""Closing minutes: rollups from hot rows by SQL.
 
 A minute is always recomputed whole from its hot rows, in one transaction with the watermark, so doing it twice changes nothing.
 A row belongs to the minute in which it ends (a row at 12:01:00 is the last of 12:00). Rows that speak for no time (``dt_ms`` 0)
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
-from gpuwatch.store.columns import GPU_ROLLUP, HOT_TABLES, PROCESS_ROLLUP, Rolled, rollup
+from gpuwatch.store.columns import GPU_ROLLUP, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen
 from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
@@ -26,24 +26,16 @@ __all__ = [
     "ledger_input",
     "ledger_inputs",
     "owner_id",
-    "retain",
     "set_watermark",
-    "trim_hot",
     "watermark",
     "write_ledger",
 ]
 
-TRIM_SLICE_TICKS = 300
 _AGAIN_MS = 3_600_000
-DAY_S = 86_400
 THROTTLE_MASK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """NVML clock event reasons that slow a GPU down: power cap, HW slowdown, SW and HW thermal, power brake."""
 QUIET_PM = 50
 """Below 5 % utilization a GPU or process is quiet."""
-
-RETENTION_DAYS = {"gpu_minute": 35, "process_minute": 7, "workload_minute": 35, "ledger_minute": 35}
-EVENT_DAYS = 400
-COMMAND_DAYS = 35
 
 _GPU_FACTS = (
     "sum(s.dt_ms)",
@@ -169,50 +161,3 @@ def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
     ):
         query = seen.format(key, sample)
         db.execute(f"UPDATE {table} SET last_ms=max(last_ms,m.ts) FROM ({query}) AS m WHERE {table}.{key}=m.id", span)
-
-
-def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: int = 4) -> int:
-    """Delete hot rows older than ``hours`` whose minutes are closed, in at most ``slices`` short transactions of 300 ticks.
-
-    What lies as far ahead is of a clock that was set back since, and goes too: it would keep all that came after it.
-    Returns the number of ticks deleted; call again while it is not 0. Without any closed minute (a store in memory keeps none)
-    age alone decides.
-    """
-    kept_ms = round(hours * 3_600_000)
-    cut_ms = now_ms - kept_ms
-    done = watermark(db, MINUTE_TIER)
-    if done is not None:
-        cut_ms = min(cut_ms, (done - 120) * 1000)
-    deleted = 0
-    for _ in range(slices):
-        rows = db.execute("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id LIMIT ?", (TRIM_SLICE_TICKS,)).fetchall()
-        old = [tick_id for tick_id, ts_ms in rows if ts_ms < cut_ms or ts_ms > now_ms + kept_ms]
-        if not old:
-            break
-        with transaction(db):
-            for table in (*HOT_TABLES, "tick"):
-                db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (old[-1],))
-        deleted += len(old)
-    return deleted
-
-
-def retain(db: sqlite3.Connection, now_ms: int, minute_days: float = RETENTION_DAYS["gpu_minute"]) -> int:
-    """Delete what is older than its tier is kept for, and command lines after 35 days. Returns the rows deleted.
-
-    ``minute_days`` is how long minutes are kept; those of processes, of which there are many, never longer than a week.
-    """
-    now_s, deleted = now_ms // 1000, 0
-    minutes_s = round(minute_days * DAY_S)
-    for table, days in RETENTION_DAYS.items():
-        kept_s = minutes_s if days == RETENTION_DAYS["gpu_minute"] else min(minutes_s, days * DAY_S)
-        with transaction(db):
-            deleted += db.execute(f"DELETE FROM {table} WHERE t<?", (now_s - kept_s,)).rowcount
-    old_ms = now_ms - EVENT_DAYS * DAY_S * 1000
-    with transaction(db):
-        deleted += db.execute("DELETE FROM event WHERE ts_ms<?", (old_ms,)).rowcount
-        deleted += db.execute("DELETE FROM gap WHERE t1_ms<?", (old_ms,)).rowcount
-        deleted += db.execute("DELETE FROM missing WHERE t1_ms<?", (now_ms - 35 * DAY_S * 1000,)).rowcount
-        deleted += db.execute("DELETE FROM ledger_span WHERE t1<?", (now_s - minutes_s,)).rowcount
-        deleted += db.execute("DELETE FROM process WHERE last_ms<?", (old_ms,)).rowcount
-        db.execute("UPDATE process SET command='' WHERE last_ms<? AND command<>''", (now_ms - COMMAND_DAYS * DAY_S * 1000,))
-    return deleted

@@ -11,6 +11,8 @@ LEDGER_TIER = "ledger"
 HOUR_TIER, DAY_TIER = "hour", "day"
 LEDGER_HOUR_TIER, LEDGER_DAY_TIER = "ledger_hour", "ledger_day"
 SEAL_TIER = "seal"
+SEAL_TICK_TIER = "seal_tick"
+"""Not a time: up to which tick all rows of sealed hours are sealed."""
 
 
 def current_host(db: sqlite3.Connection) -> int:

@@ -12,6 +12,7 @@ from support.recording import START, Lab, Scripted, gpu_batch, proc_batch
 from gpuwatch.model import Batch, Gpu, GpuSample
 from gpuwatch.names import Bucket
 from gpuwatch.recorder import Closer, Recorder
+from gpuwatch.store.deleting import Keep
 
 MINUTE = round(START)
 
@@ -214,10 +215,12 @@ def test_a_minute_that_the_clock_repeats_stays_as_it_was_closed(lab: Lab) -> Non
 
 def test_hot_rows_are_trimmed(lab: Lab) -> None:
     lab.record(Scripted("nvml", gpu_batch))
-    lab.recorder._closer = Closer(lab.writer, hot_hours=0.1)
-    lab.tick(900)
-    first = lab.rows("SELECT min(ts_ms) FROM tick")[0][0] / 1000 - START
-    assert 400 <= first <= 600
+    lab.recorder._closer = Closer(lab.writer, keep=Keep(hot_hours=0.1))
+    whole = round(-START % 3600)
+    lab.tick(whole + 600)
+    first = lab.rows("SELECT min(ts_ms) FROM tick")[0][0] / 1000
+    assert first - lab.clock.time() == pytest.approx(-600, abs=60)  # the last whole hour is sealed
+    assert lab.rows("SELECT kind, sum(n) FROM chunk GROUP BY 1") == [(0, 2 * whole + 2), (1, whole - 2)]
 
 
 def test_a_store_that_fails_is_tried_again_a_minute_later(lab: Lab) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from support.store_rows import T0, first_tick, gpu, gpu_row, process, process_row, tick
 
 from gpuwatch.store.connection import open_read
-from gpuwatch.store.rollup import close_minutes, trim_hot
+from gpuwatch.store.retention import trim_hot
+from gpuwatch.store.rollup import close_minutes, set_watermark
 from gpuwatch.store.writer import StoreWriter
 
 
@@ -60,7 +61,9 @@ def test_readers_see_whole_ticks_only(writer: StoreWriter, path: Path) -> None:
             assert writer.commit(), writer.problem
         if second % 60 == 0:
             close_minutes(writer.connection, T0 + second * 1000)
-            trim_hot(writer.connection, T0 + second * 1000, 0.01)
+            for tier in ("seal", "seal_tick"):  # as if all hours were sealed
+                set_watermark(writer.connection, tier, T0 // 1000 + second)
+            assert trim_hot(writer.connection, T0 + second * 1000, 0.01)
     done.set()
     for reader in readers:
         reader.join()

@@ -25,7 +25,8 @@ from pathlib import Path
 from support.store_rows import T0, first_tick, gpu_row, process, process_row, tick
 from gpuwatch.clock import FakeClock
 from gpuwatch.store.lease import Lease
-from gpuwatch.store.rollup import close_minutes, trim_hot
+from gpuwatch.store.retention import trim_hot
+from gpuwatch.store.rollup import close_minutes
 from gpuwatch.store.writer import StoreWriter
 
 path, start = Path(sys.argv[1]), int(sys.argv[2])

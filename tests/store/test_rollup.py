@@ -1,4 +1,4 @@
-"""Minutes: exact integrals over observed time, the same when done twice; hot rows go only when their minute is closed."""
+"""Minutes: exact integrals over observed time, the same when done twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.store_rows import T0, first_tick, gpu, gpu_row, process, process_ro
 
 from gpuwatch.model import InferenceSample, Workload, quantise
 from gpuwatch.names import Context
-from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, retain, set_watermark, trim_hot, watermark
+from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, set_watermark, watermark
 from gpuwatch.store.rows import WorkloadRow
 from gpuwatch.store.writer import StoreWriter
 
@@ -151,87 +151,6 @@ def test_workload_minutes(writer: StoreWriter) -> None:
         0.25,
         None,
     )
-
-
-def _hours(writer: StoreWriter, count: int) -> int:
-    """A row every 10 s for so many hours; the last instant, unix ms."""
-    writer.add(first_tick())
-    for step in range(1, count * 360 + 1):
-        writer.add(tick(step * 10, gpu_row(dt_ms=10_000)))
-    writer.commit()
-    return T0 + count * 3_600_000
-
-
-def test_hot_rows_go_after_two_hours_in_slices_and_their_minutes_stay(writer: StoreWriter) -> None:
-    now, db = _hours(writer, 3), writer.connection
-    close_minutes(db, now)
-    minutes = db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall()
-    assert trim_hot(db, now, slices=1) == 300
-    while trim_hot(db, now):
-        pass
-    assert db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0] == now - 7_200_000
-    assert db.execute("SELECT count(*) FROM gpu_sample s WHERE tick_id NOT IN (SELECT tick_id FROM tick)").fetchone() == (0,)
-    assert close_minutes(db, now + 60_000) == 1
-    assert db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall() == minutes == [(180, 10_800_000)]
-
-
-def test_rows_of_a_clock_that_ran_ahead_do_not_keep_those_that_came_after_it(writer: StoreWriter) -> None:
-    writer.add(first_tick())
-    ahead = 10 * 86_400
-    for second in [ahead, ahead + 1, *range(0, 7500, 30)]:
-        writer.add(tick(second, gpu_row()))
-    writer.commit()
-    trim_hot(writer.connection, T0 + 7500 * 1000, hours=1)
-    assert writer.connection.execute("SELECT min(ts_ms)-?, max(ts_ms)-? FROM tick", (T0, T0)).fetchone() == (3_900_000, 7_470_000)
-
-
-def test_hot_rows_stay_until_their_minute_is_closed(writer: StoreWriter) -> None:
-    now, db = _hours(writer, 3), writer.connection
-    close_minutes(db, T0 + 600_000)
-    while trim_hot(db, now):
-        pass
-    assert db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0] <= T0 + 600_000
-    close_minutes(db, now)
-    assert db.execute("SELECT sum(obs_ms) FROM gpu_minute").fetchone() == (10_800_000,)
-
-
-def test_a_store_in_memory_trims_by_age_alone(writer: StoreWriter) -> None:
-    now = _hours(writer, 3)
-    while trim_hot(writer.connection, now, 1):
-        pass
-    assert writer.connection.execute("SELECT count(*) FROM tick").fetchone() == (361,)
-
-
-def test_minutes_are_kept_as_long_as_is_configured_and_those_of_processes_a_week_at_most(writer: StoreWriter) -> None:
-    writer.add(first_tick(people=[process(7)]))
-    writer.add(tick(1, gpu_row(), held=[process_row(7)]))
-    writer.commit()
-    db, day = writer.connection, 86_400_000
-
-    def left() -> list[int]:
-        return [db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("gpu_minute", "process_minute")]
-
-    close_minutes(db, T0 + 60_000)
-    retain(db, T0 + 99 * day, 100)
-    assert left() == [1, 0]
-    retain(db, T0 + 3 * day, 2)
-    assert left() == [0, 0]
-
-
-def test_old_minutes_events_and_command_lines_go(writer: StoreWriter) -> None:
-    writer.add(first_tick(people=[process(7)]))
-    writer.add(tick(1, gpu_row(), held=[process_row(7)]))
-    writer.commit()
-    db, day = writer.connection, 86_400_000
-    close_minutes(db, T0 + 60_000)
-    retain(db, T0 + 8 * day)
-    assert [db.execute(f"SELECT count(*) FROM {t}").fetchone()[0] for t in ("gpu_minute", "process_minute")] == [1, 0]
-    assert db.execute("SELECT command FROM process").fetchone() != ("",)
-    retain(db, T0 + 36 * day)
-    assert db.execute("SELECT count(*) FROM gpu_minute").fetchone() == (0,)
-    assert db.execute("SELECT command, name FROM process").fetchone() == ("", "python3")
-    retain(db, T0 + 401 * day)
-    assert db.execute("SELECT count(*) FROM process").fetchone() == (0,)
 
 
 def test_the_watermark_never_goes_back(writer: StoreWriter) -> None:

@@ -1,0 +1,103 @@
+"""What becomes of closed minutes: hours and days, the archive, and what is too old, one small step a tick.
+
+Nothing is remembered that the store does not know: what is open is found by the watermarks, so a recorder that was killed or off
+for days goes on where it stopped, and a backlog takes as many ticks as it has steps. What fails is tried again a minute later and
+stops neither recording nor the other work.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+
+from gpuwatch.model import Event
+from gpuwatch.names import Severity
+from gpuwatch.store.archive.seal import due
+from gpuwatch.store.capacity import fit, shrink
+from gpuwatch.store.days import close_days, close_ledger_days
+from gpuwatch.store.deleting import Keep
+from gpuwatch.store.hours import HOUR_S, close_hours, close_ledger_hours, hour_offset_s, hour_start_s
+from gpuwatch.store.retention import aged, trim_hot
+from gpuwatch.store.rows import Tick
+from gpuwatch.store.watermarks import current_host
+from gpuwatch.store.writer import StoreWriter
+
+Work = Callable[[], Iterator[object]]
+_STEP_MS = 1000
+"""One step for so much time: a recorder with longer periods takes several steps a tick."""
+
+
+class Historian:
+    """Works on one writer's store. ``keep`` says how long what is kept."""
+
+    def __init__(self, writer: StoreWriter, keep: Keep, logger: logging.Logger) -> None:
+        self._writer, self._keep, self._log = writer, keep, logger
+        self._open: dict[str, Iterator[object]] = {}
+        self._db: sqlite3.Connection | None = None
+        self._sealed_s: int | None = None
+        """Up to which hour's end this recorder has sealed."""
+        self._aged_s: int | None = None
+        self._told = ""
+
+    def plan(self, end_s: int, ts_ms: int) -> None:
+        """All minutes up to unix second ``end_s`` are closed: begin what can be done now and is not under way."""
+        db = self._writer.connection
+        if db is not self._db:
+            self._db, self._sealed_s, self._aged_s = db, None, None
+            self._open.clear()
+        work: dict[str, Work] = {"trim": lambda: self._trim(db, ts_ms)}
+        if not self._writer.hot_only:
+            hour_s = hour_start_s(end_s, hour_offset_s(db, current_host(db)))
+            work["sum"] = lambda: self._sum(db, end_s)
+            if hour_s != self._sealed_s:
+                work["seal"] = lambda: self._seal(db, end_s, hour_s)
+            if hour_s != self._aged_s:
+                work["age"] = lambda: self._age(db, hour_s, ts_ms)
+        for name, begin in work.items():
+            self._open.setdefault(name, begin())
+
+    def work(self, period_ms: int) -> None:
+        """A tick's share of it."""
+        for _ in range(max(1, period_ms // _STEP_MS)):
+            if not self._open:
+                return
+            self._step()
+
+    def _step(self) -> None:
+        """One step of the most urgent work."""
+        name = next(name for name in ("sum", "trim", "seal", "age") if name in self._open)
+        try:
+            next(self._open[name])
+        except StopIteration:
+            del self._open[name]
+        except Exception as error:  # noqa: BLE001 - the writer's border: what is kept badly must not stop what is recorded
+            del self._open[name]
+            problem = f"{name}: {type(error).__name__}: {error}"
+            if problem != self._told:  # once, not each minute
+                self._log.error("keeping history failed: %s", problem, exc_info=not isinstance(error, sqlite3.Error))
+            self._told = problem
+
+    def _sum(self, db: sqlite3.Connection, end_s: int) -> Iterator[object]:
+        for close in (close_hours, close_ledger_hours, close_days, close_ledger_days):
+            while close(db, end_s * 1000, limit=1):
+                yield None
+
+    def _seal(self, db: sqlite3.Connection, end_s: int, hour_s: int) -> Iterator[object]:
+        for job in due(db, end_s * 1000):
+            yield from job.steps(db)
+        self._sealed_s = hour_s
+
+    def _trim(self, db: sqlite3.Connection, ts_ms: int) -> Iterator[object]:
+        while trim_hot(db, ts_ms, self._keep.hot_hours, slices=1):
+            yield None
+
+    def _age(self, db: sqlite3.Connection, hour_s: int, ts_ms: int) -> Iterator[object]:
+        """Once an hour; the many processes once a day."""
+        yield from aged(db, ts_ms, self._keep, people=hour_s // HOUR_S % 24 == 0)
+        yield from fit(db, ts_ms, self._keep, lambda sentence: self._tell(ts_ms, sentence))
+        yield from shrink(db)
+        self._aged_s = hour_s
+
+    def _tell(self, ts_ms: int, sentence: str) -> None:
+        self._writer.add(Tick(ts_ms, events=[Event(ts_ms, "history_dropped", sentence, Severity.NOTICE)]))
