@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from gpuwatch.collectors.importers.dmon import Dmon
+from gpuwatch.collectors.importers.exports import Exports
 from gpuwatch.collectors.importers.problems import quoted
 from gpuwatch.collectors.importers.smi_csv import SmiCsv
+from gpuwatch.collectors.importers.smi_table import SmiTable
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.types import ImportOptions, LogReader, PastLog
 from gpuwatch.errors import UsageError
 
-READERS: tuple[LogReader, ...] = (Dmon(), SmiCsv())
+NAMES_OF_PMON = re.compile(r"^#\s*(?:date\s+)?(?:time\s+)?gpu\s+pid\b", re.IGNORECASE | re.MULTILINE)
+READERS: tuple[LogReader, ...] = (Exports(), Dmon(), SmiTable(), SmiCsv())
 """In the order in which they are asked."""
 KNOWN = "gpuwatch import reads: nvidia-smi --query-gpu CSV, nvidia-smi dmon, nvidia-smi tables, exports of gpuwatch"
 
@@ -40,6 +45,12 @@ def _looks(head: str) -> str:
     first = next((line for line in head.splitlines() if line.strip()), "")
     if not first:
         return "has blank lines only"
+    if re.match(r"t,(host|gpu_uuid)\b", first):
+        return "looks like an export of minutes, hours or days; single rows are read (gpuwatch export --every second)"
+    if NAMES_OF_PMON.search(head):
+        return "looks like nvidia-smi pmon, which says nothing of GPUs"
+    if "used_gpu_memory" in first or "used_memory" in first:
+        return "looks like nvidia-smi --query-compute-apps, which says nothing of GPUs"
     if first.count(",") >= 2 and any(c.isdigit() for c in first):
         return f"looks like a CSV file without a header (say its columns with --fields), its first line is {quoted(first, 80)}"
     if first.count(",") >= 1:

@@ -52,7 +52,7 @@ class Run:
 
     def _first_plan(self, layout: Layout) -> Plan:
         rows = [cells for _, cells in self._cells(layout, self.sample[self.begins :])]
-        if not rows and len(self.sample) > self.begins + 1 and not any(_is_message(line) for _, line in self.sample):
+        if not rows and len(self.sample) > self.begins + 1 and not any(message(line) for _, line in self.sample):
             line = next((line for _, line in self.sample[self.begins :] if line.strip()), "")
             raise UsageError(
                 f"{self.source.name}: its header names {layout.width} columns, but its lines have {len(cells_of(line, layout.separator))} cells",
@@ -173,7 +173,7 @@ class Run:
                     except Unreadable as reason:
                         if self._header(number, line):
                             break
-                        problems.add(number, _message(line) or str(reason))
+                        problems.add(number, message(line) or str(reason))
                         continue
                     last_text = text
                 gpu = who.get(cells[key]) if key >= 0 else who.get("")
@@ -211,7 +211,7 @@ class Run:
         try:
             gpu = self.gpus.found(self.plan, cells, log)
         except Unreadable as reason:
-            self.problems.add(number, _message(line) or str(reason))
+            self.problems.add(number, message(line) or str(reason))
             return
         if gpu in self._seen:
             self._instant += self.options.interval_ms or 0
@@ -234,7 +234,7 @@ class Run:
             if width - 1 in used and not complete:
                 self.problems.add(number, "the last line is cut off, so its last cell is not used")
                 line = line.removesuffix(cells[-1]) + "N/A"
-        elif self.header(line, cells) is None and not _message(line):
+        elif self.header(line, cells) is None and not message(line):
             self.problems.add(number, "the last line is cut off")
             return
         yield from self._clocked(iter([(number, line)]), log) if not self.clock_less else self._step(number, line, log)
@@ -247,7 +247,7 @@ class Run:
             stripped = strip_prefix(line)
             if stripped is None:
                 if line.strip():
-                    self.problems.add(number, _message(line) or "no time before the line")
+                    self.problems.add(number, message(line) or "no time before the line")
                 return None
             text = stripped
         if not text.strip():
@@ -258,7 +258,7 @@ class Run:
         if self._header(number, text):
             return None
         if len(cells) != layout.width:
-            said = _message(text)
+            said = message(text)
             plural = "cell" if len(cells) == 1 else "cells"
             self.problems.add(number, said or f"{len(cells)} {plural} where the header names {layout.width}")
             return None
@@ -321,11 +321,7 @@ def _candidate(column: Column) -> str:
     return column.name if column.name in ("name", "serial") else ""
 
 
-def _is_message(line: str) -> bool:
-    return bool(_message(line))
-
-
-def _message(line: str) -> str:
+def message(line: str) -> str:
     """What nvidia-smi, a shell or a driver said between rows; empty for anything else."""
     text = line.strip()
     for start in MESSAGES:

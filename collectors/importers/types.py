@@ -30,7 +30,7 @@ class LogRow(NamedTuple):
 
 
 class LogProcessRow(NamedTuple):
-    """One process on one GPU at one instant; ``values`` as for ``measures(ProcessSample)``."""
+    """One process on one GPU at one instant; ``values`` as for ``measures(ProcessSample)``. ``gpu`` is empty for a process on none."""
 
     ts_ms: int
     process: tuple[int, int]
