@@ -81,7 +81,7 @@ def prune(args: argparse.Namespace, runtime: Runtime, path: Path) -> int:
         deleted = retention.prune(db, runtime.now_ms(), keep, print)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     after = path.stat().st_size
-    if not deleted and after == before:
+    if not deleted and after >= before:
         print(_nothing(path, after))
     else:
         print(f"{path}: {_count(deleted, 'row')} deleted; the file shrank by {_size(max(0, before - after))} to {_size(after)}.")

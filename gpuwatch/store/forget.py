@@ -1,9 +1,9 @@
 """Removing what identifies a person: the account becomes ``forgotten-N``, its time and energy stay, so that no sum changes.
 
-What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, what events and findings of
-its processes say, the reasons of their missing values, and the account's name as a word in any other text. What stays: GPUs, times,
-pids, engines, roles, and which rows belong together. Start times move by a millisecond, so that a program that still runs is another
-process from now on and its past stays nameless.
+What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, pids, what events and findings
+of its processes say, the reasons of their missing values, and the account's name as a word in any other text. What stays: GPUs, times,
+engines, roles, and which rows belong together. Pids become numbers below 0, so that a program that still runs is another process from
+now on and its past stays nameless.
 
 The tables that hold such text are written anew, free pages are given back and the WAL is emptied: the name is not in the file's bytes.
 """
@@ -74,7 +74,7 @@ def forget(db: sqlite3.Connection, user: str) -> Forgotten:
         found, alias = _found(db), _next_alias(db)
         names = {name for (name,) in db.execute(f"SELECT name FROM user_account WHERE user_id IN ({_HERS}) AND name<>''")}
         _rename_jobs(db, alias)
-        _move_starts(db)
+        _rename_pids(db)
         _blank(db)
         db.execute(f"UPDATE user_account SET uid=NULL, name=? WHERE user_id IN ({_HERS})", (alias,))
         for name in names:
@@ -119,7 +119,7 @@ def _mark(db: sqlite3.Connection, user: str) -> None:
         " OR proc_id IN (SELECT proc_id FROM gone_process) OR workload_id IN (SELECT workload_id FROM gone_workload)"
     )
     db.execute(
-        "CREATE TEMP TABLE gone_key(host_id INTEGER, pid INTEGER, start_ms INTEGER, moved_ms INTEGER, PRIMARY KEY(host_id,pid,start_ms))"
+        "CREATE TEMP TABLE gone_key(host_id INTEGER, pid INTEGER, start_ms INTEGER, alias INTEGER, PRIMARY KEY(host_id,pid,start_ms))"
     )
 
 
@@ -150,32 +150,26 @@ def _rename_jobs(db: sqlite3.Connection, alias: str) -> None:
         db.executemany(f"UPDATE {table} SET job=? WHERE job=? AND {key} IN (SELECT {key} FROM gone_{table})", rows)
 
 
-def _move_starts(db: sqlite3.Connection) -> None:
-    """The keys of processes and workloads to ones that no running program can have, links between them included."""
-    taken = (
-        "SELECT 1 FROM process WHERE host_id=? AND pid=? AND start_ms=?",
-        "SELECT 1 FROM workload WHERE host_id=? AND root_pid=? AND root_start_ms=?",
+def _rename_pids(db: sqlite3.Connection) -> None:
+    """Pids become numbers below 0 that no running program has, links between processes and workloads included."""
+    lowest = (
+        db.execute("SELECT min(0, (SELECT min(pid) FROM process), coalesce((SELECT min(root_pid) FROM workload), 0))").fetchone()[0]
+        or 0
     )
-    moved: dict[tuple[int, int, int], int] = {}
     keys = db.execute(
-        "SELECT host_id, pid, start_ms FROM gone_process UNION SELECT host_id, pid, start_ms FROM gone_workload"
+        "SELECT host_id, pid, start_ms FROM gone_process UNION SELECT host_id, pid, start_ms FROM gone_workload ORDER BY 1, 3, 2"
     ).fetchall()
-    used = set(keys)
-    for host, pid, start in keys:
-        fresh = start + 1
-        while (host, pid, fresh) in used or any(db.execute(sql, (host, pid, fresh)).fetchone() for sql in taken):
-            fresh += 1
-        used.add((host, pid, fresh))
-        moved[host, pid, start] = fresh
-    db.executemany("INSERT INTO gone_key VALUES(?,?,?,?)", [(*key, fresh) for key, fresh in moved.items()])
+    db.executemany("INSERT INTO gone_key VALUES(?,?,?,?)", [(*key, lowest - number) for number, key in enumerate(keys, 1)])
     for table, pid, start, only in (
         ("process", "pid", "start_ms", " AND proc_id IN (SELECT proc_id FROM gone_process)"),
         ("process", "parent_pid", "parent_start_ms", ""),
         ("process", "workload_pid", "workload_start_ms", ""),
         ("workload", "root_pid", "root_start_ms", " AND workload_id IN (SELECT workload_id FROM gone_workload)"),
     ):
-        same = f"SELECT moved_ms FROM gone_key k WHERE k.host_id={table}.host_id AND k.pid={table}.{pid} AND k.start_ms={table}.{start}"
-        db.execute(f"UPDATE {table} SET {start}=({same}) WHERE EXISTS ({same}){only}")
+        same = (
+            f"SELECT alias FROM gone_key k WHERE k.host_id={table}.host_id AND k.pid={table}.{pid} AND k.start_ms={table}.{start}"
+        )
+        db.execute(f"UPDATE {table} SET {pid}=({same}) WHERE EXISTS ({same}){only}")
 
 
 def _blank(db: sqlite3.Connection) -> None:
@@ -183,7 +177,7 @@ def _blank(db: sqlite3.Connection) -> None:
     processes, workloads = "(SELECT proc_id FROM gone_process)", "(SELECT workload_id FROM gone_workload)"
     db.execute(f"UPDATE process SET name='', command='', container='' WHERE proc_id IN {processes}")
     db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
-    db.execute(f"UPDATE event SET detail='' WHERE proc_id IN {processes}")
+    db.execute(f"UPDATE event SET detail='', pid=NULL WHERE proc_id IN {processes}")
     db.execute(
         "UPDATE finding SET title=rule, evidence='', advice='' WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
         f" OR workload_id IN {workloads}"

@@ -111,6 +111,9 @@ def test_all_sums_stay_and_no_byte_names_her(writer: StoreWriter, path: Path) ->
     ]
     assert db.execute("SELECT detail FROM v_event ORDER BY kind").fetchall() == [("",), ("quota of forgotten-1 is used up",)]
     assert db.execute("SELECT count(*) FROM missing").fetchone() == (0,)
+    pids = db.execute("SELECT pid, parent_pid, workload_pid FROM process ORDER BY pid").fetchall()
+    assert pids == [(-2, 0, -1), (-1, 0, -1), (90, 0, 0)]
+    assert db.execute("SELECT root_pid FROM workload").fetchall() == [(-1,)]
     assert check.check(path) == []
 
 
@@ -182,8 +185,9 @@ def test_a_recorder_that_starts_afterwards_finds_nothing_to_go_on_with(writer: S
     again = open_writer()
     again.add(tick(20, gpu_row(), held=[process_row(41)], processes=people(41)))
     assert again.commit()
-    assert again.connection.execute("SELECT user FROM v_process WHERE pid=41 ORDER BY start_ms").fetchall() == [
+    assert again.connection.execute("SELECT user FROM v_process WHERE pid<50 ORDER BY pid DESC").fetchall() == [
         (NAME,),
+        ("forgotten-1",),
         ("forgotten-1",),
     ]
 
