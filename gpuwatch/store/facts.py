@@ -41,6 +41,17 @@ class ProcessFacts(NamedTuple):
     write_kib: int | None
 
 
+class ShareRow(NamedTuple):
+    """What the ledger needs of one hot row of a process on a GPU."""
+
+    tick_id: int
+    ts_ms: int
+    proc_id: int
+    gpu_id: int
+    sm_pm: int | None
+    gpu_memory_mib: int | None
+
+
 class ProcessIdentity(NamedTuple):
     """Who a process is."""
 

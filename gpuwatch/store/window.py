@@ -7,17 +7,19 @@ into base units. Nothing here holds a read transaction open between two calls.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from gpuwatch.model import GpuSample, measures
-from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store import connection as opening
+from gpuwatch.store.closed import ClosedTime
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION
-from gpuwatch.store.facts import BucketSum, GpuFacts, ProcessFacts, ProcessIdentity, Recording
+from gpuwatch.store.facts import GpuFacts, ProcessFacts, ProcessIdentity, Recording, ShareRow
 
+PAST = "past"
+"""Where a window keeps those that it has made over older instants."""
 LATE_TICKS = 4
 """A slow collector may add its rows to a tick that was already read: so many ticks are looked at again."""
 
@@ -30,13 +32,17 @@ _PROCESS_SQL = (
     f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in ProcessFacts._fields[2:])} "
     "FROM process_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
 )
+_SHARES_SQL = (
+    f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in ShareRow._fields[2:])} "
+    "FROM process_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
+)
 _IDENTITY_SQL = (
     "SELECT p.proc_id, p.pid, p.start_ms, p.name, p.start_known, p.parent_pid, p.parent_start_ms, p.command, p.container, "
     "p.job, p.role, u.uid, coalesce(u.name, '') FROM process p LEFT JOIN user_account u ON u.user_id = p.user_id "
 )
 
 
-class Window:
+class Window(ClosedTime):
     """Reads one store. ``source`` is a path or an open connection (a one-shot store in memory).
 
     Raises :class:`gpuwatch.errors.StoreError` with one clear line when the store cannot be opened or read.
@@ -56,6 +62,8 @@ class Window:
 
     def close(self) -> None:
         """Close the store, if this window opened it."""
+        for past in self.memo.pop(PAST, {}).values():
+            past.close()
         if self._owned:
             self._db.close()
 
@@ -102,6 +110,16 @@ class Window:
             return ""
         return f"The store is of an older gpuwatch (schema {version}): restart its recorder, or run gpuwatch db upgrade where none records"
 
+    def over(self, at_ms: int, back_ms: int, gpu_ids: Collection[int] | None = None) -> Window:
+        """The window that knows the single rows of the ``back_ms`` before an instant: this one while they are hot.
+
+        With ``gpu_ids`` one that reads all columns of those GPUs, for readers that ask by SQL. It belongs to this window and
+        stands at the instant until the next call.
+        """
+        from gpuwatch.store.archive.replay import over
+
+        return over(self, at_ms, back_ms, gpu_ids)
+
     # ------------------------------------------------------------------------------------------------------------ who
 
     def recording(self) -> Recording | None:
@@ -123,6 +141,11 @@ class Window:
             return None
         session, host, pid, started, last, ended, period = row
         return Recording(host, session, pid, started, last, ended, period, first, simulated, scenario)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open store."""
+        return self._db
 
     @property
     def host_id(self) -> int:
@@ -220,6 +243,21 @@ class Window:
         found = self._all(_GPU_SQL, (first_tick, last_tick))
         return [GpuFacts._make(row) for row in found if row[1] > known.get(row[2], -1)]
 
+    def newest_tick(self, gpu_id: int, first_tick: int, last_tick: int) -> int | None:
+        """The newest of these ticks in which a GPU has a row."""
+        sql = "SELECT max(tick_id) FROM gpu_sample WHERE tick_id BETWEEN ? AND ? AND gpu_id=?"
+        found = self._one(sql, (first_tick, last_tick, gpu_id))[0]
+        return None if found is None else int(found)
+
+    def ahead_rows(self, gpu_ids: Collection[int], from_ms: int, to_ms: int) -> list[GpuFacts] | None:
+        """Facts of some GPUs in ``(from_ms, to_ms]``; ``None`` when no GPU has any row there."""
+        first, last = self.tick_range(from_ms + 1, to_ms)
+        return None if first > last else [row for row in self.gpu_rows(first, last) if row.gpu_id in gpu_ids]
+
+    def columns(self, first_tick: int, last_tick: int) -> Mapping[int, Mapping[str, Sequence[Any]]] | None:
+        """The GPUs' facts in these ticks, column by column, where rows lie in columns; ``None`` where SQL adds up faster."""
+        return None
+
     def rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Any other rows, for readers that keep their own statements."""
         return self._all(sql, values)
@@ -227,6 +265,15 @@ class Window:
     def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
         """All process rows of these ticks, in order."""
         return [ProcessFacts._make(row) for row in self._all(_PROCESS_SQL, (first_tick, last_tick))]
+
+    def share_rows(self, first_tick: int, last_tick: int) -> list[ShareRow]:
+        """Who was on which GPU in these ticks, in order (``gpu_id`` 0: on none)."""
+        return [ShareRow._make(row) for row in self._all(_SHARES_SQL, (first_tick, last_tick))]
+
+    def newest_process_tick(self, first_tick: int, last_tick: int) -> int | None:
+        """The newest of these ticks with process rows."""
+        found = self._one("SELECT max(tick_id) FROM process_sample WHERE tick_id BETWEEN ? AND ?", (first_tick, last_tick))[0]
+        return None if found is None else int(found)
 
     def newest_gpu(self, gpu_id: int, at_ms: int) -> Mapping[str, float | None]:
         """The newest row of one GPU in the minute before ``at_ms``, in base units by public name; amounts as rates a second."""
@@ -303,37 +350,3 @@ class Window:
         """(name, state, last_ok_ms, detail, hint, changed_ms) of the collectors as they are now."""
         sql = "SELECT name, state, last_ok_ms, detail, hint, changed_ms FROM source_state WHERE host_id=? ORDER BY name"
         return self._all(sql, (self.host_id,))
-
-    # --------------------------------------------------------------------------------------------------- closed ledger
-
-    def ledger_minutes(self, start_s: int, end_s: int, gpu_ids: Sequence[int]) -> list[BucketSum]:
-        """Bucket sums of the ledger's minutes in ``[start_s, end_s)`` over these GPUs, all owners together."""
-        marks = ",".join("?" * len(gpu_ids))
-        sql = (
-            "SELECT bucket, cause, tier, sum(ms), sum(energy_mj) FROM ledger_minute "
-            f"WHERE t>=? AND t<? AND bucket>0 AND gpu_id IN ({marks}) "
-            "GROUP BY bucket, cause, tier"
-        )
-        return [BucketSum._make(row) for row in self._all(sql, (start_s, end_s, *gpu_ids))]
-
-    def watermark(self, tier: str) -> int:
-        """Unix second up to which a rollup tier is closed for good; 0: not at all."""
-        row = self._one("SELECT done_s FROM rollup_state WHERE host_id=? AND tier=?", (self.host_id, tier))
-        return 0 if row is None else int(row[0])
-
-    def owner_minutes(self, proc_id: int, start_s: int, end_s: int) -> dict[tuple[Bucket, Cause, Tier], tuple[int, int]]:
-        """What one process has in the ledger's minutes of ``[start_s, end_s)``, over all GPUs: milliseconds, millijoules."""
-        sql = (
-            "SELECT l.bucket, l.cause, l.tier, sum(l.ms), sum(l.energy_mj) FROM ledger_minute l JOIN owner o ON o.owner_id=l.owner_id "
-            "WHERE l.t>=? AND l.t<? AND o.proc_id=? GROUP BY 1, 2, 3"
-        )
-        found = self._all(sql, (start_s, end_s, proc_id))
-        return {(Bucket(bucket), Cause(cause), Tier(tier)): (ms, energy) for bucket, cause, tier, ms, energy in found}
-
-    def bucket_cells(self, gpu_id: int, cell_ms: int, start_s: int, end_s: int) -> dict[int, dict[int, int]]:
-        """Milliseconds per bucket of one GPU in cells of ``cell_ms``, from the ledger's minutes."""
-        sql = "SELECT t*1000/?, bucket, sum(ms) FROM ledger_minute WHERE gpu_id=? AND t>=? AND t<? AND bucket>0 GROUP BY 1, 2"
-        out: dict[int, dict[int, int]] = {}
-        for number, bucket, ms in self._all(sql, (cell_ms, gpu_id, start_s, end_s)):
-            out.setdefault(number, {})[bucket] = ms
-        return out

@@ -14,7 +14,7 @@ from gpuwatch.store.facts import Recording
 from gpuwatch.store.window import Window
 from gpuwatch.view import entities
 from gpuwatch.view.ledger import LedgerSums
-from gpuwatch.view.live import rows_at
+from gpuwatch.view.live import rows_at, span_ms
 from gpuwatch.view.notices import notices
 from gpuwatch.view.types import EventView, RecordingView, SourceView, SpanView, View
 
@@ -50,7 +50,13 @@ def build_view(
         StoreError: the store cannot be read.
     """
     with window.reading():
-        return _build(window, at_ms, now_ms, tz, cells, cell_seconds, holder_pid, lag_ms, reason)
+        recording = _recording(window, window.recording(), now_ms, holder_pid, lag_ms, reason or window.outdated())
+        if at_ms is None:
+            return _build(window, None, now_ms, tz, cells, cell_seconds, recording, lag_ms)
+        back_ms = span_ms(window, at_ms, live=False, cell_ms=cell_seconds * 1000, cells=cells)
+        past = window.over(at_ms, back_ms)
+        with past.reading():
+            return _build(past, at_ms, now_ms, tz, cells, cell_seconds, recording, lag_ms)
 
 
 def _build(
@@ -60,12 +66,9 @@ def _build(
     tz: tzinfo | None,
     cells: int,
     cell_seconds: int,
-    holder_pid: int | None,
+    recording: RecordingView,
     lag_ms: int,
-    reason: str,
 ) -> View:
-    past = window.recording()
-    recording = _recording(window, past, now_ms, holder_pid, lag_ms, reason or window.outdated())
     live = at_ms is None
     if at_ms is None:
         at_ms = _end(recording, now_ms, lag_ms)

@@ -1,6 +1,6 @@
-"""Strip cells of older time in one query, so that a first view does not walk through every second of the last quarter hour.
+"""Strip cells of older time in one pass, so that a first view does not walk through every second of the last quarter hour.
 
-SQLite adds up per GPU, cell and label; only quiet rows of a run that is not known to be long are told apart by their run, since
+SQLite, or :mod:`gpuwatch.view.columnar` where rows lie in columns, adds up per GPU, cell and label; only quiet rows of a run that is not known to be long are told apart by their run, since
 their name depends on how it went on. The labels are those of :mod:`gpuwatch.view.track`.
 """
 
@@ -12,6 +12,7 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.ledger.types import HOLD_MS
 from gpuwatch.names import State
 from gpuwatch.store.window import Window
+from gpuwatch.view import columnar
 from gpuwatch.view.track import THROTTLED_BELOW_PM, GpuTrack
 
 _BUSY = "coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm)"
@@ -60,13 +61,19 @@ class _Sum(NamedTuple):
 
 def load(window: Window, track_of: Callable[[int], GpuTrack], cell_ms: int, first: int, last: int, known_to: int) -> None:
     """Put the cells of the ticks ``first`` to ``last`` into the tracks; how runs went on is looked up to tick ``known_to``."""
-    long = {(gpu_id, start) for gpu_id, start in window.rows(_RUNS, (first, known_to, HOLD_MS))}
+    columns = window.columns(first, last)
+    if columns is None:
+        sums, slow = window.rows(_SUMS, (cell_ms, first, last)), window.rows(_LONG, (first, last))
+        long = {(gpu_id, start) for gpu_id, start in window.rows(_RUNS, (first, known_to, HOLD_MS))}
+    else:
+        sums, slow = columnar.sums(columns, cell_ms)
+        long = columnar.long_runs(window.columns(first, known_to) or {})
     open_runs = _open_runs(window, last)
-    for raw in window.rows(_SUMS, (cell_ms, first, last)):
+    for raw in sums:
         row = _Sum._make(raw)
         state, run = _settled(row, long, open_runs)
         track_of(row.gpu_id).seed(row.cell, state, row.ms, row.height or 0, row.height_ms or 0, run)
-    for raw in window.rows(_LONG, (first, last)):
+    for raw in slow:
         row = _Sum._make(raw)
         state, run = _settled(row, long, open_runs)
         for cell in range(row.begin_ms // cell_ms, (row.end_ms - 1) // cell_ms + 1):

@@ -9,7 +9,7 @@ from typing import Any
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import HOLD_MS, Share
 from gpuwatch.model import Gpu
-from gpuwatch.store.facts import GpuFacts, ProcessFacts
+from gpuwatch.store.facts import GpuFacts, ProcessFacts, ShareRow
 from gpuwatch.store.window import LATE_TICKS, Window
 from gpuwatch.view import coarse
 from gpuwatch.view.blocks import BLOCK_MS
@@ -30,10 +30,12 @@ _SHARES_MS = 3 * BLOCK_MS
 class Rows:
     """Hot rows up to an instant. The live one grows with the store; one of the past is read once, with a look ahead."""
 
-    def __init__(self, window: Window, cell_ms: int, span_ms: int) -> None:
+    def __init__(self, window: Window, cell_ms: int, span_ms: int, *, final: bool = False) -> None:
         self._window = window
         self.cell_ms = cell_ms
         self.span_ms = span_ms
+        self.final = final
+        """Whether all minutes of the ledger up to the instant will never change: only the one that it cuts comes from single rows."""
         self.tracks: dict[int, GpuTrack] = {}
         self.gpus: Mapping[int, Mapping[str, Any]] = {}
         self.processes: dict[tuple[int, int], ProcessFacts] = {}
@@ -57,7 +59,7 @@ class Rows:
         """(Minute, board) -> its instances that have time in that minute."""
         self._shares: dict[int, tuple[Share, ...]] = {}
         self._shares_ms = 0
-        self._processes_tick = 0
+        self._held_tick = 0
         self._forgotten_ms = 0
 
     # -------------------------------------------------------------------------------------------------------- feeding
@@ -90,27 +92,35 @@ class Rows:
         again = window.superseded(first, last, at_ms)
         self.first_tick = max(again) + 1 if again else first
         self.fine_ms = -(-(at_ms - self.span_ms) // MINUTE_MS) * MINUTE_MS
-        closed_ms = min(window.watermark("ledger") * 1000, at_ms // MINUTE_MS * MINUTE_MS - FINE_MS)
+        closed_ms = min(window.watermark("ledger") * 1000, at_ms // MINUTE_MS * MINUTE_MS - (0 if self.final else FINE_MS))
         start = first
         if closed_ms > self.fine_ms and not again:
-            fine, _ = window.tick_range(closed_ms + 1, at_ms)
+            rows_ms = min(closed_ms, at_ms // BLOCK_MS * BLOCK_MS - WASTE_MS)
+            fine, _ = window.tick_range(rows_ms + 1, at_ms)
             if first < fine <= last:
                 self.fine_ms, start = closed_ms, fine
                 self._meet(window.gpu_rows(last - LATE_TICKS, last))
                 coarse.load(window, self._track, self.cell_ms, first, fine - 1, last)
         shares, _ = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)
+        if first <= shares < start:  # who was there when the single rows begin
+            self._hold_before(max(first, shares), start, again)
         self._take(start, shares - 1, with_processes=False, without=again)
         self._take(max(start, shares), last, with_processes=True, without=again)
         self._recall(first, last)
         return last
 
+    def _hold_before(self, first: int, start: int, without: frozenset[int]) -> None:
+        """The last processes of the ticks from ``first`` up to, but without ``start``."""
+        tick = self._window.newest_process_tick(first, start - 1)
+        if tick is not None and tick not in without:
+            self._hold(self._window.share_rows(tick, tick))
+
     def _recall(self, first: int, last: int) -> None:
         """A GPU of which there are only added up rows has fallen silent: what it said last."""
-        newest = "SELECT max(tick_id) FROM gpu_sample WHERE tick_id BETWEEN ? AND ? AND gpu_id=?"
         for gpu_id, track in self.tracks.items():
             if track.facts is None:
-                for (tick,) in self._window.rows(newest, (first, last, gpu_id)):
-                    track.facts = next(iter(self._window.gpu_rows(tick, tick, gpu_id)), None) if tick else None
+                tick = self._window.newest_tick(gpu_id, first, last)
+                track.facts = next(iter(self._window.gpu_rows(tick, tick, gpu_id)), None) if tick else None
 
     def _track(self, gpu_id: int) -> GpuTrack:
         if gpu_id not in self.tracks:
@@ -119,15 +129,14 @@ class Rows:
 
     def look_ahead(self, at_ms: int) -> None:
         """Learn how the quiet runs that are open at ``at_ms`` went on (five minutes are enough)."""
-        first, last = self._window.tick_range(at_ms + 1, at_ms + HOLD_MS + BLOCK_MS)
         for track in self.tracks.values():
             track.freeze()
         waiting = {gpu_id: track for gpu_id, track in self.tracks.items() if not track.settled}
-        if first > last or not waiting:
+        rows = self._window.ahead_rows(waiting, at_ms, at_ms + HOLD_MS + BLOCK_MS) if waiting else None
+        if rows is None:
             return
-        for row in self._window.gpu_rows(first, last):
-            if row.gpu_id in waiting:
-                waiting[row.gpu_id].add(row)
+        for row in rows:
+            waiting[row.gpu_id].add(row)
         for track in waiting.values():
             track.silence(min(at_ms + HOLD_MS, self._window.newest_ms()))
 
@@ -153,27 +162,33 @@ class Rows:
                 self._cut(row)
         for left in processes.values():
             self._hold(left)
+        if with_processes:
+            self._show_processes()
 
-    def _by_tick(self, first: int, last: int, without: frozenset[int]) -> dict[int, list[ProcessFacts]]:
-        out: dict[int, list[ProcessFacts]] = {}
-        for row in self._window.process_rows(max(first, self._processes_tick + 1), last):
+    def _by_tick(self, first: int, last: int, without: frozenset[int]) -> dict[int, list[ShareRow]]:
+        out: dict[int, list[ShareRow]] = {}
+        for row in self._window.share_rows(max(first, self._held_tick + 1), last):
             if row.tick_id not in without:
                 out.setdefault(row.tick_id, []).append(row)
         return out
 
-    def _hold(self, rows: list[ProcessFacts]) -> None:
+    def _hold(self, rows: list[ShareRow]) -> None:
         """These rows say who is there now."""
         at_ms = rows[0].ts_ms
-        if at_ms < self.processes_ms:
+        if at_ms < self._shares_ms:
             return
-        self.processes = {(row.proc_id, row.gpu_id): row for row in rows}
-        self.processes_ms = self._shares_ms = at_ms
-        self._processes_tick = rows[0].tick_id
+        self._shares_ms, self._held_tick = at_ms, rows[0].tick_id
         shares: dict[int, list[Share]] = {}
-        for row in rows:
-            if row.gpu_id:
-                shares.setdefault(row.gpu_id, []).append(Share(row.proc_id, row.sm_pm, row.gpu_memory_mib))
+        for _, _, proc_id, gpu_id, sm_pm, memory_mib in rows:
+            if gpu_id:
+                shares.setdefault(gpu_id, []).append(Share(proc_id, sm_pm, memory_mib))
         self._shares = {gpu_id: tuple(held) for gpu_id, held in shares.items()}
+
+    def _show_processes(self) -> None:
+        """All of the newest rows of processes."""
+        if self._shares_ms != self.processes_ms:
+            self.processes = {(row.proc_id, row.gpu_id): row for row in self._window.process_rows(self._held_tick, self._held_tick)}
+            self.processes_ms = self._shares_ms
 
     def _meet(self, rows: list[GpuFacts]) -> None:
         """Make tracks for GPUs that are new."""
@@ -247,14 +262,25 @@ def _model(row: Mapping[str, Any]) -> Gpu:
     return Gpu(row["uuid"], row["gpu_index"], row["name"], row["parent_uuid"], compute_fraction=row["compute_fraction"])
 
 
+def is_final(window: Window, at_ms: int) -> bool:
+    """Whether the ledger's minutes around an instant are closed for good."""
+    return window.watermark("ledger") * 1000 >= at_ms + FINAL_MS
+
+
+def span_ms(window: Window, at_ms: int, *, live: bool, cell_ms: int, cells: int) -> int:
+    """How long before an instant its rows are read: the strips, and what of the ledger may still change."""
+    strips = cells * cell_ms
+    return strips if not live and is_final(window, at_ms) else max(strips, FINAL_MS) + BLOCK_MS
+
+
 def rows_at(window: Window, at_ms: int, *, live: bool, cell_ms: int, cells: int) -> Rows:
     """The rows behind a view at ``at_ms``; kept in the window's memo, so that a live view reads only what is new."""
-    span_ms = max(cells * cell_ms, FINAL_MS) + BLOCK_MS
-    key = (live, cell_ms, span_ms, 0 if live else at_ms)
+    span = span_ms(window, at_ms, live=live, cell_ms=cell_ms, cells=cells)
+    key = (live, cell_ms, span, 0 if live else at_ms)
     kept = window.memo.get("rows", {})
     rows: Rows | None = kept.get(key)
     if rows is None or at_ms < rows.at_ms:  # new, or the clock was set back
-        rows = Rows(window, cell_ms, span_ms)
+        rows = Rows(window, cell_ms, span, final=not live and is_final(window, at_ms))
         window.memo["rows"] = {k: v for k, v in kept.items() if k[0]} | {key: rows}
         rows.advance(at_ms)
         if not live:

@@ -1,0 +1,304 @@
+"""A window on an instant whose rows are sealed: it answers what any window answers, from decoded columns.
+
+Times of rows are taken once, whether they lie in a chunk, in the hot tables or in both. For readers that ask by SQL, temporary
+tables stand before the hot ones and hold the rows of the GPUs in question.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpuwatch.store import connection as opening
+from gpuwatch.store.archive import read
+from gpuwatch.store.archive.read import Archive, Columns
+from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS
+from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
+from gpuwatch.store.facts import GpuFacts, ProcessFacts, ShareRow
+from gpuwatch.store.ledger_rows import ONCE
+from gpuwatch.store.window import PAST, Window
+
+PROCESSES_MS = 110_000
+"""So long before an instant its processes are looked for."""
+_HOST_MS = 120_000
+_NEXT_MS = 900_000
+"""A row of a slow rhythm that speaks for an instant ends at most so long after it."""
+_FACTS = ("ts_ms", *GpuFacts._fields[3:])
+_PROCESS = ("ts_ms", "proc_id", *ProcessFacts._fields[4:])
+_GPU_ROW = ("ts_ms", *GPU_SAMPLE[2:])
+_HOST_ROW = ("ts_ms", *HOST_SAMPLE[2:])
+_PROCESS_ROW = ("ts_ms", *(name for name in PROCESS_SAMPLE if name not in ("tick_id", "gpu_id")))
+_TABLES = {GPU: ("gpu_sample", "gpu_id"), PROCESS: ("process_sample", "gpu_id"), HOST: ("host_sample", "host_id")}
+_HOT = (
+    "SELECT k.ts_ms, {columns} FROM main.tick k CROSS JOIN main.{table} s ON s.tick_id=k.tick_id "
+    f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY k.ts_ms"
+)
+_KEPT = ("ledger", "meta", "first_ms")
+"""What a reader derived that holds for any instant."""
+
+
+class PastWindow(Window):
+    """Stand at an instant with :meth:`stand`; then ask. One host, one file."""
+
+    def __init__(self, source: Path | sqlite3.Connection, host_id: int) -> None:
+        super().__init__(source, host_id=host_id)
+        self._owned = True  # also a copy in memory
+        self._archive = Archive(self._all, host_id)
+        self._stands: object = None
+        self.at_ms = self.from_ms = 0
+        self._gpus: dict[int, Columns] = {}
+        self._ticks: list[int] = []
+        """Times of the ticks; a tick's id is its place from 1 on."""
+        self._number: dict[int, int] = {}
+        self._held: list[tuple[int, Columns]] = []
+        """Process rows by GPU (0: on none)."""
+        self._host: Columns | None = None
+        self._newest_ms = 0
+        self._oldest_hot_ms: int | None = None
+
+    # -------------------------------------------------------------------------------------------------------- reading
+
+    def stand(self, at_ms: int, back_ms: int, newest_ms: int, gpu_ids: Collection[int] | None) -> None:
+        """Read what lies in the ``back_ms`` before ``at_ms``; ``newest_ms`` is the end of the whole recording."""
+        self._newest_ms = newest_ms
+        where = (at_ms, back_ms, None if gpu_ids is None else tuple(gpu_ids))
+        if self._stands == where:
+            return
+        self._stands, self.at_ms, self.from_ms = where, at_ms, at_ms - back_ms
+        self._archive.forget(at_ms)
+        with self.reading():
+            oldest = self._one("SELECT ts_ms FROM main.tick ORDER BY tick_id LIMIT 1")
+            self._oldest_hot_ms = oldest[0] if oldest else None
+            ids = [row[0] for row in self._all("SELECT gpu_id FROM gpu WHERE host_id=? ORDER BY gpu_id", (self.host_id,))]
+            ids = [i for i in ids if gpu_ids is None or i in gpu_ids]
+            self._gpus = {}
+            for gpu_id in ids:
+                found = self._gpu(gpu_id)
+                if found is not None:
+                    self._gpus[gpu_id] = found
+            started = at_ms - min(back_ms, PROCESSES_MS)
+            read_processes = (self._columns(PROCESS, i, started, at_ms, _PROCESS_ROW) for i in (0, *ids))
+            self._held = [(i, found) for i, found in zip((0, *ids), read_processes, strict=True) if found is not None]
+            self._host = self._columns(HOST, 0, at_ms - _HOST_MS, at_ms, _HOST_ROW)
+        times = set[int]().union(*(columns["ts_ms"] for columns in self._gpus.values()))
+        for _, columns in self._held:
+            times.update(columns["ts_ms"])
+        if self._host is not None:
+            times.update(self._host["ts_ms"])
+        self._ticks = sorted(ts for ts in times if ts >= self.from_ms)
+        self._number = {ts: number for number, ts in enumerate(self._ticks, 1)}
+        self.memo = {key: self.memo[key] for key in _KEPT if key in self.memo}
+
+    def _gpu(self, gpu_id: int) -> Columns | None:
+        """A GPU's facts from ``from_ms`` on, with the first row after the instant, if there is one."""
+        found = self._columns(GPU, gpu_id, self.from_ms - 1, self.at_ms, _FACTS)
+        if found is None or found["ts_ms"][-1] <= self.at_ms:
+            end_ms = self._archive.following(GPU, gpu_id, self.at_ms, self.at_ms + _NEXT_MS)
+            if end_ms is not None or self._touches_hot(self.at_ms + _NEXT_MS):
+                found = self._columns(GPU, gpu_id, self.from_ms - 1, end_ms or self.at_ms + _NEXT_MS, _FACTS)
+        return found
+
+    def _columns(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> Columns | None:
+        """Rows of sealed hours, and of the hot tables what is in no chunk; rows around the span may come with them."""
+        sealed = self._archive.read(kind, entity_id, from_ms, to_ms, wanted)
+        if not self._touches_hot(to_ms):
+            return sealed
+        table, key = _TABLES[kind]
+        sql = _HOT.format(columns=", ".join("s." + name for name in wanted[1:]), table=table, key=key)
+        rows = self._all(sql, (from_ms, to_ms, self.host_id if kind == HOST else entity_id))
+        if sealed is not None:
+            known = set(sealed["ts_ms"])
+            rows = [row for row in rows if row[0] not in known]
+        if not rows:
+            return sealed
+        hot = dict(zip(wanted, map(list, zip(*rows, strict=True)), strict=True))
+        if sealed is None:
+            return hot
+        both = read.joined((sealed, hot), wanted)
+        order = sorted(range(len(both["ts_ms"])), key=both["ts_ms"].__getitem__)
+        return {name: [values[i] for i in order] for name, values in both.items()}
+
+    def _touches_hot(self, to_ms: int) -> bool:
+        return self._oldest_hot_ms is not None and self._oldest_hot_ms <= to_ms
+
+    # --------------------------------------------------------------------------------------------------------- asking
+
+    def last_tick(self) -> tuple[int, int] | None:
+        """The newest tick of the whole recording; its id is behind all that was read."""
+        return (len(self._ticks) + 1, self._newest_ms) if self._newest_ms else None
+
+    def newest_ms(self) -> int:
+        """Time of the newest tick of the whole recording; 0: none."""
+        return self._newest_ms
+
+    def first_tick_ms(self) -> int | None:
+        """Time of the oldest row that was read."""
+        return self._ticks[0] if self._ticks else None
+
+    def tick_range(self, start_ms: int, end_ms: int) -> tuple[int, int]:
+        """The first and last tick of ``[start_ms, end_ms]``; first > last when there is none."""
+        first, last = bisect_left(self._ticks, start_ms) + 1, bisect_right(self._ticks, end_ms)
+        return (first, last) if first <= last else (1, 0)
+
+    def tick_over(self, at_ms: int) -> int | None:
+        """The tick after ``at_ms`` whose GPU rows speak for ``at_ms`` too."""
+        following = bisect_right(self._ticks, at_ms)
+        if following == len(self._ticks):
+            return None
+        ts = self._ticks[following]
+        reach = max((columns["dt_ms"][i] for columns in self._gpus.values() if (i := _place(columns, ts)) is not None), default=0)
+        return following + 1 if ts - reach < at_ms else None
+
+    def superseded(self, first_tick: int, last_tick: int, at_ms: int) -> frozenset[int]:
+        """None: of time that was recorded twice only the later rows were read."""
+        return frozenset()
+
+    def columns(self, first_tick: int, last_tick: int) -> Mapping[int, Columns]:
+        """The GPUs' facts in these ticks, column by column."""
+        span = self._ticks[first_tick - 1] - 1, self._ticks[last_tick - 1]
+        return {gpu_id: read.cut(columns, *span) for gpu_id, columns in self._gpus.items()}
+
+    def gpu_rows(self, first_tick: int, last_tick: int, gpu_id: int | None = None) -> list[GpuFacts]:
+        """The facts of all GPUs (or one) in these ticks, in order."""
+        return self._facts(first_tick, last_tick, self._gpus if gpu_id is None else (gpu_id,), {})
+
+    def newer_gpu_rows(self, first_tick: int, last_tick: int, known: Mapping[int, int]) -> list[GpuFacts]:
+        """The facts of all GPUs in these ticks, in order, without those up to the time that is ``known`` of a GPU."""
+        return self._facts(first_tick, last_tick, self._gpus, known)
+
+    def _facts(self, first_tick: int, last_tick: int, gpu_ids: Iterable[int], known: Mapping[int, int]) -> list[GpuFacts]:
+        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
+        if first > last:
+            return []
+        start, end = self._ticks[first - 1] - 1, self._ticks[last - 1]
+        out: list[GpuFacts] = []
+        for gpu_id in gpu_ids:
+            if gpu_id in self._gpus:
+                out += _made(read.cut(self._gpus[gpu_id], max(start, known.get(gpu_id, -1)), end), gpu_id, self._number)
+        return sorted(out)
+
+    def newest_tick(self, gpu_id: int, first_tick: int, last_tick: int) -> int | None:
+        """The newest of these ticks in which a GPU has a row."""
+        rows = self.gpu_rows(first_tick, last_tick, gpu_id)
+        return rows[-1].tick_id if rows else None
+
+    def ahead_rows(self, gpu_ids: Collection[int], from_ms: int, to_ms: int) -> list[GpuFacts] | None:
+        """Facts of some GPUs in ``(from_ms, to_ms]``; ``None`` when no GPU has any row there."""
+        out: list[GpuFacts] = []
+        for gpu_id in gpu_ids:
+            columns = self._columns(GPU, gpu_id, from_ms, to_ms, _FACTS)
+            if columns is not None:
+                columns = read.cut(columns, from_ms, to_ms)
+                out += _made(columns, gpu_id, {ts: number for number, ts in enumerate(columns["ts_ms"], 1)})
+        if out:
+            return sorted(out, key=_by_time)
+        others = (self._columns(GPU, i, from_ms, to_ms, ("ts_ms",)) for i in self._gpus if i not in gpu_ids)
+        return [] if any(each is not None and read.cut(each, from_ms, to_ms)["ts_ms"] for each in others) else None
+
+    def share_rows(self, first_tick: int, last_tick: int) -> list[ShareRow]:
+        """Who was on which GPU in these ticks, in order."""
+        out: list[Any] = []
+        for gpu_id, columns in self._held:
+            if gpu_id:
+                number, wanted = self._number, ("ts_ms", "proc_id", "sm_pm", "gpu_memory_mib")
+                times, procs, shares, memory = (columns[name] for name in wanted)
+                out += [
+                    ShareRow(tick, ts, proc, gpu_id, sm, mib)
+                    for ts, proc, sm, mib in zip(times, procs, shares, memory, strict=True)
+                    if first_tick <= (tick := number.get(ts, 0)) <= last_tick
+                ]
+        return sorted(out, key=_in_order)
+
+    def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
+        """All process rows of these ticks, in order."""
+        out = []
+        for gpu_id, columns in self._held:
+            places = [i for i, ts in enumerate(columns["ts_ms"]) if first_tick <= self._number.get(ts, 0) <= last_tick]
+            for i in places:
+                ts = columns["ts_ms"][i]
+                values = [columns[name][i] for name in _PROCESS[2:]]
+                out.append(ProcessFacts(self._number[ts], ts, columns["proc_id"][i], gpu_id, *values))
+        return sorted(out, key=lambda row: (row.tick_id, row.proc_id, row.gpu_id))
+
+    def newest_process_tick(self, first_tick: int, last_tick: int) -> int | None:
+        """The newest of these ticks with process rows."""
+        ticks = (self._number.get(ts, 0) for _, columns in self._held for ts in set(columns["ts_ms"]))
+        return max((tick for tick in ticks if first_tick <= tick <= last_tick), default=None)
+
+    def gpu_table(self, tick_id: int) -> list[tuple[Any, ...]]:
+        """All columns (``columns.GPU_SAMPLE``) of all GPUs in one tick."""
+        ts, out = self._ticks[tick_id - 1], []
+        for gpu_id, facts in self._gpus.items():
+            if _place(facts, ts) is None:
+                continue
+            columns = self._columns(GPU, gpu_id, ts - 1, ts, _GPU_ROW)
+            at = None if columns is None else _place(columns, ts)
+            if columns is not None and at is not None:
+                out.append((tick_id, gpu_id, *(columns[name][at] for name in GPU_SAMPLE[2:])))
+        return out
+
+    def host_row(self, last_tick: int, lookback: int = 20) -> Mapping[str, Any] | None:
+        """The newest host row in the ``lookback`` ticks up to ``last_tick``, with its ``ts_ms``."""
+        if self._host is None or not 0 < last_tick <= len(self._ticks):
+            return None
+        at = bisect_right(self._host["ts_ms"], self._ticks[last_tick - 1]) - 1
+        if at < 0 or self._number.get(self._host["ts_ms"][at], 0) < last_tick - lookback:
+            return None
+        row = {name: values[at] for name, values in self._host.items()}
+        return {**row, "tick_id": self._number[row["ts_ms"]], "host_id": self.host_id}
+
+
+def over(window: Window, at_ms: int, back_ms: int, gpu_ids: Collection[int] | None) -> Window:
+    """What :meth:`Window.over` returns."""
+    oldest_ms = window.first_tick_ms()
+    if (oldest_ms is not None and oldest_ms <= at_ms - back_ms) or not _has_chunks(window):
+        return window
+    kept: dict[object, PastWindow] = window.memo.setdefault(PAST, {})
+    key = "view" if gpu_ids is None else "detail"
+    past = kept.get(key)
+    if past is None:
+        past = kept[key] = PastWindow(window.path or _copy(window.connection), window.host_id)
+    host = window.host()
+    past.stand(at_ms, back_ms, max(window.newest_ms(), host["last_ms"] if host else 0), gpu_ids)
+    return past
+
+
+def _has_chunks(window: Window) -> bool:
+    found = window.memo.get("sealed")
+    if not found:  # once there are some, there always are
+        found = bool(window.rows("SELECT 1 FROM chunk WHERE kind=? AND host_id=? LIMIT 1", (GPU, window.host_id)))
+        window.memo["sealed"] = found
+    return found
+
+
+def _copy(db: sqlite3.Connection) -> sqlite3.Connection:
+    """A store in memory cannot be opened twice."""
+    copy: sqlite3.Connection = opening.connect(":memory:")
+    db.backup(copy)
+    return copy
+
+
+def _made(columns: Columns, gpu_id: int, number: Mapping[int, int]) -> list[GpuFacts]:
+    """Rows of facts out of columns."""
+    times = columns["ts_ms"]
+    values = [columns[name] for name in _FACTS[1:]]
+    make = GpuFacts._make
+    return [make((number[ts], ts, gpu_id, *rest)) for ts, *rest in zip(times, *values, strict=True)]
+
+
+def _place(columns: Columns, ts: int) -> int | None:
+    """Where the row of an instant stands."""
+    times = columns["ts_ms"]
+    at = bisect_left(times, ts)
+    return at if at < len(times) and times[at] == ts else None
+
+
+def _by_time(row: GpuFacts) -> tuple[int, int]:
+    return row.ts_ms, row.gpu_id
+
+
+def _in_order(row: ShareRow) -> tuple[int, int, int]:
+    return row[0], row[2], row[3]

@@ -1,0 +1,97 @@
+"""The view of an instant says the same before and after its hours were sealed and its seconds trimmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from support.archived import FIRST_BORDER_MS, HOUR_MS, seal, tell
+from support.story import START
+
+from gpuwatch.store.archive.replay import PastWindow
+from gpuwatch.store.window import Window
+from gpuwatch.view.build import build_view
+from gpuwatch.view.types import View
+
+TOLD_MS = round(START * 1000)
+NOW_MS = FIRST_BORDER_MS + 4_200_000
+
+
+@pytest.fixture(scope="module", params=["whole", "sliced"])
+def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """As it was recorded; with seconds from 15:40 on, in an hour that is sealed; without any second."""
+    folder = tmp_path_factory.mktemp(request.param)
+    story = tell(folder / "hot.db", mig=request.param == "sliced")
+    story.writer.close()
+    half = seal(folder / "hot.db", folder / "half.db", NOW_MS, FIRST_BORDER_MS + 2_400_000)
+    none = seal(folder / "hot.db", folder / "none.db", NOW_MS, FIRST_BORDER_MS + HOUR_MS)
+    return folder / "hot.db", half, none
+
+
+@pytest.fixture
+def windows(stores: tuple[Path, Path, Path]) -> Iterator[list[Window]]:
+    opened = [Window(path) for path in stores]
+    yield opened
+    for window in opened:
+        window.close()
+
+
+def view_at(window: Window, at_ms: int, cells: int = 45) -> View:
+    return build_view(window, at_ms, now_ms=NOW_MS + 60_000, tz=UTC, cells=cells)
+
+
+INSTANTS = {
+    "two minutes after it began": TOLD_MS + 120_000,
+    "in the middle of a second": TOLD_MS + 700_500,
+    "a quiet run that will end": TOLD_MS + 900_000,
+    "the border of the hours": FIRST_BORDER_MS,
+    "just after it": FIRST_BORDER_MS + 1000,
+    "in a short gap": FIRST_BORDER_MS + 44_000,
+    "minutes after the border": FIRST_BORDER_MS + 437_000,
+    "a quiet run that goes on into a gap": FIRST_BORDER_MS + 900_000,
+    "in a long gap": FIRST_BORDER_MS + 1_200_000,
+    "just after the gap": FIRST_BORDER_MS + 1_371_000,
+    "single rows begin in its strip": FIRST_BORDER_MS + 2_700_000,
+    "its ledger is not final": FIRST_BORDER_MS + 3_500_000,
+}
+
+
+@pytest.mark.parametrize("name", INSTANTS)
+def test_the_view_is_the_same(windows: list[Window], name: str) -> None:
+    hot, *sealed = windows
+    expected = view_at(hot, INSTANTS[name])
+    assert expected.gpus
+    assert expected.ledger is not None
+    for window in sealed:
+        found = view_at(window, INSTANTS[name])
+        for mine, theirs in zip(found.gpus, expected.gpus, strict=True):
+            assert mine == theirs
+        assert found.processes == expected.processes
+        assert found.ledger == expected.ledger
+        assert found.today == expected.today
+        assert found.host == expected.host
+        assert found.recording.first_ms == expected.recording.first_ms
+        same = {"recording": None}
+        assert {**_fields(found), **same} == {**_fields(expected), **same}
+
+
+def _fields(view: View) -> dict[str, object]:
+    return {name: getattr(view, name) for name in View.__slots__}
+
+
+def test_jumps_in_any_order_say_the_same(windows: list[Window]) -> None:
+    hot, _, sealed = windows
+    ordered = list(INSTANTS.values())
+    for at_ms in [*ordered[::-1], *ordered[::2], ordered[3] + 20_000]:
+        assert view_at(sealed, at_ms, 75).gpus == view_at(hot, at_ms, 75).gpus
+
+
+def test_only_what_is_no_longer_hot_is_read_from_the_archive(windows: list[Window]) -> None:
+    hot, half, none = windows
+    at_ms = FIRST_BORDER_MS + 3_500_000
+    assert hot.over(at_ms, 900_000) is hot
+    assert half.over(at_ms, 900_000) is half
+    assert isinstance(half.over(at_ms, 1_200_000), PastWindow)
+    assert isinstance(none.over(at_ms, 900_000), PastWindow)
