@@ -152,10 +152,8 @@ def _rename_jobs(db: sqlite3.Connection, alias: str) -> None:
 
 def _rename_pids(db: sqlite3.Connection) -> None:
     """Pids become numbers below 0 that no running program has, links between processes and workloads included."""
-    lowest = (
-        db.execute("SELECT min(0, (SELECT min(pid) FROM process), coalesce((SELECT min(root_pid) FROM workload), 0))").fetchone()[0]
-        or 0
-    )
+    numbers = "SELECT min(pid) AS low FROM process UNION ALL SELECT min(root_pid) FROM workload UNION ALL SELECT 0"
+    lowest = db.execute(f"SELECT min(low) FROM ({numbers})").fetchone()[0]
     keys = db.execute(
         "SELECT host_id, pid, start_ms FROM gone_process UNION SELECT host_id, pid, start_ms FROM gone_workload ORDER BY 1, 3, 2"
     ).fetchall()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,3 +51,25 @@ def open_writer(path: Path, clock: FakeClock, tmp_path: Path, monkeypatch: pytes
 @pytest.fixture
 def writer(open_writer: Opener) -> StoreWriter:
     return open_writer()
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that an ordinary user can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB; skipped where mounting is not allowed."""
+    place = tmp_path / "tiny"
+    place.mkdir()
+    if shutil.which("mount") is None or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tiny", place], capture_output=True, check=False).returncode:  # fmt: skip
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
