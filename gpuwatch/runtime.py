@@ -182,7 +182,13 @@ class Runtime:
 
         mode = 0o640 if str(path).startswith("/var/lib/") else 0o600
         return StoreWriter.open(
-            path, clock=self.clock, simulated=self.simulated, scenario=self.args.demo or "", version=__version__, mode=mode
+            path,
+            clock=self.clock,
+            simulated=self.simulated,
+            scenario=self.args.demo or "",
+            version=__version__,
+            mode=mode,
+            max_mb=self.settings.store.max_mb,
         )
 
     def keep(self) -> Keep:

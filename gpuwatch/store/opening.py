@@ -50,7 +50,9 @@ class Opener:
     connection: sqlite3.Connection
     """The open store; there is none before ``open``."""
 
-    def __init__(self, path: Path | str, clock: Clock, simulated: bool, scenario: str, tmpfs_fallback: bool, mode: int) -> None:
+    def __init__(
+        self, path: Path | str, clock: Clock, simulated: bool, scenario: str, tmpfs_fallback: bool, mode: int, max_mb: int = 0
+    ) -> None:
         self.path = path
         self.clock = clock
         self.hot_only = False
@@ -60,6 +62,7 @@ class Opener:
         self._scenario = scenario
         self._fallback = tmpfs_fallback and not self._in_memory
         self._mode = mode
+        self._max_mb = max_mb
 
     @property
     def _in_memory(self) -> bool:
@@ -77,6 +80,18 @@ class Opener:
         if free >= kept:
             return ""
         return f"{free >> 20} MiB are free on the disk of {self.path}; gpuwatch leaves the last {kept >> 20} MiB to others"
+
+    def explain(self, error: sqlite3.Error) -> StoreError:
+        """What a failed statement means; "full" may mean the store's own size cap."""
+        explained = connection.explain(error, self.path)
+        if connection.code_of(error) == connection.FULL and self._max_mb and not self.hot_only:
+            from gpuwatch.store.capacity import at_wall
+
+            if at_wall(self.connection):
+                return StoreError(
+                    f"{self.path} has reached its size cap ([store] max_mb = {self._max_mb})", "raise max_mb, or gpuwatch db prune"
+                )
+        return explained
 
     def open(self) -> None:
         """Open the file, or what stands in for it. Raises :class:`StoreError`."""
@@ -172,7 +187,11 @@ class Opener:
         self.notices.append(f"{path} was damaged; it is kept as {aside.name} and a new store was begun.")
 
     def _claim(self) -> None:
-        """A store is born simulated or real and never mixes."""
+        """A store is born simulated or real and never mixes. What is written into is ours, so its size is."""
+        if self._max_mb and not self._in_memory:
+            from gpuwatch.store.capacity import set_wall
+
+            set_wall(self.connection, self._max_mb)
         db, kind = self.connection, "1" if self._simulated else "0"
         try:
             born = db.execute("SELECT value FROM meta WHERE key='simulated'").fetchone()

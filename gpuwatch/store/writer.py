@@ -73,14 +73,15 @@ class StoreWriter:
         version: str = "",
         tmpfs_fallback: bool = True,
         mode: int = 0o600,
+        max_mb: int = 0,
     ) -> StoreWriter:
         """Open or create the store; ``":memory:"`` for one tick that nobody keeps. The caller holds the lease.
 
         A damaged file is moved aside, a newer one is left alone for a side file, and one that cannot be written is replaced by
-        a store in memory (``hot_only``); each says so in ``notices``. Raises :class:`StoreError` if nothing can be opened, or
-        if the file's kind (simulated or real) differs.
+        a store in memory (``hot_only``); each says so in ``notices``. The file never grows far beyond ``max_mb`` (0: no limit).
+        Raises :class:`StoreError` if nothing can be opened, or if the file's kind (simulated or real) differs.
         """
-        opener = Opener(path, clock, simulated, scenario, tmpfs_fallback, mode)
+        opener = Opener(path, clock, simulated, scenario, tmpfs_fallback, mode, max_mb)
         opener.open()
         try:
             return cls(opener, version)
@@ -165,7 +166,7 @@ class StoreWriter:
             connection.roll_back(self.connection)
         except sqlite3.Error:
             pass  # SQLite has rolled back by itself, or the file is gone
-        explained = connection.explain(error, self.path)
+        explained = self._opener.explain(error)
         if isinstance(explained, DamagedStore) and self._opener.replace_damaged():
             self.problem = str(explained)
             self._move_in()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.store_rows import T0, first_tick, gpu_row, process, process_row, tick
 
+from gpuwatch.clock import FakeClock
 from gpuwatch.model import Event
 from gpuwatch.store import capacity
 from gpuwatch.store.archive.seal import seal_all
@@ -281,3 +283,23 @@ def test_the_watermarks_are_those_of_the_host_that_is_named(writer: StoreWriter)
     close(writer, now)
     assert watermark(writer.connection, "hour", 1) == watermark(writer.connection, "hour") == HOUR_0 + 2 * HOUR
     assert watermark(writer.connection, "hour", -1) is None
+
+
+def test_at_the_last_wall_nothing_is_lost_and_the_cap_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "MB", 1000)
+    writer = StoreWriter.open(tmp_path / "gpuwatch.db", clock=FakeClock(), tmpfs_fallback=False, max_mb=800)
+    writer.begin_session(T0, 1000, "")
+    writer.add(first_tick())
+    added = 0
+    while not writer.problem and added < 60_000:
+        for second in range(added, added + 200):
+            writer.add(tick(second, gpu_row()))
+        added += 200
+        writer.commit()
+    assert "gpuwatch.db has reached its size cap ([store] max_mb = 800)" in writer.problem
+    kept = count(writer, "gpu_sample")[0]
+    assert kept == added - 200 and capacity.used_bytes(writer.connection) <= 880_000
+    writer.connection.execute("DELETE FROM gpu_sample")
+    assert writer.commit() and writer.problem == ""
+    assert writer.connection.execute("SELECT max(tick_id)-min(tick_id)+1, count(*) FROM gpu_sample").fetchone() == (200, 200)
+    writer.close()
