@@ -47,3 +47,17 @@ def clean(text: str, limit: int = MAX_LENGTH) -> str:
 def clean_bytes(raw: bytes, limit: int = MAX_LENGTH) -> str:
     """``clean`` of bytes that should be UTF-8."""
     return clean(raw[: limit * 4].decode("utf-8", "surrogateescape"), limit)
+
+
+_FORMULA = lazy("'*[=+\\-@\t\r]")
+"""What a spreadsheet calculates instead of showing it, with any number of the marks that we put before such a text."""
+
+
+def sheet_safe(text: str) -> str:
+    """A CSV cell with ``'`` before it if a spreadsheet would take it for a formula; :func:`sheet_unsafe` takes it away again."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def sheet_unsafe(text: str) -> str:
+    """The text that :func:`sheet_safe` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -14,7 +14,7 @@ from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
 from gpuwatch.errors import UsageError
 from gpuwatch.model import Gpu, GpuSample, Measure, Process, ProcessSample, measures
-from gpuwatch.text import clean
+from gpuwatch.text import clean, sheet_unsafe
 
 GPU_FORMAT, PROCESS_FORMAT = "gpuwatch export of GPUs", "gpuwatch export of processes"
 MAGIC = "PAR1"
@@ -127,6 +127,8 @@ class _Run:
         used = {*kinds, *DERIVED, "ts_ms", "host", "gpu_uuid", "gpu_index", "duration_seconds", "unavailable"}
         used |= {"pid", "start_ms", "name", "user", "job"} if self.of_processes else set()
         self.unused = [name for name in names if name not in used]
+        if "simulated" in self.place:
+            raise UsageError(f"{source.name} holds simulated rows, which never mix with real ones")
         if self.of_processes and "start_ms" not in self.place:
             raise UsageError(f"{source.name}: it has no column start_ms, without which a pid names no process")
 
@@ -196,7 +198,7 @@ class _Run:
         if uuid and uuid not in log.gpus:
             uuid = self._known(number, record, log)
         if key not in log.processes:
-            said = {name: clean(str(record[place[name]] or ""), 120) for name in ("name", "user", "job") if name in place}
+            said = {name: self._text(record[place[name]]) for name in ("name", "user", "job") if name in place}
             self._host(record, log)
             log.processes[key] = Process(*key, said.get("name", ""), user=said.get("user", ""), job=said.get("job", ""))
         values = tuple([exact[record[at]] if at >= 0 else None for exact, at in self.cells])
@@ -208,7 +210,7 @@ class _Run:
 
     def _known(self, number: int, record: Record, log: PastLog) -> str:
         """Make a GPU known; its key."""
-        uuid = clean(str(record[self.place["gpu_uuid"]] or "").strip(), 120)
+        uuid = self._text(record[self.place["gpu_uuid"]]).strip()
         if not uuid or (len(log.gpus) > 4096):
             raise ValueError
         self._host(record, log)
@@ -217,10 +219,15 @@ class _Run:
             log.gpus[uuid] = Gpu(uuid, index, "", power_limit_watts=self.options.power_limit_watts)
         return uuid
 
+    def _text(self, cell: Cell) -> str:
+        """A name; CSV has a mark before those that a spreadsheet would calculate."""
+        text = str(cell or "")
+        return clean(sheet_unsafe(text) if self.records is None else text, 120)
+
     def _host(self, record: Record, log: PastLog) -> None:
         if "host" not in self.place:
             return
-        host = clean(str(record[self.place["host"]] or ""), 120)
+        host = self._text(record[self.place["host"]])
         if log.hostname and host != log.hostname:
             raise UsageError(
                 f"{self.source.name} holds rows of several hosts, {quoted(log.hostname)} and {quoted(host)}",

@@ -31,7 +31,7 @@ _CAUSES = {
 
 
 @dataclass(slots=True)
-class _Step:
+class Step:
     """A row of the waterfall: ``at`` and ``ms`` are its place in the capacity; ``bucket`` ``None``: a subtotal."""
 
     word: str
@@ -45,14 +45,14 @@ class _Step:
 
 def waterfall(report: Report, figures: Figures, width: int, look: Look) -> Block:
     """From the capacity down to what was effective; each subtotal is what the rows before it leave."""
-    steps = _steps(report.total, figures)
+    rows = steps(report.total, figures)
     title = f"Where {figures.hours(*ALL)} GPU-hours went"
     note = "share of observed" if report.total.observed_gpu_ms else ""
-    numbers = max(cells(step.hours) for step in steps) + 6
-    words = max(cells(step.word) for step in steps)
+    numbers = max(cells(step.hours) for step in rows) + 6
+    words = max(cells(step.word) for step in rows)
     bar = width - 2 - words - 1 - 1 - numbers
     out = [head(title, width, note)]
-    for step in steps:
+    for step in rows:
         drawn = _bar(step, report.total.capacity_gpu_ms, bar, look) if bar >= MIN_BAR else line(" " * max(0, bar))
         mark = (look.mark(step.bucket), step.bucket.label) if step.bucket is not None and not step.cause else (" ", "")
         style = "dim" if step.cause else "" if step.bucket is not None else "bold"
@@ -68,25 +68,26 @@ def waterfall(report: Report, figures: Figures, width: int, look: Look) -> Block
     return out
 
 
-def _steps(total: Ledger, figures: Figures) -> list[_Step]:
-    out = [_Step("Capacity", None, 0, total.capacity_gpu_ms, figures.hours(*ALL), "")]
+def steps(total: Ledger, figures: Figures) -> list[Step]:
+    """The rows of the waterfall, in order."""
+    out = [Step("Capacity", None, 0, total.capacity_gpu_ms, figures.hours(*ALL), "")]
     at, rest = 0, list(ALL)
     for mark in MARKS:
         ms = total.buckets_gpu_ms.get(mark.bucket, 0)
         rest.remove(mark.bucket)
         if ms or mark.always:
             share = "" if mark.bucket is Bucket.UNOBSERVED else figures.share(mark.bucket)
-            out.append(_Step(mark.word, mark.bucket, at, ms, figures.hours(mark.bucket), share))
+            out.append(Step(mark.word, mark.bucket, at, ms, figures.hours(mark.bucket), share))
         if mark.bucket is Bucket.WAIT:
             out += _causes(total, figures, at)
         at += ms
         if mark.bucket in _AFTER:
             left_ms = total.capacity_gpu_ms - at
-            out.append(_Step(_AFTER[mark.bucket], None, at, left_ms, figures.hours(*rest), figures.share(*rest)))
+            out.append(Step(_AFTER[mark.bucket], None, at, left_ms, figures.hours(*rest), figures.share(*rest)))
     return out
 
 
-def _causes(total: Ledger, figures: Figures, at: int) -> list[_Step]:
+def _causes(total: Ledger, figures: Figures, at: int) -> list[Step]:
     """Why time was waited away; where nothing is known but that, the row of waiting says it all."""
     known = [cause for cause in _CAUSES if total.wait_gpu_ms.get(cause)]
     if known == [Cause.UNEXPLAINED]:
@@ -94,12 +95,12 @@ def _causes(total: Ledger, figures: Figures, at: int) -> list[_Step]:
     out = []
     for cause in known:
         ms = total.wait_gpu_ms[cause]
-        out.append(_Step("  " + _CAUSES[cause], Bucket.WAIT, at, ms, figures.cause_hours(cause), figures.cause_share(cause), True))
+        out.append(Step("  " + _CAUSES[cause], Bucket.WAIT, at, ms, figures.cause_hours(cause), figures.cause_share(cause), True))
         at += ms
     return out
 
 
-def _bar(step: _Step, capacity: int, width: int, look: Look) -> Line:
+def _bar(step: Step, capacity: int, width: int, look: Look) -> Line:
     """At least one cell for what is there, at its place in the capacity."""
     if not step.ms or not capacity:
         return line(" " * width)

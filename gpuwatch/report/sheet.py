@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-_FORMULA = re.compile("'*[=+\\-@\t\r]")
-"""What a spreadsheet calculates instead of showing it, with any number of the marks that we put before such a text."""
-
-
-def safe(text: str) -> str:
-    """The text with ``'`` before it if a spreadsheet would take it for a formula; :func:`unsafe` takes it away again."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def unsafe(text: str) -> str:
-    """The text that :func:`safe` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+from gpuwatch.text import sheet_safe
 
 
 def write(out: TextIO, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
@@ -42,7 +30,7 @@ def _safe_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
             if made is None:
                 if len(known) > 10_000:
                     known.clear()
-                made = known[cell] = safe(cell)
+                made = known[cell] = sheet_safe(cell)
             if made is not cell:
                 changed = changed or list(row)
                 changed[number] = made

@@ -24,7 +24,7 @@ class Worked:
 LAST_DAYS = "t >= CAST(strftime('%s', 'now', '-{} days') AS INTEGER)"
 """``t`` is a key and the rest a constant: a subquery here would make SQLite read all of ``v_ledger_hour``."""
 
-UTILIZATION = 0
+UTILIZATION = 1
 """The number of a GPU's utilization in ``v_hist.metric``."""
 
 DAYS = """\

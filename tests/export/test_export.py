@@ -17,9 +17,9 @@ from support.story import START, Hold, Story, process
 
 from gpuwatch.errors import UsageError
 from gpuwatch.names import Context
-from gpuwatch.report import sheet
 from gpuwatch.store import export
 from gpuwatch.store.connection import open_read
+from gpuwatch.text import sheet_unsafe
 
 T = int(START)
 LENGTH_S = 400
@@ -120,7 +120,7 @@ def test_csv_reads_back_as_the_same_numbers(store: Path, db: sqlite3.Connection)
     assert head == [d[0] for d in db.execute("SELECT * FROM v_gpu_raw LIMIT 0").description]
 
     def read(text: str, like: object) -> object:
-        return None if text == "" else sheet.unsafe(text) if isinstance(like, str) else type(like)(text)
+        return None if text == "" else sheet_unsafe(text) if isinstance(like, str) else type(like)(text)
 
     assert [tuple(read(cell, like) for cell, like in zip(line, row, strict=True)) for line, row in zip(lines, rows, strict=True)] == rows  # fmt: skip
 

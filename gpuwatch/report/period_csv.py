@@ -1,0 +1,76 @@
+"""The main table of a report as CSV: the model's own names, base units and whole milliseconds, safe for spreadsheets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpuwatch.dataclass import fields
+from gpuwatch.names import Bucket, Cause
+from gpuwatch.report import sheet
+from gpuwatch.view.period.types import (
+    GpuRow,
+    HostRow,
+    Ledger,
+    OwnerRow,
+    PeriodRow,
+    ProcessRow,
+    Report,
+    Use,
+)
+
+_PERCENTILES = ("utilization_ratio", "sm_active_ratio", "power_watts", "memory_used_bytes")
+_SKIPPED = frozenset({"ledger", "use", "quantiles", "missing", "gpus"})
+_ROWS: Mapping[str, type] = {"gpu": GpuRow, "user": OwnerRow, "process": ProcessRow, "host": HostRow, "day": PeriodRow, "hour": PeriodRow}  # fmt: skip
+Cells = dict[str, Any]
+
+
+def report_csv(report: Report) -> str:
+    """One table, for ``--by``. What is simulated says so in its last column. ``None`` is an empty cell."""
+    kind = _ROWS[report.by]
+    rows = [_row(row) for row in report.main()]
+    names = list(rows[0]) if rows else _names(kind)
+    if report.span.simulated:
+        names.append("simulated")
+        rows = [row | {"simulated": 1} for row in rows]
+    out = io.StringIO()
+    sheet.write(out, names, [list(row.values()) for row in rows])
+    return out.getvalue()
+
+
+def _names(kind: type) -> list[str]:
+    return [f.name for f in fields(kind) if f.name not in _SKIPPED]
+
+
+def _row(row: GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow) -> Cells:
+    out: Cells = {name: _cell(getattr(row, name)) for name in _names(type(row))}
+    if isinstance(row, (OwnerRow, ProcessRow)):
+        out["gpus"] = " ".join(f"{host}:{index}" for host, index in row.gpus)
+    out |= _ledger(row.ledger)
+    if isinstance(row, (GpuRow, HostRow, PeriodRow)):
+        out |= {name: _cell(getattr(row.use, name)) for name in _names(Use)}
+    if isinstance(row, GpuRow):
+        for name in _PERCENTILES:
+            found, (stem, _, unit) = row.quantiles.get(name), name.rpartition("_")
+            out |= {f"{stem}_p50_{unit}": found.p50 if found else None, f"{stem}_p95_{unit}": found.p95 if found else None}
+    return out
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return int(value) if isinstance(value, bool) else value
+
+
+def _ledger(of: Ledger) -> Cells:
+    out: Cells = {"capacity_gpu_ms": of.capacity_gpu_ms}
+    out |= {f"{bucket.label}_gpu_ms": of.buckets_gpu_ms.get(bucket, 0) for bucket in Bucket}
+    out |= {f"wait_{cause.label}_gpu_ms": of.wait_gpu_ms.get(cause, 0) for cause in Cause if cause}
+    whole: Sequence[str] = ("observed_gpu_ms", "allocated_gpu_ms", "first_time_gpu_ms", "idle_gpu_ms", "waste_gpu_ms")
+    out |= {name: getattr(of, name) for name in whole}
+    out |= {"allocation_ratio": of.allocation_ratio, "running_ratio": of.running_ratio}
+    for name, band in (("fill", of.fill_ratio), ("efficiency", of.efficiency_ratio)):
+        out |= {f"{name}_low_ratio": band and band.low, f"{name}_high_ratio": band and band.high}
+    out |= {"tier": of.tier.label, "coverage_ratio": of.coverage_ratio}
+    return out | {"energy_mj": of.energy_mj, "idle_energy_mj": of.idle_energy_mj}
