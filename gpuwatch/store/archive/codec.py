@@ -28,7 +28,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from operator import sub
-from typing import Any
+from typing import Any, cast
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.errors import StoreError
@@ -43,6 +43,8 @@ _LENGTH = 4
 _SWAP = sys.byteorder == "big"
 _GUESS_ROWS = 256
 """So many of a block's first values tell whether their differences vary less than they do."""
+_STEP_BYTES = 12_000
+"""A step of encoding makes about so many bytes (2 ms)."""
 _MOST_ROWS = 1 << 24
 """More rows than a block can have: a chunk that claims more is damaged."""
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError, zlib.error)
@@ -113,18 +115,23 @@ class Encoder:
         self.rows = 0
         self.last_ms = t0_ms
 
-    def add(self, block: Sequence[Sequence[Any]]) -> Iterator[None]:
+    def add(self, block: Sequence[Sequence[Any] | None]) -> Iterator[None]:
         """Encode one block, later than those before, of at least one row; the values of each column, in any order of rows.
 
-        It works on one column at each step and is not part of the chunk before the last one.
+        ``None`` for a column: no row has a value. The time must be there.
+        It works on some columns at each step and is not part of the chunk before the last one.
         """
-        times = block[self._time]
+        times = cast(Sequence[int], block[self._time])
         stream, entries, parts = zlib.compressobj(LEVEL), [], []
+        fresh = 0
         for values in block:
-            entry, data = _encode(values)
+            entry, data = ([None], b"") if values is None else _encode(values)
             entries.append(entry)
             parts.append(stream.compress(data))
-            yield
+            fresh += len(data)
+            if fresh > _STEP_BYTES:
+                yield
+                fresh = 0
         about = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
         parts += [stream.compress(about + len(about).to_bytes(_LENGTH, "little")), stream.flush()]
         body = b"".join(parts)
