@@ -28,7 +28,7 @@ _Owners = tuple[tuple[int, int], ...]
 _Booked = dict[_Owners, dict[int, tuple[int, int]]]
 """Owners -> label -> nanoseconds, nanojoules."""
 
-_UNAVAILABLE, _UNALLOCATED, _IDLE, _HELD, _QUIET, _WAIT, _THROTTLED, _BUSY = range(8)
+UNAVAILABLE, UNALLOCATED, IDLE, HELD, QUIET, WAIT, THROTTLED, BUSY = range(8)
 _LABELS = (
     (Bucket.UNAVAILABLE, Cause.NONE, Tier.N),
     (Bucket.UNALLOCATED, Cause.NONE, Tier.N),
@@ -128,23 +128,24 @@ def _energy(row: LedgerRow, begin: int, until: int) -> int:
 def _parts(row: LedgerRow, run: Run | None, amount: int) -> tuple[_Owners, list[tuple[int, int]]]:
     """Whom one row's time belongs to, and its labels; no label when the row does not say what the GPU did."""
     if row.unavailable:
-        return (), [(_UNAVAILABLE, amount)]
+        return (), [(UNAVAILABLE, amount)]
     if row.quiet is None:
-        return (), [(_UNALLOCATED, amount)] if row.context is Context.NONE else []
+        return (), [(UNALLOCATED, amount)] if row.context is Context.NONE else []
     if run is None:
         return _by_sm(row.shares), _running(row, amount)
-    label = _quiet_label(row, run)
-    return () if label == _UNALLOCATED else _by_memory(row.shares), [(label, amount)]
+    label = quiet_label(row.context, run)
+    return () if label == UNALLOCATED else _by_memory(row.shares), [(label, amount)]
 
 
-def _quiet_label(row: LedgerRow, run: Run) -> int:
-    if row.context is Context.NONE:
-        return _UNALLOCATED
+def quiet_label(context: Context | None, run: Run) -> int:
+    """The label of a quiet row, by who holds the GPU and by how its run began and goes on."""
+    if context is Context.NONE:
+        return UNALLOCATED
     if run.open:
-        return _QUIET
-    if row.context is None:
-        return _WAIT if not run.long and run.after_active and run.before_active else _IDLE
-    return _HELD if run.long else _WAIT
+        return QUIET
+    if context is None:
+        return WAIT if not run.long and run.after_active and run.before_active else IDLE
+    return HELD if run.long else WAIT
 
 
 def _running(row: LedgerRow, amount: int) -> list[tuple[int, int]]:
@@ -152,7 +153,7 @@ def _running(row: LedgerRow, amount: int) -> list[tuple[int, int]]:
     busy = 1000 if row.busy_pm is None else row.busy_pm
     wait, left = _take(amount, 1000 - busy)
     throttled, left = _take(left, 1000 - row.kappa_pm)
-    return [(label, part) for label, part in ((_WAIT, wait), (_THROTTLED, throttled), (_BUSY, left)) if part] or [(_BUSY, 0)]
+    return [(label, part) for label, part in ((WAIT, wait), (THROTTLED, throttled), (BUSY, left)) if part] or [(BUSY, 0)]
 
 
 def _take(amount: int, share_pm: int) -> tuple[int, int]:
@@ -178,6 +179,11 @@ def _weighted(shares: Sequence[Share], known: list[tuple[int, int]]) -> _Owners:
         return ((known[0][0], 1),)
     known.sort()
     return tuple(known)
+
+
+def nobodys(labels: dict[int, tuple[int, int]]) -> list[BucketRow]:
+    """The buckets of time that nobody holds: label -> nanoseconds, nanojoules."""
+    return _rounded({(): labels})
 
 
 def _rounded(booked: _Booked) -> list[BucketRow]:

@@ -14,7 +14,8 @@ from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.errors import GpuwatchError, StoreError
 from gpuwatch.model import Host
 from gpuwatch.recorder.importing.copy import Collision, Imported, copy
-from gpuwatch.recorder.importing.pipeline import Disordered, Pipeline, Sums
+from gpuwatch.recorder.importing.hours import Disordered
+from gpuwatch.recorder.importing.pipeline import Held, Pipeline, Sums
 from gpuwatch.recorder.importing.scratch import Ground, Who, ground, open_scratch
 from gpuwatch.store import connection
 from gpuwatch.zone import host_zone, hour_offset_s
@@ -63,25 +64,27 @@ def import_log(target: Path, source: Source, settings: Settings, *, now_ms: int,
 
     Raises :class:`NothingToImport`, :class:`gpuwatch.errors.UsageError` and :class:`StoreError`; nothing is written then.
     """
-    in_order = True
+    in_order = alone = True
     for _ in range(_ATTEMPTS):
         try:
-            return _attempt(target, source, settings, now_ms, dry_run, in_order)
+            return _attempt(target, source, settings, now_ms, dry_run, in_order, alone)
         except Disordered:
             in_order = False
+        except Held:
+            alone = False
         except Collision:
             pass
     raise StoreError(f"other imports into {target} came in between again and again", "run this one again when they are done")
 
 
-def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_run: bool, in_order: bool) -> Outcome:
+def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_run: bool, in_order: bool, alone: bool) -> Outcome:
     log = _limited(source.open(), settings.power_limit_watts)
     first, rows = _peek(log, source.name)
     log.rows = rows if in_order else _sorted(rows)
     host = host_of(log, settings, first)
     with closing(open_scratch()) as db:
         known = _ground(target, host.machine_id)
-        pipeline = Pipeline(db, Who(db, known, host), log, hour_offset_s(host.utc_offset_seconds))
+        pipeline = Pipeline(db, Who(db, known, host), log, hour_offset_s(host.utc_offset_seconds), alone=alone)
         pipeline.run(settings.interval_ms)
         sums = pipeline.sums
         if sums.first_ms is None:

@@ -6,25 +6,24 @@ Memory stays flat: two hours of rows are held, one that is being closed and the 
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice, repeat
-from operator import mul
-from typing import cast
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, islice
+from operator import itemgetter
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import LedgerRow
-from gpuwatch.model import GpuSample, measures
 from gpuwatch.recorder.importing.gaps import Gap, joined
-from gpuwatch.recorder.importing.minutes import MinuteBook
+from gpuwatch.recorder.importing.hours import HOUR_MS, by_gpu, by_hour
+from gpuwatch.recorder.importing.minutes import AloneBook, SharedBook
+from gpuwatch.recorder.importing.rows import COLUMNS, KEY, NAMES, HourRows
 from gpuwatch.recorder.importing.scratch import Who
-from gpuwatch.recorder.importing.track import Timed, Track, usual_interval
+from gpuwatch.recorder.importing.track import Track, usual_interval
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store import columns
-from gpuwatch.store.archive import shapes
 from gpuwatch.store.archive.seal import SealJob
+from gpuwatch.store.archive.shapes import PROCESS
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.days import close_days, close_ledger_days, zone_of
 from gpuwatch.store.hours import FINAL_AFTER_S, HOUR_S, close_hours, close_ledger_hours
@@ -35,20 +34,13 @@ from gpuwatch.zone import next_midnight_s
 
 INTERVAL_ROWS = 20_000
 """So many rows at a log's beginning tell its interval, where nothing else does."""
-_HOUR_MS = HOUR_S * 1000
-_COLUMNS = columns.measure_columns(GpuSample)
-_NAMES = tuple(measures(GpuSample))
-_AT = {name: number for number, name in enumerate(_COLUMNS)}
-_BUSY = tuple(_AT[name] for name in ("graphics_active_pm", "utilization_pm", "sm_active_pm"))
-_UTILIZATION, _ENERGY, _POWER = _AT["utilization_pm"], _AT["energy_mj"], _AT["power_mw"]
-_KEY = ("tick_id", "gpu_id", *columns.GPU_FACTS)
 _LEDGER = columns.insert_sql("ledger_minute", (*columns.LEDGER, "final"))
 _TICK = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
 _PROCESS = Inserter("process_sample", columns.PROCESS_SAMPLE)
 
 
-class Disordered(Exception):
-    """A row lies before an hour that is closed already: the log must be sorted first."""
+class Held(Exception):
+    """A process appears after its log was taken for one without any: its ledger needs the other book."""
 
 
 @dataclass(slots=True)
@@ -73,33 +65,33 @@ class Sums:
 
 @dataclass(slots=True)
 class _Hour:
-    """The rows of one hour, ``(start_ms, end_ms]``, which are in the scratch store already."""
+    """The rows of one hour, ``(start_ms, end_ms]``, by GPU; those of GPUs and processes are in the scratch store already."""
 
     start_ms: int
     end_ms: int
     last_tick: int
-    ledger: dict[int, list[LedgerRow]]
+    gpus: dict[int, HourRows]
     absent: frozenset[str]
 
 
 class Pipeline:
-    """One log on its way through a scratch store."""
+    """One log on its way through a scratch store. ``alone``: it is taken for one without processes and MIG instances."""
 
-    def __init__(self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int) -> None:
+    def __init__(self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int, *, alone: bool = True) -> None:
         self.sums = Sums()
         self.hours: list[int] = []
         """Starts of the hours that got rows, unix seconds."""
         self._db, self._who, self._log = db, who, log
         self._offset_ms = offset_s * 1000
         self._tracks: dict[str, Track] = {}
-        self._books: dict[int, MinuteBook] = {}
+        self._books: dict[int, AloneBook | SharedBook] = {}
         self._ids: dict[str, int] = {}
         self._last: dict[tuple[tuple[int, int], str], int] = {}
         self._seen: dict[tuple[str, int], tuple[int, int]] = {}
         self._reach_ms = 0
         self._tick = self._kept_tick = 0
         self._before: _Hour | None = None
-        self._processes = False
+        self._alone = alone
 
     @property
     def host_id(self) -> int:
@@ -107,14 +99,14 @@ class Pipeline:
         return self._who.host_id
 
     def run(self, interval_ms: int | None = None) -> None:
-        """Read the log to its end. Raises :class:`Disordered` when it must be sorted first."""
+        """Read the log to its end. Raises :class:`Disordered` when it must be sorted first, :class:`Held` when it has holders."""
         rows = iter(self._log.rows)
         head = list(islice(rows, INTERVAL_ROWS))
-        interval = interval_ms or self._log.interval_ms or usual_interval(_by_gpu(head))
+        interval = interval_ms or self._log.interval_ms or usual_interval(by_gpu(head))
         self.sums.interval_ms = interval
         self._reach_ms = PERIODS * (interval or 0)
         self._who.reach(interval or 1000)
-        for start, gpus, processes in _hours(chain(head, rows), self._offset_ms):
+        for start, gpus, processes in by_hour(chain(head, rows), self._offset_ms):
             hour = self._load(start, gpus, processes)
             if self._before is not None:
                 self._close(self._before, hour)
@@ -133,17 +125,16 @@ class Pipeline:
         self._tick += len(ticks)
         sums = self.sums
         sums.first_ms, sums.last_ms = ticks[0] if sums.first_ms is None else sums.first_ms, ticks[-1]
-        absent = self._write_gpus(timed, tick_of)
+        hours = {self._ids[key]: HourRows(self._ids[key], one, sliced=self._sliced(key)) for key, one in timed.items()}
+        absent = self._write_gpus(hours.values(), tick_of)
         _TICK.insert(self._db, [(tick, ts, 1) for ts, tick in tick_of.items()])
         if processes:
-            self._processes = True
             _PROCESS.insert(self._db, [self._process_row(row, tick_of[row.ts_ms]) for row in processes])
-        for key, one in timed.items():
-            self._note(("gpu", self._ids[key]), one.ts_ms[0], one.ts_ms[-1])
-        gaps = [Gap(self._ids[key], *gap) for key, one in timed.items() for gap in one.gaps]
-        self.sums.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
-        ledger = {self._ids[key]: _ledger_rows(one, sliced=self._sliced(key)) for key, one in timed.items()}
-        return _Hour(start_ms, start_ms + _HOUR_MS, self._tick, ledger, absent)
+        for gpu_id, rows in hours.items():
+            self._note(("gpu", gpu_id), rows.timed.ts_ms[0], rows.timed.ts_ms[-1])
+        gaps = [Gap(gpu_id, *gap) for gpu_id, rows in hours.items() for gap in rows.timed.gaps]
+        sums.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
+        return _Hour(start_ms, start_ms + HOUR_MS, self._tick, hours, absent)
 
     def _ascending(self, rows: list[LogRow]) -> list[LogRow]:
         times = [row[0] for row in rows]
@@ -162,41 +153,36 @@ class Pipeline:
             gpu = self._log.gpus[key]
             self._ids[key] = self._who.gpu(gpu)
             found = self._tracks[key] = Track(gpu, self.sums.interval_ms or 0, sliced=self._sliced(key))
-            self._books[self._ids[key]] = MinuteBook(self._ids[key], weight(gpu, self._log.gpus.values()))
+            if self._alone and gpu.parent_uuid:
+                raise Held
+            part = weight(gpu, self._log.gpus.values())
+            self._books[self._ids[key]] = AloneBook(self._ids[key]) if self._alone else SharedBook(self._ids[key], part)
         return found
 
     def _sliced(self, key: str) -> bool:
         uuid = self._log.gpus[key].uuid
         return any(gpu.parent_uuid == uuid for gpu in self._log.gpus.values())
 
-    def _write_gpus(self, timed: dict[str, Timed], tick_of: dict[int, int]) -> frozenset[str]:
+    def _write_gpus(self, gpus: Collection[HourRows], tick_of: dict[int, int]) -> frozenset[str]:
         """Insert the rows by time; returns the columns that none of them has."""
-        cells = {key: list(zip(*one.values)) for key, one in timed.items()}
-        used = [n for n in range(len(_COLUMNS)) if any(own[n].count(None) != len(own[n]) for own in cells.values())]
-        rows: list[tuple[int | None, ...]] = []
-        for key, one in timed.items():
-            own = cells[key]
-            self._add_up(one, own[_UTILIZATION])
-            facts = (one.dt_ms, one.quiet, one.context, one.quiet_ms, one.kappa_pm, map(int, one.unavailable))
-            rows.extend(zip((tick_of[ts] for ts in one.ts_ms), repeat(self._ids[key]), *facts, *(own[n] for n in used)))
-        rows.sort(key=lambda row: row[:2])
-        Inserter("gpu_sample", (*_KEY, *(_COLUMNS[n] for n in used))).insert(self._db, rows)
-        self.sums.measures.update(_NAMES[n] for n in used)
-        return frozenset(_COLUMNS) - {_COLUMNS[n] for n in used}
-
-    def _add_up(self, one: Timed, utilization: Sequence[int | None]) -> None:
-        sums, times = self.sums, one.dt_ms
-        sums.observed_ms += sum(times)
-        if None in utilization:
-            known = [(value, dt) for value, dt in zip(utilization, times) if value is not None]
-            utilization, times = [value for value, _ in known], [dt for _, dt in known]
-        values = cast("Sequence[int]", utilization)
-        sums.utilization_rows += len(values)
-        sums.utilization_sum += sum(values)
-        sums.utilization_ms += sum(map(mul, values, times))
-        sums.utilization_weight_ms += sum(times)
+        used = sorted({number for rows in gpus for number in rows.used})
+        hot = [row for rows in gpus for row in rows.hot(tick_of, used)]
+        hot.sort(key=itemgetter(0, 1))
+        Inserter("gpu_sample", (*KEY, *(COLUMNS[n] for n in used))).insert(self._db, hot)
+        sums = self.sums
+        sums.measures.update(NAMES[n] for n in used)
+        for rows in gpus:
+            count, total, over_time, time = rows.utilization()
+            sums.utilization_rows += count
+            sums.utilization_sum += total
+            sums.utilization_ms += over_time
+            sums.utilization_weight_ms += time
+            sums.observed_ms += sum(rows.timed.dt_ms)
+        return frozenset(COLUMNS).difference(COLUMNS[n] for n in used)
 
     def _process_row(self, row: LogProcessRow, tick: int) -> tuple[int | None, ...]:
+        if self._alone:
+            raise Held
         proc_id = self._who.process(self._log.processes[row.process])
         if row.gpu:
             self._track(row.gpu)
@@ -225,35 +211,34 @@ class Pipeline:
         self._close_ledger(hour, following)
         set_watermark(db, MINUTE_TIER, end_s, host)
         close_hours(db, hour.end_ms, host_id=host)
-        done_ms = hour.start_ms - max(self._reach_ms, _HOUR_MS)
+        done_ms = hour.start_ms - max(self._reach_ms, HOUR_MS)
         self._close_ledger_hours(done_ms // 1000)
+        for rows in hour.gpus.values():
+            rows.seal(db, host, hour.start_ms)
         db.execute("COMMIT")
         self.hours.append(hour.start_ms // 1000)
-        self._seal(hour)
-        cut = self._kept_tick if self._processes else hour.last_tick  # process rows also speak for what follows them
+        if not self._alone:
+            for _ in SealJob(PROCESS, host, hour.start_ms).steps(db):
+                pass
+        cut = hour.last_tick if self._alone else self._kept_tick  # process rows also speak for what follows them
         self._kept_tick = hour.last_tick
         db.execute("BEGIN")
         for table in ("gpu_sample", "process_sample", "tick"):
             db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (cut,))
         db.execute("COMMIT")
 
-    def _seal(self, hour: _Hour) -> None:
-        for kind in (shapes.GPU, shapes.PROCESS) if self._processes else (shapes.GPU,):
-            for _ in SealJob(kind, self._who.host_id, hour.start_ms).steps(self._db):
-                pass
-
     def _close_ledger(self, hour: _Hour, following: _Hour | None) -> None:
-        own = hour.ledger
-        if self._processes:
-            own = {
-                gpu_id: [row for row in rows if hour.start_ms < row.ts_ms <= hour.end_ms]
-                for gpu_id, rows in ledger_inputs(self._db, hour.start_ms, hour.end_ms).items()
-            }
-        for gpu_id, rows in own.items():
-            book = self._books[gpu_id]
-            book.add(rows, following.ledger.get(gpu_id, ()) if following else ())
-            if following is None:
-                book.close()
+        ahead = following.gpus if following else {}
+        shared: Mapping[int, Sequence[LedgerRow]] = {}
+        if not self._alone:
+            found = ledger_inputs(self._db, hour.start_ms, hour.end_ms)
+            shared = {gpu: [row for row in rows if hour.start_ms < row.ts_ms <= hour.end_ms] for gpu, rows in found.items()}
+        for gpu_id, rows in hour.gpus.items():
+            book, after = self._books[gpu_id], ahead.get(gpu_id)
+            if isinstance(book, AloneBook):
+                book.add(rows.ledger, after.ledger if after else None)
+            else:
+                book.add(shared.get(gpu_id, ()), after.ledger.rows(range(len(after.timed.ts_ms))) if after else ())
         for book in self._books.values():
             if following is None:
                 book.close()
@@ -288,55 +273,3 @@ class Pipeline:
 
 
 _ENTITY = {"gpu": "gpu_id", "process": "proc_id"}
-
-
-def _by_gpu(rows: Iterable[LogRow | LogProcessRow]) -> dict[str, list[LogRow]]:
-    out: dict[str, list[LogRow]] = defaultdict(list)
-    for row in rows:
-        if isinstance(row, LogRow):
-            out[row.gpu].append(row)
-    return out
-
-
-def _hours(
-    rows: Iterable[LogRow | LogProcessRow], offset_ms: int
-) -> Iterator[tuple[int, dict[str, list[LogRow]], list[LogProcessRow]]]:
-    """Hour by hour: its start, the rows of each GPU, and those of processes. A row belongs to the hour in which it ends."""
-    start = end = 0
-    gpus: dict[str, list[LogRow]] = defaultdict(list)
-    processes: list[LogProcessRow] = []
-    for row in rows:
-        ts = row[0]
-        if not start < ts <= end:
-            if gpus or processes:
-                if ts <= start:
-                    raise Disordered
-                yield start, gpus, processes
-                gpus, processes = defaultdict(list), []
-            start = ts - 1 - (ts - 1 - offset_ms) % _HOUR_MS
-            end = start + _HOUR_MS
-        if isinstance(row, LogRow):
-            gpus[row[1]].append(row)
-        else:
-            processes.append(row)
-    if gpus or processes:
-        yield start, gpus, processes
-
-
-def _ledger_rows(one: Timed, *, sliced: bool) -> list[LedgerRow]:
-    """What the ledger reads of rows that speak for some time; the energy of a sliced board is its instances' too."""
-    out: list[LedgerRow] = []
-    for ts, dt, quiet, context, quiet_ms, kappa, lost, values in zip(*one[:8]):
-        if dt <= 0:
-            continue
-        busy = None
-        for at in _BUSY:
-            busy = values[at]
-            if busy is not None:
-                busy = min(busy, 1000)
-                break
-        energy = values[_ENERGY]
-        if energy is None and values[_POWER] is not None:
-            energy = values[_POWER] * dt // 1000
-        out.append(LedgerRow(ts, dt, quiet, quiet_ms, context, busy, kappa, lost, None if sliced else energy))
-    return out

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from gpuwatch.collectors.importers.types import LogRow
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.ledger import facts
+from gpuwatch.ledger.alone import ACTIVE, label
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.model import Gpu, GpuSample, measures
 from gpuwatch.names import Context
@@ -67,6 +68,7 @@ class Timed(NamedTuple):
     kappa_pm: list[int]
     unavailable: list[bool]
     values: list[_Values]
+    labels: list[int]
     gaps: list[tuple[int, int]]
 
 
@@ -84,10 +86,10 @@ class Track:
 
     def add(self, rows: Sequence[LogRow]) -> Timed:
         """Take rows that ascend in time and lie after those before them."""
-        out = Timed([row[0] for row in rows], [], [], [], [], [], [row[4] for row in rows], [row[2] for row in rows], [])
+        out = Timed([row[0] for row in rows], [], [], [], [], [], [row[4] for row in rows], [row[2] for row in rows], [], [])
         quiets, contexts, clocks = self._quiet, self._context, self._clocks
         add_dt, add_quiet, add_context = out.dt_ms.append, out.quiet.append, out.context.append
-        add_run, add_kappa = out.quiet_ms.append, out.kappa_pm.append
+        add_run, add_kappa, add_label = out.quiet_ms.append, out.kappa_pm.append, out.labels.append
         last, run, before, reach = self.last_ms, self._quiet_ms, self._before, self._reach
         for ts, _, values, given, lost in rows:
             dt = given if given is not None else 0 if last is None or ts - last > reach else ts - last
@@ -108,6 +110,7 @@ class Track:
             add_context(context)
             add_run(run)
             add_kappa(kappa)
+            add_label(ACTIVE if quiet is False else label(quiet, run, context, lost))
         self.last_ms, self._quiet_ms, self._before = last, run, before
         return out
 

@@ -1,0 +1,149 @@
+"""The rows of one GPU and hour as columns: what the store's tables, the ledger and the archive take of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import repeat
+from operator import mul
+
+from gpuwatch.ledger.alone import Columns
+from gpuwatch.model import GpuSample, measures
+from gpuwatch.recorder.importing.track import Timed
+from gpuwatch.store import columns
+from gpuwatch.store.archive.codec import CODEC, Encoder
+from gpuwatch.store.archive.hist import METRICS, Histogram, bin_of
+from gpuwatch.store.archive.shapes import GPU, SHAPES
+
+COLUMNS = columns.measure_columns(GpuSample)
+NAMES = tuple(measures(GpuSample))
+KEY = ("tick_id", "gpu_id", *columns.GPU_FACTS)
+_AT = {name: number for number, name in enumerate(COLUMNS)}
+_BUSY = tuple(_AT[name] for name in ("graphics_active_pm", "utilization_pm", "sm_active_pm"))
+_UTILIZATION, _ENERGY, _POWER = _AT["utilization_pm"], _AT["energy_mj"], _AT["power_mw"]
+_FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
+_CHUNK = columns.insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))
+_MOST_BINS = 200_000
+_BLOCK_ROWS = 900
+"""So many rows has a block of a chunk: to replay an instant it is decoded as a whole."""
+Cells = Sequence[int | None]
+
+
+class HourRows:
+    """One GPU's hour. ``sliced``: MIG instances are cut out of it, and its energy is theirs too."""
+
+    def __init__(self, gpu_id: int, timed: Timed, *, sliced: bool = False) -> None:
+        self.gpu_id, self.timed, self._sliced = gpu_id, timed, sliced
+        self.cells: list[Cells] = list(zip(*timed.values, strict=True))
+        self.used = [n for n, cells in enumerate(self.cells) if cells.count(None) != len(cells)]
+        """The measures that some of the rows have, by their number."""
+        self._flags = [_FLAG[quiet] for quiet in timed.quiet]
+
+    def hot(self, tick_of: dict[int, int], used: Sequence[int]) -> list[tuple[int | None, ...]]:
+        """Rows of ``gpu_sample`` with these measures."""
+        one = self.timed
+        facts = (one.dt_ms, self._flags, one.context, one.quiet_ms, one.kappa_pm, map(int, one.unavailable))
+        ticks = map(tick_of.__getitem__, one.ts_ms)
+        return list(zip(ticks, repeat(self.gpu_id), *facts, *(self.cells[n] for n in used)))
+
+    @cached_property
+    def ledger(self) -> Columns:
+        """What the ledger reads of them."""
+        one = self.timed
+        return Columns(
+            one.ts_ms,
+            one.dt_ms,
+            one.quiet,
+            one.quiet_ms,
+            one.context,
+            self._busy(),
+            one.kappa_pm,
+            one.unavailable,
+            self._energy(),
+            one.labels,
+        )
+
+    def _busy(self) -> Cells:
+        """The busy share in per mille: the first that is known of each row."""
+        known = [self.cells[n] for n in _BUSY if n in self.used]
+        if not known:
+            return [None] * len(self.timed.ts_ms)
+        if len(known) == 1 and not any(value is None or value > 1000 for value in set(known[0])):
+            return known[0]
+        first = (next((value for value in values if value is not None), None) for values in zip(*known, strict=True))
+        return [None if value is None else min(value, 1000) for value in first]
+
+    def _energy(self) -> list[int]:
+        """Millijoules of each row: counted, else power over its time; 0 where neither is known."""
+        none = [0] * len(self.timed.ts_ms)
+        if self._sliced or not {_ENERGY, _POWER} & set(self.used):
+            return none
+        counted, power = self.cells[_ENERGY], self.cells[_POWER]
+        if _ENERGY not in self.used and None not in power:
+            return [watts * dt // 1000 for watts, dt in zip(power, self.timed.dt_ms)]  # type: ignore[operator]
+        return [
+            joules if joules is not None else 0 if watts is None else watts * dt // 1000
+            for joules, watts, dt in zip(counted, power, self.timed.dt_ms)
+        ]
+
+    def utilization(self) -> tuple[int, int, int, int]:
+        """Rows with a utilization, their sum (per mille), their sum over time (per mille x ms), and that time (ms)."""
+        times, values = self.timed.dt_ms, self.cells[_UTILIZATION]
+        if None in values:
+            known = [(value, dt) for value, dt in zip(values, times) if value is not None]
+            values, times = [value for value, _ in known], [dt for _, dt in known]
+        return len(values), sum(values), sum(map(mul, values, times)), sum(times)  # type: ignore[arg-type]
+
+    def seal(self, db: sqlite3.Connection, host_id: int, t0_ms: int) -> None:
+        """The chunk and the distributions of the hour, as sealing its hot rows would write them; in the open transaction."""
+        one = self.timed
+        facts: tuple[Cells, ...] = (
+            one.dt_ms,
+            self._flags,
+            one.context,
+            one.quiet_ms,
+            one.kappa_pm,
+            list(map(int, one.unavailable)),
+        )
+        names = SHAPES[GPU].columns
+        values: list[Sequence[int | None]] = [one.ts_ms, *facts, *self.cells]
+        rows = len(one.ts_ms)
+        encoder, histogram = Encoder(names, t0_ms), Histogram(GPU)
+        for start in range(0, rows, _BLOCK_ROWS):
+            block = [cells[start : start + _BLOCK_ROWS] for cells in values]
+            for _ in encoder.add(block):
+                pass
+        cols, body = encoder.finish()
+        db.execute(_CHUNK, (GPU, host_id, self.gpu_id, t0_ms, one.ts_ms[-1], rows, CODEC, cols, body))
+        for metric in METRICS.values():
+            if metric.kind == GPU and _AT[metric.column] in self.used:
+                histogram.add(_binned(metric.column, self.cells[_AT[metric.column]], one.dt_ms))
+        histogram.write(db, t0_ms // 1000, self.gpu_id)
+
+
+class _Bins(dict[int, int]):
+    """Value -> its bin, remembered."""
+
+    def __missing__(self, value: int) -> int:
+        if len(self) > _MOST_BINS:
+            self.clear()
+        found = self[value] = bin_of(value)
+        return found
+
+
+_BINS = _Bins()
+
+
+def _binned(column: str, values: Cells, lengths: Sequence[int]) -> dict[str, Sequence[int]]:
+    """The rows of one measure with the same distribution: one for each bin, for all of its time."""
+    times: dict[int, int] = {}
+    example: dict[int, int] = {}
+    for value, length in zip(values, lengths):
+        if value is not None:
+            number = _BINS[value]
+            if number in times:
+                times[number] += length
+            else:
+                times[number], example[number] = length, value
+    return {column: list(example.values()), "dt_ms": list(times.values())}
