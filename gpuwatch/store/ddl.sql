@@ -1458,10 +1458,12 @@ CREATE VIEW v_hist AS SELECT
     g.gpu_index AS "gpu_index",
     w.name AS "workload",
     m.metric AS "metric",
-    b.lo AS "lower",
-    b.mid AS "middle",
-    b.hi AS "upper",
-    m.weight AS "weight"
+    CASE WHEN m.metric IN (1,2,3,4,6,33,34) THEN b.lo/1000.0 WHEN m.metric IN (5) THEN b.lo*1048576 END AS "lower",
+    CASE WHEN m.metric IN (1,2,3,4,6,33,34) THEN b.mid/1000.0 WHEN m.metric IN (5) THEN b.mid*1048576 END AS "middle",
+    CASE WHEN m.metric IN (1,2,3,4,6,33,34) THEN b.hi/1000.0 WHEN m.metric IN (5) THEN b.hi*1048576 END AS "upper",
+    m.weight AS "weight",
+    CASE m.metric WHEN 1 THEN 'utilization_ratio' WHEN 2 THEN 'sm_active_ratio' WHEN 3 THEN 'dram_active_ratio' WHEN 4 THEN 'tensor_active_ratio' WHEN 5 THEN 'memory_used_bytes' WHEN 6 THEN 'power_watts' WHEN 33 THEN 'waiting_requests' WHEN 34 THEN 'kv_cache_ratio' END AS "quantity",
+    CASE m.metric WHEN 1 THEN 'ratio' WHEN 2 THEN 'ratio' WHEN 3 THEN 'ratio' WHEN 4 THEN 'ratio' WHEN 5 THEN 'bytes' WHEN 6 THEN 'watts' WHEN 33 THEN 'count' WHEN 34 THEN 'ratio' END AS "unit"
 FROM hist_hour m JOIN hist_bin b ON b.bin=m.bin LEFT JOIN gpu g ON m.entity=0 AND g.gpu_id=m.entity_id LEFT JOIN workload w ON m.entity=1 AND w.workload_id=m.entity_id LEFT JOIN host h ON h.host_id=coalesce(g.host_id, w.host_id);
 
 CREATE VIEW v_ledger_minute AS WITH RECURSIVE weighted AS (SELECT gpu.gpu_id, gpu.host_id, gpu.uuid, CASE WHEN gpu.parent_uuid<>'' THEN CAST(round(gpu.compute_fraction*840) AS INTEGER) WHEN EXISTS (SELECT 1 FROM gpu c WHERE c.host_id=gpu.host_id AND c.parent_uuid=gpu.uuid) THEN 0 ELSE 840 END AS weight, coalesce((SELECT b.gpu_id FROM gpu b WHERE b.host_id=gpu.host_id AND b.uuid=gpu.parent_uuid), gpu.gpu_id) AS board FROM gpu), hole(gpu_id, t, t1, weight) AS (SELECT a.gpu_id, a.t1, (SELECT min(b.t0) FROM ledger_span b WHERE b.gpu_id IN (a.gpu_id, g.board) AND b.t0>=a.t1), (CASE WHEN g.weight>0 THEN g.weight ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c JOIN gpu_minute r ON r.t=a.t1-60 AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END) FROM ledger_span a JOIN weighted g ON g.gpu_id=a.gpu_id WHERE EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id =g.board AND b.t1=a.t1) AND EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id =g.board AND b.t0>a.t1) AND NOT EXISTS (SELECT 1 FROM ledger_span b WHERE b.gpu_id IN (a.gpu_id, g.board) AND b.t0=a.t1) UNION ALL SELECT gpu_id, t+60, t1, weight FROM hole WHERE t+60<t1) SELECT
@@ -2062,11 +2064,13 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_hist','gpu_uuid','id','UUID of the GPU; NULL for a workload'),
     ('v_hist','gpu_index','id','Index of the GPU; NULL for a workload'),
     ('v_hist','workload','text','Name of the workload; NULL for a GPU'),
-    ('v_hist','metric','id','Number of the quantity'),
-    ('v_hist','lower','unit of the metric','Lower edge of the bin'),
-    ('v_hist','middle','unit of the metric','Middle of the bin'),
-    ('v_hist','upper','unit of the metric','Upper edge of the bin'),
+    ('v_hist','metric','id','Number of the quantity; its name is in quantity'),
+    ('v_hist','lower','as in unit','Lower edge of the bin; values in it are above'),
+    ('v_hist','middle','as in unit','Middle of the bin, at most 2 % from each value in it'),
+    ('v_hist','upper','as in unit','Upper edge of the bin'),
     ('v_hist','weight','milliseconds or events','Observed time, or number of events x 1000'),
+    ('v_hist','quantity','word','Name of the quantity, as in the other views'),
+    ('v_hist','unit','word','Unit of the edges'),
     ('v_ledger_minute','t','unix seconds','Start of the bucket, UTC'),
     ('v_ledger_minute','host','text','Host name'),
     ('v_ledger_minute','gpu_uuid','id','UUID of the GPU or MIG instance'),

@@ -43,7 +43,7 @@ class View:
 # ------------------------------------------------------------------------------------------------------------ expressions
 
 
-def _scaled(sql: str, m: Measure) -> str:
+def scaled(sql: str, m: Measure) -> str:
     """A stored integer in its base unit."""
     if m.scale == 1:
         return sql
@@ -55,7 +55,7 @@ def _scaled(sql: str, m: Measure) -> str:
 
 def _mean(column: str, m: Measure) -> str:
     """An integral over observed time as the mean in its base unit."""
-    factor = "1.0" if m.scale == 1 else _scaled("1.0", m)
+    factor = "1.0" if m.scale == 1 else scaled("1.0", m)
     return f"m.{column}_ms*({factor})/nullif(m.{m.group}_obs_ms,0)"
 
 
@@ -71,7 +71,7 @@ def seconds(column: str) -> str:
 
 def raw_measures(sample_type: type, table: str = "s") -> list[Col]:
     """The measures of one hot row."""
-    return [Col(name, _scaled(f"{table}.{m.column}", m), m.unit, m.help) for name, m in measures(sample_type).items()]
+    return [Col(name, scaled(f"{table}.{m.column}", m), m.unit, m.help) for name, m in measures(sample_type).items()]
 
 
 def _peak_name(name: str, unit: str, how: str) -> str:
@@ -89,10 +89,10 @@ def rolled_measures(sample_type: type, *, skip: Sequence[str] = ()) -> list[Col]
         if c.how == "integral":
             out.append(Col(name, _mean(c.source, m), m.unit, f"{m.help}; mean over the time in which it was measured"))
         elif c.how == "sum":
-            out.append(Col(name, _scaled(f"m.{c.name}", m), m.unit, f"{m.help.replace(' since the previous row', '')}; sum"))
+            out.append(Col(name, scaled(f"m.{c.name}", m), m.unit, f"{m.help.replace(' since the previous row', '')}; sum"))
         else:
             named = _peak_name(name, m.unit, c.how)
-            out.append(Col(named, _scaled(f"m.{c.name}", m), m.unit, f"{m.help}; {'highest' if c.how == 'max' else 'lowest'} row"))
+            out.append(Col(named, scaled(f"m.{c.name}", m), m.unit, f"{m.help}; {'highest' if c.how == 'max' else 'lowest'} row"))
     return out
 
 

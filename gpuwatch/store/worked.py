@@ -24,9 +24,6 @@ class Worked:
 LAST_DAYS = "t >= CAST(strftime('%s', 'now', '-{} days') AS INTEGER)"
 """``t`` is a key and the rest a constant: a subquery here would make SQLite read all of ``v_ledger_hour``."""
 
-UTILIZATION = 1
-"""The number of a GPU's utilization in ``v_hist.metric``."""
-
 DAYS = """\
 `t` is UTC. A row of `v_gpu_day`, `v_process_day` or `v_workload_day` is one local day of its host (`v_host.timezone`) and there is
 one as soon as that day is over; `t` is its midnight. Its date is that of its noon, whatever the clocks did that day:
@@ -187,12 +184,12 @@ lab-h100          0              0.0                  0.0               66""",
         "p95-utilization",
         "What utilization does each GPU stay below for 95 % of the time?",
         f"""\
-SELECT host, gpu_index, min(middle) / 10.0 AS p95_percent
+SELECT host, gpu_index, 100 * min(middle) AS p95_percent
 FROM (SELECT host, gpu_uuid, gpu_index, middle, sum(weight) OVER (PARTITION BY gpu_uuid ORDER BY middle) AS upto,
              sum(weight) OVER (PARTITION BY gpu_uuid) AS total
       FROM (SELECT host, gpu_uuid, gpu_index, middle, sum(weight) AS weight
             FROM v_hist
-            WHERE metric = {UTILIZATION} AND {LAST_DAYS.format(7)}
+            WHERE quantity = 'utilization_ratio' AND {LAST_DAYS.format(7)}
             GROUP BY host, gpu_uuid, gpu_index, middle) AS bins) AS running
 WHERE upto >= 0.95 * total
 GROUP BY host, gpu_uuid, gpu_index
