@@ -241,8 +241,14 @@ class Runtime:
             tell_viewers()
             say(writer.notices[-1])
 
+        def noticed(sentence: str) -> None:
+            tell_viewers()
+            if sentence:
+                say(sentence)
+
         tell_viewers()
-        writer.moved = moved
+        writer.moved, writer.noticed = moved, noticed
+        writer.lay_ballast()
         say(f"recording to {writer.path}")
         recorder = Recorder(
             self.collectors(),

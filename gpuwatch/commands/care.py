@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,21 +66,20 @@ def add_forget(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def prune(args: argparse.Namespace, runtime: Runtime, path: Path) -> int:
     """Delete what is too old, or say what would go."""
-    from gpuwatch.store import retention
+    from gpuwatch.store.ballast import with_room
     from gpuwatch.store.beside import open_beside
+    from gpuwatch.store.retention import plan
 
-    keep = _keep(args, runtime)
-    before = path.stat().st_size
+    keep, before = _keep(args, runtime), path.stat().st_size
     with open_beside(path) as db:
-        old = retention.plan(db, runtime.now_ms(), keep)
+        old = plan(db, runtime.now_ms(), keep)
         hosts = dict(db.execute("SELECT host_id, hostname FROM host").fetchall())
-        for line in _plan_lines(old, hosts, runtime):
-            print(line)
-        if args.dry_run:
-            print(f"{path}: {_size(before)}; nothing was deleted." if old else _nothing(path, before))
-            return 0
-        deleted = retention.prune(db, runtime.now_ms(), keep, print)
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    for line in _plan_lines(old, hosts, runtime):
+        print(line)
+    if args.dry_run:
+        print(f"{path}: {_size(before)}; nothing was deleted." if old else _nothing(path, before))
+        return 0
+    deleted = with_room(path, lambda: _prune(path, runtime.now_ms(), keep))
     after = path.stat().st_size
     if not deleted and after >= before:
         print(_nothing(path, after))
@@ -88,11 +88,19 @@ def prune(args: argparse.Namespace, runtime: Runtime, path: Path) -> int:
     return 0
 
 
-def _keep(args: argparse.Namespace, runtime: Runtime) -> Keep:
-    from gpuwatch.store.deleting import Keep
+def _prune(path: Path, now_ms: int, keep: Keep) -> int:
+    """The rows that were deleted; the file has its new size then, unless a reader holds an old state."""
+    from gpuwatch.store.beside import open_beside
+    from gpuwatch.store.retention import prune
 
-    store = runtime.settings.store
-    keep = Keep(**{name: getattr(store, name) for name in Keep._fields})
+    with open_beside(path) as db:
+        deleted = prune(db, now_ms, keep, print)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return deleted
+
+
+def _keep(args: argparse.Namespace, runtime: Runtime) -> Keep:
+    keep = runtime.keep()
     for name, field, _ in _KEEPS:
         given = getattr(args, f"keep_{name}")
         if given is not None:
@@ -129,6 +137,7 @@ def _count(number: int, word: str) -> str:
 
 def forget(args: argparse.Namespace, runtime: Runtime, paths: Sequence[Path]) -> int:
     """Forget a person in the store and in what stands in for it."""
+    from gpuwatch.store.ballast import with_room
     from gpuwatch.store.beside import open_beside
     from gpuwatch.store.forget import find
     from gpuwatch.store.forget import forget as forget_in
@@ -142,10 +151,15 @@ def forget(args: argparse.Namespace, runtime: Runtime, paths: Sequence[Path]) ->
                 if path == paths[-1] and not known:
                     raise
     _confirm(args, known)
-    for path, _ in known:
+
+    def forgotten(path: Path) -> Forgotten:
         with open_beside(path) as db:
-            for line in _told(args.user, path, forget_in(db, args.user)):
-                print(line)
+            return forget_in(db, args.user)
+
+    for path, _ in known:
+        done = with_room(path, partial(forgotten, path))
+        for line in _told(args.user, path, done):
+            print(line)
     print(
         "Not touched: backups, exports, files set aside (.corrupt-…), logs of other programs. Open screens keep a name until they end."
     )

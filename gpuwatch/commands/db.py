@@ -94,7 +94,11 @@ def _backup(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _prune(args: argparse.Namespace, runtime: Runtime) -> int:
-    return care.prune(args, runtime, _existing(runtime))
+    """The store itself, also while its recorder had to move into memory because the disk is full."""
+    from gpuwatch.store import connection
+
+    asked = runtime.place.path
+    return care.prune(args, runtime, asked if connection.exists(asked) else _existing(runtime))
 
 
 def _forget(args: argparse.Namespace, runtime: Runtime) -> int:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from gpuwatch.recorder.cost import CostMeter
 
 COMMIT_SECONDS, WATCHED_COMMIT_SECONDS = 10.0, 1.0
+BACKED_OFF_COMMIT_SECONDS = 60.0
+"""While a reader keeps the WAL from being emptied and it has grown large."""
 _COST_SECONDS = 10.0
 _LATE = 0.5
 """Share of a period that a tick waits for collectors that are due."""
@@ -250,6 +252,8 @@ class Recorder:
     def _commit_due(self) -> bool:
         since = self._clock.monotonic_ns() / _NS - (self._committed or 0.0)
         slack = self.period / 2
+        if self._writer.backed_off:
+            return since >= max(self._commit_seconds, BACKED_OFF_COMMIT_SECONDS) - slack
         return since >= self._commit_seconds - slack or (since >= WATCHED_COMMIT_SECONDS - slack and self._watched())
 
     def _keep(self, tick: Tick) -> None:

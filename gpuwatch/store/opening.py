@@ -81,6 +81,25 @@ class Opener:
             return ""
         return f"{free >> 20} MiB are free on the disk of {self.path}; gpuwatch leaves the last {kept >> 20} MiB to others"
 
+    def lay_ballast(self) -> None:
+        """See ``ballast``; none for a simulated store, which nobody would miss, nor in memory."""
+        from gpuwatch.store import ballast
+
+        if self._simulated or self.hot_only or self._in_memory:
+            return
+        try:
+            free, total = self.disk_room(Path(self.path))
+        except OSError:
+            return
+        ballast.lay(Path(self.path), free, kept_free(total))
+
+    def wal_size(self) -> int:
+        """Bytes of the write-ahead log; 0 where there is none."""
+        try:
+            return 0 if self._in_memory else os.stat(f"{self.path}-wal").st_size
+        except OSError:
+            return 0
+
     def explain(self, error: sqlite3.Error) -> StoreError:
         """What a failed statement means; "full" may mean the store's own size cap."""
         explained = connection.explain(error, self.path)

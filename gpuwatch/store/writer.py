@@ -19,6 +19,7 @@ from gpuwatch.store.connection import DamagedStore
 from gpuwatch.store.opening import Opener
 from gpuwatch.store.rows import Tick
 
+WAL_LARGE_BYTES = 256 * 1024 * 1024
 _SESSION = (
     "INSERT INTO session(session_id,host_id,started_ms,last_ms,version,period_ms,boot_id,pid) VALUES(?,?,?,?,?,?,?,?)"
     " ON CONFLICT(session_id) DO UPDATE SET host_id=excluded.host_id,last_ms=excluded.last_ms"
@@ -48,6 +49,10 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
+def _nobody_hears(_sentence: str) -> None:
+    """Nobody wants to know."""
+
+
 class StoreWriter:
     """One open store with its buffer. Not thread-safe: one thread adds and commits."""
 
@@ -58,7 +63,12 @@ class StoreWriter:
         """Why the last commit failed, in one line, or empty."""
         self.moved: Callable[[], None] = _nobody
         """Called when another file is written from now on: ``path`` and ``notices`` say which and why."""
+        self.noticed: Callable[[str], None] = _nobody_hears
+        """Called when ``notices`` have changed otherwise, with the new sentence or empty text."""
+        self.backed_off = False
+        """True while the WAL is so large that rows should be written seldom: some program holds an old state of the store."""
         self._version = version
+        self._wal_notice = ""
         self._buffer = TickBuffer(self.connection)
         self._session: _Session | None = None
 
@@ -103,6 +113,10 @@ class StoreWriter:
     def notices(self) -> list[str]:
         """Sentences for the user about where the store lies and what happened to the old one."""
         return self._opener.notices
+
+    def lay_ballast(self) -> None:
+        """Hold a little room beside the store, which care of the store can use when the disk is full."""
+        self._opener.lay_ballast()
 
     def begin_session(self, now_ms: int, period_ms: int, boot_id: str) -> SessionInfo:
         """Start one life of a recorder; reasons and sources of the one before are closed. Call again after a clock step."""
@@ -151,7 +165,23 @@ class StoreWriter:
             return False
         self._buffer.written()
         self.problem = ""
+        self._watch_wal()
         return True
+
+    def _watch_wal(self) -> None:
+        """A WAL that cannot be emptied grows with each page that is written again: fewer commits write fewer."""
+        size = self._opener.wal_size()
+        if (size > WAL_LARGE_BYTES) == self.backed_off:
+            return
+        self.backed_off = not self.backed_off
+        self._opener.notices[:] = [notice for notice in self._opener.notices if notice != self._wal_notice]
+        if self.backed_off:
+            self._wal_notice = (
+                f"{self.path}-wal has grown to {size >> 20} MiB, since a program holds an old state of the store:"
+                f" rows are written every 60 s until it ends (fuser {self.path})"
+            )
+            self._opener.notices.append(self._wal_notice)
+        self.noticed(self._wal_notice if self.backed_off else "")
 
     def _write_session(self, db: sqlite3.Connection) -> None:
         s = self._session
