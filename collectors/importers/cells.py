@@ -34,8 +34,23 @@ class Cells(dict[str, "int | None"]):
         super().__init__()
         self._name, self._field, self._scale, self._trouble = quoted(name), field, scale, trouble
         self._refused = False
+        self._ending, self._factor, self._lowest, self._highest = "", 0.0, 1.0, 0.0
 
     def __missing__(self, text: str) -> int | None:
+        if self._factor and text.endswith(self._ending) and "_" not in text:  # as the one before: read without taking apart
+            try:
+                number = float(text[: len(text) - len(self._ending)])
+            except ValueError:
+                pass
+            else:
+                if self._lowest <= number <= self._highest:
+                    if len(self) > CACHED:
+                        self.clear()
+                    value = self[text] = round(number * self._factor)
+                    return value
+        return self._slowly(text)
+
+    def _slowly(self, text: str) -> int | None:
         known = text.strip().strip("\"'").strip()
         if known in NOTHING or known.lower() in NOTHING:
             value = None
@@ -62,6 +77,7 @@ class Cells(dict[str, "int | None"]):
         if dimension == "pstate":
             return _pstate(text)
         number, unit = split(text)
+        given = text[text.index(unit) :] if unit else ""
         factors = UNITS[dimension]
         unit = unit.lower() if unit != "MW" else unit
         if not unit:
@@ -77,6 +93,9 @@ class Cells(dict[str, "int | None"]):
         factor = factors[unit]
         if not lowest <= number * factor <= highest * (1 + 1e-9):
             raise ValueError(f"{quoted(text)} is not possible")
+        if factor > 0 and text.endswith(given):
+            self._ending, self._factor = given, factor * self._scale
+            self._lowest, self._highest = lowest / factor, highest / factor
         return round(number * (factor * self._scale))
 
 

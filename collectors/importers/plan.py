@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 from gpuwatch.collectors.importers.cells import Cells, Reason, Trouble, scale_of
@@ -12,6 +12,8 @@ from gpuwatch.collectors.importers.identity import Identity
 from gpuwatch.collectors.importers.layout import Layout
 from gpuwatch.model import GpuSample, measures
 
+ValuesOf = Callable[[Sequence[str], str], tuple[int | None, ...]]
+"""A row's cells and its GPU -> its values."""
 MASK_NEEDS = (("sw_power_cap",), ("sw_thermal_slowdown",), ("hw_slowdown", "hw_thermal_slowdown"))
 """One of each must be a column for single reasons to make a mask: else a 0 would say what the log does not."""
 PER_SECOND = {"rate": 1.0, "share": 1000.0}
@@ -55,17 +57,17 @@ class Plan:
                 self.readers.append((Reason(column.text, REASONS[column.name], trouble), place))
             elif column.kind in ("unused", "reason") and column.text:
                 self.unused.append(column.text)
-        self.finish = self._finisher(slots, counters, reasons, limit_watts)
+        self.values_of = self._reader(slots, counters, reasons, limit_watts)
 
     def _reasons_make_a_mask(self) -> bool:
         names = {c.name for c in self.layout.columns if c.kind == "reason"}
         mask = any(c.name == "clocks_event_reasons_active" for c in self.layout.columns)
         return not mask and all(any(name in names for name in group) for group in MASK_NEEDS)
 
-    def _finisher(
+    def _reader(
         self, slots: dict[str, list[tuple[int, int]]], counters: dict[str, list[int]], reasons: list[int], limit: float | None
-    ) -> Callable[[list[int | None], str], tuple[int | None, ...]]:
-        """Makes a row's values out of what its cells said."""
+    ) -> ValuesOf:
+        """What makes a row's values out of its cells."""
         count = len(self.readers)
         chosen = {target: min(found)[1] for target, found in slots.items()}
         others = [(chosen[target], at) for target, found in slots.items() for _, at in sorted(found)[1:]]
@@ -80,14 +82,15 @@ class Plan:
             extra += 1
         if reasons:
             chosen["clock_event_reasons"] = extra
-        pick = itemgetter(*[chosen.get(name, count) for name in MEASURES])
+        order = [chosen.get(name, count) for name in MEASURES]
+        if not (others or differences or reasons):
+            return self._direct(order, constants)
+        pick = itemgetter(*order)
         last: dict[tuple[str, int], int] = {}
+        readers = self.readers
 
-        def plain(values: list[int | None], gpu: str) -> tuple[int | None, ...]:
-            values += constants
-            return pick(values)  # type: ignore[no-any-return]
-
-        def full(values: list[int | None], gpu: str) -> tuple[int | None, ...]:
+        def values_of(cells: Sequence[str], gpu: str) -> tuple[int | None, ...]:
+            values = [cell[cells[place]] for cell, place in readers]
             for first, other in others:
                 if values[first] is None:
                     values[first] = values[other]
@@ -99,7 +102,15 @@ class Plan:
                 values.append(None if None in bits else sum(bit for bit in bits if bit))
             return pick(values)  # type: ignore[no-any-return]
 
-        return full if others or differences or reasons else plain
+        return values_of
+
+    def _direct(self, order: Sequence[int], constants: Sequence[int | None]) -> ValuesOf:
+        """One expression for all values of a row: half the time of a loop over its cells, and a log has millions of rows."""
+        count = len(self.readers)
+        terms = [f"c{at}[cells[{self.readers[at][1]}]]" if at < count else repr(constants[at - count]) for at in order]
+        names = ", ".join(f"c{at}" for at in range(count))
+        make = eval(f"lambda {names}: lambda cells, gpu: ({', '.join(terms)})")
+        return make(*[cell for cell, _ in self.readers])  # type: ignore[no-any-return]
 
 
 def _step(last: dict[tuple[str, int], int], gpu: str, at: int, now: int | None) -> int | None:

@@ -155,7 +155,7 @@ class Run:
         while True:
             plan = self.plan
             width, separator, time, key = plan.layout.width, plan.layout.separator, plan.time, plan.identity.key
-            readers, finish = plan.readers, plan.finish
+            values_of = plan.values_of
             simple = time >= 0 and not plan.layout.prefixed
             for number, line in lines:
                 cells = line.split(separator)
@@ -183,7 +183,7 @@ class Run:
                     except Unreadable as reason:
                         problems.add(number, str(reason))
                         continue
-                values = finish([cell[cells[place]] for cell, place in readers], gpu)
+                values = values_of(cells, gpu)
                 if latest.get(gpu) == last_ts:
                     problems.add(number, "the same GPU at the same time again")
                     trouble.clear()
@@ -217,7 +217,7 @@ class Run:
             self._instant += self.options.interval_ms or 0
             self._seen.clear()
         self._seen.add(gpu)
-        values = self.plan.finish([cell[cells[place]] for cell, place in self.plan.readers], gpu)
+        values = self.plan.values_of(cells, gpu)
         yield LogRow(self._instant, gpu, values, None, self._told(number))
 
     def _last(self, tail: tuple[int, str], log: PastLog) -> Iterator[LogRow]:

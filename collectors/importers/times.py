@@ -137,7 +137,10 @@ class Times:
         self._options, self._where = options, where
         self._order = self._settle(list(samples), all_of_them)
         self._bases: dict[tuple[str, str], int] = {}
-        self._fractions: dict[str | None, int] = {None: 0}
+        self._minutes: dict[str, int] = {}
+        self._tails: dict[str, int] = {}
+        self._at, self._rest = 0, ""
+        """Times as they come most: cut at the second, with what stands behind it always the same."""
         self._last = -(2**62)
         self._day: datetime | None = None
         self.zone = ""
@@ -145,6 +148,15 @@ class Times:
 
     def ms(self, text: str) -> int:
         """Unix milliseconds. :class:`Unreadable` if the text is no time or one that cannot be placed."""
+        at = self._at
+        base, second = self._minutes.get(text[:at]), self._tails.get(text[at:])
+        if base is None or second is None:
+            return self._anew(text)
+        self._last = last = base + second
+        return last
+
+    def _anew(self, text: str) -> int:
+        """A time whose minute or second was not seen before."""
         found = FAST(text)
         if found is None:
             return self._other(text)
@@ -152,19 +164,15 @@ class Times:
         base = self._bases.get((head, rest))
         if base is None:
             base = self._base(text, head, rest)
-        second = int(seconds)
-        if second > 60:
+        if int(seconds) > 60:
             raise Unreadable(f"no time: {quoted(text)}")
-        if fraction is not None:
-            try:
-                second = second * 1000 + self._fractions[fraction]
-            except KeyError:
-                if len(self._fractions) > CACHED:
-                    self._fractions = {None: 0}
-                self._fractions[fraction] = part = int(fraction[:3].ljust(3, "0"))
-                second = second * 1000 + part
-        else:
-            second *= 1000
+        second = int(seconds) * 1000 + int((fraction or "0")[:3].ljust(3, "0"))
+        if (head, rest) in self._bases:
+            if rest != self._rest or found.start(2) != self._at or len(self._tails) > CACHED or len(self._minutes) > CACHED:
+                self._minutes, self._tails = {}, {}
+                self._rest, self._at = rest, found.start(2)
+            self._minutes[text[: self._at]] = base
+            self._tails[text[self._at :]] = second
         self._last = last = base + second
         return last
 
