@@ -1,0 +1,131 @@
+"""``build_report``: a span of the store as a :class:`Report`. Everything is computed here, once; forms only print it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from gpuwatch import __version__
+from gpuwatch.store.period import PeriodHost, period_hosts
+from gpuwatch.store.window import Window
+from gpuwatch.view.period.cells import MINUTE_S, clock_edges, day_edges
+from gpuwatch.view.period.holders import Holders
+from gpuwatch.view.period.host import HostPart, own_span
+from gpuwatch.view.period.notes import DEFINITIONS, notes
+from gpuwatch.view.period.quality import not_measured, quality
+from gpuwatch.view.period.rows import gpu_rows, host_rows, period_rows, whole
+from gpuwatch.view.period.strip import strip
+from gpuwatch.view.period.types import BY, NO_PRICE, NOT_BUILT, Report, ReportRequest, ReportSpan
+
+ABSENT = {
+    "previous": NOT_BUILT,
+    "training": NOT_BUILT,
+    "models": NOT_BUILT,
+    "findings": NOT_BUILT,
+    "not_evaluated": NOT_BUILT,
+    "money": NO_PRICE,
+}
+
+
+def build_report(window: Window, request: ReportRequest, *, now_ms: int, tz: tzinfo | None = None, zone: str = "") -> Report:
+    """What the store knows of a span.
+
+    Args:
+        window: the store; its own host is the one that is meant when the request names none.
+        request: the span (unix milliseconds, rounded out to whole minutes), hosts and main table.
+        now_ms: the present; nothing later is counted.
+        tz: whose days and hours; ``None`` is the system's zone.
+        zone: what to call it; by default its IANA name or offset.
+
+    Raises:
+        ValueError: ``request.by`` is unknown, or the span ends before it starts.
+        StoreError: the store cannot be read.
+    """
+    if request.by not in BY:
+        raise ValueError(f"by must be one of {', '.join(BY)}")
+    start_s, end_s = request.start_ms // 60_000 * MINUTE_S, _end_s(request, now_ms)
+    if request.end_ms is not None and request.end_ms < request.start_ms:
+        raise ValueError("the span ends before it starts")
+    with window.reading():
+        return _build(window, request, (start_s, max(start_s, end_s)), now_ms, tz, zone)
+
+
+def _end_s(request: ReportRequest, now_ms: int) -> int:
+    now_s = now_ms // 60_000 * MINUTE_S
+    return now_s if request.end_ms is None else min(now_s, -(-request.end_ms // 60_000) * MINUTE_S)
+
+
+def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now_ms: int, tz: tzinfo | None, zone: str) -> Report:
+    hosts = period_hosts(window, request.hosts)
+    spans = [(host, own_span(host, *asked_s)) for host in hosts]
+    there = [(host, span) for host, span in spans if span[0] < span[1] and host.last_ms >= span[0] * 1000]
+    start_s = min((span[0] for _, span in there), default=asked_s[0])
+    end_s = max((span[1] for _, span in there), default=asked_s[1])
+    edges = _edges(start_s, end_s, tz, request.by)
+    parts = [HostPart(host, span, edges) for host, span in there]
+    widened = [*edges]
+    if parts:
+        widened[0], widened[-1] = min(part.start_s for part in parts), max(part.end_s for part in parts)
+    total, use = whole(parts)
+    gpus = gpu_rows(parts)
+    holders = Holders(parts)
+    processes, process_count = holders.process_rows(None if request.by == "process" else request.top)
+    found = quality(parts, total, gpus)
+    span = _span(window, request, (widened[0], widened[-1]), parts, hosts, now_ms, tz, zone)
+    hours = request.by == "hour"
+    return Report(
+        version=__version__,
+        span=span,
+        by=request.by,
+        total=total,
+        use=use,
+        days=period_rows(parts, widened, tz, hours=False) if parts else (),
+        hours=period_rows(parts, widened, tz, hours=True) if parts and hours else (),
+        gpus=gpus,
+        host_rows=host_rows(parts),
+        owners=holders.owner_rows() if parts else (),
+        processes=processes,
+        process_count=process_count,
+        strip=strip(parts, holders, edges, tz),
+        quality=found,
+        not_measured=not_measured(parts, gpus),
+        notes=notes(parts, [host for host, _ in spans if host not in [one for one, _ in there]], span, total, found, tz),
+        definitions=DEFINITIONS,
+        command=request.command,
+        absent=ABSENT,
+    )
+
+
+def _edges(start_s: int, end_s: int, tz: tzinfo | None, by: str) -> list[int]:
+    return clock_edges(start_s, end_s, tz, 3600) if by == "hour" else day_edges(start_s, end_s, tz)
+
+
+def _span(
+    window: Window,
+    request: ReportRequest,
+    summed_s: tuple[int, int],
+    parts: Sequence[HostPart],
+    hosts: Sequence[PeriodHost],
+    now_ms: int,
+    tz: tzinfo | None,
+    zone: str,
+) -> ReportSpan:
+    past = window.recording()
+    boards = [part.gpus[gpu_id]["name"] for part in parts for gpu_id in part.boards()]
+    local = datetime.fromtimestamp(summed_s[1], tz) if tz else datetime.fromtimestamp(summed_s[1]).astimezone()
+    offset = local.utcoffset()
+    return ReportSpan(
+        start_ms=summed_s[0] * 1000,
+        end_ms=summed_s[1] * 1000,
+        asked_start_ms=request.start_ms,
+        asked_end_ms=now_ms if request.end_ms is None else request.end_ms,
+        zone=zone or getattr(tz, "key", None) or local.isoformat()[-6:],
+        utc_offset_seconds=round(offset.total_seconds()) if offset is not None else 0,
+        hosts=tuple(host.name for host in (part.host for part in parts)) or tuple(host.name for host in hosts),
+        gpu_count=len(boards),
+        gpu_names=tuple(Counter(boards).most_common()),
+        made_ms=now_ms,
+        simulated=past.simulated if past else False,
+        scenario=past.scenario if past else "",
+    )

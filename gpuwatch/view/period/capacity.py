@@ -1,0 +1,83 @@
+"""What of each GPU's time nobody observed: its capacity less what the ledger holds.
+
+A GPU counts from when it was first seen to the end of the span. A MIG instance counts as its share of the board while it is there,
+and the board with its instances always as one GPU, however it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from gpuwatch.ledger.facts import weight
+from gpuwatch.ledger.split import capacity
+from gpuwatch.model import Gpu
+from gpuwatch.view.period.ledger import Sums
+
+UNOBSERVED = (0, 0, 0)
+_GONE_MS = 300_000
+"""An instance that was last seen so long before its board is no more."""
+
+
+class Member:
+    """A GPU or instance: what it counts for and from when to when."""
+
+    def __init__(self, gpu_id: int, row: Mapping[str, Any], board: Mapping[str, Any] | None) -> None:
+        self.gpu_id = gpu_id
+        self.first_ms = int(row["first_ms"])
+        self.last_ms: int | None = None
+        self.weight = Fraction(1)
+        if row["parent_uuid"]:
+            self.weight = weight(
+                Gpu(row["uuid"], 0, "", parent_uuid=row["parent_uuid"], compute_fraction=row["compute_fraction"]), ()
+            )
+        if board is not None and board["last_ms"] - row["last_ms"] > _GONE_MS:
+            self.last_ms = int(row["last_ms"])
+
+    def due_ms(self, start_ms: int, end_ms: int) -> int:
+        """The milliseconds that it counts for in a span."""
+        start = max(start_ms, self.first_ms)
+        end = end_ms if self.last_ms is None else min(end_ms, self.last_ms)
+        return capacity(start, end, self.weight) if start < end else 0
+
+
+def families(gpus: Mapping[int, Mapping[str, Any]]) -> list[tuple[Member, list[Member]]]:
+    """Boards, each with its instances; an instance whose board is not known stands alone."""
+    by_uuid = {row["uuid"]: gpu_id for gpu_id, row in gpus.items()}
+    out: dict[int, tuple[Member, list[Member]]] = {}
+    for gpu_id, row in gpus.items():
+        if row["parent_uuid"] not in by_uuid:
+            out[gpu_id] = (Member(gpu_id, row, None), [])
+    for gpu_id, row in gpus.items():
+        board = by_uuid.get(row["parent_uuid"])
+        if board is not None:
+            out[board][1].append(Member(gpu_id, row, gpus[board]))
+    return list(out.values())
+
+
+def add_unobserved(
+    sums: dict[tuple[int, int], Sums], gpus: Mapping[int, Mapping[str, Any]], edges_s: Sequence[int]
+) -> dict[tuple[int, int], Sums]:
+    """(cell, gpu_id) -> sums with the unobserved time, for every GPU that counts in the cell; the given sums are changed."""
+    for board, instances in families(gpus):
+        for cell, (start, end) in enumerate(pairwise(edges_s)):
+            if start == end:
+                continue
+            observed = [
+                sum(ms for ms, _ in sums[cell, each.gpu_id].values()) if (cell, each.gpu_id) in sums else 0
+                for each in (board, *instances)
+            ]
+            left = max(0, board.due_ms(start * 1000, end * 1000) - sum(observed))
+            for instance, seen in zip(instances, observed[1:]):
+                missed = min(left, max(0, instance.due_ms(start * 1000, end * 1000) - seen))
+                left -= missed
+                _put(sums, (cell, instance.gpu_id), missed)
+            _put(sums, (cell, board.gpu_id), left)
+    return sums
+
+
+def _put(sums: dict[tuple[int, int], Sums], at: tuple[int, int], ms: int) -> None:
+    if ms:
+        sums.setdefault(at, {})[UNOBSERVED] = (ms, 0)

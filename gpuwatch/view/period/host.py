@@ -1,0 +1,179 @@
+"""One host's part of a report: its own span, its GPUs, and all sums, each asked of the store once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from gpuwatch.names import Missing
+from gpuwatch.store.period import PeriodHost, Plan, plan
+from gpuwatch.store.period_sums import Held, bucket_sums, histogram, owner_sums, process_sums, use_sums
+from gpuwatch.view.period.capacity import add_unobserved
+from gpuwatch.view.period.cells import HOUR_S, MINUTE_S
+from gpuwatch.view.period.ledger import Sums, total
+from gpuwatch.view.period.measured import METRIC_NUMBERS, energy_source, merged
+
+LATE_S = 180
+"""The last minutes of a live recording are not closed yet: a span that ends so soon after the closed ones ends with them."""
+MOST_HIST_HOURS = 1500
+"""Percentiles are taken from so many GPU-hours at most, evenly spread (a distribution has some 50 bins an hour)."""
+_STRIDES = (1, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+"""None of them meets the same hour of the day again and again."""
+_GPU = (
+    "SELECT gpu_id, uuid, gpu_index, name, parent_uuid, mig_profile, compute_fraction, memory_total_bytes, first_ms, last_ms FROM gpu "
+    "WHERE host_id=? ORDER BY gpu_index, parent_uuid, uuid"
+)
+_GPU_COLUMNS = _GPU.removeprefix("SELECT ").partition(" FROM")[0].split(", ")
+_REASONS = (
+    "SELECT entity_key, field, reason FROM missing WHERE host_id=? AND entity='gpu' AND t0_ms<? AND (t1_ms IS NULL OR t1_ms>?) "
+    "ORDER BY missing_id"
+)
+
+
+def own_span(host: PeriodHost, start_s: int, end_s: int) -> tuple[int, int]:
+    """The part of the asked span that counts for a host: not before its recording began; empty when nothing is left.
+
+    Imported logs end with their last row. A recording that has stopped goes on as unobserved time.
+    """
+    closed = host.closed_s()
+    if host.imported:
+        end_s = min(end_s, -(-host.last_ms // 60_000) * MINUTE_S)
+    elif end_s - closed <= LATE_S:
+        end_s = min(end_s, closed)
+    return max(start_s, host.first_ms // 60_000 * MINUTE_S), end_s
+
+
+class HostPart:
+    """What a report needs of one host. ``edges_s`` are those of the report's cells that lie in its span, ``first_cell`` their place."""
+
+    def __init__(self, host: PeriodHost, span: tuple[int, int], edges_s: Sequence[int]) -> None:
+        self.host, self.window = host, host.window
+        start, end = span
+        inner = [edge for edge in edges_s if start < edge < end]
+        self.first_cell = max(0, sum(1 for edge in edges_s if edge <= start) - 1)
+        self.ledger_plan, self.use_plan = _both_plans(host, [start, *inner, end])
+        self.start_s, self.end_s = self.ledger_plan.start_s, self.ledger_plan.end_s
+        self.span_s = span
+        rows = [dict(zip(_GPU_COLUMNS, row, strict=True)) for row in self.window.rows(_GPU, (host.host_id,))]
+        self.gpus: Mapping[int, Mapping[str, Any]] = {
+            row["gpu_id"]: row for row in rows if row["first_ms"] < self.end_s * 1000 and row["last_ms"] >= self.start_s * 1000
+        }
+
+    # ----------------------------------------------------------------------------------------------------------- sums
+
+    @cached_property
+    def buckets(self) -> Mapping[tuple[int, int], Sums]:
+        """(cell of the report, gpu_id) -> the ledger with its unobserved time."""
+        return self.with_unobserved(self.ledger_plan, self.first_cell)
+
+    def with_unobserved(self, of: Plan, first_cell: int) -> dict[tuple[int, int], Sums]:
+        """The ledger over the cells of any plan."""
+        found = bucket_sums(self.host, of)
+        unknown = {at: sums for at, sums in found.items() if at[1] in self.gpus}
+        return {(cell + first_cell, gpu_id): sums for (cell, gpu_id), sums in add_unobserved(unknown, self.gpus, of.edges).items()}
+
+    @cached_property
+    def used(self) -> Mapping[tuple[int, int], tuple[int | None, ...]]:
+        """(cell of the report, gpu_id) -> what was measured."""
+        return {
+            (cell + self.first_cell, gpu_id): sums
+            for (cell, gpu_id), sums in use_sums(self.host, self.use_plan).items()
+            if gpu_id in self.gpus
+        }
+
+    @cached_property
+    def owned(self) -> Mapping[tuple[int, int], Sums]:
+        """(owner_id, gpu_id) -> the ledger over the whole span, without the unobserved time."""
+        return {at: sums for at, sums in owner_sums(self.host, self.ledger_plan).items() if at[1] in self.gpus}
+
+    @cached_property
+    def held(self) -> Sequence[Held]:
+        """What each process had on each GPU."""
+        return process_sums(self.host, self.process_plan)
+
+    @cached_property
+    def process_plan(self) -> Plan:
+        """Processes are kept in minutes for a shorter time: their edges may be wider."""
+        return plan(self.host, "process", [self.start_s, self.end_s])
+
+    def gpu_buckets(self, gpu_id: int) -> Sums:
+        """The whole span of one GPU."""
+        return self._by_gpu[0].get(gpu_id, {})
+
+    def gpu_used(self, gpu_id: int) -> tuple[int | None, ...]:
+        """What was measured of one GPU over the whole span."""
+        return merged(self._by_gpu[1].get(gpu_id, ()))
+
+    @cached_property
+    def _by_gpu(self) -> tuple[dict[int, Sums], dict[int, list[tuple[int | None, ...]]]]:
+        parts: dict[int, list[Sums]] = {}
+        used: dict[int, list[tuple[int | None, ...]]] = {}
+        for (_, gpu_id), sums in self.buckets.items():
+            parts.setdefault(gpu_id, []).append(sums)
+        for (_, gpu_id), values in self.used.items():
+            used.setdefault(gpu_id, []).append(values)
+        return {gpu_id: total(found) for gpu_id, found in parts.items()}, used
+
+    # ------------------------------------------------------------------------------------------------------ around them
+
+    def boards(self) -> Iterator[int]:
+        """Whole GPUs, sliced or not."""
+        uuids = {row["uuid"] for row in self.gpus.values()}
+        return (gpu_id for gpu_id, row in self.gpus.items() if row["parent_uuid"] not in uuids)
+
+    def board_index(self, gpu_id: int) -> int:
+        """The index of a GPU, or of the board of an instance."""
+        row = self.gpus[gpu_id]
+        if row["parent_uuid"]:
+            for other in self.gpus.values():
+                if other["uuid"] == row["parent_uuid"]:
+                    return int(other["gpu_index"])
+        return int(row["gpu_index"])
+
+    def order(self, gpu_id: int) -> tuple[int, bool, int, str]:
+        """Sorts GPUs by their index, a sliced board before its instances."""
+        row = self.gpus[gpu_id]
+        return self.board_index(gpu_id), bool(row["parent_uuid"]), row["gpu_index"], row["uuid"]
+
+    def energy_reason(self, gpu_ids: Sequence[int] | None = None) -> Missing | None:
+        """Why these GPUs (``None``: all) have no energy; ``None`` when one of them has."""
+        wanted = list(self.gpus) if gpu_ids is None else gpu_ids
+        if any(energy_source(self.gpu_used(gpu_id)) for gpu_id in wanted):
+            return None
+        reasons = [self.reasons.get(self.gpus[gpu_id]["uuid"], {}) for gpu_id in wanted]
+        found = [own.get("energy_joules", own.get("power_watts")) for own in reasons]
+        return next((reason for reason in found if reason), Missing.NOT_SUPPORTED)
+
+    @cached_property
+    def reasons(self) -> Mapping[str, Mapping[str, Missing]]:
+        """GPU uuid -> field of its samples -> why it was missing in the span."""
+        out: dict[str, dict[str, Missing]] = {}
+        for uuid, name, reason in self.window.rows(_REASONS, (self.host.host_id, self.end_s * 1000, self.start_s * 1000)):
+            out.setdefault(uuid, {})[name] = Missing(reason)
+        return out
+
+    @cached_property
+    def hist_stride(self) -> int:
+        """Every how-manieth closed hour the percentiles are taken from."""
+        hours = (self.end_s - self.start_s) // HOUR_S * max(1, len(self.gpus))
+        return next((stride for stride in _STRIDES if hours <= MOST_HIST_HOURS * stride), _STRIDES[-1])
+
+    @cached_property
+    def bins(self) -> Mapping[int, Mapping[int, Mapping[int, int]]]:
+        """gpu_id -> metric -> bin -> milliseconds."""
+        out: dict[int, dict[int, dict[int, int]]] = {}
+        if self.host.tiered:
+            found = histogram(self.host, self.start_s, self.end_s, METRIC_NUMBERS, self.hist_stride)
+            for (gpu_id, metric), bins in found.items():
+                out.setdefault(gpu_id, {})[metric] = bins
+        return out
+
+
+def _both_plans(host: PeriodHost, edges: Sequence[int]) -> tuple[Plan, Plan]:
+    """Plans of the ledger and of what was measured with the same edges."""
+    first = plan(host, "ledger", edges)
+    used = plan(host, "gpu", first.edges)
+    booked = first if used.edges == first.edges else plan(host, "ledger", used.edges)
+    moved = tuple(asked for asked, edge in zip(edges[1:-1], booked.edges[1:-1]) if asked != edge)
+    return booked._replace(moved=moved), used

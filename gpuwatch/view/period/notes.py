@@ -1,0 +1,95 @@
+"""What a reader must know before the figures, in sentences; and what the words of a report mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+
+from gpuwatch.format import gpu_hours, percent_sign
+from gpuwatch.names import Bucket
+from gpuwatch.store.period import PeriodHost
+from gpuwatch.view.period.host import HostPart
+from gpuwatch.view.period.types import Ledger, Quality, ReportSpan
+
+_WHY = {
+    "off": "the recorder was off",
+    "crash": "the recorder had crashed",
+    "stall": "the collector stalled",
+    "suspend": "the host was suspended",
+    "clock": "the clock was changed",
+    "driver": "the driver did not answer",
+    "unknown": "nothing says why",
+}
+
+DEFINITIONS: Mapping[str, str] = {
+    "capacity": "time x GPUs from when each was first seen; a MIG instance counts as its share of the board",
+    "observed": "time for which there are rows; what is not observed is neither idle nor busy",
+    "allocated": "somebody holds the GPU: a compute process is seen, or more memory is in use than the driver's own",
+    "held idle": "held and quiet (utilization under 5%, SM activity under 2%) for five minutes or more, counted from the start",
+    "unused": "allocated, and nothing of the holder's has ever run on it",
+    "free": "nobody holds the GPU",
+    "idle ?": "quiet, and whether anybody holds the GPU cannot be known",
+    "idle": "held idle + unused + free + idle ?",
+    "wait": "held and not busy, less than five minutes at a time",
+    "lost": "throttled, done again, or overhead",
+    "busy, quality unknown": "busy, and no signal says how well the GPU was filled",
+    "efficiency": "allocation x running x fill: effective of observed GPU time; a range where fill is not measured",
+    "utilization": "share of time in which at least one kernel was resident, over the time in which it was measured",
+    "energy": "of observed time, by the energy counter where there is one, else power x time",
+}
+
+
+def when(ms: int, tz: tzinfo | None) -> str:
+    """``2026-11-09 14:00``."""
+    return datetime.fromtimestamp(ms / 1000, tz).strftime("%Y-%m-%d %H:%M")
+
+
+def notes(
+    parts: Sequence[HostPart], others: Sequence[PeriodHost], span: ReportSpan, whole: Ledger, found: Quality, tz: tzinfo | None
+) -> tuple[str, ...]:
+    """Most important first. ``others`` are hosts that have nothing in the span."""
+    out = [*_nothing(parts, others, span, tz), *_later(parts, span, tz)]
+    if whole.capacity_gpu_ms and not whole.observed_gpu_ms:
+        out.append("Nothing was observed in this span.")
+    missed = whole.buckets_gpu_ms[Bucket.UNOBSERVED]
+    if missed * 10_000 >= whole.capacity_gpu_ms > 0 and missed:
+        reasons = [f"{_WHY[word]} ({gpu_hours(ms)})" for word, ms in found.unobserved_gpu_ms.items() if ms >= 180_000]
+        why = f": {', '.join(reasons)}" if reasons else ""
+        share = percent_sign(missed / whole.capacity_gpu_ms, 1)
+        out.append(f"{gpu_hours(missed)} of {gpu_hours(whole.capacity_gpu_ms)} GPU-hours ({share}) were not observed{why}.")
+    if parts and all(part.host.imported for part in parts):
+        out.append("All of this comes from imported logs: whatever they do not hold, such as users, is not known.")
+    elif any(part.host.imported for part in parts):
+        names = ", ".join(part.host.name for part in parts if part.host.imported)
+        out.append(f"Imported logs, with what they hold: {names}.")
+    if found.provisional_gpu_ms:
+        out.append("The last 16 minutes are provisional: a quiet run that goes on may still be named held idle.")
+    return tuple(out)
+
+
+def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: ReportSpan, tz: tzinfo | None) -> list[str]:
+    out = []
+    if not parts:
+        out.append(f"Nothing was recorded from {when(span.asked_start_ms, tz)} to {when(span.asked_end_ms, tz)}.")
+    for host in others:
+        end_ms = max(host.last_ms, host.first_ms)
+        out.append(
+            f"{host.name} was {'imported' if host.imported else 'recorded'} from {when(host.first_ms, tz)} to {when(end_ms, tz)}."
+        )
+    for part in parts:
+        if not part.gpus:
+            out.append(f"No GPU was seen on {part.host.name}.")
+    return out
+
+
+def _later(parts: Sequence[HostPart], span: ReportSpan, tz: tzinfo | None) -> list[str]:
+    out = []
+    for part in parts:
+        of = f" of {part.host.name}" if len(parts) > 1 or part.host.imported else ""
+        first, last = part.span_s[0] * 1000, part.span_s[1] * 1000
+        word = "The imported log" if part.host.imported else "The recording"
+        if first - span.asked_start_ms >= 120_000:
+            out.append(f"{word}{of} begins at {when(first, tz)}: what was before is not counted.")
+        if part.host.imported and span.asked_end_ms - last >= 120_000 and span.asked_end_ms != span.made_ms:
+            out.append(f"{word}{of} ends at {when(last, tz)}.")
+    return out

@@ -1,0 +1,114 @@
+"""Tables of a report that are cut from the same sums: the whole, GPUs, hosts, days or hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+
+from gpuwatch.names import Missing
+from gpuwatch.store.period_sums import last_busy
+from gpuwatch.view.period.cells import day_label, hour_end, hour_label, hour_start
+from gpuwatch.view.period.host import HostPart
+from gpuwatch.view.period.ledger import Sums, add, ledger, total
+from gpuwatch.view.period.measured import merged, observed_ms, quantiles, use
+from gpuwatch.view.period.types import GpuRow, HostRow, Ledger, PeriodRow, Use
+from gpuwatch.zone import midnight_s, next_midnight_s
+
+
+def energy_reason(parts: Sequence[HostPart]) -> Missing | None:
+    """Why none of these hosts has any energy."""
+    reasons = [part.energy_reason() for part in parts]
+    return None if any(reason is None for reason in reasons) or not reasons else reasons[0]
+
+
+def whole(parts: Sequence[HostPart]) -> tuple[Ledger, Use]:
+    """Everything together."""
+    sums = total(part.gpu_buckets(gpu_id) for part in parts for gpu_id in part.gpus)
+    return ledger(sums, energy=energy_reason(parts)), _use(parts, [part.gpu_used(gpu_id) for part in parts for gpu_id in part.gpus])
+
+
+def _use(parts: Sequence[HostPart], sums: Iterable[Sequence[int | None]]) -> Use:
+    """Of several GPUs; a reason holds where all GPUs that tell one tell the same."""
+    rows = [row for part in parts for row in part.gpus.values()]
+    found: dict[str, set[Missing]] = {}
+    for part in parts:
+        for row in part.gpus.values():
+            for name, reason in part.reasons.get(row["uuid"], {}).items():
+                found.setdefault(name, set()).add(reason)
+    reasons = {name: min(kinds) for name, kinds in found.items()}
+    return use(merged(sums), [row["memory_total_bytes"] for row in rows], reasons)
+
+
+def gpu_rows(parts: Sequence[HostPart]) -> tuple[GpuRow, ...]:
+    """By host and index, a sliced board before its instances."""
+    out = []
+    for part in parts:
+        busy = last_busy(part.host, part.use_plan)
+        for gpu_id in sorted(part.gpus, key=part.order):
+            row, sums = part.gpus[gpu_id], part.gpu_used(gpu_id)
+            out.append(
+                GpuRow(
+                    host=part.host.name,
+                    gpu_uuid=row["uuid"],
+                    gpu_index=row["gpu_index"],
+                    name=row["name"],
+                    parent_uuid=row["parent_uuid"],
+                    mig_profile=row["mig_profile"],
+                    compute_fraction=row["compute_fraction"],
+                    ledger=ledger(part.gpu_buckets(gpu_id), energy=part.energy_reason([gpu_id])),
+                    use=use(sums, [row["memory_total_bytes"]], part.reasons.get(row["uuid"], {})),
+                    quantiles=quantiles(part.bins.get(gpu_id, {}), observed_ms(sums)),
+                    last_busy_ms=busy[gpu_id] * 1000 if gpu_id in busy else None,
+                )
+            )
+    return tuple(out)
+
+
+def host_rows(parts: Sequence[HostPart]) -> tuple[HostRow, ...]:
+    """One for each host."""
+    out = []
+    for part in parts:
+        made, used = whole([part])
+        boards = list(part.boards())
+        names = dict.fromkeys(part.gpus[gpu_id]["name"] for gpu_id in boards)
+        kind = "imported" if part.host.imported else "recorded"
+        span = (part.start_s * 1000, part.end_s * 1000)
+        out.append(HostRow(part.host.name, kind, len(boards), tuple(names), part.host.zone_name, *span, made, used))
+    return tuple(out)
+
+
+def period_rows(parts: Sequence[HostPart], edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool) -> tuple[PeriodRow, ...]:
+    """The cells of a report as local hours or days; with ``hours=False`` cells that are hours are added up to days."""
+    booked, used = _by_cell(parts)
+    reason, out = energy_reason(parts), list[PeriodRow]()
+    for first, after in _groups(edges_s, tz, hours=hours):
+        start, end = edges_s[first], edges_s[after]
+        sums = total(booked[cell] for cell in range(first, after) if cell in booked)
+        values = [each for cell in range(first, after) for each in used.get(cell, ())]
+        begin, until = (
+            (hour_start(start, tz), hour_end(start, tz)) if hours else (midnight_s(start, tz), next_midnight_s(start, tz))
+        )
+        label = hour_label(begin, tz) if hours else day_label(start, tz)
+        cut = begin < start or end < until
+        out.append(PeriodRow(label, start * 1000, end * 1000, cut, ledger(sums, energy=reason), _use(parts, values)))
+    return tuple(out)
+
+
+def _groups(edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool) -> Iterable[tuple[int, int]]:
+    """(first cell, after the last) of each row: one cell an hour, the cells of one local day a day."""
+    first = 0
+    for cell in range(1, len(edges_s)):
+        if hours or cell == len(edges_s) - 1 or day_label(edges_s[cell], tz) != day_label(edges_s[first], tz):
+            yield first, cell
+            first = cell
+
+
+def _by_cell(parts: Sequence[HostPart]) -> tuple[dict[int, Sums], dict[int, list[Sequence[int | None]]]]:
+    booked: dict[int, Sums] = {}
+    used: dict[int, list[Sequence[int | None]]] = {}
+    for part in parts:
+        for (cell, _), sums in part.buckets.items():
+            add(booked.setdefault(cell, {}), sums)
+        for (cell, _), values in part.used.items():
+            used.setdefault(cell, []).append(values)
+    return booked, used
