@@ -12,7 +12,7 @@ from support.store_rows import T0, first_tick, gpu_row, tick
 
 from gpuwatch.errors import StoreError
 from gpuwatch.names import Missing
-from gpuwatch.store import check
+from gpuwatch.store import check, connection
 from gpuwatch.store.connection import DamagedStore, open_read
 from gpuwatch.store.rows import SourceState
 from gpuwatch.store.writer import StoreWriter
@@ -74,3 +74,59 @@ def test_check_finds_rows_that_point_to_nothing(writer: StoreWriter, path: Path)
     assert check.check(path) == []
     writer.connection.execute("DELETE FROM tick WHERE tick_id=1")
     assert check.check(path) == [f"{path}: 1 rows of gpu_sample name a tick that is not there"]
+
+
+def test_a_damaged_wal_frame_costs_what_follows_it_and_is_a_gap(writer: StoreWriter, path: Path, open_writer: Any) -> None:
+    """SQLite uses the frames before it and drops the rest without a word; the next recorder sees a session that ended there."""
+    writer.add(first_tick())
+    for second in range(1, 31):
+        writer.add(tick(second, gpu_row()))
+        assert writer.commit()
+    wal = path.with_name(path.name + "-wal")
+    kept = path.read_bytes(), wal.read_bytes()
+    writer.connection.close()
+    path.write_bytes(kept[0])
+    frame = 24 + 4096
+    broken = bytearray(kept[1])
+    at = 32 + frame * (len(broken) // frame // 2) + 100
+    broken[at : at + 16] = b"\xff" * 16
+    wal.write_bytes(broken)
+    again = open_writer(session=False)
+    info = again.begin_session(T0 + 60_000, 1000, "boot")
+    rows = count(again.connection)
+    assert 0 < rows < 30 and info.previous_clean is False
+    assert info.previous_end_ms == T0 + rows * 1000, "the session says itself where it ends, so the gap begins there"
+    filled(again)
+    assert check.check(path) == []
+
+
+def test_a_broken_tail_is_found_when_it_is_opened(writer: StoreWriter, path: Path, open_writer: Any) -> None:
+    filled(writer)
+    writer.end_session()
+    writer.close()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4096)
+    assert "damaged" in check.check(path)[0]
+    again = open_writer()
+    filled(again, 3)
+    assert "was damaged" in again.notices[0] and count(again.connection) == 3
+
+
+def test_no_start_looks_through_the_whole_file(
+    writer: StoreWriter, path: Path, open_writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(writer)
+    writer.close()
+    statements: list[str] = []
+    real = connection.connect
+
+    def traced(target: str, *, uri: bool = False) -> sqlite3.Connection:
+        db = real(target, uri=uri)
+        db.set_trace_callback(statements.append)
+        return db
+
+    monkeypatch.setattr(connection, "connect", traced)
+    again = open_writer()
+    open_read(path).close()
+    again.close()
+    assert statements and not [sql for sql in statements if "_check" in sql]
