@@ -197,15 +197,36 @@ def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Seque
         _write(db, gpu_id, minute_t, rows, final)
 
 
+def add_ledger(db: sqlite3.Connection, gpu_id: int, minutes: Iterable[tuple[int, Sequence[BucketRow], bool]]) -> None:
+    """Many minutes (start, buckets, final) of one GPU at once: in order of time, none of them recorded yet."""
+    rows, spans = list[tuple[int, ...]](), list[list[int]]()
+    for minute_t, buckets, final in minutes:
+        rows += [_row((minute_t, gpu_id), row, final) for row in _kept(buckets)]
+        if spans and spans[-1][1] == minute_t:
+            spans[-1][1] += 60
+        else:
+            spans.append([minute_t, minute_t + 60])
+    with transaction(db):
+        db.executemany(_INSERT, rows)
+        for t0, t1 in spans:
+            if not db.execute("UPDATE ledger_span SET t1=? WHERE gpu_id=? AND t1=?", (t1, gpu_id, t0)).rowcount:
+                db.execute("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", (gpu_id, t0, t1))
+
+
+def _kept(rows: Sequence[BucketRow]) -> list[BucketRow]:
+    return [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)] or [_NOTHING]
+
+
+def _row(key: tuple[int, int], r: BucketRow, final: bool) -> tuple[int, ...]:
+    return (*key, r.owner, int(r.bucket), int(r.cause), int(r.tier), r.ms, r.energy_mj, int(final))
+
+
 def _write(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
     key = (minute_t, gpu_id)
     if not final and db.execute("SELECT 1 FROM ledger_minute WHERE t=? AND gpu_id=? AND final=1 LIMIT 1", key).fetchone():
         return
     db.execute("DELETE FROM ledger_minute WHERE t=? AND gpu_id=?", key)
-    kept = [r for r in rows if r.bucket is not Bucket.UNOBSERVED and (r.ms or r.energy_mj)] or [_NOTHING]
-    db.executemany(
-        _INSERT, [(*key, r.owner, int(r.bucket), int(r.cause), int(r.tier), r.ms, r.energy_mj, int(final)) for r in kept]
-    )
+    db.executemany(_INSERT, [_row(key, row, final) for row in _kept(rows)])
     extended = db.execute("UPDATE ledger_span SET t1=? WHERE gpu_id=? AND t1=?", (minute_t + 60, gpu_id, minute_t)).rowcount
     inside = "SELECT 1 FROM ledger_span WHERE gpu_id=? AND t0<=? AND t1>? LIMIT 1"
     if not extended and not db.execute(inside, (gpu_id, minute_t, minute_t)).fetchone():
