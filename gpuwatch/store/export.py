@@ -13,7 +13,7 @@ from typing import Any
 from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import UsageError
 from gpuwatch.model import HostSample
-from gpuwatch.store import views
+from gpuwatch.store import export_archive, views
 from gpuwatch.store.viewkit import HOST, TS, Col, View, raw_measures, seconds
 
 Row = tuple[Any, ...]
@@ -26,23 +26,20 @@ EVERY = ("second", "minute", "hour", "day")
 class Source:
     """Where one kind of row comes from.
 
-    ``time`` is the SQL that a slice of time filters by; ``{0}`` and ``{1}`` are its start and end in unix seconds. ``order`` makes
-    the rows of a slice stand by time. ``first`` asks for the unix second of the oldest row. ``raw`` is the kind of chunk that
-    holds older rows of the same columns.
+    ``rows`` is the SQL of the rows of a slice of time; ``{0}`` and ``{1}`` are its start and end in unix seconds. ``order`` makes
+    them stand by time. ``first`` asks for the unix second of the oldest row. ``sealed`` names what older rows of the same columns
+    are archived as.
     """
 
     columns: tuple[Col, ...]
     rows: str
-    time: str
     order: str
     first: str
     slice_s: int
-    raw: str = ""
+    sealed: str = ""
 
 
 _VIEWS: Mapping[str, View] = {view.name: view for view in views.VIEWS}
-_BY_TS, _BY_T = "ts_ms>{0}*1000 AND ts_ms<={1}*1000", "t>={0} AND t<{1}"
-_FIRST_TICK = "SELECT min(ts_ms)/1000 FROM tick"
 _PROCESS = _VIEWS["v_process_now"].columns
 _HOST = (
     TS,
@@ -50,39 +47,37 @@ _HOST = (
     Col("duration_seconds", seconds("s.dt_ms"), "seconds", "Time that the row speaks for"),
     *raw_measures(HostSample),
 )
+_TICKS = "FROM tick k CROSS JOIN {0} s ON s.tick_id=k.tick_id"
+_FROM = {
+    "gpu": _TICKS.format("gpu_sample") + " JOIN gpu g ON g.gpu_id=s.gpu_id JOIN host h ON h.host_id=g.host_id",
+    "process": _TICKS.format("process_sample") + " JOIN process p ON p.proc_id=s.proc_id JOIN host h ON h.host_id=p.host_id "
+    "LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id",
+    "host": _TICKS.format("host_sample") + " JOIN host h ON h.host_id=s.host_id",
+}
 
 
-def _listed(columns: Sequence[Col]) -> str:
-    return ", ".join(f'{c.sql} AS "{c.name}"' for c in columns)
-
-
-_PROCESS_ROWS = (
-    f"SELECT {_listed(_PROCESS)} FROM tick k CROSS JOIN process_sample s ON s.tick_id=k.tick_id JOIN process p ON p.proc_id=s.proc_id "
-    "JOIN host h ON h.host_id=p.host_id LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id"
-)
-_HOST_ROWS = (
-    f"SELECT {_listed(_HOST)} FROM tick k CROSS JOIN host_sample s ON s.tick_id=k.tick_id JOIN host h ON h.host_id=s.host_id"
-)
-
-
-def _single(columns: tuple[Col, ...], rows: str, order: str, raw: str) -> Source:
-    return Source(columns, rows, _BY_TS, order, _FIRST_TICK, HOUR_S, raw)
+def _single(what: str, columns: tuple[Col, ...], order: str) -> Source:
+    listed = ", ".join(f'{c.sql} AS "{c.name}"' for c in columns)
+    time = f"k.ts_ms>{{0}}*1000 AND k.ts_ms<={{1}}*1000 AND {export_archive.unsealed(what)}"
+    rows = f"SELECT {listed} {_FROM[what]} WHERE {time}"
+    return Source(columns, rows, order, "SELECT min(ts_ms)/1000 FROM tick", HOUR_S, what)
 
 
 def _view(name: str, time: str, order: str, first: str, slice_s: int) -> Source:
-    view = _VIEWS[name]
-    return Source(view.columns, f"SELECT * FROM {name}", time, order, first, slice_s)
+    return Source(_VIEWS[name].columns, f"SELECT * FROM {name} WHERE {time}", order, first, slice_s)
 
 
 def _tier(what: str, every: str) -> Source:
     name = f"{what}_{every}"
-    return _view(f"v_{name}", _BY_T, _ORDER[what], f"SELECT min(t) FROM {name}", DAY_S if every == "minute" else 30 * DAY_S)
+    return _view(
+        f"v_{name}", "t>={0} AND t<{1}", _ORDER[what], f"SELECT min(t) FROM {name}", DAY_S if every == "minute" else 30 * DAY_S
+    )
 
 
 _SINGLE: Mapping[str, Source] = {
-    "gpu": _single(_VIEWS["v_gpu_raw"].columns, "SELECT * FROM v_gpu_raw", "ts_ms, host, gpu_index", "gpu"),
-    "process": _single(_PROCESS, _PROCESS_ROWS, "ts_ms, host, pid, start_ms, gpu_index", "process"),
-    "host": _single(_HOST, _HOST_ROWS, "ts_ms, host", "host"),
+    "gpu": _single("gpu", _VIEWS["v_gpu_raw"].columns, "ts_ms, host, gpu_index"),
+    "process": _single("process", _PROCESS, "ts_ms, host, pid, start_ms, gpu_index"),
+    "host": _single("host", _HOST, "ts_ms, host"),
 }
 _TIERS: Mapping[str, Sequence[str]] = {
     "gpu": ("minute", "hour", "day"),
@@ -133,14 +128,29 @@ def rows(db: sqlite3.Connection, of: Source, start_s: int, end_s: int, host: str
 
 def _first(db: sqlite3.Connection, of: Source) -> int:
     """The unix second of the oldest row, less one; where there is none, so late that nothing is read."""
-    found = db.execute(of.first).fetchone()[0]
-    return 2**62 if found is None else int(found) - 1
+    oldest = [db.execute(of.first).fetchone()[0], export_archive.first_s(db, of.sealed) if of.sealed else None]
+    return min((int(found) - 1 for found in oldest if found is not None), default=2**62)
 
 
 def _slice(db: sqlite3.Connection, of: Source, start_s: int, end_s: int, host: str | None) -> list[Row]:
+    """Hot and sealed rows of one slice, as one state of the store has them."""
     only = "" if host is None else " WHERE host=?"
-    sql = f"SELECT * FROM ({of.rows} WHERE {of.time.format(start_s, end_s)}){only} ORDER BY {of.order}"
-    return db.execute(sql, () if host is None else (host,)).fetchall()
+    sql = f"SELECT * FROM ({of.rows.format(start_s, end_s)}){only} ORDER BY {of.order}"
+    db.execute("BEGIN")
+    try:
+        rows = db.execute(sql, () if host is None else (host,)).fetchall()
+        names = [column.name for column in of.columns]
+        sealed = export_archive.sealed_rows(db, of.sealed, names, start_s * 1000, end_s * 1000) if of.sealed else []
+    finally:
+        db.execute("COMMIT")
+    if not sealed:
+        return rows
+    if host is not None:
+        place = names.index("host")
+        sealed = [row for row in sealed if row[place] == host]
+    key = export_archive.by(names, of.order.split(", "))
+    archived = {key(row) for row in sealed}  # while hours are being sealed, some of their rows are in both
+    return sorted([*(row for row in rows if key(row) not in archived), *sealed], key=key)
 
 
 def known_hosts(db: sqlite3.Connection) -> list[str]:
