@@ -49,8 +49,8 @@ def _looks(head: str) -> str:
         return "looks like an export of minutes, hours or days; single rows are read (gpuwatch export --every second)"
     if NAMES_OF_PMON.search(head):
         return "looks like nvidia-smi pmon, which says nothing of GPUs"
-    if "used_gpu_memory" in first or "used_memory" in first:
-        return "looks like nvidia-smi --query-compute-apps, which says nothing of GPUs"
+    if re.search(r"\bpid\b", first):
+        return "looks like a list of processes (nvidia-smi --query-compute-apps), which says nothing of GPUs"
     if first.count(",") >= 2 and any(c.isdigit() for c in first):
         return f"looks like a CSV file without a header (say its columns with --fields), its first line is {quoted(first, 80)}"
     if first.count(",") >= 1:

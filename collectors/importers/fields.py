@@ -89,7 +89,7 @@ PEOPLE = {
     "usage_gpu utilisation_gpu",
     "utilization_memory": "memory_utilization mem_utilization util_mem util_memory mem_util memory_util utilization_mem",
     "memory_used": "mem_used used_memory memory_usage mem_usage vram_used used_vram gpu_memory_used gpu_mem_used "
-    "used_gpu_memory memory_used_gpu fb_used vram_usage",
+    "memory_used_gpu fb_used vram_usage",
     "memory_total": "mem_total total_memory vram_total gpu_memory_total gpu_mem_total fb_total",
     "power_draw": "power gpu_power power_usage watts power_gpu gpu_power_draw power_consumption",
     "power_limit": "gpu_power_limit power_cap",

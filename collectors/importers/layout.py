@@ -51,14 +51,13 @@ def cells_of(line: str, separator: str | None) -> list[str]:
 
 
 def header_of(cells: Sequence[str]) -> tuple[Column, ...] | None:
-    """The columns if these cells are a header: names only, two of them known or one that is measured."""
+    """The columns if these cells are a header: names only, of which one is measured and another known."""
     if not all(_NAME(cell.strip().lstrip("\ufeff")) or not cell.strip() for cell in cells):
         return None
     found = tuple([column(cell) for cell in cells])
-    known = [each for each in found if each.kind != "unused"]
-    if len(known) >= 2 or (known and len(found) == 1 and known[0].kind == "sample"):
-        return found
-    return None
+    known = sum(each.kind != "unused" for each in found)
+    measured = any(each.kind in ("sample", "reason", "counter") for each in found)
+    return found if measured and (known >= 2 or len(found) == 1) else None
 
 
 def split_head(lines: Sequence[str], given: str) -> tuple[Layout | None, int]:

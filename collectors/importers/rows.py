@@ -52,7 +52,7 @@ class Run:
 
     def _first_plan(self, layout: Layout) -> Plan:
         rows = [cells for _, cells in self._cells(layout, self.sample[self.begins :])]
-        if not rows and len(self.sample) > self.begins + 1 and not any(message(line) for _, line in self.sample):
+        if not rows and len(self.sample) > self.begins and not any(message(line) for _, line in self.sample):
             line = next((line for _, line in self.sample[self.begins :] if line.strip()), "")
             raise UsageError(
                 f"{self.source.name}: its header names {layout.width} columns, but its lines have {len(cells_of(line, layout.separator))} cells",

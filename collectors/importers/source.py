@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import io
 import os
 import shutil
@@ -33,7 +34,6 @@ class Source:
         self.broken = ""
         """Why a compressed file could not be read to its end."""
         self.count = 0
-        self._spool: IO[bytes] | None = None
         self.head = self._head()
 
     def lines(self) -> Iterator[tuple[int, str]]:
@@ -61,20 +61,22 @@ class Source:
     def opened(self) -> IO[bytes]:
         """The bytes, unpacked."""
         if self.path == "-":
-            return _unclosed(self._standard_input())
+            return cast("IO[bytes]", io.BufferedReader(_View(_standard_input())))
         try:
             return _unpacked(self.path)
         except (OSError, ValueError) as problem:
             raise UsageError(f"cannot read {self.name}: {getattr(problem, 'strerror', None) or problem}") from None
 
-    def _standard_input(self) -> IO[bytes]:
-        if self._spool is None:
-            import tempfile
-
-            self._spool = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115  (kept as long as the source)
-            shutil.copyfileobj(sys.stdin.buffer, self._spool)
-        self._spool.seek(0)
-        return self._spool
+    def digest(self) -> str:
+        """SHA-256 of what the file holds, unpacked; of as much as can be read where it is broken."""
+        found = hashlib.sha256()
+        with self.opened() as raw:
+            try:
+                while data := raw.read(BLOCK):
+                    found.update(data)
+            except BROKEN:
+                pass
+        return found.hexdigest()
 
     def _chunks(self) -> Iterator[str]:
         """The text in pieces, with every kind of line end as ``\\n``."""
@@ -112,23 +114,38 @@ class Source:
         return head[:HEAD]
 
 
-class _Kept(io.RawIOBase):
-    """Standard input's copy, which stays open when a reader closes its view of it."""
+class _View(io.RawIOBase):
+    """The copy of standard input from its beginning; closing it leaves the copy open for the next."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, copy: IO[bytes]) -> None:
+        self._copy, self._at = copy, 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
+        self._copy.seek(self._at)
+        data = self._copy.read(len(buffer))
         buffer[: len(data)] = data
+        self._at += len(data)
         return len(data)
 
 
-def _unclosed(stream: IO[bytes]) -> IO[bytes]:
-    return cast("IO[bytes]", io.BufferedReader(_Kept(stream)))
+_copies: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
+
+
+def _standard_input() -> IO[bytes]:
+    """A copy of standard input, made once: it is hashed, looked at and read, and comes only once."""
+    stream = sys.stdin.buffer
+    known = _copies.get(id(stream))
+    if known is None or known[0] is not stream:
+        import tempfile
+
+        copy = tempfile.SpooledTemporaryFile(max_size=SPOOL)  # noqa: SIM115  (kept as long as the program)
+        shutil.copyfileobj(stream, copy)
+        _copies.clear()
+        known = _copies[id(stream)] = stream, cast("IO[bytes]", copy)
+    return known[1]
 
 
 def _unpacked(path: str) -> IO[bytes]:
