@@ -9,6 +9,7 @@ from operator import itemgetter, lt
 from typing import Any
 
 from gpuwatch.dataclass import NamedTuple
+from gpuwatch.errors import StoreError
 from gpuwatch.store.archive.codec import CODEC, Contents, Encoder, contents, decode
 from gpuwatch.store.archive.hist import Histogram
 from gpuwatch.store.archive.shapes import GPU, SHAPES, Shape
@@ -61,7 +62,12 @@ class SealedHour:
     def _chunk(self) -> _Chunk | None:
         sql = "SELECT cols, body FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND t0_ms=?"
         row = self._db.execute(sql, (self._shape.kind, self._host, self._entity, self._t0)).fetchone()
-        return _Chunk(contents(row[0]), row[0], row[1]) if row else None
+        if row is None:
+            return None
+        try:
+            return _Chunk(contents(row[0]), *row)
+        except StoreError:  # as good as none, but for that it must not be changed meanwhile
+            return _Chunk(Contents((), ()), *row)
 
     def _select(self) -> str:
         shape = self._shape
@@ -115,11 +121,18 @@ class SealedHour:
             return hot
         span = self._before.contents.between(start_ms - _REACH_MS, end_ms + _REACH_MS)
         if self._around[0] != span:
-            found = decode(self._before.contents, self._before.body, self._read, *span)
-            self._around = span, list(zip(*found.values(), strict=True))
+            self._around = span, [row for number in range(*span) for row in self._block(self._before, number)]
         around, time = self._around[1], itemgetter(self._at)
         kept = [row for row in around if start_ms < time(row) <= end_ms]
         return sorted([*kept, *_uncovered(around, hot, self._shape)], key=time)
+
+    def _block(self, before: _Chunk, number: int) -> Iterator[Row]:
+        """The rows of one block of the chunk; none if it is damaged: what hot rows there are take their place."""
+        try:
+            found = decode(before.contents, before.body, self._read, number, number + 1)
+        except StoreError:
+            return iter(())
+        return zip(*found.values(), strict=True)
 
     def _columns(self, rows: list[Row]) -> dict[str, Sequence[Any]]:
         """The columns of a block, in order of key and time; of two rows of one instant the later one."""
