@@ -13,6 +13,7 @@ from support import kept
 from support.recording import Lab, Scripted, gpu_batch, host_batch, proc_batch
 
 from gpuwatch.clock import FakeClock
+from gpuwatch.recorder import Closer
 from gpuwatch.store import check, columns, connection, views
 from gpuwatch.store.upgrade import upgrade
 from gpuwatch.store.writer import StoreWriter
@@ -136,3 +137,30 @@ def test_a_writer_upgrades_it_by_itself(store: Path) -> None:
     assert writer.connection.execute("PRAGMA user_version").fetchone() == (columns.SCHEMA_VERSION,)
     assert writer.path == store and writer.notices == []
     writer.close()
+
+
+def test_its_hours_and_days_are_closed_from_its_minutes_and_its_rows_sealed(store: Path) -> None:
+    """Days later the next recorder does what the old one could not: it sums, seals, and lets go of single rows."""
+    ((last, rows),) = _answers(store, ["SELECT max(ts_ms), (SELECT count(*) FROM gpu_sample) FROM tick"])
+    now_ms = last + 3 * 86_400_000
+    writer = StoreWriter.open(store, clock=FakeClock(now_ms / 1000), simulated=True, tmpfs_fallback=False)
+    writer.begin_session(now_ms, 1000, "boot")
+    closer = Closer(writer)
+    for minute in (0, 60_000):  # what is sealed in one minute is let go of in the next
+        for _ in range(500):
+            closer.work(now_ms + minute)
+    db = writer.connection
+    sums = {
+        "gpu": "sum(obs_ms), sum(quiet_ms), sum(energy_used_mj), max(power_mw_max)",
+        "process": "sum(obs_ms), sum(sm_pm_ms)",
+        "ledger": "sum(ms), sum(energy_mj)",
+    }
+    for what, values in sums.items():
+        minutes, hours, days = (db.execute(f"SELECT {values} FROM {what}_{tier}").fetchone() for tier in ("minute", "hour", "day"))
+        assert minutes == hours == days and minutes[0] > 0, what
+    assert db.execute("SELECT sum(n) FROM chunk WHERE kind=0").fetchone() == (rows,)
+    assert db.execute("SELECT count(*) FROM gpu_sample").fetchone() == (0,)
+    (half,) = db.execute("SELECT hour_offset_seconds FROM host").fetchone()
+    assert {t % 3600 for (t,) in db.execute("SELECT t FROM gpu_hour")} == {half}
+    writer.close()
+    assert check.check(store) == []
