@@ -171,8 +171,8 @@ def view_of(name: str, label: str, outcome: Outcome, *, tried: bool) -> ImportVi
         rows_read=log.lines_read,
         rows_used=sums.rows_used,
         rows_left_out=sums.rows_left_out,
-        gpu_count=sums.gpus,
-        process_count=sums.processes,
+        gpu_count=len(sums.gpus),
+        process_count=len(sums.processes),
         start_ms=sums.first_ms,
         end_ms=sums.last_ms,
         interval_seconds=None if sums.interval_ms is None else sums.interval_ms / 1000,
@@ -180,8 +180,8 @@ def view_of(name: str, label: str, outcome: Outcome, *, tried: bool) -> ImportVi
         utilization_of_rows=_over(sums.utilization_sum, sums.utilization_rows),
         utilization_ratio=_over(sums.utilization_ms, sums.utilization_weight_ms),
         columns=sorted(sums.measures),
-        gap_count=len(sums.gaps),
-        gap_seconds=sum(gap.t1_ms - gap.t0_ms for gap in sums.gaps) / 1000,
+        gap_count=len(outcome.gaps),
+        gap_seconds=sum(gap.t1_ms - gap.t0_ms for gap in outcome.gaps) / 1000,
         problems=[ProblemView(problem.line, problem.text, problem.count) for problem in log.problems],
     )
 

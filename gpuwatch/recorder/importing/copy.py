@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.recorder.importing.scratch import IDS, lowest_ids
 from gpuwatch.store import connection
+from gpuwatch.store.hours import HOUR_S
 
 _TIERS = ("minute", "hour", "day")
 _TABLES = (
     *(f"{what}_{tier}" for what in ("gpu", "process", "ledger") for tier in _TIERS),
     *("ledger_span", "chunk", "hist_hour", "gap"),
 )
+_OF_GPU = "gpu_id IN (SELECT gpu_id FROM store.gpu WHERE host_id=?)"
+_OF_PROCESS = "proc_id IN (SELECT proc_id FROM store.process WHERE host_id=?)"
+_SPANS = (
+    "INSERT INTO store.ledger_span(gpu_id,t0,t1) SELECT gpu_id, min(t), max(t)+60 FROM (SELECT gpu_id, t, t-60*row_number() OVER"
+    " (PARTITION BY gpu_id ORDER BY t) AS run FROM (SELECT DISTINCT gpu_id, t FROM store.ledger_minute WHERE gpu_id IN"
+    " (SELECT gpu_id FROM store.gpu WHERE host_id=?))) WHERE gpu_id IN (SELECT gpu_id FROM store.gpu WHERE host_id=?) GROUP BY gpu_id, run"
+)
+"""Runs of minutes without a hole, from the minutes that are there."""
 _FILE = "sha256,name,format,zone,host_id,rows_read,rows_used,rows_left_out,first_ms,last_ms,imported_ms"
 
 
@@ -37,10 +47,10 @@ class Collision(Exception):
     """Another import has taken the same row ids meanwhile; this one must be made again."""
 
 
-def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], file: Imported) -> None:
+def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], remade: Collection[int], file: Imported) -> None:
     """Write all of ``db`` and the file's own row into the store at ``target``.
 
-    ``lowest`` are the ids that were in use there when the import began. Raises :class:`Collision` if they are others now, and
+    ``remade`` are the hours (unix seconds) that take the place of what the store has of the host. ``lowest`` are the ids that were in use there when the import began. Raises :class:`Collision` if they are others now, and
     :class:`gpuwatch.errors.StoreError`; in both cases nothing was written.
     """
     try:
@@ -50,7 +60,7 @@ def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], file: Imp
             db.execute("PRAGMA wal_autocheckpoint=4000")
             db.execute("BEGIN IMMEDIATE")
             try:
-                _copy(db, lowest, file)
+                _copy(db, lowest, remade, file)
                 db.execute("COMMIT")
             finally:
                 connection.roll_back(db)
@@ -60,14 +70,18 @@ def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], file: Imp
         raise connection.explain(error, target) from error
 
 
-def _copy(db: sqlite3.Connection, lowest: dict[str, int], file: Imported) -> None:
+def _copy(db: sqlite3.Connection, lowest: dict[str, int], remade: Collection[int], file: Imported) -> None:
     if lowest_ids(db, "store.") != lowest:
         raise Collision
+    if remade:
+        _clear(db, remade, file.host_id)
     for table, key in IDS.items():
         _entities(db, table, key)
     for table in _TABLES:
         names = ",".join(_columns(db, table))
         db.execute(f"INSERT OR REPLACE INTO store.{table}({names}) SELECT {names} FROM main.{table}")
+    if remade:
+        db.execute(_SPANS, (file.host_id, file.host_id))
     db.execute("INSERT OR IGNORE INTO store.hist_bin(bin,lo,mid,hi) SELECT bin,lo,mid,hi FROM main.hist_bin")
     db.execute(
         "INSERT INTO store.rollup_state(host_id,tier,done_s) SELECT host_id,tier,done_s FROM main.rollup_state WHERE true"
@@ -78,6 +92,25 @@ def _copy(db: sqlite3.Connection, lowest: dict[str, int], file: Imported) -> Non
         f" SELECT coalesce(max(import_id),0)+1{',?' * len(file)} FROM store.import_file",
         file,
     )
+
+
+def _clear(db: sqlite3.Connection, hours: Collection[int], host_id: int) -> None:
+    """Make room for hours and days that were made anew."""
+    spans = [(t, t + HOUR_S) for t in hours]
+    days = [row[0] for row in db.execute("SELECT t FROM main.gpu_day UNION SELECT t FROM main.ledger_day")]
+    for what, whose in (("gpu", _OF_GPU), ("process", _OF_PROCESS), ("ledger", _OF_GPU)):
+        db.executemany(f"DELETE FROM store.{what}_minute WHERE t>=? AND t<? AND {whose}", [(*span, host_id) for span in spans])
+        db.executemany(f"DELETE FROM store.{what}_hour WHERE t=? AND {whose}", [(t, host_id) for t in hours])
+        db.executemany(f"DELETE FROM store.{what}_day WHERE t=? AND {whose}", [(t, host_id) for t in days])
+    db.executemany(
+        f"DELETE FROM store.hist_hour WHERE t=? AND entity=0 AND {_OF_GPU.replace('gpu_id IN', 'entity_id IN')}",
+        [(t, host_id) for t in hours],
+    )
+    db.executemany("DELETE FROM store.chunk WHERE host_id=? AND t0_ms=?", [(host_id, t * 1000) for t in hours])
+    ends = [(host_id, start * 1000, end * 1000) for start, end in spans]
+    db.executemany("DELETE FROM store.gap WHERE host_id=? AND t1_ms>? AND t1_ms<=?", ends)
+    db.execute("DELETE FROM main.ledger_span")
+    db.execute(f"DELETE FROM store.ledger_span WHERE {_OF_GPU}", (host_id,))
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:

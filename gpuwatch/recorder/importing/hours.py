@@ -10,6 +10,8 @@ from gpuwatch.store.hours import HOUR_S
 
 HOUR_MS = HOUR_S * 1000
 Rows = Iterable[LogRow | LogProcessRow]
+HourOfRows = tuple[int, dict[str, list[LogRow]], list[LogProcessRow]]
+"""Start (unix ms), the rows of each GPU, and those of processes."""
 
 
 class Disordered(Exception):
@@ -25,11 +27,8 @@ def by_gpu(rows: Rows) -> dict[str, list[LogRow]]:
     return out
 
 
-def by_hour(rows: Rows, offset_ms: int) -> Iterator[tuple[int, dict[str, list[LogRow]], list[LogProcessRow]]]:
-    """Hour by hour: its start (unix ms), the rows of each GPU, and those of processes.
-
-    A row belongs to the hour in which it ends; hours begin ``offset_ms`` after whole ones. Raises :class:`Disordered`.
-    """
+def by_hour(rows: Rows, offset_ms: int) -> Iterator[HourOfRows]:
+    """The log hour by hour. A row belongs to the hour in which it ends; hours begin ``offset_ms`` after whole ones. Raises :class:`Disordered`."""
     start = end = 0
     gpus: dict[str, list[LogRow]] = defaultdict(list)
     processes: list[LogProcessRow] = []

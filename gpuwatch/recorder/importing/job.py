@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,13 @@ from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.errors import GpuwatchError, StoreError
 from gpuwatch.model import Host
 from gpuwatch.recorder.importing.copy import Collision, Imported, copy
+from gpuwatch.recorder.importing.gaps import Gap
 from gpuwatch.recorder.importing.hours import Disordered
+from gpuwatch.recorder.importing.past import Past
 from gpuwatch.recorder.importing.pipeline import Held, Pipeline, Sums
-from gpuwatch.recorder.importing.scratch import Ground, Who, ground, open_scratch
+from gpuwatch.recorder.importing.scratch import Who, ground, open_scratch
 from gpuwatch.store import connection
-from gpuwatch.zone import host_zone, hour_offset_s
+from gpuwatch.zone import host_zone
 
 MACHINE = "import:"
 """Before a label: the ``machine_id`` of a host that past logs are about."""
@@ -54,6 +56,7 @@ class Outcome:
 
     log: PastLog
     sums: Sums
+    gaps: Sequence[Gap]
     timezone: str
     utc_offset_seconds: int
     host_id: int = 0
@@ -82,15 +85,19 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
     first, rows = _peek(log, source.name)
     log.rows = rows if in_order else _sorted(rows)
     host = host_of(log, settings, first)
-    with closing(open_scratch()) as db:
-        known = _ground(target, host.machine_id)
-        pipeline = Pipeline(db, Who(db, known, host), log, hour_offset_s(host.utc_offset_seconds), alone=alone)
+    with closing(open_scratch()) as db, closing(_reader(target)) as store:
+        known = ground(store, host.machine_id)
+        past = Past(store, known.host_id, log) if known.host_id else None
+        if past is not None:  # its hours and days are cut as they are
+            host = replace(host, timezone=known.timezone, utc_offset_seconds=known.utc_offset_seconds)
+        who = Who(db, known, host)
+        pipeline = Pipeline(db, who, log, who.offset_s, alone=alone, past=past)
         pipeline.run(settings.interval_ms)
         sums = pipeline.sums
         if sums.first_ms is None:
             raise NothingToImport(f"nothing in {source.name} could be used")
         if dry_run:
-            return Outcome(log, sums, host.timezone, host.utc_offset_seconds)
+            return Outcome(log, sums, pipeline.gaps, host.timezone, host.utc_offset_seconds)
         pipeline.finish(now_ms)
         file = Imported(
             source.sha256,
@@ -105,8 +112,8 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
             sums.last_ms,
             now_ms,
         )
-        copy(db, target, known.lowest, file)
-        return Outcome(log, sums, host.timezone, host.utc_offset_seconds, pipeline.host_id)
+        copy(db, target, known.lowest, pipeline.hours if past else (), file)
+        return Outcome(log, sums, pipeline.gaps, host.timezone, host.utc_offset_seconds, pipeline.host_id)
 
 
 def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow]]:
@@ -124,9 +131,9 @@ def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow
     return first.ts_ms, rows()
 
 
-def _ground(target: Path, machine_id: str) -> Ground:
-    with closing(connection.open_read(target)) as db:
-        return ground(db, machine_id)
+def _reader(target: Path) -> sqlite3.Connection:
+    """The store, or an empty one where there is none yet (which only a dry run meets)."""
+    return connection.open_read(target) if connection.exists(target) else connection.open_write(":memory:", wal=False)
 
 
 def _limited(log: PastLog, watts: float | None) -> PastLog:

@@ -6,8 +6,8 @@ Memory stays flat: two hours of rows are held, one that is being closed and the 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, compress, islice, starmap
 from operator import itemgetter
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
@@ -15,8 +15,9 @@ from gpuwatch.dataclass import dataclass, field
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import LedgerRow
 from gpuwatch.recorder.importing.gaps import Gap, joined
-from gpuwatch.recorder.importing.hours import HOUR_MS, by_gpu, by_hour
+from gpuwatch.recorder.importing.hours import HOUR_MS, HourOfRows, by_gpu, by_hour
 from gpuwatch.recorder.importing.minutes import AloneBook, SharedBook
+from gpuwatch.recorder.importing.past import Kept, Past, Piece
 from gpuwatch.recorder.importing.rows import COLUMNS, KEY, NAMES, HourRows
 from gpuwatch.recorder.importing.scratch import Who
 from gpuwatch.recorder.importing.track import Track, usual_interval
@@ -58,9 +59,8 @@ class Sums:
     utilization_ms: int = 0
     utilization_weight_ms: int = 0
     measures: set[str] = field(default_factory=set)
-    gaps: list[Gap] = field(default_factory=list)
-    gpus: int = 0
-    processes: int = 0
+    gpus: set[str] = field(default_factory=set)
+    processes: set[tuple[int, int]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -77,10 +77,13 @@ class _Hour:
 class Pipeline:
     """One log on its way through a scratch store. ``alone``: it is taken for one without processes and MIG instances."""
 
-    def __init__(self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int, *, alone: bool = True) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int, *, alone: bool = True, past: Past | None = None
+    ) -> None:
         self.sums = Sums()
         self.hours: list[int] = []
-        """Starts of the hours that got rows, unix seconds."""
+        """Starts of the hours that were made, unix seconds."""
+        self.gaps: list[Gap] = []
         self._db, self._who, self._log = db, who, log
         self._offset_ms = offset_s * 1000
         self._tracks: dict[str, Track] = {}
@@ -91,7 +94,8 @@ class Pipeline:
         self._reach_ms = 0
         self._tick = self._kept_tick = 0
         self._before: _Hour | None = None
-        self._alone = alone
+        self._alone, self._past = alone, past
+        self._last_ms = 0
 
     @property
     def host_id(self) -> int:
@@ -106,26 +110,39 @@ class Pipeline:
         self.sums.interval_ms = interval
         self._reach_ms = PERIODS * (interval or 0)
         self._who.reach(interval or 1000)
-        for start, gpus, processes in by_hour(chain(head, rows), self._offset_ms):
-            hour = self._load(start, gpus, processes)
+        new = self._spanned(by_hour(chain(head, rows), self._offset_ms))
+        for piece in self._past.pieces(new, self._quiet_ms) if self._past else starmap(Piece, new):
+            hour = self._load(piece)
             if self._before is not None:
                 self._close(self._before, hour)
             self._before = hour
         if self._before is not None:
             self._close(self._before, None)
-        self.sums.gpus = len(self._tracks)
-        self.sums.processes = sum(table == "process" for table, _ in self._seen)
+        if self._past is not None:
+            self.sums.rows_left_out += self._past.left_out
 
     # ---------------------------------------------------------------------------------------------------------- loading
 
-    def _load(self, start_ms: int, gpus: dict[str, list[LogRow]], processes: list[LogProcessRow]) -> _Hour:
-        timed = {key: self._track(key).add(self._ascending(rows)) for key, rows in gpus.items()}
+    def _quiet_ms(self, key: str) -> int:
+        return self._tracks[key].quiet_ms
+
+    def _load(self, piece: Piece) -> _Hour:
+        start_ms, gpus, processes, states = piece
+        if states is not None:
+            for track in self._tracks.values():
+                track.resume(None, 0, (None, None))
+            for key, state in states.items():
+                self._track(key).resume(*state)
+        ascending = {key: self._ascending(rows) for key, rows in gpus.items()}
+        timed = {key: self._track(key).add(rows) for key, rows in ascending.items()}
         ticks = sorted({*chain.from_iterable(one.ts_ms for one in timed.values()), *(row.ts_ms for row in processes)})
         tick_of = dict(zip(ticks, range(self._tick + 1, self._tick + 1 + len(ticks))))
         self._tick += len(ticks)
-        sums = self.sums
-        sums.first_ms, sums.last_ms = ticks[0] if sums.first_ms is None else sums.first_ms, ticks[-1]
-        hours = {self._ids[key]: HourRows(self._ids[key], one, sliced=self._sliced(key)) for key, one in timed.items()}
+        self._last_ms = ticks[-1]
+        hours: dict[int, HourRows] = {}
+        for key, one in timed.items():
+            fresh = self._count(key, ascending[key])
+            hours[self._ids[key]] = HourRows(self._ids[key], one, sliced=self._sliced(key), fresh=fresh)
         absent = self._write_gpus(hours.values(), tick_of)
         _TICK.insert(self._db, [(tick, ts, 1) for ts, tick in tick_of.items()])
         if processes:
@@ -133,7 +150,7 @@ class Pipeline:
         for gpu_id, rows in hours.items():
             self._note(("gpu", gpu_id), rows.timed.ts_ms[0], rows.timed.ts_ms[-1])
         gaps = [Gap(gpu_id, *gap) for gpu_id, rows in hours.items() for gap in rows.timed.gaps]
-        sums.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
+        self.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
         return _Hour(start_ms, start_ms + HOUR_MS, self._tick, hours, absent)
 
     def _ascending(self, rows: list[LogRow]) -> list[LogRow]:
@@ -144,8 +161,29 @@ class Pipeline:
                 first.setdefault(row[0], row)
             self.sums.rows_left_out += len(rows) - len(first)
             rows = sorted(first.values(), key=lambda row: row[0])
-        self.sums.rows_used += len(rows)
         return rows
+
+    def _count(self, key: str, rows: list[LogRow]) -> list[bool] | None:
+        """Which rows are of this log (``None``: all); they are counted."""
+        fresh = None if self._past is None else [not isinstance(row, Kept) for row in rows]
+        own = rows if fresh is None else list(compress(rows, fresh))
+        if own:
+            sums = self.sums
+            sums.rows_used += len(own)
+            sums.gpus.add(key)
+        return fresh
+
+    def _spanned(self, hours: Iterable[HourOfRows]) -> Iterator[HourOfRows]:
+        """The same hours; the span of the log's own rows is noted."""
+        sums = self.sums
+        for hour in hours:
+            every: list[Sequence[LogRow | LogProcessRow]] = [*hour[1].values(), hour[2]]
+            for rows in every:
+                if rows:
+                    times = [row.ts_ms for row in rows]
+                    sums.first_ms = min(times) if sums.first_ms is None else min(sums.first_ms, min(times))
+                    sums.last_ms = max(sums.last_ms, max(times))
+            yield hour
 
     def _track(self, key: str) -> Track:
         found = self._tracks.get(key)
@@ -177,12 +215,13 @@ class Pipeline:
             sums.utilization_sum += total
             sums.utilization_ms += over_time
             sums.utilization_weight_ms += time
-            sums.observed_ms += sum(rows.timed.dt_ms)
+            sums.observed_ms += rows.observed_ms
         return frozenset(COLUMNS).difference(COLUMNS[n] for n in used)
 
     def _process_row(self, row: LogProcessRow, tick: int) -> tuple[int | None, ...]:
         if self._alone:
             raise Held
+        self.sums.processes.add(row.process)
         proc_id = self._who.process(self._log.processes[row.process])
         if row.gpu:
             self._track(row.gpu)
@@ -253,23 +292,27 @@ class Pipeline:
     def finish(self, now_ms: int) -> None:
         """The days, and how far everything is closed: to the end of the last row's local day where that is over by now."""
         db, host = self._db, self._who.host_id
+        if not self.hours:
+            return
         end_s = max(self.hours) + HOUR_S
-        midnight = next_midnight_s((self.sums.last_ms - 1) / 1000, zone_of(db, host))
+        midnight = next_midnight_s((self._last_ms - 1) / 1000, zone_of(db, host))
         if midnight * 1000 <= now_ms:
             end_s = max(end_s, midnight)
         self._close_ledger_hours(end_s)
         for tier in (MINUTE_TIER, HOUR_TIER, LEDGER_HOUR_TIER, SEAL_TIER):
             set_watermark(db, tier, end_s, host)
+        if self._past is not None:
+            self._past.fill_days(db, self.hours, zone_of(db, host))
         close_days(db, now_ms, host_id=host)
         close_ledger_days(db, now_ms, host_id=host)
         spans = [(gpu_id, *span) for gpu_id, book in self._books.items() for span in book.spans]
         db.executemany("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", spans)
-        for gap in self.sums.gaps:
+        for gap in self.gaps:
             db.execute("INSERT OR REPLACE INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(?,?,?,?,?)", (host, *gap, 0))
         self._who.describe_all(self._log.gpus.values())
         for (table, entity), span in self._seen.items():
             db.execute(f"UPDATE {table} SET first_ms=?, last_ms=? WHERE {_ENTITY[table]}=?", (*span, entity))
-        db.execute("UPDATE host SET first_ms=?, last_ms=?", (self.sums.first_ms, self.sums.last_ms))
+        db.execute("UPDATE host SET first_ms=?, last_ms=?", (self.sums.first_ms, self._last_ms))
 
 
 _ENTITY = {"gpu": "gpu_id", "process": "proc_id"}

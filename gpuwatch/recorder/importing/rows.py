@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import repeat
+from itertools import compress, repeat
 from operator import mul
 
 from gpuwatch.ledger.alone import Columns
@@ -31,10 +31,13 @@ Cells = Sequence[int | None]
 
 
 class HourRows:
-    """One GPU's hour. ``sliced``: MIG instances are cut out of it, and its energy is theirs too."""
+    """One GPU's hour. ``sliced``: MIG instances are cut out of it, and its energy is theirs too.
 
-    def __init__(self, gpu_id: int, timed: Timed, *, sliced: bool = False) -> None:
-        self.gpu_id, self.timed, self._sliced = gpu_id, timed, sliced
+    ``fresh`` says which rows are of this log, where others have joined them (``None``: all).
+    """
+
+    def __init__(self, gpu_id: int, timed: Timed, *, sliced: bool = False, fresh: Sequence[bool] | None = None) -> None:
+        self.gpu_id, self.timed, self._sliced, self._fresh = gpu_id, timed, sliced, fresh
         self.cells: list[Cells] = list(zip(*timed.values, strict=True))
         self.used = [n for n, cells in enumerate(self.cells) if cells.count(None) != len(cells)]
         """The measures that some of the rows have, by their number."""
@@ -88,12 +91,19 @@ class HourRows:
         ]
 
     def utilization(self) -> tuple[int, int, int, int]:
-        """Rows with a utilization, their sum (per mille), their sum over time (per mille x ms), and that time (ms)."""
+        """Of the log's own rows: those with a utilization, their sum (per mille), their sum over time (per mille x ms), and that time (ms)."""
         times, values = self.timed.dt_ms, self.cells[_UTILIZATION]
-        if None in values:
-            known = [(value, dt) for value, dt in zip(values, times) if value is not None]
+        if None in values or self._fresh is not None:
+            own = self._fresh or [True] * len(times)
+            known = [(value, dt) for value, dt, mine in zip(values, times, own) if mine and value is not None]
             values, times = [value for value, _ in known], [dt for _, dt in known]
         return len(values), sum(values), sum(map(mul, values, times)), sum(times)  # type: ignore[arg-type]
+
+    @property
+    def observed_ms(self) -> int:
+        """The time that the log's own rows speak for."""
+        times = self.timed.dt_ms
+        return sum(times if self._fresh is None else compress(times, self._fresh))
 
     def seal(self, db: sqlite3.Connection, host_id: int, t0_ms: int) -> None:
         """The chunk and the distributions of the hour, as sealing its hot rows would write them; in the open transaction."""

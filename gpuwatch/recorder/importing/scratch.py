@@ -45,6 +45,9 @@ class Ground:
 
     lowest: dict[str, int]
     host_id: int = 0
+    timezone: str = ""
+    utc_offset_seconds: int = 0
+    hour_offset_seconds: int = 0
     gpus: dict[str, int] = field(default_factory=dict)
     users: dict[tuple[int | None, str], int] = field(default_factory=dict)
     processes: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -59,10 +62,11 @@ def lowest_ids(db: sqlite3.Connection, schema: str = "") -> dict[str, int]:
 def ground(db: sqlite3.Connection, machine_id: str) -> Ground:
     """Read it from the real store."""
     found = Ground(lowest_ids(db))
-    row = db.execute("SELECT host_id FROM host WHERE machine_id=?", (machine_id,)).fetchone()
+    sql = "SELECT host_id, timezone, utc_offset_seconds, hour_offset_seconds FROM host WHERE machine_id=?"
+    row = db.execute(sql, (machine_id,)).fetchone()
     if row is None:
         return found
-    found.host_id = int(row[0])
+    found.host_id, found.timezone, found.utc_offset_seconds, found.hour_offset_seconds = row
     host = (found.host_id,)
     found.gpus.update(db.execute("SELECT uuid, gpu_id FROM gpu WHERE host_id=?", host))
     for user_id, uid, name in db.execute("SELECT user_id, uid, name FROM user_account WHERE host_id=?", host):
@@ -84,7 +88,9 @@ class Who:
         self._gpus: dict[str, int] = {}
         self._processes: dict[tuple[int, int], int] = {}
         values = [_plain(getattr(host, name)) for name in columns.HOST]
-        row = (self.host_id, *values, hour_offset_s(host.utc_offset_seconds), 0, 0)
+        self.offset_s = known.hour_offset_seconds if known.host_id else hour_offset_s(host.utc_offset_seconds)
+        """Seconds after a whole hour at which the hours of the host begin."""
+        row = (self.host_id, *values, self.offset_s, 0, 0)
         db.execute(columns.insert_sql("host", _HOST), row)
         db.execute("INSERT INTO session(session_id,host_id,started_ms,last_ms,period_ms) VALUES(1,?,0,0,1000)", (self.host_id,))
 

@@ -84,6 +84,15 @@ class Track:
         self._context = _Fact(_CONTEXT, lambda sample: facts.context(sample, gpu, sliced=sliced))
         self._clocks = _Fact(_CLOCKS, lambda sample: facts.kappa_pm(sample, gpu))
 
+    @property
+    def quiet_ms(self) -> int:
+        """Length of the quiet run that the last row is in."""
+        return self._quiet_ms
+
+    def resume(self, last_ms: int | None, quiet_ms: int, before: tuple[bool | None, Context | None]) -> None:
+        """The next row comes after another one than the last that was added."""
+        self.last_ms, self._quiet_ms, self._before = last_ms, quiet_ms, before
+
     def add(self, rows: Sequence[LogRow]) -> Timed:
         """Take rows that ascend in time and lie after those before them."""
         out = Timed([row[0] for row in rows], [], [], [], [], [], [row[4] for row in rows], [row[2] for row in rows], [], [])
