@@ -120,6 +120,14 @@ class Window(ClosedTime):
 
         return over(self, at_ms, back_ms, gpu_ids)
 
+    def standing(self, at_ms: int) -> Window:
+        """The window that a view of this instant was last built from."""
+        past: Window | None = self.memo.get(PAST, {}).get("view")
+        return past if past is not None and past.at_ms == at_ms else self
+
+    at_ms: int | None = None
+    """Where it stands, if it is one over an older instant."""
+
     # ------------------------------------------------------------------------------------------------------------ who
 
     def recording(self) -> Recording | None:

@@ -22,6 +22,8 @@ from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, L
 
 MINUTE_MS = 60_000
 LONG_CELL_MS = 600_000
+_SINGLE_ROWS_MS = 3_600_000
+"""So much of an older time is read row by row, and minutes before that."""
 PCIE_LANE_BYTES = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 """Bytes per second and lane of the PCIe generations, after encoding."""
 
@@ -98,21 +100,33 @@ class _Grid:
 def build_detail(window: Window, request: DetailRequest, view: View) -> DetailView:
     """Everything that ``request`` asks, at the instant of ``view``."""
     end_ms, uuid = view.at_ms, request.gpu_uuid
+    window = window.standing(end_ms)  # whose rows the view was made from
+    rows = _single_rows(window, request, view)
     size = {"cells": request.cells, "cell_seconds": request.cell_seconds}
-    process = process_history(window, *request.process, end_ms, **size) if request.process else None
-    gpu = gpu_history(window, uuid, end_ms, **size) if uuid else None
+    process = process_history(rows, *request.process, end_ms, **size) if request.process else None
+    gpu = gpu_history(rows, uuid, end_ms, **size) if uuid else None
     if gpu is None:
         return DetailView(request, process=process, days=day_views(window, request, view) if request.day_start_ms else ())
-    below = [gpu_history(window, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
+    below = [gpu_history(rows, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
     return DetailView(
         request,
         gpu=gpu,
         instances=tuple(history for history in below if history is not None),
-        holders=gpu_holders(window, uuid, end_ms, **size),
+        holders=gpu_holders(rows, uuid, end_ms, **size),
         ledger=gpu_ledger(window, uuid, gpu.span.start_ms, end_ms),
         today=gpu_ledger(window, uuid, view.today.span.start_ms, end_ms) if view.today else None,
         process=process,
     )
+
+
+def _single_rows(window: Window, request: DetailRequest, view: View) -> Window:
+    """The window to ask for all columns of single rows: of an older instant only those of the GPUs in question."""
+    if not (request.gpu_uuid or request.process) or (window.at_ms is None and _is_end(window, view.at_ms)):
+        return window  # what grows with the recording is kept there
+    shown = [gpu.gpu_uuid for gpu in view.gpus if request.gpu_uuid and request.gpu_uuid in (gpu.gpu_uuid, gpu.parent_uuid)]
+    held = [hold.gpu_uuid for p in view.processes if (p.pid, p.start_ms) == request.process for hold in p.holds]
+    ids = [gpu_id for gpu_id, row in window.gpus().items() if row["uuid"] in (request.gpu_uuid, *shown, *held)]
+    return window.over(view.at_ms, min(request.cells * request.cell_seconds * 1000, _SINGLE_ROWS_MS), ids)
 
 
 def gpu_history(window: Window, gpu_uuid: str, end_ms: int, *, cells: int = 90, cell_seconds: int = 40) -> GpuHistory | None:

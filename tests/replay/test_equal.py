@@ -13,7 +13,8 @@ from support.story import START
 from gpuwatch.store.archive.replay import PastWindow
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
-from gpuwatch.view.types import View
+from gpuwatch.view.detail import build_detail
+from gpuwatch.view.types import DetailRequest, View
 
 TOLD_MS = round(START * 1000)
 NOW_MS = FIRST_BORDER_MS + 4_200_000
@@ -95,3 +96,20 @@ def test_only_what_is_no_longer_hot_is_read_from_the_archive(windows: list[Windo
     assert half.over(at_ms, 900_000) is half
     assert isinstance(half.over(at_ms, 1_200_000), PastWindow)
     assert isinstance(none.over(at_ms, 900_000), PastWindow)
+
+
+@pytest.mark.parametrize("name", ["minutes after the border", "just after the gap", "its ledger is not final"])
+@pytest.mark.parametrize("size", [(90, 40), (90, 20), (144, 600)])
+def test_details_are_the_same(windows: list[Window], name: str, size: tuple[int, int]) -> None:
+    answers = []
+    for window in windows:
+        view = view_at(window, INSTANTS[name])
+        held = next(process for process in view.processes if process.holds)
+        cells, seconds = size
+        requests = [DetailRequest(gpu.gpu_uuid, cells, seconds, process=(held.pid, held.start_ms)) for gpu in view.gpus]
+        requests.append(DetailRequest(day_start_ms=TOLD_MS // 86_400_000 * 86_400_000, cells=144, cell_seconds=600))
+        answers.append([build_detail(window, request, view) for request in requests])
+    for found in answers[1:]:
+        for mine, theirs in zip(found, answers[0], strict=True):
+            assert mine.gpu == theirs.gpu
+            assert mine == theirs

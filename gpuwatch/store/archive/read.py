@@ -18,6 +18,7 @@ _NEAR_MS = 2_700_000
 _WHERE = "FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND"
 _STARTS = f"SELECT t0_ms {_WHERE} t0_ms>? AND t0_ms<? ORDER BY t0_ms"
 _CHUNK = f"SELECT entity_id, t0_ms, t1_ms, cols, body {_WHERE} t0_ms=?"
+_FIRST = "SELECT cols FROM chunk WHERE kind=? AND host_id=? AND entity_id=? ORDER BY t0_ms LIMIT 1"
 Columns = dict[str, list[Any]]
 Ask = Callable[[str, Sequence[object]], Sequence[tuple[Any, ...]]]
 
@@ -73,6 +74,12 @@ class Archive:
             for block in chunk.contents.blocks:
                 if block.first_ms > after_ms:
                     return block.last_ms if block.first_ms <= to_ms else None
+        return None
+
+    def first_ms(self, kind: int, entity_id: int) -> int | None:
+        """The time of an entity's first sealed row."""
+        for (cols,) in self._ask(_FIRST, (kind, self._host_id, entity_id)):
+            return codec.contents(cols).blocks[0].first_ms
         return None
 
     def _block(self, kind: int, chunk: Chunk, number: int, wanted: tuple[str, ...]) -> Columns:

@@ -16,6 +16,7 @@ from gpuwatch.store import connection as opening
 from gpuwatch.store.archive import read
 from gpuwatch.store.archive.read import Archive, Columns
 from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS
+from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
 from gpuwatch.store.facts import GpuFacts, ProcessFacts, ShareRow
 from gpuwatch.store.ledger_rows import ONCE
@@ -36,7 +37,15 @@ _HOT = (
     "SELECT k.ts_ms, {columns} FROM main.tick k CROSS JOIN main.{table} s ON s.tick_id=k.tick_id "
     f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY k.ts_ms"
 )
-_KEPT = ("ledger", "meta", "first_ms")
+_SHADOWS = "PRAGMA query_only=OFF;PRAGMA temp_store=MEMORY;" + "".join(
+    f"DROP TABLE IF EXISTS temp.{table};CREATE TEMP TABLE {table}({', '.join(columns)}, PRIMARY KEY({key})) WITHOUT ROWID;"
+    for table, columns, key in (
+        ("tick", ("tick_id", "ts_ms", "session_id"), "tick_id"),
+        ("gpu_sample", GPU_SAMPLE, "tick_id, gpu_id"),
+        ("process_sample", PROCESS_SAMPLE, "tick_id, proc_id, gpu_id"),
+    )
+)
+_KEPT = (PAST, "ledger", "meta", "first_ms")
 """What a reader derived that holds for any instant."""
 
 
@@ -48,7 +57,8 @@ class PastWindow(Window):
         self._owned = True  # also a copy in memory
         self._archive = Archive(self._all, host_id)
         self._stands: object = None
-        self.at_ms = self.from_ms = 0
+        self.at_ms: int | None = None
+        self.from_ms = 0
         self._gpus: dict[int, Columns] = {}
         self._ticks: list[int] = []
         """Times of the ticks; a tick's id is its place from 1 on."""
@@ -79,7 +89,7 @@ class PastWindow(Window):
                 found = self._gpu(gpu_id)
                 if found is not None:
                     self._gpus[gpu_id] = found
-            started = at_ms - min(back_ms, PROCESSES_MS)
+            started = at_ms - (min(back_ms, PROCESSES_MS) if gpu_ids is None else back_ms)
             read_processes = (self._columns(PROCESS, i, started, at_ms, _PROCESS_ROW) for i in (0, *ids))
             self._held = [(i, found) for i, found in zip((0, *ids), read_processes, strict=True) if found is not None]
             self._host = self._columns(HOST, 0, at_ms - _HOST_MS, at_ms, _HOST_ROW)
@@ -91,6 +101,8 @@ class PastWindow(Window):
         self._ticks = sorted(ts for ts in times if ts >= self.from_ms)
         self._number = {ts: number for number, ts in enumerate(self._ticks, 1)}
         self.memo = {key: self.memo[key] for key in _KEPT if key in self.memo}
+        if gpu_ids is not None:
+            self._shadow()
 
     def _gpu(self, gpu_id: int) -> Columns | None:
         """A GPU's facts from ``from_ms`` on, with the first row after the instant, if there is one."""
@@ -124,6 +136,24 @@ class PastWindow(Window):
     def _touches_hot(self, to_ms: int) -> bool:
         return self._oldest_hot_ms is not None and self._oldest_hot_ms <= to_ms
 
+    def _shadow(self) -> None:
+        """Put all rows that were read into temporary tables with the names of the hot ones, for whoever asks by SQL."""
+        db, number = self.connection, self._number
+        db.executescript(_SHADOWS)
+        db.execute("BEGIN")
+        Inserter("temp.tick", ("tick_id", "ts_ms")).insert(db, list(enumerate(self._ticks, 1)))
+        gpus = Inserter("temp.gpu_sample", GPU_SAMPLE)
+        for gpu_id, facts in self._gpus.items():
+            columns = self._columns(GPU, gpu_id, self.from_ms - 1, facts["ts_ms"][-1], _GPU_ROW)
+            rows = zip(*columns.values(), strict=True) if columns else ()
+            gpus.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
+        processes = Inserter("temp.process_sample", ("tick_id", "gpu_id", *_PROCESS_ROW[1:]))
+        for gpu_id, columns in self._held:
+            rows = zip(*columns.values(), strict=True)
+            processes.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
+        db.execute("COMMIT")
+        db.execute("PRAGMA query_only=ON")
+
     # --------------------------------------------------------------------------------------------------------- asking
 
     def last_tick(self) -> tuple[int, int] | None:
@@ -135,8 +165,9 @@ class PastWindow(Window):
         return self._newest_ms
 
     def first_tick_ms(self) -> int | None:
-        """Time of the oldest row that was read."""
-        return self._ticks[0] if self._ticks else None
+        """Since when single rows of these GPUs are kept; what was read may begin later."""
+        found = [first for gpu_id in self._gpus if (first := self._archive.first_ms(GPU, gpu_id)) is not None]
+        return min([*found, *self._ticks[:1]], default=None)
 
     def tick_range(self, start_ms: int, end_ms: int) -> tuple[int, int]:
         """The first and last tick of ``[start_ms, end_ms]``; first > last when there is none."""
@@ -253,9 +284,10 @@ class PastWindow(Window):
 
 def over(window: Window, at_ms: int, back_ms: int, gpu_ids: Collection[int] | None) -> Window:
     """What :meth:`Window.over` returns."""
-    oldest_ms = window.first_tick_ms()
-    if (oldest_ms is not None and oldest_ms <= at_ms - back_ms) or not _has_chunks(window):
-        return window
+    if not isinstance(window, PastWindow):
+        oldest_ms = window.first_tick_ms()
+        if (oldest_ms is not None and oldest_ms <= at_ms - back_ms) or not _has_chunks(window):
+            return window
     kept: dict[object, PastWindow] = window.memo.setdefault(PAST, {})
     key = "view" if gpu_ids is None else "detail"
     past = kept.get(key)
