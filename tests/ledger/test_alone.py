@@ -1,0 +1,82 @@
+"""Booked column by column, rows without holders give what ``split`` gives, minute by minute, to the last integer."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwatch.ledger import split
+from gpuwatch.ledger.alone import AloneMinutes, Columns, label
+from gpuwatch.ledger.runs import next_quiet_ms
+from gpuwatch.ledger.types import BucketRow, LedgerRow
+from gpuwatch.names import Context
+
+START = 1_763_130_720_123
+CONTEXTS = [None, Context.NONE, Context.PROCESS, Context.MEMORY_ONLY]
+STEPS = st.sampled_from([100, 300, 303, 1000, 1000, 997, 2003, 30_000, 60_000, 61_001, 90_000, 290_000, 700_000])
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[LedgerRow]:
+    """Rows as they are made: in order, with gaps, stretches of one kind, true quiet runs."""
+    rows: list[LedgerRow] = []
+    now, run = START, 0
+    facts: tuple[bool | None, Context | None] = (None, None)
+    for _ in range(draw(st.integers(1, 12))):
+        step = draw(STEPS)
+        quiet, context = draw(st.sampled_from([True, True, False, False, None])), draw(st.sampled_from(CONTEXTS))
+        lost = draw(st.sampled_from([False] * 9 + [True]))
+        for number in range(draw(st.sampled_from([1, 1, 2, 5, 70]))):
+            gap = draw(st.sampled_from([0, 0, 0, 4321])) if number == 0 else 0
+            dt = 0 if gap else step
+            now += step + gap
+            fact: tuple[bool | None, Context | None] = (None, None) if lost else (quiet, context)
+            run = next_quiet_ms(run, facts, *fact, dt)
+            facts = fact
+            busy = None if quiet is None else draw(st.sampled_from([0, 40, 500, 1000]))
+            kappa, energy = draw(st.sampled_from([1000, 1000, 703])), draw(st.sampled_from([None, 0, 1, 699_999]))
+            rows.append(LedgerRow(now, dt, fact[0], run, fact[1], busy, kappa, lost, energy))
+    return rows
+
+
+def columns(rows: list[LedgerRow]) -> Columns:
+    labels = [label(row.quiet, row.quiet_ms, row.context, row.unavailable) for row in rows]
+    return Columns(
+        [row.ts_ms for row in rows],
+        [row.dt_ms for row in rows],
+        [row.quiet for row in rows],
+        [row.quiet_ms for row in rows],
+        [row.context for row in rows],
+        [row.busy_pm for row in rows],
+        [row.kappa_pm for row in rows],
+        [row.unavailable for row in rows],
+        [row.energy_mj or 0 for row in rows],
+        labels,
+    )
+
+
+def by_split(rows: list[LedgerRow]) -> dict[int, list[BucketRow]]:
+    """Every minute by the one function, which sees all rows and that none follows the last."""
+    known = [row for row in rows if row.dt_ms]
+    if not known:
+        return {}
+    known.append(LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None))
+    minutes = {n for row in known for n in range((row.ts_ms - row.dt_ms) // 60_000, (row.ts_ms - 1) // 60_000 + 1) if row.dt_ms}
+    return {n: split(known, start_ms=n * 60_000, end_ms=n * 60_000 + 60_000) for n in sorted(minutes)}
+
+
+@given(histories(), st.integers(1, 4))
+@settings(max_examples=150, deadline=None)
+def test_equal_to_split_whatever_the_pieces(rows: list[LedgerRow], hours: int) -> None:
+    length = hours * 1_200_000
+    pieces: dict[int, list[LedgerRow]] = {}
+    for row in rows:
+        pieces.setdefault((row.ts_ms - 1) // length, []).append(row)
+    parts = [columns(own) for own in pieces.values()]
+    book = AloneMinutes()
+    found: list[tuple[int, list[BucketRow]]] = []
+    for own, ahead in zip(parts, [*parts[1:], None], strict=True):
+        found += book.add(own, ahead)
+    found += book.close()
+    assert dict(found) == by_split(rows)
+    assert len(found) == len(dict(found))
