@@ -4,76 +4,40 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gpuwatch.view import json as shapes
-from gpuwatch.view.json import Field
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _typed(field: Field) -> dict[str, Any]:
-    kind, _, rest = field.type.partition("|")
-    if kind.startswith("array:"):
-        return {"type": "array", "items": {"type": kind.removeprefix("array:")}, "description": field.help}
-    return {"type": [kind, rest] if rest else kind, "description": field.help}
-
-
-def _object(fields: Sequence[Field], **more: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {field.name: _typed(field) for field in fields} | dict(more)
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-_RATIO = {"type": ["number", "null"]}
-_GENERATED = {"type": "string", "format": "date-time", "description": "When it was made, UTC"}
-_MISSING = {"type": "object", "additionalProperties": {"enum": ["not_supported", "no_permission", "driver_error", "stale", "not_attached"]}, "description": "Why a null key of the same object was not measured"}  # fmt: skip
-
-
-def _document(kind: str, title: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    head = {
-        "schema": {"const": shapes.SCHEMA},
-        "kind": {"const": kind},
-        "simulated": {"type": "boolean", "description": "True if nothing here was measured"},
-    }
-    every = head | dict(properties)
-    return {"$schema": DIALECT, "title": title, "type": "object", "properties": every, "required": list(every)}
+from gpuwatch.view.period.schema import report
+from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
 
 
 def status() -> dict[str, Any]:
     """The schema of ``gpuwatch status --json``."""
-    ledger, ratios, span = _list(_object(shapes.LEDGER)), _object(shapes.RATIOS), _object(shapes.SPAN)
-    today = _object((), span=span, coverage_ratio=_RATIO, ledger=ledger, ratios=ratios)
-    return _document(
+    ledger, ratios, span = list_of(object_of(shapes.LEDGER)), object_of(shapes.RATIOS), object_of(shapes.SPAN)
+    today = object_of((), span=span, coverage_ratio=RATIO, ledger=ledger, ratios=ratios)
+    return document(
         "status",
         "gpuwatch status",
         {
-            "generated_at": _GENERATED,
+            "generated_at": GENERATED,
             "at": {"type": "number", "description": "The instant that is shown, unix seconds"},
             "host": {"type": ["string", "null"]},
-            "span": {**span, "description": "What ledger and ratios are about: the last 15 minutes or as much as there is"},
-            "coverage_ratio": {**_RATIO, "description": "Observed of capacity in the span"},
-            "waste_now_gpus": {**_RATIO, "description": "GPUs wasted, mean of the last 60 s"},
-            "gpus": _list(_object(shapes.GPU, missing=_MISSING)),
-            "processes": _list(_object(shapes.PROCESS, missing=_MISSING, gpus=_list(_object(shapes.HOLD)))),
-            "workloads": _list(_object(shapes.WORKLOAD)),
+            "span": described(span, "What ledger and ratios are about: the last 15 minutes or as much as there is"),
+            "coverage_ratio": described(RATIO, "Observed of capacity in the span"),
+            "waste_now_gpus": described(RATIO, "GPUs wasted, mean of the last 60 s"),
+            "gpus": list_of(object_of(shapes.GPU, missing=MISSING)),
+            "processes": list_of(object_of(shapes.PROCESS, missing=MISSING, gpus=list_of(object_of(shapes.HOLD)))),
+            "workloads": list_of(object_of(shapes.WORKLOAD)),
             "ledger": ledger,
-            "ratios": _or_null(ratios),
-            "today": _or_null(today),
-            "findings": _list(_object(shapes.FINDING)),
-            "sources": _list(_object(shapes.SOURCE)),
-            "events": _list(_object(shapes.EVENT)),
-            "host_now": _or_null(_object(shapes.HOST, missing=_MISSING)),
-            "recording": _or_null(_object(shapes.RECORDING)),
+            "ratios": or_null(ratios),
+            "today": or_null(today),
+            "findings": list_of(object_of(shapes.FINDING)),
+            "sources": list_of(object_of(shapes.SOURCE)),
+            "events": list_of(object_of(shapes.EVENT)),
+            "host_now": or_null(object_of(shapes.HOST, missing=MISSING)),
+            "recording": or_null(object_of(shapes.RECORDING)),
             "notices": {"type": "array", "items": {"type": "string"}},
         },
     )
@@ -83,8 +47,8 @@ def query() -> dict[str, Any]:
     """The schema of ``gpuwatch query --format json``."""
     cell = {"type": ["string", "number", "null"]}
     columns = {"type": "array", "items": {"type": "string"}}
-    return _document(
-        "query", "gpuwatch query", {"columns": columns, "rows": _list({"type": "object", "additionalProperties": cell})}
+    return document(
+        "query", "gpuwatch query", {"columns": columns, "rows": list_of({"type": "object", "additionalProperties": cell})}
     )
 
 
@@ -102,14 +66,14 @@ def doctor() -> dict[str, Any]:
         "value": {},
         "source": {"type": "string", "description": "Where the value comes from"},
     }
-    return _document(
+    return document(
         "doctor",
         "gpuwatch doctor",
-        {"generated_at": _GENERATED, "checks": _list(_object((), **check)), "settings": _list(_object((), **setting))},
+        {"generated_at": GENERATED, "checks": list_of(object_of((), **check)), "settings": list_of(object_of((), **setting))},
     )
 
 
-KINDS = {"status": status, "query": query, "doctor": doctor}
+KINDS = {"status": status, "query": query, "doctor": doctor, "report": report}
 
 
 def text(kind: str) -> str:
