@@ -38,9 +38,10 @@ class Deltas:
         self._throttles = {source: Counter() for sources in _THROTTLES.values() for source in sources}
         self._total_mj = ctypes.c_ulonglong()
 
-    def reset(self) -> None:
-        """Begin anew: the next reading gives no amounts."""
-        self._energy.reset()
+    def reset(self, *, energy: bool = True) -> None:
+        """Begin anew: the next reading gives no amounts. Without ``energy`` that counter goes on, over a hole in time too."""
+        if energy:
+            self._energy.reset()
         for counter in (*self._traffic.values(), *self._throttles.values()):
             counter.reset()
 
@@ -51,7 +52,7 @@ class Deltas:
         replacement of absent ones.
         """
         if span is None:
-            self.reset()
+            self.reset(energy=False)
         self._settle_energy(values.get("energy_mj"))
         for name, (source, unit) in _TRAFFIC.items():
             self._settle_traffic(name, source, unit, values.get(source), span, rates)

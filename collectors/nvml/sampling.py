@@ -80,7 +80,7 @@ class GpuReader:
         span = None if last is None else (now_ns - last) / 1e9
         if span is not None and not 0 < span <= longest_seconds:
             span = None
-            self.forget()
+            self.forget(energy=False)  # what was used meanwhile is known, and belongs to the gap
             self._read_ns = now_ns
         self._read_memory()
         self._read_gpm(now_ns)
@@ -102,12 +102,12 @@ class GpuReader:
             self._settle_instance()
         self._first = False
 
-    def forget(self) -> None:
+    def forget(self, *, energy: bool = True) -> None:
         """After a hole in time (lost, asleep): counters and GPM begin anew, and everything is due."""
         self._read_ns = None
         self._first = True
         self._rhythm = Rhythm(self.device.index)
-        self._deltas.reset()
+        self._deltas.reset(energy=energy)
         self._utilization.forget()
         if self._gpm:
             self._gpm.forget()

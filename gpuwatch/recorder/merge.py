@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, quantise
+from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, measures, quantise
 from gpuwatch.names import Context, GapReason, Missing
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.recorder.timeline import PERIODS
-from gpuwatch.store.rows import GapRow, GpuRow, Tick, Values, WorkloadRow
+from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, Values, WorkloadRow
+
+_ENERGY = list(measures(GpuSample)).index("energy_joules")
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class _Rows:
     gpus: dict[str, GpuRow] = field(default_factory=dict)
     workloads: list[WorkloadRow] = field(default_factory=list)
     gaps: list[GapRow] = field(default_factory=list)
+    gap_energy: list[GapEnergy] = field(default_factory=list)
     host_dt_ms: int = 0
     host_values: Values | None = None
     extras: list[ExtraSample] = field(default_factory=list)
@@ -52,6 +55,8 @@ class Merger:
         self._period_ms = {name: round(seconds * 1000) for name, seconds in intervals.items()}
         self._gpus: dict[str, _GpuState] = {}
         self._last: dict[object, int] = {}
+        self._broken: dict[str, int] = {}
+        """GPUs that had a row before the break of the whole host that began then, and none since."""
         self._processes = ProcessRows(self.people)
         self._missing: dict[str, Mapping[MissingKey, Missing]] = {}
         self.last_ms: int | None = None
@@ -68,6 +73,7 @@ class Merger:
 
     def forget(self) -> None:
         """After a break of the recorder or the clock: no row bridges it, and every quiet run begins anew."""
+        self._broken = dict.fromkeys(self._gpus, self.last_ms or 0)
         self._gpus.clear()
         self._last.clear()
         self._processes.forget()
@@ -110,6 +116,7 @@ class Merger:
             extras=rows.extras,
             events=rows.events,
             gaps=rows.gaps,
+            gap_energy=rows.gap_energy,
             missing=rows.missing,
         )
 
@@ -141,7 +148,12 @@ class Merger:
         quiet_ms = next_quiet_ms(*before, quiet, context, dt)
         self._gpus[uuid] = _GpuState(ts_ms, quiet_ms, quiet, context)
         kappa = facts.kappa_pm(sample, gpu)
-        rows.gpus[uuid] = GpuRow(uuid, dt, quiet, context, quiet_ms, kappa, sample.unavailable, quantise(sample))
+        values = quantise(sample)
+        gap_ms = self._broken.pop(uuid, ts_ms) if state is None else state.ts_ms
+        if not dt and gap_ms < ts_ms and values[_ENERGY] is not None:  # used by nobody knows whom
+            rows.gap_energy.append(GapEnergy(uuid, gap_ms, values[_ENERGY]))
+            values = (*values[:_ENERGY], None, *values[_ENERGY + 1 :])
+        rows.gpus[uuid] = GpuRow(uuid, dt, quiet, context, quiet_ms, kappa, sample.unavailable, values)
 
     def _add_workloads(self, rows: _Rows, ts_ms: int, batch: Batch, period_ms: int) -> None:
         for training in batch.training_samples:

@@ -31,6 +31,7 @@ _INSERT = {
 }
 _EVENT = columns.insert_sql("event", ("event_id", "ts_ms", "host_id", "gpu_id", "proc_id", "pid", "kind", "severity", "detail"))
 _GAP = columns.insert_sql("gap", ("host_id", "gpu_id", "t0_ms", "t1_ms", "reason", "session_id"))
+_GAP_ENERGY = columns.insert_sql("gap_energy", ("host_id", "gpu_id", "t0_ms", "energy_mj"))
 _MISSING = columns.insert_sql("missing", ("missing_id", "host_id", "entity", "entity_key", "field", "reason", "t0_ms"))
 _SOURCE = columns.insert_sql("source_state", ("host_id", "name", "state", "last_ok_ms", "detail", "hint", "changed_ms"))
 
@@ -90,6 +91,8 @@ class TickBuffer:
         for gap in tick.gaps:
             gpu_id = ids.gpu_id(gap.gpu_uuid, ts) if gap.gpu_uuid else 0
             self.do(_GAP, ids.current_host(ts), gpu_id, gap.t0_ms, gap.t1_ms, int(gap.reason), self.session_id)
+        for used in tick.gap_energy:
+            self.do(_GAP_ENERGY, ids.current_host(ts), ids.gpu_id(used.gpu_uuid, ts), used.t0_ms, used.energy_mj)
         if tick.missing:
             self._add_missing(tick.missing, ts)
         for source in tick.sources:

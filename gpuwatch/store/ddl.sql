@@ -1552,7 +1552,8 @@ CREATE VIEW v_gap AS SELECT
     g.uuid AS "gpu_uuid",
     g.gpu_index AS "gpu_index",
     (m.t1_ms-m.t0_ms)/1000.0 AS "duration_seconds",
-    CASE m.reason WHEN 0 THEN 'off' WHEN 1 THEN 'crash' WHEN 2 THEN 'stall' WHEN 3 THEN 'suspend' WHEN 4 THEN 'clock' WHEN 5 THEN 'driver' END AS "reason"
+    CASE m.reason WHEN 0 THEN 'off' WHEN 1 THEN 'crash' WHEN 2 THEN 'stall' WHEN 3 THEN 'suspend' WHEN 4 THEN 'clock' WHEN 5 THEN 'driver' END AS "reason",
+    (SELECT sum(e.energy_mj)/1000.0 FROM gap_energy e WHERE e.host_id=m.host_id AND e.t0_ms=m.t0_ms AND (m.gpu_id=0 OR e.gpu_id=m.gpu_id)) AS "energy_joules"
 FROM gap m JOIN host h ON h.host_id=m.host_id LEFT JOIN gpu g ON g.gpu_id=m.gpu_id;
 
 CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS "unit",column4 AS "meaning" FROM (VALUES
@@ -2142,6 +2143,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_gap','gpu_index','id','Index of the GPU; NULL for the whole host'),
     ('v_gap','duration_seconds','seconds','Length'),
     ('v_gap','reason','word','Why: off, crash, stall, suspend, clock, driver'),
+    ('v_gap','energy_joules','joules','What the energy counters of these GPUs gained meanwhile, in no other sum; NULL if not known, as after a restart of the recorder'),
     ('v_schema','view','text','Name of a view'),
     ('v_schema','column','text','Name of one of its columns'),
     ('v_schema','unit','text','Unit, or id, text, word, flag (0 or 1)'),

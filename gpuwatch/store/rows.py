@@ -65,6 +65,15 @@ class GapRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GapEnergy:
+    """What a GPU's energy counter gained over the gap that began at ``t0_ms`` (of this GPU or the whole host)."""
+
+    gpu_uuid: str
+    t0_ms: int
+    energy_mj: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceState:
     """How one collector is doing: ``ok``, ``error``, ``stalled``, ``off``; ``detail`` is one clear line."""
 
@@ -97,6 +106,7 @@ class Tick:
     extras: Sequence[ExtraSample] = ()
     events: Sequence[Event] = ()
     gaps: Sequence[GapRow] = ()
+    gap_energy: Sequence[GapEnergy] = ()
     missing: Mapping[MissingKey, Missing | None] = field(default_factory=dict)
     sources: Sequence[SourceState] = ()
     """States that changed."""

@@ -322,6 +322,12 @@ v_gap = View(
         Col("gpu_index", "g.gpu_index", "id", "Index of the GPU; NULL for the whole host"),
         Col("duration_seconds", "(m.t1_ms-m.t0_ms)/1000.0", "seconds", "Length"),
         Col("reason", words("m.reason", GapReason), "word", "Why: off, crash, stall, suspend, clock, driver"),
+        Col(
+            "energy_joules",
+            "(SELECT sum(e.energy_mj)/1000.0 FROM gap_energy e WHERE e.host_id=m.host_id AND e.t0_ms=m.t0_ms AND (m.gpu_id=0 OR e.gpu_id=m.gpu_id))",
+            "joules",
+            "What the energy counters of these GPUs gained meanwhile, in no other sum; NULL if not known, as after a restart of the recorder",
+        ),
     ),
     "gap m JOIN host h ON h.host_id=m.host_id LEFT JOIN gpu g ON g.gpu_id=m.gpu_id",
 )

@@ -87,16 +87,17 @@ def test_a_throttle_counter_in_another_unit_is_no_value(start):
 
 
 def test_a_hole_in_time_begins_anew(start):
-    """A row speaks for at most three periods, so what grew over a longer hole belongs to none."""
-    play = start(lines=GPM)
+    """A row speaks for at most three periods, so what grew over a longer hole belongs to none; energy belongs to the gap."""
+    play = start(lines=["v 0 power_mw 0 200000", *GPM])
     play.tick(3)
     play.advance(10)
     play.tick()
-    for name in ("energy_joules", "pcie_tx_bytes", "sm_active_ratio"):
+    for name in ("pcie_tx_bytes", "sm_active_ratio"):
         assert getattr(play.sample(), name) is None
         assert play.why(name) is Missing.STALE
+    assert play.sample().energy_joules == pytest.approx(2200)
     play.tick()
-    assert play.sample().energy_joules is not None
+    assert play.sample().energy_joules == pytest.approx(200)
 
 
 def test_a_slower_rhythm_is_no_hole(start):
