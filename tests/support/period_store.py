@@ -1,0 +1,22 @@
+"""Simulated stores with days of history, for tests of reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpuwatch.clock import FakeClock
+from gpuwatch.plugin import CollectorContext
+from gpuwatch.recorder.backfill import backfill
+from gpuwatch.store.writer import StoreWriter
+
+
+def backfilled(folder: Path, scenario: str, hours: float, now_s: float | None = None) -> tuple[Path, int]:
+    """(file, unix second of its end): so many hours of a scenario up to ``now_s``, which is scenario time 0."""
+    path = folder / f"{scenario}.db"
+    clock = FakeClock() if now_s is None else FakeClock(now_s)
+    now = int(clock.time())
+    writer = StoreWriter.open(path, clock=clock, simulated=True, scenario=scenario)
+    options = {"scenario": scenario, "seed": 7, "epoch": now}
+    backfill(writer, CollectorContext(clock=clock, options=options), now=now, hours=hours)
+    writer.close()
+    return path, now
