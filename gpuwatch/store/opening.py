@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable
@@ -10,11 +11,15 @@ from pathlib import Path
 
 from gpuwatch.clock import Clock
 from gpuwatch.errors import StoreError
-from gpuwatch.store import columns, connection
+from gpuwatch.store import columns, connection, homecoming
 from gpuwatch.store.connection import DamagedStore, NewerStore
 from gpuwatch.store.lease import is_held
 from gpuwatch.store.location import fallback_path, fallback_store, network_filesystem
 
+logger = logging.getLogger("gpuwatch.recorder")
+
+_MEMORY_NOTICE = "Recording into memory"
+_ASK_NS = 60_000_000_000
 MEMORY_SECONDS = 2 * 3600
 """A store in memory keeps the rows of so many seconds."""
 KEEP_FREE_BYTES = 256 * 1024 * 1024
@@ -63,6 +68,9 @@ class Opener:
         self._fallback = tmpfs_fallback and not self._in_memory
         self._mode = mode
         self._max_mb = max_mb
+        self._home: Path | None = None
+        """The file that was left for memory in the middle of recording."""
+        self._asked_ns = 0
 
     @property
     def _in_memory(self) -> bool:
@@ -72,11 +80,7 @@ class Opener:
         """Why nothing may be written now though SQLite could, in one line, or empty."""
         if self.hot_only or self._in_memory:
             return ""
-        try:
-            free, total = self.disk_room(Path(self.path))
-        except OSError:
-            return ""
-        kept = kept_free(total)
+        free, kept = self._room(Path(self.path))
         if free >= kept:
             return ""
         return f"{free >> 20} MiB are free on the disk of {self.path}; gpuwatch leaves the last {kept >> 20} MiB to others"
@@ -85,13 +89,16 @@ class Opener:
         """See ``ballast``; none for a simulated store, which nobody would miss, nor in memory."""
         from gpuwatch.store import ballast
 
-        if self._simulated or self.hot_only or self._in_memory:
-            return
+        if not (self._simulated or self.hot_only or self._in_memory):
+            ballast.lay(Path(self.path), *self._room(Path(self.path)))
+
+    def _room(self, path: Path) -> tuple[int, int]:
+        """Bytes that are free on the disk of ``path``, and how many of them are left to others; nothing where that is not known."""
         try:
-            free, total = self.disk_room(Path(self.path))
+            free, total = self.disk_room(path)
         except OSError:
-            return
-        ballast.lay(Path(self.path), free, kept_free(total))
+            return 0, 0
+        return free, kept_free(total)
 
     def wal_size(self) -> int:
         """Bytes of the write-ahead log; 0 where there is none."""
@@ -126,7 +133,9 @@ class Opener:
             self._remove_stand_in(fallback_path(os.getuid(), Path(self.path)))
 
     def _remove_stand_in(self, path: Path) -> None:
-        """An earlier recorder's store in memory is of no use once its rows are older than it keeps them."""
+        """Take over what an earlier recorder left in memory; it is of no use once its rows are older than it keeps them."""
+        if path.exists() and not is_held(path) and self._bring_home(self.connection, path):
+            remove(path)
         try:
             if self.clock.time() - path.stat().st_mtime > MEMORY_SECONDS and not is_held(path):
                 remove(path)
@@ -142,11 +151,16 @@ class Opener:
             return False
         before, old = self.path, getattr(self, "connection", None)
         try:
+            continues = homecoming.newest_tick(old) if old is not None and afresh else None
+        except sqlite3.Error:
+            continues = None
+        try:
             self.path = fallback_store(os.getuid(), Path(before))
             if afresh:
                 remove(self.path)
             self._open_here()
-        except StoreError:
+            homecoming.say_continues(self.connection, continues)
+        except (StoreError, sqlite3.Error):
             self.path = before
             if old is not None:
                 self.connection = old
@@ -154,8 +168,42 @@ class Opener:
         if old is not None:
             old.close()
         self.hot_only = True
-        self.notices.append(f"Recording into memory ({self.path}), the last 2 h only: {reason}")
+        self._home = Path(before) if continues is not None else None
+        self._asked_ns = self.clock.monotonic_ns()
+        self.notices.append(f"{_MEMORY_NOTICE} ({self.path}), the last 2 h only: {reason}")
         return True
+
+    def return_home(self) -> bool:
+        """Go back to the file that was left for memory, with all rows, if that has room again; looked at once a minute."""
+        now_ns = self.clock.monotonic_ns()
+        if self._home is None or now_ns - self._asked_ns < _ASK_NS:
+            return False
+        self._asked_ns = now_ns
+        free, kept = self._room(self._home)
+        if free < 2 * kept:
+            return False
+        memory = Path(self.path)
+        try:
+            file = connection.open_write(self._home, wal=not network_filesystem(self._home), mode=self._mode)
+        except StoreError:
+            return False
+        if not self._bring_home(file, memory):
+            file.close()
+            return False
+        self.connection.close()
+        remove(memory)
+        self.connection, self.path, self.hot_only, self._home = file, self._home, False, None
+        self.notices[:] = [notice for notice in self.notices if not notice.startswith(_MEMORY_NOTICE)]
+        self._claim()
+        return True
+
+    def _bring_home(self, file: sqlite3.Connection, memory: Path) -> bool:
+        """Whether the file has the rows of the store in memory now; they stay there otherwise."""
+        try:
+            return homecoming.bring_home(file, memory) is not None
+        except sqlite3.Error as error:
+            logger.warning("what was recorded into memory stays there for now: %s", connection.explain(error, memory))
+            return False
 
     def replace_damaged(self) -> bool:
         """Move the damaged file aside and begin a new one; False for a store that has no file, or if that fails as well."""

@@ -166,6 +166,9 @@ class StoreWriter:
         self._buffer.written()
         self.problem = ""
         self._watch_wal()
+        if self.hot_only and self._opener.return_home():
+            self._move_in(told=False)
+            self.noticed(f"recording into {self.path} again, with what was recorded into memory meanwhile")
         return True
 
     def _watch_wal(self) -> None:
@@ -210,10 +213,11 @@ class StoreWriter:
         if self._buffer.trim() and self._opener.move_to_memory(problem, afresh=True):
             self._move_in()
 
-    def _move_in(self) -> None:
+    def _move_in(self, *, told: bool = True) -> None:
         self.connection = self._opener.connection
         self._buffer.move_in(self.connection)
-        self.moved()
+        if told:
+            self.moved()
 
     def end_session(self, clean: bool = True) -> bool:
         """Commit what is left and mark the session's end; False if that failed."""
