@@ -8,6 +8,7 @@ from __future__ import annotations
 COMMANDS = {
     "status": "print what is so now, once",
     "record": "record without a screen",
+    "report": "where the GPU time of a span went, and who had it",
     "query": "run SQL on the public views",
     "import": "read past logs into the store",
     "export": "write rows as CSV or Parquet",

@@ -28,7 +28,7 @@ _STYLES: Mapping[str, tuple[str, str]] = {
     "held_idle": ("38;2;240;100;60", "91"),
     "allocated_unused": ("38;2;196;105;74", "31"),
     "quiet": ("38;2;125;137;150", "37"),
-    "unallocated": ("38;2;93;106;119", "90"),
+    "unallocated": ("38;2;70;82;94", "90"),
     "idle_unattributed": ("38;2;125;137;150", "90"),
     "unavailable": ("38;2;126;107;124", "95"),
     "unobserved": ("38;2;93;106;119", "90"),

@@ -37,7 +37,7 @@ def sentence(text: str) -> str:
 def report_markdown(report: Report) -> str:
     """The whole document with a newline at its end."""
     span, times, figures = report.span, words.Times(report.span), Figures(report.total)
-    when = f"{times.span(span.start_ms, span.end_ms)}, {span.zone}"
+    when = f"{times.span(span.start_ms, span.end_ms)}, {words.zone(span)}"
     parts = [f"# GPU report: {sentence(words.hosts(span))}, {sentence(when)}"]
     if span.simulated:
         parts.append(f"**SIMULATED** {escaped(span.scenario)}: nothing here was measured.".replace("  ", " "))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from gpuwatch.dataclass import dataclass
@@ -42,8 +42,9 @@ def strip(report: Report, width: int, look: Look) -> Block:
     out = [head("GPU by GPU", width, "height = busy share, at the right efficiency")]
     out.append(line((" " * before + _axis(found, room, times), "dim")))
     marks: set[Bucket] = set()
+    grid = cells_of(found, room)
     for lane, name, score in zip(found.lanes, names, scores, strict=True):
-        drawn = resampled(found, lane, room)
+        drawn = resampled(lane, grid)
         marks |= {cell.most for cell in drawn if cell.most is not None}
         out.append([(left(name, before), ""), *_drawn(drawn, look), (right(score, after), "dim")])
     return [*out, *_legend(marks, width, before, look)]
@@ -66,34 +67,58 @@ def _room(found: Strip, width: int, times: Times) -> int:
     return width // whole * whole if abs(days - whole) < 0.1 and 0 < whole <= width else width
 
 
-def resampled(found: Strip, lane: Lane, room: int) -> list[_Cell]:
-    """The lane in ``room`` cells of equal time; a cell takes of each column the part that lies in it."""
-    start, end = found.edges_ms[0], found.edges_ms[-1]
-    out, column = [], 0
+Weights = Sequence[tuple[int, float]]
+"""The columns that a cell touches, each with the length of time that lies in it."""
+
+
+def cells_of(found: Strip, room: int) -> list[Weights]:
+    """``room`` cells of equal time; a cell takes of each column the part that lies in it."""
+    edges, out, column = found.edges_ms, list[Weights](), 0
+    length = (edges[-1] - edges[0]) / room
     for number in range(room):
-        first, last = start + (end - start) * number / room, start + (end - start) * (number + 1) / room
-        while found.edges_ms[column + 1] <= first and column < len(found.edges_ms) - 2:
+        first, last = edges[0] + length * number, edges[0] + length * (number + 1)
+        while edges[column + 1] <= first and column < len(edges) - 2:
             column += 1
-        weights: dict[int, float] = {}
-        at = column
-        while at < len(found.edges_ms) - 1 and found.edges_ms[at] < last:
-            overlap = min(last, found.edges_ms[at + 1]) - max(first, found.edges_ms[at])
+        weights, at = [], column
+        while at < len(edges) - 1 and edges[at] < last:
+            overlap = min(last, edges[at + 1]) - max(first, edges[at])
             if overlap > 0:
-                weights[at] = overlap
+                weights.append((at, overlap))
             at += 1
-        out.append(_cell(lane, weights))
+        out.append(weights)
     return out
 
 
-def _cell(lane: Lane, weights: Mapping[int, float]) -> _Cell:
-    sums = {bucket: sum(values[column] * weight for column, weight in weights.items()) for bucket, values in lane.shares_pm.items()}
-    useful = sum(sums.get(bucket, 0.0) for bucket in USEFUL)
-    grouped = {bucket: amount for bucket, amount in sums.items() if bucket not in USEFUL} | {Bucket.EFFECTIVE: useful}
-    order = [mark.bucket for mark in reversed(MARKS)]
-    most = max(grouped, key=lambda bucket: (grouped[bucket], -order.index(bucket)))
-    known = {column: weight for column, weight in weights.items() if lane.busy_pm[column] is not None}
-    busy = sum((lane.busy_pm[column] or 0) * weight for column, weight in known.items()) / sum(known.values()) if known else None
-    return _Cell(most if grouped[most] > 0 else None, None if busy is None else busy / 1000)
+def resampled(lane: Lane, grid: Sequence[Weights]) -> list[_Cell]:
+    """The lane in these cells."""
+    order = [mark.bucket for mark in reversed(MARKS) if mark.bucket in lane.shares_pm]
+    useful = [lane.shares_pm[bucket] for bucket in order if bucket in USEFUL]
+    apart = [(bucket, lane.shares_pm[bucket]) for bucket in order if bucket not in USEFUL]
+    return [_cell(lane.busy_pm, useful, apart, weights) for weights in grid]
+
+
+def _cell(
+    busy_pm: Sequence[int | None],
+    useful: Sequence[Sequence[int]],
+    apart: Sequence[tuple[Bucket, Sequence[int]]],
+    weights: Weights,
+) -> _Cell:
+    """Ties go to what stands first in the order of the marks, work before everything else."""
+    most, largest = None, 0.0
+    for bucket, lists in ((Bucket.EFFECTIVE, useful), *((bucket, (values,)) for bucket, values in apart)):
+        amount = 0.0
+        for values in lists:
+            for column, weight in weights:
+                amount += values[column] * weight
+        if amount > largest:
+            most, largest = bucket, amount
+    busy = known = 0.0
+    for column, weight in weights:
+        height = busy_pm[column]
+        if height is not None:
+            busy += height * weight
+            known += weight
+    return _Cell(most, busy / known / 1000 if known else None)
 
 
 def _drawn(drawn: Sequence[_Cell], look: Look) -> Line:
@@ -109,12 +134,16 @@ def _drawn(drawn: Sequence[_Cell], look: Look) -> Line:
 
 def _mark(cell: _Cell, look: Look) -> str:
     """A height where work was most of it, and in colour where waiting was: it waits between bits of work."""
-    coloured = cell.most in (Bucket.WAIT, Bucket.THROTTLED) and look.tier != "none" and not look.ascii
-    if cell.most is Bucket.EFFECTIVE or coloured:
+    if cell.most is Bucket.EFFECTIVE or _has_height(cell.most, look):
         heights = look.heights
         return heights[min(len(heights) - 1, int((cell.busy or 0.0) * len(heights)))]
     assert cell.most is not None
     return look.mark(cell.most)
+
+
+def _has_height(bucket: Bucket | None, look: Look) -> bool:
+    """Whether colour tells a bucket from work, so that its mark is free to say how busy it was."""
+    return bucket in (Bucket.WAIT, Bucket.THROTTLED) and look.tier != "none" and not look.ascii
 
 
 def _axis(found: Strip, room: int, times: Times) -> str:
@@ -157,7 +186,7 @@ def _legend(marks: set[Bucket], width: int, indent: int, look: Look) -> Block:
     for bucket in shown:
         busy = bucket is Bucket.EFFECTIVE
         word = "busy" if busy else MARK[bucket].word.lower()
-        mark = look.heights[-2:] if busy else look.mark(bucket)
+        mark = look.heights[-2:] if busy else look.heights[1:3] if _has_height(bucket, look) else look.mark(bucket)
         size = cells(mark) + 1 + cells(word)
         if used + size > width and used > indent:
             out.append(now)

@@ -9,7 +9,7 @@ from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import NOTHING
 from gpuwatch.names import Bucket
 from gpuwatch.report.period_figures import ALL, TENTH_MS, Figures, band, hours, percent
-from gpuwatch.report.period_words import Times, on
+from gpuwatch.report.period_words import Times, on, zone
 from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
 
 FREE = (Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED)
@@ -198,7 +198,9 @@ def _periods(rows: Sequence[PeriodRow], title: str, report: Report, figures: Fig
         _energy(figures, rows),
     ]
     below = ["* only a part of it lies in the span"] if any(row.partial for row in rows) else []
-    return Table(title, columns, f"local time, {report.span.zone}", "Nothing lies in this span.", summed=len(rows) > 1, below=below)
+    return Table(
+        title, columns, f"local time, {zone(report.span)}", "Nothing lies in this span.", summed=len(rows) > 1, below=below
+    )
 
 
 def _period_name(row: PeriodRow, times: Times, clock: bool) -> str:

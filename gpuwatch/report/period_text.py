@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gpuwatch.format import cut
+from gpuwatch.names import Bucket
 from gpuwatch.report import period_words as words
 from gpuwatch.report.ink import Look
 from gpuwatch.report.lines import Block, beside, head, line, rendered, spread, wrapped
@@ -16,6 +19,15 @@ from gpuwatch.view.period.types import Report
 MIN_WIDTH, TWO_COLUMNS, MOST_WIDTH = 60, 120, 200
 GAPS, EVENTS, FIELDS = 5, 5, 8
 """So many of each are told; the JSON has more."""
+EXPLAINED: Mapping[str, Bucket | None] = {
+    "efficiency": None,
+    "held idle": Bucket.HELD_IDLE,
+    "wait": Bucket.WAIT,
+    "unused": Bucket.ALLOCATED_UNUSED,
+    "idle ?": Bucket.IDLE_UNATTRIBUTED,
+    "busy, quality unknown": Bucket.BUSY_UNKNOWN,
+}
+"""Words that are explained where there is any of it; Markdown and JSON explain all."""
 
 
 def report_text(report: Report, *, width: int = 100, look: Look | None = None) -> str:
@@ -37,7 +49,7 @@ def _header(report: Report, width: int) -> Block:
     mark = words.simulated(span)
     name = cut(words.hosts(span), max(12, width - 40))
     first = line((" gpuwatch ", "badge"), " ", (name, "bold"), " ", (words.gpus(span), "dim"))
-    when = f"{times.span(span.start_ms, span.end_ms)} · {span.zone}"
+    when = f"{times.span(span.start_ms, span.end_ms)} · {words.zone(span)}"
     if width >= TWO_COLUMNS:
         return [spread([*first, ("  " + when, "bold")], line((mark, "notice")), width)]
     return [spread(first, line((mark, "notice")), width), line((when, "bold"))]
@@ -122,8 +134,9 @@ def _more(report: Report, width: int) -> Block:
     out: Block = []
     for text in words.absent(report):
         out += _item(text, width, "dim")
-    for word, meaning in report.definitions.items():
-        out += _item(f"{word}: {meaning}", width, "dim")
+    for word, bucket in EXPLAINED.items():
+        if word in report.definitions and (bucket is None or report.total.buckets_gpu_ms.get(bucket)):
+            out += _item(f"{word}: {report.definitions[word]}", width, "dim")
     if report.command:
         out += wrapped(report.command, width, indent=2, first="again:", style="accent")
     return out

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, number, shares, short_model
 from gpuwatch.names import Bucket, Missing, Tier
-from gpuwatch.report.period_figures import NBSP, TENTH_MS, Figures, band, hours, percent
+from gpuwatch.report.period_figures import Figures, band, hours, percent
 from gpuwatch.view.period.types import EventRow, GapRow, NotMeasured, Report, ReportSpan
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -112,6 +112,11 @@ class Times:
         return f"{month} – {self.date(last)}"
 
 
+def zone(span: ReportSpan) -> str:
+    """``Europe/Berlin``, ``UTC+02:00``."""
+    return f"UTC{span.zone}" if span.zone[:1] in ("+", "-") else span.zone
+
+
 def hosts(span: ReportSpan) -> str:
     """``node-07``, ``node-07, node-08``, ``12 hosts``."""
     return ", ".join(span.hosts) if len(span.hosts) <= 3 else counted(len(span.hosts), "host")
@@ -136,18 +141,20 @@ def efficiency(report: Report, figures: Figures) -> str:
     return f"Efficiency {figures.efficiency} = {factors}"
 
 
+_EVIDENCE = {Tier.G: "SM activity (tier G)", Tier.H: "hooks (tier H)", Tier.P: "power (tier P)"}
+
+
 def evidence(report: Report) -> str:
     """What the score stands on."""
     total = report.total
-    tiers = {Tier.G: "SM activity (tier G)", Tier.H: "hooks (tier H)", Tier.P: "power (tier P)", Tier.N: "nothing (tier N)"}
     busy = sum(total.busy_gpu_ms_by_tier.values())
+    known = {tier: ms for tier, ms in total.busy_gpu_ms_by_tier.items() if ms and tier in _EVIDENCE}
     parts = [f"coverage {percent(total.coverage_ratio, 1)}"]
-    if busy:
-        known = list(total.busy_gpu_ms_by_tier.items())
-        told = shares([ms for _, ms in known])
-        parts.insert(
-            0, "fill measured by " + ", ".join(f"{tiers[tier]} {n}{NBSP}%" for (tier, _), n in zip(known, told, strict=True))
-        )
+    if known:
+        how = " and ".join(_EVIDENCE[tier] for tier in known)
+        parts.insert(0, f"fill of {percent(sum(known.values()) / busy)} of busy time measured by {how}")
+    elif busy:
+        parts.insert(0, "how well busy time was filled is not measured (tier N): a range")
     return " · ".join(parts)
 
 
@@ -197,12 +204,9 @@ def event(row: EventRow, times: Times, many_hosts: bool) -> str:
 
 
 def quality(report: Report) -> list[str]:
-    """Sentences about the data: how old minutes were summed, what may still change, where energy is from, what is estimated."""
+    """Sentences about the data: how old minutes were summed, where energy is from, what is estimated."""
     found = report.quality
     out = list(found.estimates)
-    if found.provisional_gpu_ms:
-        tenths = round(found.provisional_gpu_ms / TENTH_MS)
-        out.append(f"{hours(tenths, found.provisional_gpu_ms)} GPU-h are younger than 16 minutes: their parts may still change.")
     sources = {key: count for key, count in found.energy_sources.items() if count}
     words = {"counter": "the energy counter", "power": "integrated power", "mixed": "both, counter and power", "none": "no source"}
     if set(sources) - {"counter"}:
