@@ -145,6 +145,14 @@ class Runtime:
         found = holder(self.place.path)
         return found.pid if found else None
 
+    def recorder_notice(self) -> str:
+        """Why the recording is not where it should be, as the recorder says; empty if it is, or if there is none."""
+        from gpuwatch.store.lease import holder
+
+        found = holder(self.place.path)
+        said = found.info.get("notice") if found else None
+        return said if isinstance(said, str) else ""
+
     # ----------------------------------------------------------------------------------------------------------- sources
 
     def context(self, name: str, pids: WatchedPids | None = None) -> CollectorContext:

@@ -42,7 +42,13 @@ def _print(args: argparse.Namespace, runtime: Runtime) -> int:
     from gpuwatch.view.build import build_view
 
     with runtime.observe() as window:
-        view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz, holder_pid=runtime.lease_holder())
+        view = build_view(
+            window,
+            now_ms=runtime.now_ms(),
+            tz=runtime.tz,
+            holder_pid=runtime.lease_holder(),
+            reason=runtime.recorder_notice(),
+        )
     if args.json:
         import json
 

@@ -1,7 +1,7 @@
 """The one writer of samples: ticks are buffered as plain tuples and go into one short transaction, every second or every ten.
 
 A failed commit loses nothing: the rows stay in a bounded ring in memory, ``problem`` says why in one line, and the next commit
-tries again. A damaged file is moved aside; without room or permission recording goes on in a store in memory.
+tries again. A damaged file is moved aside; without room or permission recording goes on in a store in memory, and comes back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from gpuwatch.store.connection import DamagedStore
 from gpuwatch.store.opening import Opener
 from gpuwatch.store.rows import Tick
 
+_LASTING = (connection.FULL, connection.READ_ONLY, connection.CANNOT_OPEN, connection.IO_ERROR)
+"""Trouble with the disk, which no short wait ends: viewers need rows meanwhile."""
+_PATIENCE_NS = 3_000_000_000
 WAL_LARGE_BYTES = 256 * 1024 * 1024
 _SESSION = (
     "INSERT INTO session(session_id,host_id,started_ms,last_ms,version,period_ms,boot_id,pid) VALUES(?,?,?,?,?,?,?,?)"
@@ -69,6 +72,7 @@ class StoreWriter:
         """True while the WAL is so large that rows should be written seldom: some program holds an old state of the store."""
         self._version = version
         self._wal_notice = ""
+        self._failing_ns: int | None = None
         self._buffer = TickBuffer(self.connection)
         self._session: _Session | None = None
 
@@ -152,7 +156,7 @@ class StoreWriter:
         """Write the buffer in one transaction. False if it failed: ``problem`` says why and the rows are kept for later."""
         no_room = self._opener.no_room()
         if no_room:
-            self._keep(no_room)
+            self._keep(no_room, lasting=True)
             return False
         db = self.connection
         try:
@@ -164,7 +168,7 @@ class StoreWriter:
             self._failed(error)
             return False
         self._buffer.written()
-        self.problem = ""
+        self.problem, self._failing_ns = "", None
         self._watch_wal()
         if self.hot_only and self._opener.return_home():
             self._move_in(told=False)
@@ -205,12 +209,16 @@ class StoreWriter:
             self._move_in()
             self._buffer.trim()
         else:
-            self._keep(str(explained))
+            self._keep(str(explained), lasting=connection.code_of(error) in _LASTING)
 
-    def _keep(self, problem: str) -> None:
-        """The rows wait in the ring; when that is full, recording moves to memory."""
+    def _keep(self, problem: str, *, lasting: bool) -> None:
+        """The rows wait in the ring; when that is full, or the trouble is one that lasts, recording moves to memory."""
         self.problem = problem
-        if self._buffer.trim() and self._opener.move_to_memory(problem, afresh=True):
+        now_ns = self._opener.clock.monotonic_ns()
+        if self._failing_ns is None:
+            self._failing_ns = now_ns
+        patient = not lasting or now_ns - self._failing_ns < _PATIENCE_NS
+        if (self._buffer.trim() or not patient) and self._opener.move_to_memory(problem, afresh=True):
             self._move_in()
 
     def _move_in(self, *, told: bool = True) -> None:
