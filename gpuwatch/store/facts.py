@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from gpuwatch.dataclass import NamedTuple, dataclass
 
 
@@ -41,15 +43,12 @@ class ProcessFacts(NamedTuple):
     write_kib: int | None
 
 
-class ShareRow(NamedTuple):
-    """What the ledger needs of one hot row of a process on a GPU."""
+class Held(NamedTuple):
+    """Who was on which GPU at one tick: by GPU, for each process (proc_id, SM utilization in per mille, GPU memory in MiB)."""
 
     tick_id: int
     ts_ms: int
-    proc_id: int
-    gpu_id: int
-    sm_pm: int | None
-    gpu_memory_mib: int | None
+    by_gpu: Mapping[int, Sequence[tuple[int, int | None, int | None]]]
 
 
 class ProcessIdentity(NamedTuple):

@@ -16,7 +16,7 @@ from gpuwatch.model import GpuSample, measures
 from gpuwatch.store import connection as opening
 from gpuwatch.store.closed import ClosedTime
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION
-from gpuwatch.store.facts import GpuFacts, ProcessFacts, ProcessIdentity, Recording, ShareRow
+from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts, ProcessIdentity, Recording
 
 PAST = "past"
 """Where a window keeps those that it has made over older instants."""
@@ -32,9 +32,9 @@ _PROCESS_SQL = (
     f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in ProcessFacts._fields[2:])} "
     "FROM process_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
 )
-_SHARES_SQL = (
-    f"SELECT s.tick_id, t.ts_ms, {', '.join(f's.{name}' for name in ShareRow._fields[2:])} "
-    "FROM process_sample s JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
+_HELD_SQL = (
+    "SELECT s.tick_id, t.ts_ms, s.gpu_id, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM process_sample s "
+    "JOIN tick t ON t.tick_id = s.tick_id WHERE s.tick_id BETWEEN ? AND ? ORDER BY s.tick_id"
 )
 _IDENTITY_SQL = (
     "SELECT p.proc_id, p.pid, p.start_ms, p.name, p.start_known, p.parent_pid, p.parent_start_ms, p.command, p.container, "
@@ -213,6 +213,10 @@ class Window(ClosedTime):
         row = self._one("SELECT min(tick_id), max(tick_id) FROM tick WHERE ts_ms BETWEEN ? AND ?", (start_ms, end_ms))
         return (1, 0) if row[0] is None else (row[0], row[1])
 
+    def tick_ms(self, tick_id: int) -> int:
+        """The time of a tick that is there."""
+        return int(self._one("SELECT ts_ms FROM tick WHERE tick_id=?", (tick_id,))[0])
+
     def newest_ms(self) -> int:
         """Time of the newest tick; 0: none."""
         newest = self.last_tick()
@@ -274,9 +278,17 @@ class Window(ClosedTime):
         """All process rows of these ticks, in order."""
         return [ProcessFacts._make(row) for row in self._all(_PROCESS_SQL, (first_tick, last_tick))]
 
-    def share_rows(self, first_tick: int, last_tick: int) -> list[ShareRow]:
-        """Who was on which GPU in these ticks, in order (``gpu_id`` 0: on none)."""
-        return [ShareRow._make(row) for row in self._all(_SHARES_SQL, (first_tick, last_tick))]
+    def held(self, first_tick: int, last_tick: int) -> list[Held]:
+        """Who was on which GPU, for each of these ticks that has process rows, in order."""
+        out: list[Held] = []
+        held: dict[int, list[tuple[int, int | None, int | None]]] = {}
+        for tick_id, ts_ms, gpu_id, *share in self._all(_HELD_SQL, (first_tick, last_tick)):
+            if not out or out[-1].tick_id != tick_id:
+                held = {}
+                out.append(Held(tick_id, ts_ms, held))
+            if gpu_id:
+                held.setdefault(gpu_id, []).append((share[0], share[1], share[2]))
+        return out
 
     def newest_process_tick(self, first_tick: int, last_tick: int) -> int | None:
         """The newest of these ticks with process rows."""
@@ -308,9 +320,9 @@ class Window(ClosedTime):
         row = self._one("SELECT proc_id FROM process WHERE host_id=? AND pid=? AND start_ms=?", (self.host_id, pid, start_ms))
         return None if row is None else int(row[0])
 
-    def gpu_table(self, tick_id: int) -> list[tuple[Any, ...]]:
-        """All columns (``columns.GPU_SAMPLE``) of all GPUs in one tick."""
-        return self._all(f"SELECT {','.join(GPU_SAMPLE)} FROM gpu_sample WHERE tick_id=?", (tick_id,))
+    def gpu_table(self, tick_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """``gpu_id`` and the named columns of all GPUs in one tick."""
+        return self._all(f"SELECT gpu_id,{','.join(names)} FROM gpu_sample WHERE tick_id=?", (tick_id,))
 
     def host_row(self, last_tick: int, lookback: int = 20) -> Mapping[str, Any] | None:
         """The newest host row in the ``lookback`` ticks up to ``last_tick``, with its ``ts_ms``."""

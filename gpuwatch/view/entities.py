@@ -9,7 +9,6 @@ from typing import Any
 from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.model import GpuSample, HostSample, measures
 from gpuwatch.names import Context, Missing, State
-from gpuwatch.store.columns import GPU_SAMPLE
 from gpuwatch.store.facts import ProcessFacts, ProcessIdentity
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS
@@ -22,7 +21,8 @@ Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]
 _NONE: Mapping[str, Missing] = {}
 MIB, KIB = 1024 * 1024, 1024
 _GPU_SHOWN = frozenset(f.name for f in fields(GpuView))
-_GPU_SCALES = {name: (GPU_SAMPLE.index(m.column), m.scale) for name, m in measures(GpuSample).items() if name in _GPU_SHOWN}
+_GPU_SCALES = {name: (m.column, m.scale) for name, m in measures(GpuSample).items() if name in _GPU_SHOWN}
+_GPU_COLUMNS = tuple(column for column, _ in _GPU_SCALES.values())
 _HOST_SCALES = {name: (m.column, m.scale) for name, m in measures(HostSample).items()}
 _DETAILS = (
     "pci_bus_id",
@@ -179,21 +179,22 @@ def _silent(moment: Moment, gpu_id: int, cells: int) -> GpuView:
 
 
 def _last_rows(window: Window, rows: Rows, gpu_ids: Iterable[int]) -> dict[int, tuple[Any, ...]]:
-    """All columns of each GPU's newest row: one query when they stand in the same tick, as they nearly always do."""
+    """The shown columns of each GPU's newest row: one query when they stand in the same tick, as they nearly always do."""
     out: dict[int, tuple[Any, ...]] = {}
     ticks = {facts.tick_id for i in gpu_ids if (facts := rows.facts(i)) is not None}
     for tick_id in ticks:
-        for row in window.gpu_table(tick_id):
-            facts = rows.facts(row[1])
+        for gpu_id, *row in window.gpu_table(tick_id, _GPU_COLUMNS):
+            facts = rows.facts(gpu_id)
             if facts is not None and facts.tick_id == tick_id:
-                out[row[1]] = row
+                out[gpu_id] = tuple(row)
     return out
 
 
 def _gpu_values(row: tuple[Any, ...] | None) -> dict[str, float | None]:
     if row is None:
         return dict.fromkeys(_GPU_SCALES)
-    return {name: None if (raw := row[at]) is None else raw / scale for name, (at, scale) in _GPU_SCALES.items()}
+    named = zip(_GPU_SCALES.items(), row, strict=True)
+    return {name: None if raw is None else raw / scale for (name, (_, scale)), raw in named}
 
 
 def _whole(value: float | None) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import HOLD_MS, Share
 from gpuwatch.model import Gpu
-from gpuwatch.store.facts import GpuFacts, ProcessFacts, ShareRow
+from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts
 from gpuwatch.store.window import LATE_TICKS, Window
 from gpuwatch.view import coarse
 from gpuwatch.view.blocks import BLOCK_MS
@@ -89,19 +89,20 @@ class Rows:
             first, last = min(first, over) if first <= last else over, over
         if first > last:
             return None
+        newest_ms = min(at_ms, window.tick_ms(last))
         again = window.superseded(first, last, at_ms)
         self.first_tick = max(again) + 1 if again else first
         self.fine_ms = -(-(at_ms - self.span_ms) // MINUTE_MS) * MINUTE_MS
         closed_ms = min(window.watermark("ledger") * 1000, at_ms // MINUTE_MS * MINUTE_MS - (0 if self.final else FINE_MS))
         start = first
         if closed_ms > self.fine_ms and not again:
-            rows_ms = min(closed_ms, at_ms // BLOCK_MS * BLOCK_MS - WASTE_MS)
+            rows_ms = min(closed_ms, at_ms // BLOCK_MS * BLOCK_MS - WASTE_MS, newest_ms - WASTE_MS)
             fine, _ = window.tick_range(rows_ms + 1, at_ms)
             if first < fine <= last:
                 self.fine_ms, start = closed_ms, fine
                 self._meet(window.gpu_rows(last - LATE_TICKS, last))
                 coarse.load(window, self._track, self.cell_ms, first, fine - 1, last)
-        shares, _ = window.tick_range(at_ms - WASTE_MS - _SHARES_MS, at_ms)
+        shares, _ = window.tick_range(newest_ms - WASTE_MS - _SHARES_MS, newest_ms)
         if first <= shares < start:  # who was there when the single rows begin
             self._hold_before(max(first, shares), start, again)
         self._take(start, shares - 1, with_processes=False, without=again)
@@ -113,7 +114,8 @@ class Rows:
         """The last processes of the ticks from ``first`` up to, but without ``start``."""
         tick = self._window.newest_process_tick(first, start - 1)
         if tick is not None and tick not in without:
-            self._hold(self._window.share_rows(tick, tick))
+            for held in self._window.held(tick, tick):
+                self._hold(held)
 
     def _recall(self, first: int, last: int) -> None:
         """A GPU of which there are only added up rows has fallen silent: what it said last."""
@@ -165,24 +167,15 @@ class Rows:
         if with_processes:
             self._show_processes()
 
-    def _by_tick(self, first: int, last: int, without: frozenset[int]) -> dict[int, list[ShareRow]]:
-        out: dict[int, list[ShareRow]] = {}
-        for row in self._window.share_rows(max(first, self._held_tick + 1), last):
-            if row.tick_id not in without:
-                out.setdefault(row.tick_id, []).append(row)
-        return out
+    def _by_tick(self, first: int, last: int, without: frozenset[int]) -> dict[int, Held]:
+        found = self._window.held(max(first, self._held_tick + 1), last)
+        return {held.tick_id: held for held in found if held.tick_id not in without}
 
-    def _hold(self, rows: list[ShareRow]) -> None:
-        """These rows say who is there now."""
-        at_ms = rows[0].ts_ms
-        if at_ms < self._shares_ms:
-            return
-        self._shares_ms, self._held_tick = at_ms, rows[0].tick_id
-        shares: dict[int, list[Share]] = {}
-        for _, _, proc_id, gpu_id, sm_pm, memory_mib in rows:
-            if gpu_id:
-                shares.setdefault(gpu_id, []).append(Share(proc_id, sm_pm, memory_mib))
-        self._shares = {gpu_id: tuple(held) for gpu_id, held in shares.items()}
+    def _hold(self, held: Held) -> None:
+        """These are there now."""
+        if held.ts_ms >= self._shares_ms:
+            self._shares_ms, self._held_tick = held.ts_ms, held.tick_id
+            self._shares = {gpu_id: tuple([Share._make(each) for each in there]) for gpu_id, there in held.by_gpu.items()}
 
     def _show_processes(self) -> None:
         """All of the newest rows of processes."""

@@ -59,14 +59,18 @@ class Archive:
 
         ``None`` if there are no such rows. The lists may be shared: they must not be changed.
         """
-        parts = [
+        parts = self.blocks(kind, entity_id, from_ms, to_ms, wanted)
+        if not parts:
+            return None
+        return parts[0] if len(parts) == 1 else joined(parts, wanted)
+
+    def blocks(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> list[Columns]:
+        """The same, block by block."""
+        return [
             self._block(kind, chunk, number, wanted)
             for chunk in self.chunks(kind, entity_id, from_ms, to_ms)
             for number in range(*chunk.contents.between(from_ms, to_ms))
         ]
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else joined(parts, wanted)
 
     def following(self, kind: int, entity_id: int, after_ms: int, to_ms: int) -> int | None:
         """The end of the first block that begins after ``after_ms`` and up to ``to_ms``, without decoding it."""
@@ -118,6 +122,32 @@ def cut(columns: Columns, from_ms: int, to_ms: int) -> Columns:
     if first == 0 and last == len(times):
         return columns
     return {name: values[first:last] for name, values in columns.items()}
+
+
+def cut_each(columns: Columns, key: str, from_ms: int, to_ms: int) -> Columns:
+    """The rows of ``(from_ms, to_ms]`` of columns in the order of ``key``, then time."""
+    keys, times = columns[key], columns["ts_ms"]
+    spans, at = [], 0
+    while at < len(keys):
+        end = _end_of_run(keys, at)
+        first = bisect_right(times, from_ms, at, end)
+        last = bisect_right(times, to_ms, first, end)
+        if first < last:
+            spans.append(slice(first, last))
+        at = end
+    return {name: [value for span in spans for value in values[span]] for name, values in columns.items()}
+
+
+def _end_of_run(keys: Sequence[int], at: int) -> int:
+    """Where another key begins; ever longer steps, then halves."""
+    key, step, low = keys[at], 1, at
+    while low + step < len(keys) and keys[low + step] == key:
+        low, step = low + step, step * 2
+    high = min(low + step, len(keys))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if keys[middle] == key else (low, middle)
+    return high
 
 
 def every_block(chunk: Chunk, wanted: Sequence[str] | None = None) -> Iterator[Columns]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from gpuwatch.store.archive.read import Archive, Columns
 from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
-from gpuwatch.store.facts import GpuFacts, ProcessFacts, ShareRow
+from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts
 from gpuwatch.store.ledger_rows import ONCE
 from gpuwatch.store.window import PAST, Window
 
@@ -35,8 +35,9 @@ _PROCESS_ROW = ("ts_ms", *(name for name in PROCESS_SAMPLE if name not in ("tick
 _TABLES = {GPU: ("gpu_sample", "gpu_id"), PROCESS: ("process_sample", "gpu_id"), HOST: ("host_sample", "host_id")}
 _HOT = (
     "SELECT k.ts_ms, {columns} FROM main.tick k CROSS JOIN main.{table} s ON s.tick_id=k.tick_id "
-    f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY k.ts_ms"
+    f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY {{order}}k.ts_ms"
 )
+_ORDER = {PROCESS: "s.proc_id, "}
 _SHADOWS = "PRAGMA query_only=OFF;PRAGMA temp_store=MEMORY;" + "".join(
     f"DROP TABLE IF EXISTS temp.{table};CREATE TEMP TABLE {table}({', '.join(columns)}, PRIMARY KEY({key})) WITHOUT ROWID;"
     for table, columns, key in (
@@ -86,13 +87,13 @@ class PastWindow(Window):
             ids = [i for i in ids if gpu_ids is None or i in gpu_ids]
             self._gpus = {}
             for gpu_id in ids:
-                found = self._gpu(gpu_id)
+                found = self._gpu(gpu_id, at_ms)
                 if found is not None:
                     self._gpus[gpu_id] = found
-            started = at_ms - (min(back_ms, PROCESSES_MS) if gpu_ids is None else back_ms)
-            read_processes = (self._columns(PROCESS, i, started, at_ms, _PROCESS_ROW) for i in (0, *ids))
-            self._held = [(i, found) for i, found in zip((0, *ids), read_processes, strict=True) if found is not None]
-            self._host = self._columns(HOST, 0, at_ms - _HOST_MS, at_ms, _HOST_ROW)
+            last_ms = max((ts for columns in self._gpus.values() if (ts := _before(columns, at_ms))), default=at_ms)
+            started = max(self.from_ms, last_ms - PROCESSES_MS) if gpu_ids is None else self.from_ms
+            self._held = [(i, block) for i in (0, *ids) for block in self._processes(i, started, at_ms)]
+            self._host = self._columns(HOST, 0, last_ms - _HOST_MS, at_ms, _HOST_ROW)
         times = set[int]().union(*(columns["ts_ms"] for columns in self._gpus.values()))
         for _, columns in self._held:
             times.update(columns["ts_ms"])
@@ -104,34 +105,43 @@ class PastWindow(Window):
         if gpu_ids is not None:
             self._shadow()
 
-    def _gpu(self, gpu_id: int) -> Columns | None:
+    def _gpu(self, gpu_id: int, at_ms: int) -> Columns | None:
         """A GPU's facts from ``from_ms`` on, with the first row after the instant, if there is one."""
-        found = self._columns(GPU, gpu_id, self.from_ms - 1, self.at_ms, _FACTS)
-        if found is None or found["ts_ms"][-1] <= self.at_ms:
-            end_ms = self._archive.following(GPU, gpu_id, self.at_ms, self.at_ms + _NEXT_MS)
-            if end_ms is not None or self._touches_hot(self.at_ms + _NEXT_MS):
-                found = self._columns(GPU, gpu_id, self.from_ms - 1, end_ms or self.at_ms + _NEXT_MS, _FACTS)
+        found = self._columns(GPU, gpu_id, self.from_ms - 1, at_ms, _FACTS)
+        if found is None or found["ts_ms"][-1] <= at_ms:
+            end_ms = self._archive.following(GPU, gpu_id, at_ms, at_ms + _NEXT_MS)
+            if end_ms is not None or self._touches_hot(at_ms + _NEXT_MS):
+                found = self._columns(GPU, gpu_id, self.from_ms - 1, end_ms or at_ms + _NEXT_MS, _FACTS)
         return found
+
+    def _processes(self, gpu_id: int, from_ms: int, to_ms: int) -> list[Columns]:
+        """The processes of a GPU, block by block, each in the order of processes and time."""
+        sealed = self._archive.blocks(PROCESS, gpu_id, from_ms, to_ms, _PROCESS_ROW)
+        parts = [read.cut_each(block, "proc_id", from_ms, to_ms) for block in sealed]
+        hot = self._hot(PROCESS, gpu_id, from_ms, to_ms, _PROCESS_ROW, {ts for part in parts for ts in part["ts_ms"]})
+        return parts if hot is None else [*parts, hot]
 
     def _columns(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> Columns | None:
         """Rows of sealed hours, and of the hot tables what is in no chunk; rows around the span may come with them."""
         sealed = self._archive.read(kind, entity_id, from_ms, to_ms, wanted)
-        if not self._touches_hot(to_ms):
-            return sealed
-        table, key = _TABLES[kind]
-        sql = _HOT.format(columns=", ".join("s." + name for name in wanted[1:]), table=table, key=key)
-        rows = self._all(sql, (from_ms, to_ms, self.host_id if kind == HOST else entity_id))
-        if sealed is not None:
-            known = set(sealed["ts_ms"])
-            rows = [row for row in rows if row[0] not in known]
-        if not rows:
-            return sealed
-        hot = dict(zip(wanted, map(list, zip(*rows, strict=True)), strict=True))
-        if sealed is None:
-            return hot
+        hot = self._hot(kind, entity_id, from_ms, to_ms, wanted, set(sealed["ts_ms"]) if sealed else set())
+        if sealed is None or hot is None:
+            return hot if sealed is None else sealed
         both = read.joined((sealed, hot), wanted)
         order = sorted(range(len(both["ts_ms"])), key=both["ts_ms"].__getitem__)
         return {name: [values[i] for i in order] for name, values in both.items()}
+
+    def _hot(
+        self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...], known: Collection[int]
+    ) -> Columns | None:
+        """Rows of the hot tables, but for times that are known from chunks."""
+        if not self._touches_hot(to_ms):
+            return None
+        table, key = _TABLES[kind]
+        sql = _HOT.format(columns=", ".join("s." + name for name in wanted[1:]), table=table, key=key, order=_ORDER.get(kind, ""))
+        rows = self._all(sql, (from_ms, to_ms, self.host_id if kind == HOST else entity_id))
+        rows = [row for row in rows if row[0] not in known]
+        return dict(zip(wanted, map(list, zip(*rows, strict=True)), strict=True)) if rows else None
 
     def _touches_hot(self, to_ms: int) -> bool:
         return self._oldest_hot_ms is not None and self._oldest_hot_ms <= to_ms
@@ -173,6 +183,10 @@ class PastWindow(Window):
         """The first and last tick of ``[start_ms, end_ms]``; first > last when there is none."""
         first, last = bisect_left(self._ticks, start_ms) + 1, bisect_right(self._ticks, end_ms)
         return (first, last) if first <= last else (1, 0)
+
+    def tick_ms(self, tick_id: int) -> int:
+        """The time of a tick that is there."""
+        return self._ticks[tick_id - 1]
 
     def tick_over(self, at_ms: int) -> int | None:
         """The tick after ``at_ms`` whose GPU rows speak for ``at_ms`` too."""
@@ -229,47 +243,50 @@ class PastWindow(Window):
         others = (self._columns(GPU, i, from_ms, to_ms, ("ts_ms",)) for i in self._gpus if i not in gpu_ids)
         return [] if any(each is not None and read.cut(each, from_ms, to_ms)["ts_ms"] for each in others) else None
 
-    def share_rows(self, first_tick: int, last_tick: int) -> list[ShareRow]:
-        """Who was on which GPU in these ticks, in order."""
-        out: list[Any] = []
-        for gpu_id, columns in self._held:
-            if gpu_id:
-                number, wanted = self._number, ("ts_ms", "proc_id", "sm_pm", "gpu_memory_mib")
-                times, procs, shares, memory = (columns[name] for name in wanted)
-                out += [
-                    ShareRow(tick, ts, proc, gpu_id, sm, mib)
-                    for ts, proc, sm, mib in zip(times, procs, shares, memory, strict=True)
-                    if first_tick <= (tick := number.get(ts, 0)) <= last_tick
-                ]
-        return sorted(out, key=_in_order)
+    def held(self, first_tick: int, last_tick: int) -> list[Held]:
+        """Who was on which GPU, for each of these ticks that has process rows, in order."""
+        found: dict[int, dict[int, list[Any]]] = {}
+        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
+        for gpu_id, columns in self._held if first <= last else ():
+            span = read.cut_each(columns, "proc_id", self._ticks[first - 1] - 1, self._ticks[last - 1])
+            for ts, each in zip(
+                span["ts_ms"], zip(span["proc_id"], span["sm_pm"], span["gpu_memory_mib"], strict=True), strict=True
+            ):
+                at = found.setdefault(ts, {})
+                if gpu_id:
+                    at.setdefault(gpu_id, []).append(each)
+        return [Held(self._number[ts], ts, found[ts]) for ts in sorted(found)]
 
     def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
         """All process rows of these ticks, in order."""
-        out = []
-        for gpu_id, columns in self._held:
-            places = [i for i, ts in enumerate(columns["ts_ms"]) if first_tick <= self._number.get(ts, 0) <= last_tick]
-            for i in places:
-                ts = columns["ts_ms"][i]
-                values = [columns[name][i] for name in _PROCESS[2:]]
-                out.append(ProcessFacts(self._number[ts], ts, columns["proc_id"][i], gpu_id, *values))
-        return sorted(out, key=lambda row: (row.tick_id, row.proc_id, row.gpu_id))
+        out: list[ProcessFacts] = []
+        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
+        for gpu_id, columns in self._held if first <= last else ():
+            span = read.cut_each(columns, "proc_id", self._ticks[first - 1] - 1, self._ticks[last - 1])
+            facts = zip(*(span[name] for name in _PROCESS), strict=True)
+            out += [ProcessFacts(self._number[ts], ts, proc_id, gpu_id, *values) for ts, proc_id, *values in facts]
+        return sorted(out, key=_place_of_process)
 
     def newest_process_tick(self, first_tick: int, last_tick: int) -> int | None:
         """The newest of these ticks with process rows."""
         ticks = (self._number.get(ts, 0) for _, columns in self._held for ts in set(columns["ts_ms"]))
         return max((tick for tick in ticks if first_tick <= tick <= last_tick), default=None)
 
-    def gpu_table(self, tick_id: int) -> list[tuple[Any, ...]]:
-        """All columns (``columns.GPU_SAMPLE``) of all GPUs in one tick."""
+    def gpu_table(self, tick_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """``gpu_id`` and the named columns of all GPUs in one tick."""
         ts, out = self._ticks[tick_id - 1], []
         for gpu_id, facts in self._gpus.items():
-            if _place(facts, ts) is None:
-                continue
-            columns = self._columns(GPU, gpu_id, ts - 1, ts, _GPU_ROW)
-            at = None if columns is None else _place(columns, ts)
-            if columns is not None and at is not None:
-                out.append((tick_id, gpu_id, *(columns[name][at] for name in GPU_SAMPLE[2:])))
+            at = _place(facts, ts)
+            if at is not None:
+                row = self._row(gpu_id, ts, ("ts_ms", *names))
+                out.append((gpu_id, *row))
         return out
+
+    def _row(self, gpu_id: int, ts: int, wanted: tuple[str, ...]) -> list[Any]:
+        """The columns of one row behind its time."""
+        columns = self._columns(GPU, gpu_id, ts - 1, ts, wanted)
+        at = None if columns is None else _place(columns, ts)
+        return [None] * (len(wanted) - 1) if columns is None or at is None else [columns[name][at] for name in wanted[1:]]
 
     def host_row(self, last_tick: int, lookback: int = 20) -> Mapping[str, Any] | None:
         """The newest host row in the ``lookback`` ticks up to ``last_tick``, with its ``ts_ms``."""
@@ -321,6 +338,12 @@ def _made(columns: Columns, gpu_id: int, number: Mapping[int, int]) -> list[GpuF
     return [make((number[ts], ts, gpu_id, *rest)) for ts, *rest in zip(times, *values, strict=True)]
 
 
+def _before(columns: Columns, at_ms: int) -> int:
+    """The time of the last row up to an instant; 0: none."""
+    at = bisect_right(columns["ts_ms"], at_ms)
+    return columns["ts_ms"][at - 1] if at else 0
+
+
 def _place(columns: Columns, ts: int) -> int | None:
     """Where the row of an instant stands."""
     times = columns["ts_ms"]
@@ -332,5 +355,5 @@ def _by_time(row: GpuFacts) -> tuple[int, int]:
     return row.ts_ms, row.gpu_id
 
 
-def _in_order(row: ShareRow) -> tuple[int, int, int]:
-    return row[0], row[2], row[3]
+def _place_of_process(row: ProcessFacts) -> tuple[int, int, int]:
+    return row.tick_id, row.proc_id, row.gpu_id
