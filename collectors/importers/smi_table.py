@@ -74,7 +74,7 @@ class SmiTable:
 
     def reads(self, head: str, options: ImportOptions) -> bool:
         """Whether the title of a table is there."""
-        return TITLE.search(head) is not None
+        return TITLE.search(ESCAPES.sub("", head)) is not None
 
     def open(self, source: Source, options: ImportOptions) -> PastLog:
         """The log; :class:`UsageError` says which option would supply what it lacks."""
@@ -103,7 +103,8 @@ class _Tables:
     def begin(self) -> str:
         """Look at the times before the first tables."""
         texts, before = [], ""
-        for _, line in islice(self.source.lines(), 5000):
+        for _, raw in islice(self.source.lines(), 5000):
+            line = ESCAPES.sub("", raw)
             plain = line.strip()
             if TITLE.match(line):
                 texts += [before] if before else []

@@ -105,9 +105,9 @@ def _date(numbers: list[str], month: int, text: str) -> tuple[str, ...]:
 
 
 def _orders(found: Parts) -> set[str]:
-    """The orders in which the numbers of a date are a date; all of them where it says nothing."""
+    """The orders in which the numbers of a date are a date; none where its order is no question."""
     if not found.date or found.named or len(found.date[0]) == 4:
-        return set(ORDERS)
+        return set()
     possible = {"dmy", "mdy"} if len(found.date[2]) == 4 else set(ORDERS)
     if found.dotted:
         possible.discard("mdy")  # no locale writes the month first with dots
@@ -289,17 +289,19 @@ class Times:
                 raise UsageError(f"--date-order {quoted(given)} is not one of {', '.join(ORDERS)}")
             return given
         possible = _possible(samples)
-        if len(possible) > 1 and possible != set(ORDERS):
+        if possible is not None and len(possible) > 1:
             possible = _possible(all_of_them())
-        if len(possible) > 1 and possible != set(ORDERS):
+        if possible is None:
+            return "ymd"
+        if not possible:
+            raise UsageError(f"{self._where}: its dates are not all in one order", "say which with --date-order dmy, mdy or ymd")
+        if len(possible) > 1:
             example = next((text for text in samples if _readable(text)), "")
             raise UsageError(
                 f"{self._where}: day and month of its dates can be read in several ways, like {quoted(example)}",
                 f"say which with --date-order {' or --date-order '.join(sorted(possible))}",
             )
-        if not possible:
-            raise UsageError(f"{self._where}: its dates are not all in one order", "say which with --date-order dmy, mdy or ymd")
-        return "ymd" if possible == set(ORDERS) else possible.pop()
+        return possible.pop()
 
 
 def _readable(text: str) -> bool:
@@ -310,8 +312,10 @@ def _readable(text: str) -> bool:
     return True
 
 
-def _possible(texts: Iterable[str]) -> set[str]:
-    possible, seen = set(ORDERS), set[str]()
+def _possible(texts: Iterable[str]) -> set[str] | None:
+    """The orders in which all dates are dates; ``None`` if order is no question in any of them."""
+    possible: set[str] | None = None
+    seen = set[str]()
     for text in texts:
         key = text.strip()[:10]
         if key in seen or len(seen) > CACHED:
@@ -321,9 +325,8 @@ def _possible(texts: Iterable[str]) -> set[str]:
             orders = _orders(parts(text))
         except Unreadable:
             continue
-        possible &= orders
-        if len(possible) <= 1:
-            break
+        if orders:
+            possible = orders if possible is None else possible & orders
     return possible
 
 

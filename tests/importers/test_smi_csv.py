@@ -202,7 +202,7 @@ def test_a_file_without_a_header_needs_its_columns(read):
 
 
 def test_given_columns_win_over_a_wrong_header(read):
-    wrong = "timestamp,index,a,b\n2026/03/31 12:00:00, 0, 5 %, 20.5 W, 100 MiB\n"
+    wrong = "timestamp,index,utilization.gpu,power.draw\n2026/03/31 12:00:00, 0, 5 %, 20.5 W, 100 MiB\n"
     with pytest.raises(UsageError, match="4 columns, but its lines have 5 cells"):
         read(wrong)
     assert read(wrong, fields="timestamp,index,utilization.gpu,power.draw,memory.used").values == [ONE]
