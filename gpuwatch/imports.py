@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sqlite3
 from contextlib import closing
@@ -111,11 +110,7 @@ class Importer:
 
 def content_hash(name: str) -> str:
     """SHA-256 of what a file holds (unpacked), as hexadecimal text."""
-    found = hashlib.sha256()
-    with File(name).opened() as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()
+    return File(name).digest()
 
 
 def prepare(path: Path, *, create: bool = True) -> None:
