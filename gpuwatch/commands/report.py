@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from gpuwatch.errors import EXIT_OK
@@ -77,17 +78,18 @@ def _build(args: argparse.Namespace, runtime: Runtime) -> Report:
         end_ms=None if args.until == "now" else end * 1000,
         by=args.by,
         hosts=tuple(args.host or ()),
-        command=_command(args),
+        command=_command(args, start, end, runtime.tz),
     )
     with Window(runtime.store_path()) as window:
         return build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz)
 
 
-def _command(args: argparse.Namespace) -> str:
-    """The command line that makes the same report of the same store again."""
+def _command(args: argparse.Namespace, start: int, end: int, tz: tzinfo | None) -> str:
+    """The command line that makes the same report of the same store again, also tomorrow."""
+    since, until = (datetime.fromtimestamp(t, tz).astimezone(tz).isoformat() for t in (start, end))
     words = ["gpuwatch", *(["--store", args.store] if args.store else []), *(["--tz", args.tz] if args.tz else [])]
     words += [f"--demo={args.demo}"] if args.demo else []
-    words += ["report", "--since", args.since, *(["--until", args.until] if args.until != "now" else []), "--by", args.by]
+    words += ["report", "--since", since, "--until", until, "--by", args.by]
     for host in args.host or ():
         words += ["--host", host]
     return shlex.join(words)

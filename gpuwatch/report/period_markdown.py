@@ -11,7 +11,7 @@ from gpuwatch.report.period_figures import ALL, Figures
 from gpuwatch.report.period_tables import Table, main_table, others
 from gpuwatch.view.period.types import Report
 
-_MARKUP = re.compile(r"[\\`*\[\]<>|&@#~!${}]|//|www\.|:\w+:|_\W|\W_|^_|_$", re.ASCII | re.IGNORECASE)
+_MARKUP = re.compile(r"[\\`*\[\]<>|&@#~!${}]|//|www\.|:[a-z]\w*:|_\W|\W_|^_|_$", re.ASCII | re.IGNORECASE)
 """What Markdown or a site that shows it could take for more than text: emphasis, HTML, links, mentions, issues, math, emoji."""
 _LIST = re.compile(r"[-+]|\d+[.)]")
 
@@ -41,7 +41,7 @@ def report_markdown(report: Report) -> str:
     parts = [f"# GPU report: {sentence(words.hosts(span))}, {sentence(when)}"]
     if span.simulated:
         parts.append(f"**SIMULATED** {escaped(span.scenario)}: nothing here was measured.".replace("  ", " "))
-    facts = [words.gpus(span), words.efficiency(report, figures)]
+    facts = [text for text in (words.gpus(span), words.efficiency(report, figures)) if text]
     if report.total.capacity_gpu_ms:
         facts.append(words.evidence(report))
     if report.total.observed_gpu_ms:

@@ -134,7 +134,7 @@ def _more(report: Report, width: int) -> Block:
     out: Block = []
     for text in words.absent(report):
         out += _item(text, width, "dim")
-    for word, bucket in EXPLAINED.items():
+    for word, bucket in EXPLAINED.items() if report.total.observed_gpu_ms else ():
         if word in report.definitions and (bucket is None or report.total.buckets_gpu_ms.get(bucket)):
             out += _item(f"{word}: {report.definitions[word]}", width, "dim")
     if report.command:

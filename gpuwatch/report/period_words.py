@@ -123,8 +123,8 @@ def hosts(span: ReportSpan) -> str:
 
 
 def gpus(span: ReportSpan) -> str:
-    """``8 × H100 80GB``."""
-    return " + ".join(f"{count} × {short_model(name)}" for name, count in span.gpu_names) or "no GPU"
+    """``8 × H100 80GB``; nothing where no GPU was seen."""
+    return " + ".join(f"{count} × {short_model(name)}" for name, count in span.gpu_names)
 
 
 def simulated(span: ReportSpan) -> str:
