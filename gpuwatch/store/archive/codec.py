@@ -28,7 +28,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, groupby
 from operator import sub
-from typing import Any, cast
+from typing import Any
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.errors import StoreError
@@ -115,17 +115,16 @@ class Encoder:
         self.rows = 0
         self.last_ms = t0_ms
 
-    def add(self, block: Sequence[Sequence[Any] | None]) -> Iterator[None]:
+    def add(self, block: Sequence[Sequence[Any]]) -> Iterator[None]:
         """Encode one block, later than those before, of at least one row; the values of each column, in any order of rows.
 
-        ``None`` for a column: no row has a value. The time must be there.
         It works on some columns at each step and is not part of the chunk before the last one.
         """
-        times = cast(Sequence[int], block[self._time])
+        times = block[self._time]
         stream, entries, parts = zlib.compressobj(LEVEL), [], []
         fresh = 0
         for values in block:
-            entry, data = ([None], b"") if values is None else _encode(values)
+            entry, data = _encode(values)
             entries.append(entry)
             parts.append(stream.compress(data))
             fresh += len(data)
@@ -302,8 +301,18 @@ def _decode(entry: list[Any], data: bytes, present: int) -> list[Any]:
         numbers = _unshuffle(data, _TYPES[width], width, present)
         return [number + base for number in numbers] if base else numbers.tolist()
     _, before, bias, width, _ = entry
+    if present > 2 and (step := _only_step(data, width, present - 1)) is not None:  # as that of times nearly always
+        step -= bias
+        return list(range(before, before + step * present, step)) if step else [before] * present
     steps = _unshuffle(data, _TYPES[width], width, present - 1)
     return list(accumulate([step - bias for step in steps], initial=before))
+
+
+def _only_step(data: bytes, width: int, count: int) -> int | None:
+    """The number that all ``count`` are, read from their bytes laid out apart; ``None`` if they differ."""
+    if len(data) == width * count and all(data.count(data[at], at, at + count) == count for at in range(0, len(data), count)):
+        return int.from_bytes(data[::count], "little")
+    return None
 
 
 def _unshuffle(data: bytes, typecode: str, width: int, count: int) -> array[Any]:
