@@ -85,7 +85,10 @@ def content(store: Path) -> dict[str, list[Any]]:
         out: dict[str, list[Any]] = {}
         for table in (*(name for names in TABLES.values() for name in names), "ledger_span"):
             out[table] = sorted(map(named, db.execute(f"SELECT * FROM {table}")), key=repr)
-        out["gap"] = sorted((*gpus[g["gpu_id"]], g["t0_ms"], g["t1_ms"], g["reason"]) for g in db.execute("SELECT * FROM gap"))
+        out["gap"] = sorted(
+            (hosts[g["host_id"]], gpus[g["gpu_id"]][1], g["t0_ms"], g["t1_ms"], g["reason"])
+            for g in db.execute("SELECT * FROM gap")
+        )
         out["hist"] = sorted(
             (*gpus[h["entity_id"]], h["t"], h["metric"], h["bin"], h["weight"]) for h in db.execute("SELECT * FROM hist_hour")
         )
@@ -95,6 +98,8 @@ def content(store: Path) -> dict[str, list[Any]]:
             if "proc_id" in cells:
                 cells["proc_id"] = [processes[proc] for proc in cells["proc_id"]]
             rows = sorted(zip(*cells.values(), strict=True), key=repr)
-            out["rows"].append((chunk["kind"], gpus[chunk["entity_id"]], chunk["t0_ms"], chunk["t1_ms"], chunk["n"], tuple(cells), rows))
+            out["rows"].append(
+                (chunk["kind"], gpus[chunk["entity_id"]], chunk["t0_ms"], chunk["t1_ms"], chunk["n"], tuple(cells), rows)
+            )
         out["rows"].sort(key=repr)
     return out

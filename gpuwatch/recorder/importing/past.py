@@ -20,6 +20,7 @@ from gpuwatch.recorder.importing.hours import HOUR_MS, HourOfRows
 from gpuwatch.store import columns
 from gpuwatch.store.archive.codec import decode
 from gpuwatch.store.archive.shapes import GPU, PROCESS, SHAPES
+from gpuwatch.store.hours import HOUR_S
 from gpuwatch.zone import midnight_s, next_midnight_s
 
 _GPU_VALUES = columns.GPU_SAMPLE[2 + len(columns.GPU_FACTS) :]
@@ -31,6 +32,16 @@ _OF_GPU = "gpu_id IN (SELECT gpu_id FROM gpu WHERE host_id=?)"
 _OF_PROCESS = "proc_id IN (SELECT proc_id FROM process WHERE host_id=?)"
 HOUR_TABLES = {"gpu_hour": _OF_GPU, "process_hour": _OF_PROCESS, "ledger_hour": _OF_GPU}
 """Tables of hours, with the condition that their rows are of a host."""
+
+
+def _only(db: sqlite3.Connection, hours: Collection[int]) -> None:
+    """Take from the scratch store all but these hours (unix seconds): the others were read for what they say of these."""
+    db.execute("CREATE TABLE made(t INTEGER PRIMARY KEY)")
+    db.executemany("INSERT INTO made VALUES(?)", [(t,) for t in hours])
+    offset = next(iter(hours)) % HOUR_S
+    for table in ("gpu_minute", "process_minute", "ledger_minute", *HOUR_TABLES, "hist_hour"):
+        db.execute(f"DELETE FROM {table} WHERE t-(t-{offset})%{HOUR_S} NOT IN (SELECT t FROM made)")
+    db.execute("DELETE FROM chunk WHERE t0_ms/1000 NOT IN (SELECT t FROM made)")
 
 
 class Kept(LogRow):
@@ -46,12 +57,16 @@ class State(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """An hour of rows. ``states`` is where its GPUs stand, if it does not follow the piece before it."""
+    """An hour of rows. ``states`` is where its GPUs stand, if it does not follow the piece before it.
+
+    ``made`` is False for an hour that only tells its neighbour how a quiet run began or goes on.
+    """
 
     start_ms: int
     gpus: dict[str, list[LogRow]]
     processes: list[LogProcessRow]
     states: dict[str, State] | None = None
+    made: bool = True
 
 
 class Past:
@@ -91,16 +106,23 @@ class Past:
                 upcoming = next(coming, None)
                 continue
             before = start - HOUR_MS
-            if before in self._hours and (last is None or last < before):
-                yield self._piece(before, {}, [], last)
-                last = before
+            for hour in (before - HOUR_MS, before):
+                if before in self._hours and hour in self._hours and (last is None or last < hour):
+                    yield self._piece(hour, {}, [], last, made=hour == before)
+                    last = hour
             yield self._piece(*upcoming, last)
             last, upcoming = start, next(coming, None)
+            limit = self._hours[-1] + 1 if upcoming is None else upcoming[0]
             at = self._following(last)
-            while at is not None and (upcoming is None or at < upcoming[0]):
+            while at is not None and at < limit:
                 yield self._piece(at, {}, [], last)
-                settled = all(quiet_ms(key) == end for key, end in self._ends.items())
-                last, at = at, None if settled else self._following(at)
+                last = at
+                if all(quiet_ms(key) == end for key, end in self._ends.items()):
+                    if at + HOUR_MS in self._hours and at + HOUR_MS < limit:
+                        last = at + HOUR_MS
+                        yield self._piece(last, {}, [], at, made=last + HOUR_MS == limit)
+                    break
+                at = self._following(at)
 
     def _leave_out(self, piece: HourOfRows) -> None:
         count = sum(map(len, piece[1].values()))
@@ -112,36 +134,47 @@ class Past:
         at = bisect_right(self._hours, hour_ms)
         return self._hours[at] if at < len(self._hours) else None
 
-    def _piece(self, start_ms: int, gpus: dict[str, list[LogRow]], processes: list[LogProcessRow], last: int | None) -> Piece:
-        if last != start_ms - HOUR_MS:
-            self._fresh.clear()
+    def _piece(
+        self,
+        start_ms: int,
+        gpus: dict[str, list[LogRow]],
+        processes: list[LogProcessRow],
+        last: int | None,
+        *,
+        made: bool = True,
+    ) -> Piece:
+        jumped = last != start_ms - HOUR_MS
         states: dict[str, State] = {}
+        if jumped:
+            self._fresh.clear()
+            states = {self._key(gpu_id): State(self._last(gpu_id, start_ms)) for gpu_id in self._gpus}
         self._ends = {}
         rows = {key: list(own) for key, own in gpus.items()}
         for key in rows:
             self._know(key)
-            states[key] = State(self._last(self._id_of(key), start_ms))
         for gpu_id, stored in self._stored(GPU, start_ms):
             key = self._key(gpu_id)
             kept = self._kept(key, stored)
+            self._ends[key] = stored["quiet_ms"][-1]
+            rows[key] = self._merged(key, kept, rows.get(key, []))
+            if not jumped or rows[key][0] is not kept[0]:
+                continue
             quiet = None if stored["quiet"][0] is None else bool(stored["quiet"][0])
             before = stored["quiet_ms"][0] - stored["dt_ms"][0]
-            run = (before, (quiet, _CONTEXTS[stored["context"][0]])) if before > 0 else (0, (None, None))
-            rows[key] = self._merged(key, kept, rows.get(key, []))
-            earlier = rows[key][0].ts_ms < kept[0].ts_ms
-            states[key] = State(self._last(gpu_id, start_ms), *(() if earlier else run))
-            self._ends[key] = stored["quiet_ms"][-1]
+            if before > 0:
+                states[key] = State(states[key].last_ms, before, (quiet, _CONTEXTS[stored["context"][0]]))
         for key, own in rows.items():
             self._fresh[key] = not isinstance(own[-1], Kept)
         stored_processes = self._processes(start_ms)
         known = {row[:3] for row in stored_processes}
         both = [*stored_processes, *(row for row in processes if row[:3] not in known)]
         both.sort(key=lambda row: row.ts_ms)
-        return Piece(start_ms, rows, both, None if last == start_ms - HOUR_MS else states)
+        return Piece(start_ms, rows, both, states or None, made)
 
     def fill_days(self, db: sqlite3.Connection, hours: Collection[int], zone: tzinfo) -> None:
         """Copy the other hours of the days of these hours (unix seconds) into the scratch store: days are sums of all of them."""
         made = set(hours)
+        _only(db, made)
         for start, end in {(midnight_s(t, zone), next_midnight_s(t, zone)) for t in hours}:
             for table, whose in HOUR_TABLES.items():
                 names = ",".join(row[1] for row in db.execute(f"PRAGMA main.table_info({table})"))
@@ -158,7 +191,7 @@ class Past:
         for entity, cols, body in self._db.execute(sql, (kind, self._host, start_ms)).fetchall():
             yield entity, decode(cols, body, SHAPES[kind].columns)
 
-    def _last(self, gpu_id: int | None, start_ms: int) -> int | None:
+    def _last(self, gpu_id: int, start_ms: int) -> int | None:
         sql = "SELECT max(t1_ms) FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND t0_ms<?"
         found: int | None = self._db.execute(sql, (GPU, self._host, gpu_id, start_ms)).fetchone()[0]
         return found
@@ -223,7 +256,3 @@ class Past:
         if stored is not None:
             lacking = {f.name: getattr(stored, f.name) for f in fields(Gpu) if getattr(gpu, f.name) in (None, "")}
             self._log.gpus[key] = replace(gpu, **lacking)
-
-    def _id_of(self, key: str) -> int | None:
-        uuid = self._log.gpus[key].uuid
-        return next((gpu_id for gpu_id, gpu in self._gpus.items() if gpu.uuid == uuid), None)

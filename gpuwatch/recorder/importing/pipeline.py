@@ -17,7 +17,7 @@ from gpuwatch.ledger.types import LedgerRow
 from gpuwatch.recorder.importing.gaps import Gap, joined
 from gpuwatch.recorder.importing.hours import HOUR_MS, HourOfRows, by_gpu, by_hour
 from gpuwatch.recorder.importing.minutes import AloneBook, SharedBook
-from gpuwatch.recorder.importing.past import Kept, Past, Piece
+from gpuwatch.recorder.importing.past import Kept, Past, Piece, State
 from gpuwatch.recorder.importing.rows import COLUMNS, KEY, NAMES, HourRows
 from gpuwatch.recorder.importing.scratch import Who
 from gpuwatch.recorder.importing.track import Track, usual_interval
@@ -95,6 +95,7 @@ class Pipeline:
         self._tick = self._kept_tick = 0
         self._before: _Hour | None = None
         self._alone, self._past = alone, past
+        self._states: dict[str, State] = {}
         self._last_ms = 0
 
     @property
@@ -127,14 +128,10 @@ class Pipeline:
         return self._tracks[key].quiet_ms
 
     def _load(self, piece: Piece) -> _Hour:
-        start_ms, gpus, processes, states = piece
-        if states is not None:
-            for track in self._tracks.values():
-                track.resume(None, 0, (None, None))
-            for key, state in states.items():
-                self._track(key).resume(*state)
+        start_ms, gpus, processes, states, made = piece
+        self._states.update(states or {})
         ascending = {key: self._ascending(rows) for key, rows in gpus.items()}
-        timed = {key: self._track(key).add(rows) for key, rows in ascending.items()}
+        timed = {key: self._resumed(key).add(rows) for key, rows in ascending.items()}
         ticks = sorted({*chain.from_iterable(one.ts_ms for one in timed.values()), *(row.ts_ms for row in processes)})
         tick_of = dict(zip(ticks, range(self._tick + 1, self._tick + 1 + len(ticks))))
         self._tick += len(ticks)
@@ -150,7 +147,9 @@ class Pipeline:
         for gpu_id, rows in hours.items():
             self._note(("gpu", gpu_id), rows.timed.ts_ms[0], rows.timed.ts_ms[-1])
         gaps = [Gap(gpu_id, *gap) for gpu_id, rows in hours.items() for gap in rows.timed.gaps]
-        self.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
+        if made:
+            self.hours.append(start_ms // 1000)
+            self.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
         return _Hour(start_ms, start_ms + HOUR_MS, self._tick, hours, absent)
 
     def _ascending(self, rows: list[LogRow]) -> list[LogRow]:
@@ -184,6 +183,13 @@ class Pipeline:
                     sums.first_ms = min(times) if sums.first_ms is None else min(sums.first_ms, min(times))
                     sums.last_ms = max(sums.last_ms, max(times))
             yield hour
+
+    def _resumed(self, key: str) -> Track:
+        """The GPU's track, standing where the store says if that has a later row than what was read so far."""
+        track, state = self._track(key), self._states.pop(key, None)
+        if state is not None and state.last_ms is not None and (track.last_ms is None or track.last_ms < state.last_ms):
+            track.resume(*state)
+        return track
 
     def _track(self, key: str) -> Track:
         found = self._tracks.get(key)
@@ -255,7 +261,6 @@ class Pipeline:
         for rows in hour.gpus.values():
             rows.seal(db, host, hour.start_ms)
         db.execute("COMMIT")
-        self.hours.append(hour.start_ms // 1000)
         if not self._alone:
             for _ in SealJob(PROCESS, host, hour.start_ms).steps(db):
                 pass
