@@ -270,24 +270,6 @@ def test_hours_begin_where_the_hosts_do(record: Recording, offset_s: int) -> Non
     assert watermark(db, SEAL_TIER) == (start + HOUR_MS) // 1000
 
 
-def test_columns_known_to_be_empty_are_not_read_and_come_back_empty(record: Recording) -> None:
-    db = record(20, 3620).connection
-    absent = frozenset(
-        name
-        for name in SHAPES[GPU].values
-        if not db.execute(f"SELECT 1 FROM gpu_sample WHERE {name} IS NOT NULL").fetchone()
-        if name not in SHAPES[HOST].values
-    )
-    assert len(absent) > 10
-    for table in HOT_TABLES[1:]:
-        db.execute(f"DELETE FROM {table}")
-    seal_all(db, END, absent=absent)
-    assert sealed(db) == hot(db)
-    first = everything(db)
-    again(db)
-    assert everything(db)[:2] == first[:2]
-
-
 def test_a_chunk_that_changes_meanwhile_is_merged_afresh(record: Recording) -> None:
     db = record(20, 3620).connection
     seal_all(db, END)

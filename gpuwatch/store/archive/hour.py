@@ -41,15 +41,12 @@ class _Chunk(NamedTuple):
 class SealedHour:
     """What is to become the chunk of one entity's hour that starts at ``t0_ms``."""
 
-    def __init__(
-        self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int, absent: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int) -> None:
         self._db, self._shape, self._t0, self._entity = db, SHAPES[kind], t0_ms, entity_id
         self._at = len(self._shape.key)
         self._host = self._own_host(host_id)
         self._before = self._chunk()
         self._around: tuple[tuple[int, int], list[Row]] = ((0, 0), [])
-        self._read = [name for name in self._shape.columns if self._before or name not in absent]
         self._sql = self._select()
 
     def _own_host(self, host_id: int) -> int:
@@ -71,7 +68,7 @@ class SealedHour:
 
     def _select(self) -> str:
         shape = self._shape
-        cells = ",".join("k.ts_ms" if name == "ts_ms" else f"s.{name}" for name in self._read)
+        cells = ",".join("k.ts_ms" if name == "ts_ms" else f"s.{name}" for name in shape.columns)
         own = f" AND s.{shape.entity}=:entity" if shape.entity else " AND s.host_id=:host" if shape.has_host else ""
         return (
             f"SELECT {cells} FROM tick k CROSS JOIN {shape.table} s WHERE k.ts_ms>:t0 AND k.ts_ms<=:t1 AND {ONCE}"
@@ -86,7 +83,7 @@ class SealedHour:
                 columns = self._columns(rows)
                 histogram.add(columns)
                 yield
-                yield from encoder.add([columns.get(name) for name in self._shape.columns])
+                yield from encoder.add(list(columns.values()))
             yield
         return not encoder.rows or self._write(encoder, histogram)
 
@@ -103,7 +100,7 @@ class SealedHour:
                 cut = self._instant(rows, most)
                 yield rows[:cut]
                 rows = rows[cut:]
-            wanted = length * _READ_CELLS // len(self._read) // max(len(some), 1)
+            wanted = length * _READ_CELLS // len(self._shape.columns) // max(len(some), 1)
             start, length = stop, max(1000, min(wanted, length * 16, _LONGEST_READ_MS))
         yield rows
 
@@ -129,7 +126,7 @@ class SealedHour:
     def _block(self, before: _Chunk, number: int) -> Iterator[Row]:
         """The rows of one block of the chunk; none if it is damaged: what hot rows there are take their place."""
         try:
-            found = decode(before.contents, before.body, self._read, number, number + 1)
+            found = decode(before.contents, before.body, self._shape.columns, number, number + 1)
         except StoreError:
             return iter(())
         return zip(*found.values(), strict=True)
@@ -142,7 +139,7 @@ class SealedHour:
         places = list(zip(*columns[: self._at + 1], strict=True)) if self._at else columns[0]
         if not all(map(lt, places, places[1:])):
             columns = list(zip(*dict(zip(places, rows, strict=True)).values(), strict=True))
-        return dict(zip(self._read, columns, strict=True))
+        return dict(zip(self._shape.columns, columns, strict=True))
 
     def _write(self, encoder: Encoder, histogram: Histogram) -> bool:
         cols, body = encoder.finish()

@@ -16,14 +16,12 @@ from gpuwatch.store.archive.hour import HOUR_MS, SealedHour
 from gpuwatch.store.archive.shapes import GPU, SHAPES
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.hours import hour_offset_s, hour_start_s
-from gpuwatch.store.watermarks import SEAL_TIER, current_host, set_watermark, watermark
+from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER, current_host, set_watermark, watermark
 
 __all__ = ["HOUR_MS", "SealJob", "due", "seal_all"]
 
 _ENTITIES_MS = 300_000
 """Entities are looked up in slices of so much time."""
-_TICK_TIER = "seal_tick"
-"""In ``rollup_state``: up to which tick everything behind the watermark is sealed. A clock that was set back writes behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,6 @@ class SealJob:
     t0_ms: int
     seals_s: int | None = None
     seals_tick: int | None = None
-    absent: frozenset[str] = frozenset()
-    """Columns of which the caller knows that no row has a value: they are not read."""
 
     def steps(self, db: sqlite3.Connection) -> Iterator[None]:
         """Do it, at most about 5 ms of work at a time. Stopping between two steps loses nothing and leaves nothing behind."""
@@ -45,13 +41,13 @@ class SealJob:
             entities |= found
             yield
         for entity_id in sorted(entities):
-            while not (yield from SealedHour(db, self.kind, self.host_id, entity_id, self.t0_ms, self.absent).seal()):
+            while not (yield from SealedHour(db, self.kind, self.host_id, entity_id, self.t0_ms).seal()):
                 pass  # somebody has changed the chunk meanwhile
         with transaction(db):
             if self.seals_s is not None:
                 set_watermark(db, SEAL_TIER, self.seals_s, self.host_id)
             if self.seals_tick is not None:
-                db.execute("INSERT OR REPLACE INTO rollup_state VALUES(?,?,?)", (self.host_id, _TICK_TIER, self.seals_tick))
+                db.execute("INSERT OR REPLACE INTO rollup_state VALUES(?,?,?)", (self.host_id, SEAL_TICK_TIER, self.seals_tick))
         yield
 
     def _entities(self, db: sqlite3.Connection) -> Iterator[set[int]]:
@@ -72,11 +68,11 @@ class SealJob:
             yield {0}
 
 
-def due(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, absent: frozenset[str] = frozenset()) -> list[SealJob]:
+def due(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None) -> list[SealJob]:
     """What is to be sealed: hours that ended by ``now_ms``, oldest first; one job for each hot table that has rows.
 
     The caller decides how long late rows may take. Hours behind the watermark come again if a clock that was set back has written
-    into them since. ``host_id`` defaults to the host that records here; of ``absent`` columns it is known that they are empty.
+    into them since. ``host_id`` defaults to the host that records here.
     """
     newest = db.execute("SELECT max(tick_id) FROM tick").fetchone()[0]
     if newest is None:
@@ -89,12 +85,12 @@ def due(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, abse
     since_ms = 0 if done_s is None else done_s * 1000
     starts = {row[0] for row in db.execute(hours, (since_ms, end_ms))}
     if done_s is not None:
-        tick = watermark(db, _TICK_TIER, host) or 0
+        tick = watermark(db, SEAL_TICK_TIER, host) or 0
         if tick > newest:  # all ticks were deleted since, and their ids began anew
             tick = 0
         starts |= {row[0] for row in db.execute(f"{hours} AND tick_id>?", (0, min(since_ms, end_ms), tick))}
     kinds = [kind for kind, shape in SHAPES.items() if kind == GPU or _any(db, shape.table)]
-    return _with_marks([SealJob(kind, host, t0_ms, absent=absent) for t0_ms in sorted(starts) for kind in kinds], newest)
+    return _with_marks([SealJob(kind, host, t0_ms) for t0_ms in sorted(starts) for kind in kinds], newest)
 
 
 def _any(db: sqlite3.Connection, table: str) -> bool:
@@ -112,9 +108,9 @@ def _with_marks(jobs: list[SealJob], newest_tick: int) -> list[SealJob]:
     return out
 
 
-def seal_all(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, absent: frozenset[str] = frozenset()) -> int:
+def seal_all(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None) -> int:
     """Seal at once all that is :func:`due`; how many hours."""
-    jobs = due(db, now_ms, host_id=host_id, absent=absent)
+    jobs = due(db, now_ms, host_id=host_id)
     for job in jobs:
         for _ in job.steps(db):
             pass
