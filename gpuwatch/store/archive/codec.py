@@ -1,6 +1,6 @@
 """Columns of an hour as bytes and back, exactly: a pure function of its arguments, standard library only.
 
-A chunk is a row of blocks, each of them a fixed length of time, and each block one zlib stream, so that a reader inflates only the
+A chunk is a row of blocks, one stretch of time after the other, and each block one zlib stream, so that a reader inflates only the
 minutes that it wants. ``cols`` (JSON) names the columns and says of each block how many rows it has, the time of its first and last
 row, and how many bytes; the stream of a block holds the bytes of its columns, then a JSON list that says how each is kept, then
 that list's length in four bytes.
