@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from typing import Literal
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.model import GpuSample
@@ -12,12 +13,12 @@ from gpuwatch.store.columns import GPU_ROLLUP_FACTS, rollup
 from gpuwatch.store.hours import HOUR_S
 from gpuwatch.store.period import PeriodHost, Piece, Plan
 
+Row = tuple[int, int, int, int, int]
 Key = tuple[int, int, int]
 """(bucket, cause, tier)."""
-Sums = dict[Key, tuple[int, int]]
-"""Key -> (GPU milliseconds, millijoules)."""
 _KEY = "(m.bucket*8+m.cause)*4+m.tier"
-_KEYS: Mapping[int, Key] = {(b * 8 + c) * 4 + t: (b, c, t) for b in Bucket for c in Cause for t in Tier}
+KEYS: Mapping[int, Key] = {(b * 8 + c) * 4 + t: (int(b), int(c), int(t)) for b in Bucket for c in Cause for t in Tier}
+"""What the key of a ledger row says."""
 
 USE = (
     *GPU_ROLLUP_FACTS,
@@ -28,6 +29,8 @@ USE = (
     *("temperature_obs_ms", "temperature_c_max", "reasons_obs_ms"),
 )
 """Columns of a GPU's use of a span."""
+_ADD, _OR, _MAX = range(3)
+_HOW = tuple(_OR if name == "energy_src" else _MAX if name.endswith("_max") else _ADD for name in USE)
 
 
 @cache
@@ -71,56 +74,54 @@ def _by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     return out
 
 
-def use_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], tuple[int | None, ...]]:
-    """(cell, gpu_id) -> the sums of :data:`USE`."""
-    out: dict[tuple[int, int], tuple[int | None, ...]] = {}
+def use_sums(host: PeriodHost, plan: Plan, by: Literal["cell", "gpu"]) -> dict[int, tuple[int | None, ...]]:
+    """Cell or gpu_id -> the sums of :data:`USE`."""
+    out: dict[int, tuple[int | None, ...]] = {}
+    key = "c.i" if by == "cell" else "m.gpu_id"
     for tier, pieces in _by_tier(plan.pieces).items():
         sql = (
-            f"{_cells(pieces)}SELECT c.i, m.gpu_id, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b{host.only()} GROUP BY 1, 2"
+            f"{_cells(pieces)}SELECT {key}, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b{host.only()} GROUP BY 1"
         )
-        for cell, gpu_id, *values in host.window.rows(sql, ()):
-            had = out.get((cell, gpu_id))
-            out[cell, gpu_id] = tuple(values) if had is None else merge_use(had, values)
+        for at, *values in host.window.rows(sql, ()):
+            out[at] = merge_use(out[at], values) if at in out else tuple(values)
     return out
 
 
 def merge_use(first: Sequence[int | None], second: Sequence[int | None]) -> tuple[int | None, ...]:
     """The sums of two disjoint spans or GPUs as those of both."""
-    out: list[int | None] = []
-    for name, a, b in zip(USE, first, second, strict=True):
-        if a is None or b is None:
-            out.append(b if a is None else a)
-        elif name == "energy_src":
-            out.append(a | b)
-        else:
-            out.append(max(a, b) if name.endswith("_max") else a + b)
-    return tuple(out)
+    return tuple(
+        [
+            b if a is None else a if b is None else a + b if how == _ADD else a | b if how == _OR else max(a, b)
+            for a, b, how in zip(first, second, _HOW, strict=True)
+        ]
+    )
 
 
-def bucket_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], Sums]:
-    """(cell, gpu_id) -> the ledger's sums, all owners together. Unobserved time has none."""
-    out: dict[tuple[int, int], Sums] = {}
+def bucket_rows(host: PeriodHost, plan: Plan) -> list[Row]:
+    """(cell, gpu_id, key, GPU milliseconds, millijoules): the ledger, all owners together. Unobserved time has no rows.
+
+    A cell that two tiers cover has rows from both.
+    """
+    out: list[Row] = []
     for tier, pieces in _by_tier(plan.pieces).items():
-        sql = (
+        out += host.window.rows(
             f"{_cells(pieces)}SELECT c.i, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) FROM c CROSS JOIN ledger_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3"
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3",
+            (),
         )
-        for cell, gpu_id, key, ms, energy in host.window.rows(sql, ()):
-            _add(out.setdefault((cell, gpu_id), {}), _KEYS[key], ms, energy)
     return out
 
 
-def owner_sums(host: PeriodHost, plan: Plan) -> dict[tuple[int, int], Sums]:
-    """(owner_id, gpu_id) -> the ledger's sums over the whole plan; owner 0 is nobody."""
-    out: dict[tuple[int, int], Sums] = {}
+def owner_rows(host: PeriodHost, plan: Plan) -> list[Row]:
+    """(owner_id, gpu_id, key, GPU milliseconds, millijoules) over the whole plan; owner 0 is nobody."""
+    out: list[Row] = []
     for tier, pieces in _by_tier(plan.pieces).items():
-        sql = (
+        out += host.window.rows(
             f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.owner_id, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) "
-            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3"
+            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3",
+            (),
         )
-        for owner, gpu_id, key, ms, energy in host.window.rows(sql, ()):
-            _add(out.setdefault((owner, gpu_id), {}), _KEYS[key], ms, energy)
     return out
 
 
@@ -219,11 +220,6 @@ def _refined(host: PeriodHost, what: str, t: int, tiers: Mapping[int, str]) -> d
 def _last_bucket(host: PeriodHost, what: str, tier: str, start: int, end: int) -> dict[int, int]:
     sql = f"SELECT m.gpu_id, max(m.t) FROM {what}_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.only()} GROUP BY 1"
     return dict(host.window.rows(sql, (start, end)))
-
-
-def _add(into: Sums, key: Key, ms: int, energy: int) -> None:
-    had = into.get(key)
-    into[key] = (ms, energy) if had is None else (had[0] + ms, had[1] + energy)
 
 
 def histogram(

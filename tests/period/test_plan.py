@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -12,7 +13,18 @@ from hypothesis import strategies as st
 from support.period_rows import DAY_S, HOUR_S, MINUTE_S, Minutes, drop, ledger_of, start_s, store, use_of
 
 from gpuwatch.store.period import PeriodHost, Plan, period_hosts, plan
-from gpuwatch.store.period_sums import USE, bucket_sums, holder_sums, last_busy, owner_sums, process_sums, use_sums
+from gpuwatch.store.period_sums import (
+    KEYS,
+    USE,
+    Row,
+    bucket_rows,
+    holder_sums,
+    last_busy,
+    merge_use,
+    owner_rows,
+    process_sums,
+    use_sums,
+)
 from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
 
@@ -25,6 +37,7 @@ STARTS = {
     "Australia/Lord_Howe": (2026, 4, 4),  # one of 24 and a half; then midnights are not at the edges of the host's hours
 }
 DAYS = 4
+FIGURES = ("obs_ms", "quiet_ms", "energy_used_mj", "utilization_pm_ms", "memory_used_mib_max")
 minutes = st.lists(st.tuples(st.integers(0, DAYS * 1440 - 1), st.integers(1, 2), st.integers(1, 10**6)), min_size=1, max_size=60)
 cuts = st.lists(
     st.integers(-100, DAYS * 1440 + 100) | st.integers(-1, DAYS * 24).map(lambda hour: hour * 60), min_size=2, max_size=9
@@ -55,18 +68,18 @@ def true_buckets(rows: Minutes, start: int, end: int) -> Counter[tuple[int, int]
     return +out
 
 
-def summed(sums: dict[tuple[int, int], Any], cell: int) -> Counter[tuple[int, int]]:
+def summed(rows: list[Row], cell: int | None) -> Counter[tuple[int, int]]:
+    """(gpu_id, bucket; -1 is energy) of one cell, or of everything."""
     out: Counter[tuple[int, int]] = Counter()
-    for (at, gpu_id), parts in sums.items():
-        if at == cell:
-            for (bucket, _, _), (ms, energy) in parts.items():
-                out[gpu_id, bucket] += ms
-                out[gpu_id, -1] += energy
+    for at, gpu_id, key, ms, energy in rows:
+        if cell is None or at == cell:
+            out[gpu_id, KEYS[key][0]] += ms
+            out[gpu_id, -1] += energy
     return +out
 
 
-def true_use(rows: Minutes, start: int, end: int, gpu_id: int, name: str) -> int | None:
-    found = [use_of(seed)[name] for (t, gpu), seed in rows.items() if start <= t < end and gpu == gpu_id]
+def true_use(rows: Minutes, start: int, end: int, gpus: tuple[int, ...], name: str) -> int | None:
+    found = [use_of(seed)[name] for (t, gpu), seed in rows.items() if start <= t < end and gpu in gpus]
     if not found:
         return None
     return max(found) if name.endswith("_max") else sum(found)
@@ -82,14 +95,19 @@ def test_every_cell_is_the_sum_of_its_minutes_while_these_are_kept(zone: str, fo
         made = plan(host, what, edges)
         assert list(made.edges) == edges
         assert made.moved == ()
-    sums = bucket_sums(host, plan(host, "ledger", edges))
-    used = use_sums(host, plan(host, "gpu", edges))
+    sums = bucket_rows(host, plan(host, "ledger", edges))
+    used = use_sums(host, plan(host, "gpu", edges), "cell")
+    by_gpu = use_sums(host, plan(host, "gpu", edges), "gpu")
     for cell, (start, end) in enumerate(pairwise(edges)):
         assert summed(sums, cell) == true_buckets(rows, start, end)
+        for name in FIGURES:
+            own = used.get(cell)
+            assert (own[USE.index(name)] if own else None) == true_use(rows, start, end, (1, 2), name)
+    for name in FIGURES:
         for gpu_id in (1, 2):
-            for name in ("obs_ms", "quiet_ms", "energy_used_mj", "utilization_pm_ms", "memory_used_mib_max"):
-                own = used.get((cell, gpu_id))
-                assert (own[USE.index(name)] if own else None) == true_use(rows, start, end, gpu_id, name)
+            own = by_gpu.get(gpu_id)
+            assert (own[USE.index(name)] if own else None) == true_use(rows, edges[0], edges[-1], (gpu_id,), name)
+        assert not used or functools.reduce(merge_use, used.values()) == functools.reduce(merge_use, by_gpu.values())
     writer.close()
 
 
@@ -112,15 +130,10 @@ def test_where_finer_rows_are_gone_edges_move_and_nothing_is_lost_or_counted_twi
     made = plan(host, "ledger", edges)
     assert made.start_s <= edges[0] and made.end_s >= edges[-1]
     assert list(made.edges) == sorted(made.edges)
-    sums = bucket_sums(host, made)
+    sums = bucket_rows(host, made)
     for cell, (start, end) in enumerate(pairwise(made.edges)):
         assert summed(sums, cell) == true_buckets(rows, start, end)
-    everybody = Counter[tuple[int, int]]()
-    for (_, gpu_id), parts in owner_sums(host, made).items():
-        for (bucket, _, _), (ms, energy) in parts.items():
-            everybody[gpu_id, bucket] += ms
-            everybody[gpu_id, -1] += energy
-    assert +everybody == true_buckets(rows, made.start_s, made.end_s)
+    assert summed(owner_rows(host, made), None) == true_buckets(rows, made.start_s, made.end_s)
     writer.close()
 
 
@@ -193,6 +206,6 @@ def test_days_of_a_host_that_moved_are_taken_by_their_hours() -> None:
     writer = store("UTC", rows, first + 2 * DAY_S + 2 * HOUR_S)
     writer.connection.execute("UPDATE host SET timezone='Europe/Berlin'")
     made = plan(opened(writer), "ledger", [first, first + 2 * DAY_S])
-    sums = bucket_sums(opened(writer), made)
+    sums = bucket_rows(opened(writer), made)
     assert summed(sums, 0) == true_buckets(rows, first, first + 2 * DAY_S)
     assert {tier for tier, _, _ in made.spans()} == {"hour"}

@@ -14,9 +14,7 @@ from typing import Any
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.split import capacity
 from gpuwatch.model import Gpu
-from gpuwatch.view.period.ledger import Sums
 
-UNOBSERVED = (0, 0, 0)
 _GONE_MS = 300_000
 """An instance that was last seen so long before its board is no more."""
 
@@ -57,27 +55,26 @@ def families(gpus: Mapping[int, Mapping[str, Any]]) -> list[tuple[Member, list[M
     return list(out.values())
 
 
-def add_unobserved(
-    sums: dict[tuple[int, int], Sums], gpus: Mapping[int, Mapping[str, Any]], edges_s: Sequence[int]
-) -> dict[tuple[int, int], Sums]:
-    """(cell, gpu_id) -> sums with the unobserved time, for every GPU that counts in the cell; the given sums are changed."""
+def unobserved(
+    seen: Mapping[tuple[int, int], int], gpus: Mapping[int, Mapping[str, Any]], edges_s: Sequence[int]
+) -> dict[tuple[int, int], int]:
+    """(cell, gpu_id) -> milliseconds of its capacity that are not among the ``seen`` ones; those that have any."""
+    out: dict[tuple[int, int], int] = {}
     for board, instances in families(gpus):
         for cell, (start, end) in enumerate(pairwise(edges_s)):
-            if start == end:
-                continue
-            observed = [
-                sum(ms for ms, _ in sums[cell, each.gpu_id].values()) if (cell, each.gpu_id) in sums else 0
-                for each in (board, *instances)
-            ]
-            left = max(0, board.due_ms(start * 1000, end * 1000) - sum(observed))
-            for instance, seen in zip(instances, observed[1:]):
-                missed = min(left, max(0, instance.due_ms(start * 1000, end * 1000) - seen))
-                left -= missed
-                _put(sums, (cell, instance.gpu_id), missed)
-            _put(sums, (cell, board.gpu_id), left)
-    return sums
-
-
-def _put(sums: dict[tuple[int, int], Sums], at: tuple[int, int], ms: int) -> None:
-    if ms:
-        sums.setdefault(at, {})[UNOBSERVED] = (ms, 0)
+            observed = seen.get((cell, board.gpu_id), 0)
+            if not instances:
+                left = board.due_ms(start * 1000, end * 1000) - observed
+            else:
+                own = {each.gpu_id: seen.get((cell, each.gpu_id), 0) for each in instances}
+                left = max(0, board.due_ms(start * 1000, end * 1000) - observed - sum(own.values()))
+                for instance in instances:
+                    missed = min(left, max(0, instance.due_ms(start * 1000, end * 1000) - own[instance.gpu_id]))
+                    left -= missed
+                    if left <= len(instances) and instance is instances[-1]:
+                        missed, left = missed + left, 0  # what whole milliseconds of shares leave of a board that is cut up
+                    if missed:
+                        out[cell, instance.gpu_id] = missed
+            if left > 0:
+                out[cell, board.gpu_id] = left
+    return out

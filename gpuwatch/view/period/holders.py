@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.ledger.ratios import NOT_ALLOCATED
 from gpuwatch.ledger.types import NOBODY
 from gpuwatch.model import MIB
 from gpuwatch.names import Bucket, Missing
+from gpuwatch.store.period_sums import KEYS
 from gpuwatch.view.period import people
-from gpuwatch.view.period.capacity import UNOBSERVED
 from gpuwatch.view.period.host import HostPart
-from gpuwatch.view.period.ledger import Sums, add, ledger
+from gpuwatch.view.period.ledger import Sums, add, ledger, summed
 from gpuwatch.view.period.rows import energy_reason
 from gpuwatch.view.period.types import OwnerRow, ProcessRow
 
-_FREE = frozenset(int(bucket) for bucket in NOT_ALLOCATED)
+_FREE = frozenset(number for number, (bucket, _, _) in KEYS.items() if bucket in NOT_ALLOCATED)
 _USER, _UNKNOWN, _NOBODY = "user", "unknown", "nobody"
 _RANK = {_USER: 0, _UNKNOWN: 1, _NOBODY: 2}
 Place = tuple[str, int]
@@ -29,12 +29,12 @@ class _Holder:
 
     sums: Sums = field(default_factory=dict)
     gpus: set[Place] = field(default_factory=set)
-    processes: set[tuple[str, int]] = field(default_factory=set)
+    processes: set[tuple[int, int]] = field(default_factory=set)
 
 
 def held_ms(sums: Sums) -> int:
     """Time in which somebody had the GPU."""
-    return sum(ms for (bucket, _, _), (ms, _) in sums.items() if bucket not in _FREE)
+    return sum(ms for (bucket, _, _), (ms, _) in sums.items() if bucket not in NOT_ALLOCATED)
 
 
 class Holders:
@@ -52,21 +52,37 @@ class Holders:
             self._measure(number, part)
 
     def _book(self, number: int, part: HostPart) -> None:
-        known = people.owners(part.window, {owner for owner, _ in part.owned if owner != NOBODY})
+        known = people.owners(part.window, {row[0] for row in part.owned} - {NOBODY})
         self.owners.append(known)
-        for (owner_id, gpu_id), sums in part.owned.items():
-            place = (part.host.name, part.board_index(gpu_id))
+        kinds = {
+            NOBODY: (_NOBODY, None),
+            **{at: (_UNKNOWN if each.user is None else _USER, each.user) for at, each in known.items()},
+        }
+        users: list[tuple[tuple[str, str | None], int, int, int]] = []
+        processes: list[tuple[int, int, int, int]] = []
+        for owner_id, gpu_id, key, ms, mj in part.owned:
+            kind = kinds.get(owner_id, (_UNKNOWN, None))
+            taken = key not in _FREE
+            if kind[0] == _NOBODY and taken:  # the store says nobody where the holder is not visible
+                kind = (_UNKNOWN, None)
+            users.append((kind, key, ms, mj))
             owner = known.get(owner_id)
-            user = owner.user if owner else None
-            for kind, found in _split(sums, user, nobody=owner_id == NOBODY):
-                self._add(self._users.setdefault((kind, user if kind == _USER else None), _Holder()), found, place)
             if owner and owner.proc_id:
-                self._add(self._processes.setdefault((number, owner.proc_id), _Holder()), sums, place)
-                if held_ms(sums):
-                    kind = _USER if user is not None else _UNKNOWN
-                    self._users.setdefault((kind, user), _Holder()).processes.add((part.host.name, owner.proc_id))
-        missed = sum(sums.get(UNOBSERVED, (0, 0))[0] for sums in part.buckets.values())
-        add(self._users[_NOBODY, None].sums, {UNOBSERVED: (missed, 0)})
+                processes.append((owner.proc_id, key, ms, mj))
+            if taken and ms:
+                self._place(kind, number, owner.proc_id if owner else 0, (part.host.name, part.board_index(gpu_id)))
+        users += [((_NOBODY, None), 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
+        for kind, sums in summed(users).items():
+            add(self._users.setdefault(kind, _Holder()).sums, sums)
+        for proc_id, sums in summed(processes).items():
+            add(self._processes.setdefault((number, proc_id), _Holder()).sums, sums)
+
+    def _place(self, kind: tuple[str, str | None], number: int, proc_id: int, place: Place) -> None:
+        holder = self._users.setdefault(kind, _Holder())
+        holder.gpus.add(place)
+        if proc_id:
+            holder.processes.add((number, proc_id))
+            self._processes.setdefault((number, proc_id), _Holder()).gpus.add(place)
 
     def _measure(self, number: int, part: HostPart) -> None:
         for each in part.held:
@@ -77,22 +93,14 @@ class Holders:
                 had = self._sm.get(key, (0, 0))
                 self._sm[key] = (had[0] + each.sm_pm_ms, had[1] + each.sm_observed_ms)
 
-    @staticmethod
-    def _add(holder: _Holder, sums: Sums, place: Place) -> None:
-        add(holder.sums, sums)
-        if held_ms(sums):
-            holder.gpus.add(place)
-
     # ----------------------------------------------------------------------------------------------------------- owners
 
     def owner_rows(self) -> tuple[OwnerRow, ...]:
         """By time held, then the unknown, then nobody."""
         reason = energy_reason(self._parts)
-        names = {part.host.name: number for number, part in enumerate(self._parts)}
         rows = []
         for (kind, user), holder in self._users.items():
-            peaks = [self._peaks.get((names[host], proc_id)) for host, proc_id in holder.processes]
-            known = [peak for peak in peaks if peak is not None]
+            known = [self._peaks[process] for process in holder.processes if process in self._peaks]
             rows.append(
                 OwnerRow(
                     user=user,
@@ -124,7 +132,7 @@ class Holders:
     def _process(self, key: tuple[int, int], who: people.Identity | None) -> ProcessRow:
         part, holder = self._parts[key[0]], self._processes[key]
         who = who or people.Identity(0, 0, "", "", None, "", "", part.start_s * 1000, part.end_s * 1000)
-        kept = {at: amounts for at, amounts in holder.sums.items() if at[0] not in _FREE}
+        kept = {at: amounts for at, amounts in holder.sums.items() if at[0] not in NOT_ALLOCATED}
         made = ledger(kept, energy=part.energy_reason())
         peak, (sm, known) = self._peaks.get(key), self._sm.get(key, (0, 0))
         values = {
@@ -150,14 +158,3 @@ class Holders:
             missing={name: Missing.NOT_SUPPORTED for name, value in values.items() if value is None},
             **values,
         )
-
-
-def _split(sums: Sums, user: str | None, *, nobody: bool) -> Iterable[tuple[str, Sums]]:
-    """Whose row the sums of one owner belong to: time that somebody not visible held is nobody's in the store."""
-    if user is not None:
-        return [(_USER, sums)]
-    free = {at: amounts for at, amounts in sums.items() if at[0] in _FREE}
-    taken = {at: amounts for at, amounts in sums.items() if at[0] not in _FREE}
-    if not nobody:
-        return [(_UNKNOWN, sums)]
-    return [(kind, found) for kind, found in ((_UNKNOWN, taken), (_NOBODY, free)) if found]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from gpuwatch.names import Missing
 from gpuwatch.store.period import PeriodHost, Plan, plan
-from gpuwatch.store.period_sums import Held, bucket_sums, histogram, owner_sums, process_sums, use_sums
-from gpuwatch.view.period.capacity import add_unobserved
+from gpuwatch.store.period_sums import Held, Row, bucket_rows, histogram, owner_rows, process_sums, use_sums
+from gpuwatch.view.period.capacity import unobserved
 from gpuwatch.view.period.cells import HOUR_S, MINUTE_S
-from gpuwatch.view.period.ledger import Sums, total
-from gpuwatch.view.period.measured import METRIC_NUMBERS, energy_source, merged
+from gpuwatch.view.period.ledger import Sums, ledger, summed
+from gpuwatch.view.period.measured import METRIC_NUMBERS, NO_VALUES, Values, energy_source
+from gpuwatch.view.period.types import Ledger
 
 LATE_S = 180
 """The last minutes of a live recording are not closed yet: a span that ends so soon after the closed ones ends with them."""
@@ -55,6 +57,7 @@ class HostPart:
         self.ledger_plan, self.use_plan = _both_plans(host, [start, *inner, end])
         self.start_s, self.end_s = self.ledger_plan.start_s, self.ledger_plan.end_s
         self.span_s = span
+        self._ledgers: dict[int, Ledger] = {}
         rows = [dict(zip(_GPU_COLUMNS, row, strict=True)) for row in self.window.rows(_GPU, (host.host_id,))]
         self.gpus: Mapping[int, Mapping[str, Any]] = {
             row["gpu_id"]: row for row in rows if row["first_ms"] < self.end_s * 1000 and row["last_ms"] >= self.start_s * 1000
@@ -63,29 +66,55 @@ class HostPart:
     # ----------------------------------------------------------------------------------------------------------- sums
 
     @cached_property
-    def buckets(self) -> Mapping[tuple[int, int], Sums]:
-        """(cell of the report, gpu_id) -> the ledger with its unobserved time."""
-        return self.with_unobserved(self.ledger_plan, self.first_cell)
+    def booked(self) -> Sequence[Row]:
+        """(cell of the report, gpu_id, key, milliseconds, millijoules): the ledger with its unobserved time."""
+        return self.rows_of(self.ledger_plan, self.first_cell)
 
-    def with_unobserved(self, of: Plan, first_cell: int) -> dict[tuple[int, int], Sums]:
-        """The ledger over the cells of any plan."""
-        found = bucket_sums(self.host, of)
-        unknown = {at: sums for at, sums in found.items() if at[1] in self.gpus}
-        return {(cell + first_cell, gpu_id): sums for (cell, gpu_id), sums in add_unobserved(unknown, self.gpus, of.edges).items()}
-
-    @cached_property
-    def used(self) -> Mapping[tuple[int, int], tuple[int | None, ...]]:
-        """(cell of the report, gpu_id) -> what was measured."""
-        return {
-            (cell + self.first_cell, gpu_id): sums
-            for (cell, gpu_id), sums in use_sums(self.host, self.use_plan).items()
-            if gpu_id in self.gpus
-        }
+    def rows_of(self, of: Plan, first_cell: int) -> list[Row]:
+        """The ledger with its unobserved time over the cells of any plan."""
+        rows = [row for row in bucket_rows(self.host, of) if row[1] in self.gpus]
+        seen: defaultdict[tuple[int, int], int] = defaultdict(int)
+        for cell, gpu_id, _, ms, _ in rows:
+            seen[cell, gpu_id] += ms
+        rows += [(cell, gpu_id, 0, ms, 0) for (cell, gpu_id), ms in unobserved(seen, self.gpus, of.edges).items()]
+        return [(cell + first_cell, gpu_id, key, ms, mj) for cell, gpu_id, key, ms, mj in rows] if first_cell else rows
 
     @cached_property
-    def owned(self) -> Mapping[tuple[int, int], Sums]:
-        """(owner_id, gpu_id) -> the ledger over the whole span, without the unobserved time."""
-        return {at: sums for at, sums in owner_sums(self.host, self.ledger_plan).items() if at[1] in self.gpus}
+    def by_cell(self) -> Mapping[int, Sums]:
+        """The ledger of each cell of the report."""
+        return summed((cell, key, ms, mj) for cell, _, key, ms, mj in self.booked)
+
+    @cached_property
+    def by_gpu(self) -> Mapping[int, Sums]:
+        """The ledger of each GPU over the whole span."""
+        return summed((gpu_id, key, ms, mj) for _, gpu_id, key, ms, mj in self.booked)
+
+    def ledger(self, gpu_id: int) -> Ledger:
+        """One GPU's, as it is shown."""
+        made = self._ledgers.get(gpu_id)
+        if made is None:
+            made = self._ledgers[gpu_id] = ledger(self.by_gpu.get(gpu_id, {}), energy=self.energy_reason([gpu_id]))
+        return made
+
+    @cached_property
+    def used_by_cell(self) -> Mapping[int, Values]:
+        """What was measured in each cell of the report, all GPUs together."""
+        found = use_sums(self.host, self.use_plan, "cell")
+        return {cell + self.first_cell: values for cell, values in found.items()}
+
+    @cached_property
+    def used_by_gpu(self) -> Mapping[int, Values]:
+        """What was measured of each GPU over the whole span."""
+        return use_sums(self.host, self.use_plan, "gpu")
+
+    def used(self, gpu_id: int) -> Values:
+        """What was measured of one GPU over the whole span."""
+        return self.used_by_gpu.get(gpu_id, NO_VALUES)
+
+    @cached_property
+    def owned(self) -> Sequence[Row]:
+        """(owner_id, gpu_id, key, milliseconds, millijoules) over the whole span, without the unobserved time."""
+        return [row for row in owner_rows(self.host, self.ledger_plan) if row[1] in self.gpus]
 
     @cached_property
     def held(self) -> Sequence[Held]:
@@ -96,24 +125,6 @@ class HostPart:
     def process_plan(self) -> Plan:
         """Processes are kept in minutes for a shorter time: their edges may be wider."""
         return plan(self.host, "process", [self.start_s, self.end_s])
-
-    def gpu_buckets(self, gpu_id: int) -> Sums:
-        """The whole span of one GPU."""
-        return self._by_gpu[0].get(gpu_id, {})
-
-    def gpu_used(self, gpu_id: int) -> tuple[int | None, ...]:
-        """What was measured of one GPU over the whole span."""
-        return merged(self._by_gpu[1].get(gpu_id, ()))
-
-    @cached_property
-    def _by_gpu(self) -> tuple[dict[int, Sums], dict[int, list[tuple[int | None, ...]]]]:
-        parts: dict[int, list[Sums]] = {}
-        used: dict[int, list[tuple[int | None, ...]]] = {}
-        for (_, gpu_id), sums in self.buckets.items():
-            parts.setdefault(gpu_id, []).append(sums)
-        for (_, gpu_id), values in self.used.items():
-            used.setdefault(gpu_id, []).append(values)
-        return {gpu_id: total(found) for gpu_id, found in parts.items()}, used
 
     # ------------------------------------------------------------------------------------------------------ around them
 
@@ -139,7 +150,7 @@ class HostPart:
     def energy_reason(self, gpu_ids: Sequence[int] | None = None) -> Missing | None:
         """Why these GPUs (``None``: all) have no energy; ``None`` when one of them has."""
         wanted = list(self.gpus) if gpu_ids is None else gpu_ids
-        if any(energy_source(self.gpu_used(gpu_id)) for gpu_id in wanted):
+        if any(energy_source(self.used(gpu_id)) for gpu_id in wanted):
             return None
         reasons = [self.reasons.get(self.gpus[gpu_id]["uuid"], {}) for gpu_id in wanted]
         found = [own.get("energy_joules", own.get("power_watts")) for own in reasons]

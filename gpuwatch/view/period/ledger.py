@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
 
 from gpuwatch.ledger.ratios import BUSY, NOT_ALLOCATED, ratios
 from gpuwatch.names import Bucket, Cause, Missing, Tier
+from gpuwatch.store.period_sums import KEYS
 from gpuwatch.view.period.types import Band, Ledger
 from gpuwatch.view.types import LedgerPart
 
+Thing = TypeVar("Thing", bound=Hashable)
 Sums = dict[tuple[int, int, int], tuple[int, int]]
 """(bucket, cause, tier) -> (GPU milliseconds, millijoules)."""
 
@@ -24,6 +28,19 @@ def add(into: Sums, more: Mapping[tuple[int, int, int], tuple[int, int]]) -> Non
     for key, (ms, energy) in more.items():
         had = into.get(key)
         into[key] = (ms, energy) if had is None else (had[0] + ms, had[1] + energy)
+
+
+def summed(rows: Iterable[tuple[Thing, int, int, int]]) -> dict[Thing, Sums]:
+    """(anything, key of a ledger row, milliseconds, millijoules) -> the sums of each thing."""
+    time: defaultdict[tuple[Thing, int], int] = defaultdict(int)
+    energy: defaultdict[tuple[Thing, int], int] = defaultdict(int)
+    for what, key, ms, mj in rows:
+        time[what, key] += ms
+        energy[what, key] += mj
+    out: defaultdict[Thing, Sums] = defaultdict(dict)
+    for at, ms in time.items():
+        out[at[0]][KEYS[at[1]]] = (ms, energy[at])
+    return out
 
 
 def total(parts: Iterable[Mapping[tuple[int, int, int], tuple[int, int]]]) -> Sums:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from gpuwatch.model import MIB
 from gpuwatch.names import Missing
@@ -11,7 +11,9 @@ from gpuwatch.store.period_sums import USE, merge_use
 from gpuwatch.view.period.types import Quantiles, Use
 
 _AT = {name: number for number, name in enumerate(USE)}
-_NONE: tuple[int | None, ...] = (None,) * len(USE)
+Values = tuple[int | None, ...]
+"""The store's sums in the order of ``USE``."""
+NO_VALUES: Values = (None,) * len(USE)
 SOURCES = {0: "none", 1: "counter", 2: "power", 3: "mixed"}
 QUANTITIES = ("utilization_ratio", "sm_active_ratio", "memory_used_bytes", "power_watts")
 METRIC_NUMBERS = tuple(number for number, metric in METRICS.items() if metric.name in QUANTITIES)
@@ -31,25 +33,25 @@ MEASURED = (
 )
 
 
-def merged(sums: Iterable[Sequence[int | None]]) -> tuple[int | None, ...]:
+def merged(sums: Iterable[Values]) -> Values:
     """The sums of several GPUs or cells as one."""
-    out: Sequence[int | None] = _NONE
+    out = NO_VALUES
     for each in sums:
-        out = each if out is _NONE else merge_use(out, each)
-    return tuple(out)
+        out = each if out is NO_VALUES else merge_use(out, each)
+    return out
 
 
-def energy_source(sums: Sequence[int | None]) -> int:
+def energy_source(sums: Values) -> int:
     """0 none, 1 counter, 2 integrated power, 3 both."""
     return sums[_AT["energy_src"]] or 0
 
 
-def observed_ms(sums: Sequence[int | None]) -> int:
+def observed_ms(sums: Values) -> int:
     """Time with rows."""
     return sums[_AT["obs_ms"]] or 0
 
 
-def use(sums: Sequence[int | None], total_bytes: Iterable[int | None], reasons: Mapping[str, Missing]) -> Use:
+def use(sums: Values, total_bytes: Iterable[int | None], reasons: Mapping[str, Missing]) -> Use:
     """What was measured. ``total_bytes``: the memory of each GPU; ``reasons``: why fields of its samples are missing."""
 
     def of(name: str) -> int | None:

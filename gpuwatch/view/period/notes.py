@@ -18,6 +18,7 @@ _WHY = {
     "suspend": "the host was suspended",
     "clock": "the clock was changed",
     "driver": "the driver did not answer",
+    "no_signal": "the driver does not tell whether they worked",
     "unknown": "nothing says why",
 }
 

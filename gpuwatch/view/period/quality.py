@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.format import counted, percent_sign
-from gpuwatch.names import GapReason, Missing, Severity
+from gpuwatch.names import Bucket, GapReason, Missing, Severity
 from gpuwatch.store.period import Plan
 from gpuwatch.store.period_sums import provisional_ms
-from gpuwatch.view.period.capacity import UNOBSERVED, families
+from gpuwatch.view.period.capacity import families
 from gpuwatch.view.period.host import HostPart
-from gpuwatch.view.period.measured import SOURCES, energy_source
+from gpuwatch.view.period.measured import SOURCES, energy_source, observed_ms
 from gpuwatch.view.period.types import EventRow, GapRow, GpuRow, Ledger, NotMeasured, Quality, TierUse
 
 MOST_GAPS = MOST_EVENTS = 50
-UNKNOWN, STOPPED = "unknown", GapReason.OFF.label
+UNKNOWN, STOPPED, NO_SIGNAL = "unknown", GapReason.OFF.label, "no_signal"
 _REPORTED = (
     "utilization_ratio",
     "sm_active_ratio",
@@ -27,6 +27,8 @@ _REPORTED = (
     "throttled_seconds",
 )
 """Quantities whose absence is told."""
+_OF_INSTANCES = ("utilization_ratio", "sm_active_ratio", "memory_used_bytes")
+_OF_BOARDS = tuple(name for name in _REPORTED if name not in _OF_INSTANCES)
 _QUERY = {
     "utilization_ratio": "utilization.gpu",
     "memory_used_bytes": "memory.used",
@@ -75,12 +77,19 @@ def gaps(part: HostPart) -> list[Gap]:
 
 
 def unobserved(part: HostPart, found: Sequence[Gap]) -> Counter[str]:
-    """Unobserved GPU time by the gap that it lies in; what lies in none is unknown. Sums to the bucket."""
+    """Unobserved GPU time by the gap that it lies in, ``no_signal`` where rows do not say whether the GPU worked, else unknown.
+
+    Sums to the bucket.
+    """
     out: Counter[str] = Counter()
     for board, instances in families(part.gpus):
         for member in (board, *instances):
-            left = part.gpu_buckets(member.gpu_id).get(UNOBSERVED, (0, 0))[0]
-            reached = 0
+            booked = part.ledger(member.gpu_id)
+            left = booked.buckets_gpu_ms[Bucket.UNOBSERVED]
+            rows_ms = int(observed_ms(part.used(member.gpu_id)) * member.weight) if member is not board or not instances else 0
+            silent = min(left, max(0, rows_ms - booked.observed_gpu_ms))
+            out[NO_SIGNAL] += silent
+            left, reached = left - silent, 0
             for gap in found:
                 if gap.gpu_id in (0, member.gpu_id, board.gpu_id) and gap.end_ms > reached:
                     ms = min(left, member.due_ms(max(gap.start_ms, reached), gap.end_ms))
@@ -101,7 +110,7 @@ def quality(parts: Sequence[HostPart], whole: Ledger, gpus: Sequence[GpuRow]) ->
         found = gaps(part)
         reasons += unobserved(part, found)
         rows += [_gap_row(part, gap) for gap in found]
-        sources.update(SOURCES[energy_source(part.gpu_used(gpu_id))] for gpu_id in part.gpus)
+        sources.update(SOURCES[energy_source(part.used(gpu_id))] for gpu_id in part.gpus)
         for of in (part.ledger_plan, part.use_plan, part.process_plan):
             tiers += [TierUse(part.host.name, of.what, tier, start * 1000, end * 1000) for tier, start, end in of.spans()]
     energies = [row.energy_mj for row in rows if row.energy_mj is not None]
@@ -181,19 +190,24 @@ def _buckets(of: Plan) -> str:
 
 
 def not_measured(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> tuple[NotMeasured, ...]:
-    """What GPUs do not give, GPUs with the same reason together."""
+    """What GPUs do not give, GPUs with the same reason together. A sliced board and its instances are asked only for their own."""
     imported = {part.host.name for part in parts if part.host.imported}
-    counts = Counter(row.host for row in gpus)
+    boards = {row.gpu_uuid: row for row in gpus}
+    sliced = {row.parent_uuid for row in gpus}
     found: dict[tuple[str, str, Missing], list[GpuRow]] = {}
+    asked: Counter[tuple[str, str]] = Counter()
     for row in gpus:
-        if row.use.observed_seconds:
-            for name in _REPORTED:
-                if name in row.use.missing:
-                    found.setdefault((row.host, name, row.use.missing[name]), []).append(row)
+        names = _OF_INSTANCES if row.parent_uuid else _OF_BOARDS if row.gpu_uuid in sliced else _REPORTED
+        for name in names if row.use.observed_seconds else ():
+            asked[row.host, name] += 1
+            if name in row.use.missing:
+                found.setdefault((row.host, name, row.use.missing[name]), []).append(row)
     out = []
     for (host, name, reason), rows in found.items():
-        everyone = len(rows) == counts[host]
-        subject = ("all GPUs" if len(rows) > 1 else "the GPU") if everyone else "GPU " + ", ".join(_label(row) for row in rows)
+        everyone = len(rows) == asked[host, name]
+        subject = (
+            ("all GPUs" if len(rows) > 1 else "the GPU") if everyone else "GPU " + ", ".join(_label(row, boards) for row in rows)
+        )
         enable = _ENABLE.get(reason, "")
         if host in imported and name in _QUERY:
             enable = f"nvidia-smi --query-gpu=timestamp,index,uuid,{_QUERY[name]} --format=csv -l 1"
@@ -202,5 +216,6 @@ def not_measured(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> tuple[Not
     return tuple(sorted(out, key=lambda each: (each.host, order[each.field])))
 
 
-def _label(row: GpuRow) -> str:
-    return f"{row.gpu_index} {row.mig_profile}" if row.parent_uuid else str(row.gpu_index)
+def _label(row: GpuRow, boards: Mapping[str, GpuRow]) -> str:
+    board = boards.get(row.parent_uuid)
+    return f"{board.gpu_index}/{row.gpu_index}" if board else str(row.gpu_index)

@@ -9,8 +9,8 @@ from gpuwatch.names import Missing
 from gpuwatch.store.period_sums import last_busy
 from gpuwatch.view.period.cells import day_label, hour_end, hour_label, hour_start
 from gpuwatch.view.period.host import HostPart
-from gpuwatch.view.period.ledger import Sums, add, ledger, total
-from gpuwatch.view.period.measured import merged, observed_ms, quantiles, use
+from gpuwatch.view.period.ledger import ledger, total
+from gpuwatch.view.period.measured import Values, merged, observed_ms, quantiles, use
 from gpuwatch.view.period.types import GpuRow, HostRow, Ledger, PeriodRow, Use
 from gpuwatch.zone import midnight_s, next_midnight_s
 
@@ -23,11 +23,11 @@ def energy_reason(parts: Sequence[HostPart]) -> Missing | None:
 
 def whole(parts: Sequence[HostPart]) -> tuple[Ledger, Use]:
     """Everything together."""
-    sums = total(part.gpu_buckets(gpu_id) for part in parts for gpu_id in part.gpus)
-    return ledger(sums, energy=energy_reason(parts)), _use(parts, [part.gpu_used(gpu_id) for part in parts for gpu_id in part.gpus])
+    sums = total(booked for part in parts for booked in part.by_gpu.values())
+    return ledger(sums, energy=energy_reason(parts)), _use(parts, [part.used(gpu_id) for part in parts for gpu_id in part.gpus])
 
 
-def _use(parts: Sequence[HostPart], sums: Iterable[Sequence[int | None]]) -> Use:
+def _use(parts: Sequence[HostPart], sums: Iterable[Values]) -> Use:
     """Of several GPUs; a reason holds where all GPUs that tell one tell the same."""
     rows = [row for part in parts for row in part.gpus.values()]
     found: dict[str, set[Missing]] = {}
@@ -45,7 +45,7 @@ def gpu_rows(parts: Sequence[HostPart]) -> tuple[GpuRow, ...]:
     for part in parts:
         busy = last_busy(part.host, part.use_plan)
         for gpu_id in sorted(part.gpus, key=part.order):
-            row, sums = part.gpus[gpu_id], part.gpu_used(gpu_id)
+            row, sums = part.gpus[gpu_id], part.used(gpu_id)
             out.append(
                 GpuRow(
                     host=part.host.name,
@@ -55,7 +55,7 @@ def gpu_rows(parts: Sequence[HostPart]) -> tuple[GpuRow, ...]:
                     parent_uuid=row["parent_uuid"],
                     mig_profile=row["mig_profile"],
                     compute_fraction=row["compute_fraction"],
-                    ledger=ledger(part.gpu_buckets(gpu_id), energy=part.energy_reason([gpu_id])),
+                    ledger=part.ledger(gpu_id),
                     use=use(sums, [row["memory_total_bytes"]], part.reasons.get(row["uuid"], {})),
                     quantiles=quantiles(part.bins.get(gpu_id, {}), observed_ms(sums)),
                     last_busy_ms=busy[gpu_id] * 1000 if gpu_id in busy else None,
@@ -79,12 +79,12 @@ def host_rows(parts: Sequence[HostPart]) -> tuple[HostRow, ...]:
 
 def period_rows(parts: Sequence[HostPart], edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool) -> tuple[PeriodRow, ...]:
     """The cells of a report as local hours or days; with ``hours=False`` cells that are hours are added up to days."""
-    booked, used = _by_cell(parts)
     reason, out = energy_reason(parts), list[PeriodRow]()
     for first, after in _groups(edges_s, tz, hours=hours):
         start, end = edges_s[first], edges_s[after]
-        sums = total(booked[cell] for cell in range(first, after) if cell in booked)
-        values = [each for cell in range(first, after) for each in used.get(cell, ())]
+        cells = range(first, after)
+        sums = total(part.by_cell[cell] for part in parts for cell in cells if cell in part.by_cell)
+        values = [part.used_by_cell[cell] for part in parts for cell in cells if cell in part.used_by_cell]
         begin, until = (
             (hour_start(start, tz), hour_end(start, tz)) if hours else (midnight_s(start, tz), next_midnight_s(start, tz))
         )
@@ -101,14 +101,3 @@ def _groups(edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool) -> Iterab
         if hours or cell == len(edges_s) - 1 or day_label(edges_s[cell], tz) != day_label(edges_s[first], tz):
             yield first, cell
             first = cell
-
-
-def _by_cell(parts: Sequence[HostPart]) -> tuple[dict[int, Sums], dict[int, list[Sequence[int | None]]]]:
-    booked: dict[int, Sums] = {}
-    used: dict[int, list[Sequence[int | None]]] = {}
-    for part in parts:
-        for (cell, _), sums in part.buckets.items():
-            add(booked.setdefault(cell, {}), sums)
-        for (cell, _), values in part.used.items():
-            used.setdefault(cell, []).append(values)
-    return booked, used

@@ -14,13 +14,16 @@ from gpuwatch.store.period_sums import holder_sums
 from gpuwatch.view.period.cells import DAY_S, HOUR_S, MINUTE_S, column_edges
 from gpuwatch.view.period.holders import Holders
 from gpuwatch.view.period.host import HostPart
-from gpuwatch.view.period.ledger import Sums, add, ledger, total
+from gpuwatch.view.period.ledger import ledger, total
 from gpuwatch.view.period.people import Owner
 from gpuwatch.view.period.types import Lane, Strip, Tenure
 
 MOST_LANES = 24
 _HELD_PART = 4
 """Somebody who had a quarter of a column is named in it."""
+_REST = None
+"""The lane of all GPUs that have none of their own."""
+_KEYS_A_BUCKET = 32
 _BUSY = frozenset(int(bucket) for bucket in BUSY)
 
 
@@ -47,10 +50,10 @@ def _least_s(part: HostPart) -> int:
 def _shown(parts: Sequence[HostPart]) -> list[list[int]]:
     """The GPUs of each host that get a lane of their own, in order: all, or those that lost most, with one line left for the others."""
     wasted = {
-        (number, gpu_id): ledger(part.gpu_buckets(gpu_id)).waste_gpu_ms
+        (number, gpu_id): part.ledger(gpu_id).waste_gpu_ms
         for number, part in enumerate(parts)
         for gpu_id in part.gpus
-        if part.gpu_buckets(gpu_id)
+        if part.ledger(gpu_id).capacity_gpu_ms
     }
     chosen = set(wasted)
     if len(wasted) > MOST_LANES:
@@ -64,41 +67,31 @@ def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int
     inner = [edge for edge in edges if start < edge < end]
     first = max(0, sum(1 for edge in edges if edge <= start) - 1)
     made = plan(part.host, "ledger", [part.start_s, *inner, part.end_s])
-    cells = part.buckets if same else part.with_unobserved(made, first)
     columns = len(edges) - 1
-    by_gpu: dict[int, dict[int, Sums]] = {}
-    for (cell, gpu_id), sums in cells.items():
-        by_gpu.setdefault(gpu_id, {})[cell] = sums
+    rest = [gpu_id for gpu_id in part.gpus if gpu_id not in shown and part.ledger(gpu_id).capacity_gpu_ms]
+    lane_of = {**dict.fromkeys(rest, _REST), **{gpu_id: gpu_id for gpu_id in shown}}
+    cells: dict[int | None, dict[int, dict[int, int]]] = {}
+    for cell, gpu_id, key, ms, _ in part.booked if same else part.rows_of(made, first):
+        if gpu_id in lane_of:
+            amounts = cells.setdefault(lane_of[gpu_id], {}).setdefault(cell, {})
+            amounts[key // _KEYS_A_BUCKET] = amounts.get(key // _KEYS_A_BUCKET, 0) + ms
     tenures = _tenures(part, made, first, shown, owners)
     out = []
     for gpu_id in shown:
-        row = part.gpus[gpu_id]
-        booked = ledger(part.gpu_buckets(gpu_id), energy=part.energy_reason([gpu_id]))
-        drawn = _drawn(by_gpu.get(gpu_id, {}), columns)
-        out.append(Lane(part.host.name, row["uuid"], row["gpu_index"], row["name"], 0, *drawn, tenures.get(gpu_id, ()), booked))
-    rest = [gpu_id for gpu_id in part.gpus if gpu_id not in shown and part.gpu_buckets(gpu_id)]
+        row, drawn = part.gpus[gpu_id], _drawn(cells.get(gpu_id, {}), columns)
+        facts = (row["uuid"], row["gpu_index"], row["name"])
+        out.append(Lane(part.host.name, *facts, 0, *drawn, tenures.get(gpu_id, ()), part.ledger(gpu_id)))
     if rest:
-        out.append(_folded(part, rest, by_gpu, columns))
+        booked = ledger(total(part.by_gpu[gpu_id] for gpu_id in rest), energy=part.energy_reason(rest))
+        out.append(Lane(part.host.name, "", None, "", len(rest), *_drawn(cells.get(_REST, {}), columns), (), booked))
     return out
 
 
-def _folded(part: HostPart, rest: Sequence[int], by_gpu: Mapping[int, Mapping[int, Sums]], columns: int) -> Lane:
-    cells: dict[int, Sums] = {}
-    for gpu_id in rest:
-        for cell, sums in by_gpu.get(gpu_id, {}).items():
-            add(cells.setdefault(cell, {}), sums)
-    booked = ledger(total(part.gpu_buckets(gpu_id) for gpu_id in rest), energy=part.energy_reason(rest))
-    return Lane(part.host.name, "", None, "", len(rest), *_drawn(cells, columns), (), booked)
-
-
-def _drawn(cells: Mapping[int, Sums], columns: int) -> tuple[Mapping[Bucket, tuple[int, ...]], tuple[int | None, ...]]:
-    """Shares in per mille by bucket, and the busy share of what was observed."""
+def _drawn(cells: Mapping[int, Mapping[int, int]], columns: int) -> tuple[Mapping[Bucket, tuple[int, ...]], tuple[int | None, ...]]:
+    """Shares in per mille by bucket, and the busy share of what was observed; from milliseconds by column and bucket."""
     out: dict[int, list[int]] = {}
     busy: list[int | None] = [None] * columns
-    for cell, sums in cells.items():
-        ms: dict[int, int] = {}
-        for (bucket, _, _), (amount, _) in sums.items():
-            ms[bucket] = ms.get(bucket, 0) + amount
+    for cell, ms in cells.items():
         observed = sum(ms.values()) - ms.get(0, 0)
         if observed:
             busy[cell] = 1000 * sum(amount for bucket, amount in ms.items() if bucket in _BUSY) // observed
