@@ -15,6 +15,7 @@ from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import Times
 from gpuwatch.collectors.importers.types import ImportOptions, LogRow, PastLog
+from gpuwatch.dataclass import replace
 from gpuwatch.errors import UsageError
 
 SAMPLE_LINES = 600
@@ -34,6 +35,10 @@ class Run:
         layout, position = self.head([line for _, line in self.sample])
         if layout is None:
             raise UsageError(f"{source.name}: no header names its columns", "say them with --fields, as given to --query-gpu")
+        if not any(column.kind in ("sample", "reason", "counter") for column in layout.columns):
+            raise UsageError(
+                f"--fields names nothing that is measured: {quoted(options.fields, 100)}", "names as given to --query-gpu"
+            )
         self.begins = position + 1
         self.plan = self._first_plan(layout)
         self.plans: dict[str, Plan] = {}
@@ -106,9 +111,7 @@ class Run:
             return
         texts = [self._time_text(self.plan, cells, line) for line, cells in paired]
         options = self.options
-        if any("utc" in c.text.lower() for c in self.plan.layout.columns if c.kind == "who") and not options.tz:
-            from gpuwatch.dataclass import replace
-
+        if any("utc" in c.text.lower() for c in self.plan.layout.columns if c.kind == "who"):
             options = replace(options, tz="UTC")
         self.times = Times(texts, options, self.source.name, self._all_times)
         moments, key = [], self.plan.identity.key
@@ -119,7 +122,11 @@ class Run:
                 continue
             self.seen.append((cells[key].strip() if key >= 0 else "", moments[-1]))
         if texts and not moments and len(texts) >= 3:
-            raise UsageError(f"{self.source.name}: the times of its rows cannot be read, like {quoted(texts[0])}")
+            raise UsageError(
+                f"{self.source.name}: the times of its rows cannot be read, like {quoted(texts[0])}",
+                "if they are no times, call that column - in --fields and give --start and --interval",
+            )
+        log.utc_offset_seconds = self.times.utc_offset_seconds
         self.times.restart()
         if self.plan.identity.key < 0:
             one_gpu_only(moments, self.source.name)
@@ -133,6 +140,9 @@ class Run:
 
     def rows(self, log: PastLog) -> Iterator[LogRow]:
         """The rows. Its end completes the log."""
+        before = [number for number, line in self.sample[: max(self.begins - 1, 0)] if line.strip()]
+        if before:
+            self.problems.add(before[0], "before the header", len(before))
         self._say_unused(self.begins)
         lines = self.source.lines()
         for _ in range(self.begins):

@@ -26,6 +26,7 @@ NUMBERS = re.compile(r"\d+").findall
 WORDS = re.compile(r"[^\W\d_]+").findall
 UNIX = re.compile(r"(\d{9,10}|\d{13}|\d{16}|\d{19})(?:[.,](\d{1,9}))?").fullmatch
 ORDERS = ("ymd", "dmy", "mdy")
+TZ_HINT = "say it with --tz, for example --tz Europe/Berlin"
 CACHED = 100_000
 SLACK_MS = 10_000
 """Rows of one instant may be out of order by so much and still count as being in order."""
@@ -145,6 +146,8 @@ class Times:
         self._day: datetime | None = None
         self.zone = ""
         """The zone that times were read in, once one was read."""
+        self.utc_offset_seconds: int | None = None
+        """The offset that the first time with one says."""
 
     def ms(self, text: str) -> int:
         """Unix milliseconds. :class:`Unreadable` if the text is no time or one that cannot be placed."""
@@ -203,6 +206,8 @@ class Times:
         fixed = True
         if found.offset is not None:
             self.zone = self.zone or "in the log"
+            if self.utc_offset_seconds is None:
+                self.utc_offset_seconds = found.offset
             base = round((naive - timedelta(seconds=found.offset)).replace(tzinfo=UTC).timestamp() * 1000)
         else:
             base, fixed = self._local(naive, found, text)
@@ -214,9 +219,10 @@ class Times:
 
     def _local(self, naive: datetime, found: Parts, text: str) -> tuple[int, bool]:
         if self._tz is None:
-            raise UsageError(
-                f"{self._where}: its times have no zone, like {quoted(text)}", "say it with --tz, for example --tz Europe/Berlin"
-            )
+            if self.zone:
+                raise Unreadable(f"a time without a zone, unlike others: {quoted(text)}")
+            lacks = f"a zone that is not one alone, {found.abbreviation}" if found.abbreviation else "no zone"
+            raise UsageError(f"{self._where}: its times have {lacks}, like {quoted(text)}", TZ_HINT)
         self.zone = str(self._tz)
         early, late = naive.replace(tzinfo=self._tz), naive.replace(tzinfo=self._tz, fold=1)
         if found.abbreviation:
@@ -231,7 +237,7 @@ class Times:
         if early.utcoffset() < late.utcoffset():  # type: ignore[operator]
             raise Unreadable(f"no such time in {self.zone}, where clocks went forward: {quoted(text)}")
         if self._last + 86_400_000 < first and self._last > 0 or self._last <= 0:
-            raise Unreadable(f"time came twice in {self.zone} and no row before it says which: {quoted(text)}")
+            raise Unreadable(f"time came twice in {self.zone} and no row before it says which (--tz +02:00 would): {quoted(text)}")
         if first + 60_000 > self._last - SLACK_MS:
             return first, False
         if second + 60_000 > self._last - SLACK_MS:
@@ -253,12 +259,14 @@ class Times:
             raise Unreadable(f"no date: {quoted('/'.join(found.date))}") from None
 
     def _start(self, lacks: str) -> datetime:
+        if self._last > 0:
+            raise Unreadable(f"a time without a {lacks}, unlike others")
         if self._options.start_ms is None:
             raise UsageError(
                 f"{self._where}: its times have no {lacks}", "say when it begins with --start, for example --start 2026-03-31"
             )
         if self._tz is None:
-            raise UsageError(f"{self._where}: its times have no zone", "say it with --tz, for example --tz Europe/Berlin")
+            raise UsageError(f"{self._where}: its times have no zone", TZ_HINT)
         return datetime.fromtimestamp(self._options.start_ms / 1000, self._tz).replace(tzinfo=None)
 
     def _today(self, found: Parts) -> datetime:

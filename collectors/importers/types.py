@@ -82,6 +82,8 @@ class PastLog:
     problems: list[Problem] = field(default_factory=list)
     hostname: str = ""
     zone: str = ""
+    utc_offset_seconds: int | None = None
+    """Local time minus UTC, where the log's own times say it; known before the first row."""
     lines_read: int = 0
     interval_ms: int | None = None
     """Time between rows of one GPU, where the log or an option says it; else the loader takes the median."""

@@ -1556,6 +1556,20 @@ CREATE VIEW v_gap AS SELECT
     (SELECT sum(e.energy_mj)/1000.0 FROM gap_energy e WHERE e.host_id=m.host_id AND e.t0_ms=m.t0_ms AND (m.gpu_id=0 OR e.gpu_id=m.gpu_id)) AS "energy_joules"
 FROM gap m JOIN host h ON h.host_id=m.host_id LEFT JOIN gpu g ON g.gpu_id=m.gpu_id;
 
+CREATE VIEW v_import AS SELECT
+    h.hostname AS "host",
+    i.name AS "name",
+    i.format AS "format",
+    i.zone AS "zone",
+    i.rows_read AS "rows_read",
+    i.rows_used AS "rows_used",
+    i.rows_left_out AS "rows_left_out",
+    i.first_ms AS "start_ms",
+    i.last_ms AS "end_ms",
+    i.imported_ms AS "imported_ms",
+    i.sha256 AS "sha256"
+FROM import_file i JOIN host h ON h.host_id=i.host_id;
+
 CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS "unit",column4 AS "meaning" FROM (VALUES
     ('v_host','host','text','Host name'),
     ('v_host','machine_id','text','Stable identity of the host'),
@@ -2144,6 +2158,17 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_gap','duration_seconds','seconds','Length'),
     ('v_gap','reason','word','Why: off, crash, stall, suspend, clock, driver'),
     ('v_gap','energy_joules','joules','What the energy counters of these GPUs gained meanwhile, in no other sum; NULL if not known, as after a restart of the recorder'),
+    ('v_import','host','text','Host name'),
+    ('v_import','name','text','Name of the file'),
+    ('v_import','format','text','What the file was'),
+    ('v_import','zone','text','Zone in which its times were read'),
+    ('v_import','rows_read','count','Lines read'),
+    ('v_import','rows_used','count','Rows of GPUs that were used'),
+    ('v_import','rows_left_out','count','Rows left out, because the GPU already had a row at that time'),
+    ('v_import','start_ms','unix milliseconds','Time of its first row'),
+    ('v_import','end_ms','unix milliseconds','Time of its last row'),
+    ('v_import','imported_ms','unix milliseconds','When it was imported'),
+    ('v_import','sha256','id','Hash of its content, by which it is known again'),
     ('v_schema','view','text','Name of a view'),
     ('v_schema','column','text','Name of one of its columns'),
     ('v_schema','unit','text','Unit, or id, text, word, flag (0 or 1)'),

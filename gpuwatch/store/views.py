@@ -332,6 +332,25 @@ v_gap = View(
     "gap m JOIN host h ON h.host_id=m.host_id LEFT JOIN gpu g ON g.gpu_id=m.gpu_id",
 )
 
+v_import = View(
+    "v_import",
+    "Past logs that were imported, one row a file.",
+    (
+        HOST,
+        Col("name", "i.name", "text", "Name of the file"),
+        Col("format", "i.format", "text", "What the file was"),
+        Col("zone", "i.zone", "text", "Zone in which its times were read"),
+        Col("rows_read", "i.rows_read", "count", "Lines read"),
+        Col("rows_used", "i.rows_used", "count", "Rows of GPUs that were used"),
+        Col("rows_left_out", "i.rows_left_out", "count", "Rows left out, because the GPU already had a row at that time"),
+        Col("start_ms", "i.first_ms", "unix milliseconds", "Time of its first row"),
+        Col("end_ms", "i.last_ms", "unix milliseconds", "Time of its last row"),
+        Col("imported_ms", "i.imported_ms", "unix milliseconds", "When it was imported"),
+        Col("sha256", "i.sha256", "id", "Hash of its content, by which it is known again"),
+    ),
+    "import_file i JOIN host h ON h.host_id=i.host_id",
+)
+
 _MINUTE, _HOUR, _DAY = _rollup_views("minute"), _rollup_views("hour"), _rollup_views("day")
 VIEWS: tuple[View, ...] = (
     v_host,
@@ -358,6 +377,7 @@ VIEWS: tuple[View, ...] = (
     v_event,
     v_coverage,
     v_gap,
+    v_import,
 )
 SCHEMA_COLUMNS = (
     Col("view", "", "text", "Name of a view"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gpuwatch.view import imports as import_view
 from gpuwatch.view import json as shapes
 from gpuwatch.view.period.schema import report
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
@@ -73,7 +74,14 @@ def doctor() -> dict[str, Any]:
     )
 
 
-KINDS = {"status": status, "query": query, "doctor": doctor, "report": report}
+def imports() -> dict[str, Any]:
+    """The schema of ``gpuwatch import --json``."""
+    files = list_of(object_of(import_view.FILE, problems=list_of(object_of(import_view.PROBLEM))))
+    store = {"type": "string", "description": "The store that was written to"}
+    return document("import", "gpuwatch import", {"store": store, "files": files})
+
+
+KINDS = {"status": status, "query": query, "doctor": doctor, "report": report, "import": imports}
 
 
 def text(kind: str) -> str:

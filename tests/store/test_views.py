@@ -24,7 +24,8 @@ T = T0 // 1000
 NAMED = {
     "v_host", "v_gpu", "v_process", "v_workload", "v_gpu_now", "v_gpu_raw", "v_gpu_minute", "v_gpu_hour", "v_process_now",
     "v_process_minute", "v_process_hour", "v_workload_minute", "v_workload_hour", "v_run", "v_hist", "v_ledger_minute",
-    "v_ledger_hour", "v_finding", "v_event", "v_coverage", "v_gap", "v_schema", "v_gpu_day", "v_process_day", "v_workload_day",
+    "v_ledger_hour", "v_finding", "v_event", "v_coverage", "v_gap",
+    "v_import", "v_schema", "v_gpu_day", "v_process_day", "v_workload_day",
 }  # fmt: skip
 
 

@@ -42,12 +42,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user said: the host's label, the zone of its days (empty: that of the log), interval and power limit."""
+    """What the user said: the host's label, the zone of its days (empty: that of the log), the interval."""
 
     label: str
     timezone: str = ""
     interval_ms: int | None = None
-    power_limit_watts: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def import_log(target: Path, source: Source, settings: Settings, *, now_ms: int,
 
 
 def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_run: bool, in_order: bool, alone: bool) -> Outcome:
-    log = _limited(source.open(), settings.power_limit_watts)
+    log = source.open()
     first, rows = _peek(log, source.name)
     log.rows = rows if in_order else _sorted(rows)
     host = host_of(log, settings, first)
@@ -136,28 +135,9 @@ def _reader(target: Path) -> sqlite3.Connection:
     return connection.open_read(target) if connection.exists(target) else connection.open_write(":memory:", wal=False)
 
 
-def _limited(log: PastLog, watts: float | None) -> PastLog:
-    """The log with the power limit that the user names, for GPUs of which it says none."""
-    if watts is None:
-        return log
-    rows, gpus = log.rows, log.gpus
-
-    def limited() -> Iterator[LogRow | LogProcessRow]:
-        done: set[str] = set()
-        for row in rows:
-            if row[1] not in done and isinstance(row, LogRow):
-                done.add(row.gpu)
-                if gpus[row.gpu].power_limit_watts is None:
-                    gpus[row.gpu] = replace(gpus[row.gpu], power_limit_watts=watts)
-            yield row
-
-    log.rows = limited()
-    return log
-
-
 def host_of(log: PastLog, settings: Settings, first_ms: int) -> Host:
     """The host that a log is about. Its days are those of the named zone, else of the offset in the log, else of UTC."""
-    offset = getattr(log, "utc_offset_seconds", None) or 0
+    offset = log.utc_offset_seconds or 0
     if settings.timezone:
         at = datetime.fromtimestamp(first_ms / 1000, host_zone(settings.timezone, 0)).utcoffset()
         offset = round(at.total_seconds()) if at else 0

@@ -75,6 +75,7 @@ class Past:
     def __init__(self, db: sqlite3.Connection, host_id: int, log: PastLog) -> None:
         self._db, self._host, self._log = db, host_id, log
         self.left_out = 0
+        self.problems: list[Problem] = []
         sql = "SELECT DISTINCT t0_ms FROM chunk WHERE kind IN (?,?) AND host_id=? ORDER BY t0_ms"
         self._hours = [row[0] for row in db.execute(sql, (GPU, PROCESS, host_id))]
         rolled = "SELECT DISTINCT t FROM gpu_hour WHERE gpu_id IN (SELECT gpu_id FROM gpu WHERE host_id=?)"
@@ -128,7 +129,7 @@ class Past:
         count = sum(map(len, piece[1].values()))
         self.left_out += count
         text = "rows of hours of which the store has kept the sums alone: they cannot be told from those that are in them"
-        self._log.problems.append(Problem(1, text, count))
+        self.problems.append(Problem(1, text, count))
 
     def _following(self, hour_ms: int) -> int | None:
         at = bisect_right(self._hours, hour_ms)

@@ -121,6 +121,7 @@ class Pipeline:
             self._close(self._before, None)
         if self._past is not None:
             self.sums.rows_left_out += self._past.left_out
+            self._log.problems.extend(self._past.problems)
 
     # ---------------------------------------------------------------------------------------------------------- loading
 
