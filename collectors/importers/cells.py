@@ -54,11 +54,11 @@ class Cells(dict[str, "int | None"]):
         known = text.strip().strip("\"'").strip()
         if known in NOTHING or known.lower() in NOTHING:
             value = None
+        elif any(word in known.lower() for word in LOST):
+            self._trouble.lost = True
+            return None
         elif known.startswith("[") and known.endswith("]"):
             value = None
-            if known[1:-1].lower() not in NOTHING and any(word in known.lower() for word in LOST):
-                self._trouble.lost = True
-                return None
         else:
             try:
                 value = self._read(known)

@@ -28,31 +28,35 @@ def detect(path: str, options: ImportOptions, label: str = "") -> PastLog:
     for reader in READERS:
         if reader.reads(source.head, options):
             return reader.open(source, options)
-    raise UsageError(f"{source.name} {_looks(source.head)}", KNOWN)
+    looks, hint = _looks(source.head)
+    raise UsageError(f"{source.name} {looks}; {KNOWN}", hint)
 
 
-def _looks(head: str) -> str:
-    """What an unknown file seems to be, in words."""
+def _looks(head: str) -> tuple[str, str]:
+    """What an unknown file seems to be, in words, and what to try."""
     start = head.lstrip()
     if head.count("\0") > 8 or sum(not c.isprintable() and c not in "\n\r\t" for c in head[:4096]) > 0.1 * len(head[:4096]):
-        return "is no text"
+        return "is no text", ""
     if start.startswith(("<?xml", "<nvidia_smi_log")):
-        return "looks like nvidia-smi -q -x, which is one moment"
+        return "looks like nvidia-smi -q -x", ""
     if "NVSMI LOG" in head:
-        return "looks like nvidia-smi -q, which is one moment"
+        return "looks like nvidia-smi -q", ""
     if start.startswith(("{", "[")):
-        return "looks like JSON"
+        return "looks like JSON", ""
     first = next((line for line in head.splitlines() if line.strip()), "")
     if not first:
-        return "has blank lines only"
+        return "has blank lines only", ""
     if re.match(r"t,(host|gpu_uuid)\b", first):
-        return "looks like an export of minutes, hours or days; single rows are read (gpuwatch export --every second)"
+        return "looks like an export of minutes, hours or days", "export single rows: gpuwatch export --every second"
     if NAMES_OF_PMON.search(head):
-        return "looks like nvidia-smi pmon, which says nothing of GPUs"
+        return "looks like nvidia-smi pmon, which says nothing of GPUs", ""
     if re.search(r"\bpid\b", first):
-        return "looks like a list of processes (nvidia-smi --query-compute-apps), which says nothing of GPUs"
+        return "looks like a list of processes (nvidia-smi --query-compute-apps), which says nothing of GPUs", ""
     if first.count(",") >= 2 and any(c.isdigit() for c in first):
-        return f"looks like a CSV file without a header (say its columns with --fields), its first line is {quoted(first, 80)}"
+        return (
+            f"looks like a CSV file without a header: {quoted(first, 80)}",
+            "say its columns with --fields, as given to --query-gpu",
+        )
     if first.count(",") >= 1:
-        return f"looks like a CSV file with columns that are not known: {quoted(first, 80)}"
-    return f"begins with {quoted(first, 80)}"
+        return f"looks like a CSV file with columns that are not known: {quoted(first, 80)}", "say what they are with --fields"
+    return f"begins with {quoted(first, 80)}", ""

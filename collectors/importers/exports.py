@@ -96,18 +96,20 @@ def _parquet(source: Source) -> tuple[list[str], Callable[[], Iterator[Record]]]
         raise UsageError(f"{source.name} is a Parquet file, which needs pyarrow", "pip install 'gpuwatch-tui[parquet]'") from None
     wrong = (pyarrow.ArrowException, OSError)
     try:
-        file = parquet.ParquetFile(source.opened())
+        with source.opened() as raw:
+            names = list(parquet.ParquetFile(raw).schema_arrow.names)
     except wrong as problem:
         raise UsageError(f"{source.name} cannot be read as Parquet: {quoted(str(problem), 120)}") from None
 
     def records() -> Iterator[Record]:
-        try:
-            for batch in file.iter_batches(BATCH):
-                yield from zip(*[column.to_pylist() for column in batch.columns])
-        except wrong as problem:
-            raise UsageError(f"{source.name} cannot be read further: {quoted(str(problem), 120)}") from None
+        with source.opened() as raw:
+            try:
+                for batch in parquet.ParquetFile(raw).iter_batches(BATCH):
+                    yield from zip(*[column.to_pylist() for column in batch.columns])
+            except wrong as problem:
+                raise UsageError(f"{source.name} cannot be read further: {quoted(str(problem), 120)}") from None
 
-    return list(file.schema_arrow.names), records
+    return names, records
 
 
 class _Run:

@@ -14,6 +14,7 @@ from gpuwatch.collectors.importers.cells import Cells, Trouble, scale_of
 from gpuwatch.collectors.importers.fields import SAMPLE, Field
 from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
 from gpuwatch.collectors.importers.rows import message
+from gpuwatch.collectors.importers.smi_csv import SmiCsv
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import CLOCK, Times
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
@@ -74,7 +75,8 @@ class SmiTable:
 
     def reads(self, head: str, options: ImportOptions) -> bool:
         """Whether the title of a table is there."""
-        return TITLE.search(ESCAPES.sub("", head)) is not None
+        found = TITLE.findall(ESCAPES.sub("", head))
+        return len(found) > 1 or (len(found) == 1 and not SmiCsv().reads(head, options))
 
     def open(self, source: Source, options: ImportOptions) -> PastLog:
         """The log; :class:`UsageError` says which option would supply what it lacks."""
@@ -132,7 +134,7 @@ class _Tables:
     def rows(self, log: PastLog) -> Iterator[LogRow | LogProcessRow]:
         """The rows, table by table."""
         table: _Table | None = None
-        moment, moment_line = "", 0
+        moment = ""
         try:
             for number, raw in self._lines():
                 line = ESCAPES.sub("", raw) if "\x1b" in raw else raw
@@ -153,11 +155,9 @@ class _Tables:
                 else:
                     found = _moment(line.strip()) if CLOCK(line) else ""
                     if found:
-                        moment, moment_line = found, number
-                    elif number != moment_line:
-                        said = message(line)
-                        if said:
-                            self.problems.add(number, said)
+                        moment = found
+                    elif not line.startswith("Every "):
+                        self.problems.add(number, message(line) or "no part of a table")
             if table is not None:
                 yield from self._finish(table, log)
         finally:

@@ -95,3 +95,23 @@ def test_parquet_without_pyarrow_says_what_to_install(read, monkeypatch):
     with pytest.raises(UsageError, match="pyarrow") as error:
         read(b"PAR1" + bytes(100), "gpu.parquet")
     assert "gpuwatch-tui[parquet]" in error.value.hint
+
+
+def test_parquet_comes_back_equal(read, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (the parquet extra)")
+    from pyarrow import parquet
+
+    columns = {
+        "ts_ms": [1000, 2000], "host": ["box"] * 2, "gpu_uuid": ["GPU-a"] * 2, "gpu_index": [1, 1], "duration_seconds": [0.0, 1.0],
+        "utilization_ratio": [0.333, None], "memory_used_bytes": [7 * 2**20, 9 * 2**20], "unavailable": [0, 1],
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), tmp_path / "gpu.parquet")
+    found = read_file(tmp_path / "gpu.parquet")
+    assert found.values == [{"utilization_ratio": 333, "memory_used_bytes": 7}, {"memory_used_bytes": 9}]
+    assert [(row.ts_ms, row.duration_ms, row.unavailable) for row in found.rows] == [(1000, 0, False), (2000, 1000, True)]
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "gpu.parquet").read_bytes()[:-30])
+    with pytest.raises(UsageError, match="cannot be read as Parquet"):
+        read_file(tmp_path / "cut.parquet")
+    parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "other.parquet")
+    with pytest.raises(UsageError, match="none that gpuwatch export wrote"):
+        read_file(tmp_path / "other.parquet")

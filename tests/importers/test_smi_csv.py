@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gpuwatch.collectors.importers import detect
+from gpuwatch.collectors.importers import detect, source
 from gpuwatch.collectors.importers.types import ImportOptions
 from gpuwatch.errors import UsageError
 
@@ -73,10 +73,13 @@ def test_a_packed_file_that_ends_early_gives_what_it_holds(read):
 
 
 def test_standard_input_is_read_as_often_as_needed(monkeypatch):
+    monkeypatch.setattr(source, "_copies", {})
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((HEADER + line() + line(1)).encode())))
     for _ in range(2):
         log = detect("-", ImportOptions(tz="UTC"), "")
         assert [row.gpu for row in log.rows] == ["import:stdin:0"] * 2
+    for _, copy in source._copies.values():
+        copy.close()
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_one_gpu_without_an_index_also_at_sub_second_steps(read):
 
 def test_a_file_without_a_header_needs_its_columns(read):
     rows = line() + line(1)
-    with pytest.raises(UsageError, match="--fields"):
+    with pytest.raises(UsageError, match="without a header"):
         read(rows)
     assert read(rows, fields="timestamp,index,utilization.gpu,power.draw,memory.used").values == [ONE, ONE]
 
@@ -267,6 +270,39 @@ def test_quoted_cells(read):
 )
 def test_date_and_time_in_two_cells(read, text):
     assert read(text).times == [NOON, NOON + 1000]
+
+
+def test_a_zone_in_the_header(read):
+    for tz in ("", "Europe/Berlin"):
+        found = read("timestamp_utc,index,utilization.gpu [%]\n2026-03-31 12:00:00,0,5\n", tz=tz)
+        assert (found.times, found.log.zone) == ([NOON], "UTC")
+
+
+def test_what_stands_before_the_header_is_counted(read):
+    assert read("job 17 on box\n\nstarting\n" + HEADER + line()).problems == [(1, "before the header", 2)]
+
+
+def test_a_damaged_row_does_not_stop_the_rest(read):
+    rows = ["2026-03-31T12:00:00Z,0,5", "2026-03-31T12:00:01,0,5", "12:00:02,0,5", "2026-03-31T12:00:03Z,0,5"]
+    found = read("timestamp,index,utilization.gpu\n" + "\n".join(rows) + "\n", tz="")
+    assert found.times == [NOON, NOON + 3000]
+    assert [text for _, text, _ in found.problems] == [
+        "a time without a zone, unlike others: 2026-03-31T12:00:01",
+        "a time without a date, unlike others",
+    ]
+
+
+def test_times_that_are_none(read):
+    text = "time,index,utilization.gpu\n0.0,0,5\n0.5,0,6\n1.0,0,7\n"
+    with pytest.raises(UsageError, match=r"cannot be read, like 0\.0") as error:
+        read(text)
+    assert "--fields" in error.value.hint
+    assert read(text, fields="-,index,utilization.gpu", start_ms=NOON, interval_ms=500).times == [NOON, NOON + 500, NOON + 1000]
+
+
+def test_given_columns_must_be_known(read):
+    with pytest.raises(UsageError, match="--fields names nothing that is measured"):
+        read(line(), fields="a,b,c,d,e")
 
 
 def test_names_that_people_write(read):
@@ -360,7 +396,7 @@ def test_foreign_text_is_made_harmless(read):
         (b"<?xml version='1.0'?><nvidia_smi_log/>", "nvidia-smi -q -x"),
         (b"a,b,c\n1,2,3\n", "columns that are not known"),
         (b"# gpu pid type sm\n# Idx # C/G %\n 0 1 C 5\n", "pmon"),
-        (b"t,host,gpu_uuid,gpu_index\n1,a,b,0\n", "single rows are read"),
+        (b"t,host,gpu_uuid,gpu_index\n1,a,b,0\n", "export of minutes, hours or days"),
         (
             b"timestamp, gpu_uuid, pid, process_name, used_gpu_memory [MiB]\n2026/03/31 12:00:00, GPU-a, 1, a, 5 MiB\n",
             "a list of processes",

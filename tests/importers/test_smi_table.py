@@ -163,6 +163,22 @@ def test_messages_between_tables(read):
     assert found.problems == [(22, "no row: Failed to initialize NVML: Driver/library version mismatch", 1)]
 
 
+def test_lines_between_tables_are_counted(read):
+    found = read(DAY.format(0) + OLD + "epoch 1, loss 3.5\nepoch 2, loss 3.25\nEvery 2.0s: nvidia-smi\n" + DAY.format(2) + OLD)
+    assert found.problems == [(22, "no part of a table", 2)]
+
+
+def test_a_table_at_the_top_of_a_csv_log_is_not_the_log(read):
+    found = read(
+        DAY.format(0) + OLD + "timestamp, index, utilization.gpu [%]\n2026/03/31 12:00:00, 0, 5 %\n2026/03/31 12:00:01, 0, 6 %\n"
+    )
+    assert (found.log.format, found.values) == (
+        "nvidia-smi --query-gpu CSV",
+        [{"utilization_ratio": 50}, {"utilization_ratio": 60}],
+    )
+    assert found.problems == [(1, "before the header", 20)]
+
+
 def test_colours_of_a_terminal_are_left_aside(read):
     coloured = (DAY.format(0) + OLD).replace("| NVIDIA", "\x1b[1;1H| NVIDIA").replace("17%", "\x1b[7m17%\x1b[27m")
     assert read(coloured).values[0]["utilization_ratio"] == 170
