@@ -61,13 +61,15 @@ def unobserved(
     """(cell, gpu_id) -> milliseconds of its capacity that are not among the ``seen`` ones; those that have any."""
     out: dict[tuple[int, int], int] = {}
     for board, instances in families(gpus):
+        over = 0  # shares of a millisecond that instances had more than their board; later cells have them less
         for cell, (start, end) in enumerate(pairwise(edges_s)):
             observed = seen.get((cell, board.gpu_id), 0)
             if not instances:
                 left = board.due_ms(start * 1000, end * 1000) - observed
             else:
                 own = {each.gpu_id: seen.get((cell, each.gpu_id), 0) for each in instances}
-                left = max(0, board.due_ms(start * 1000, end * 1000) - observed - sum(own.values()))
+                left = board.due_ms(start * 1000, end * 1000) - observed - sum(own.values()) - over
+                left, over = max(0, left), max(0, -left)
                 for instance in instances:
                     missed = min(left, max(0, instance.due_ms(start * 1000, end * 1000) - own[instance.gpu_id]))
                     left -= missed
