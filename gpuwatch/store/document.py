@@ -85,7 +85,7 @@ _WORKED = """\
 ## Questions that people ask
 
 Each of these runs as it stands, in a file: `gpuwatch query "$(cat question.sql)"`, or `sqlite3 "$(gpuwatch db path)" < question.sql`.
-The answers are samples from a simulated host, with numbers rounded.
+The answers show how they look; numbers are rounded.
 
 ### What a day is
 

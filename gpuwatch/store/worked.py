@@ -12,7 +12,7 @@ from gpuwatch.dataclass import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """``answer`` is a sample from a simulated host, numbers rounded; ``note`` says what one must know to believe it."""
+    """``answer`` shows how the answer looks, numbers rounded; ``note`` says what one must know to believe it."""
 
     name: str
     question: str
@@ -53,10 +53,10 @@ SELECT host, gpu_index, date(t + 43200 + utc_offset_seconds, 'unixepoch') AS day
 FROM v_gpu_day JOIN v_host USING (host)
 ORDER BY host, gpu_index, t""",
         """\
-host      gpu_index  day         utilization_percent  observed_hours
-lab-h100          0  2025-11-13                 81.4            24.0
-lab-h100          0  2025-11-14                 79.9            24.0
-lab-h100          1  2025-11-13                 80.7            24.0""",
+host     gpu_index  day         utilization_percent  observed_hours
+demo-01          0  2025-11-12                 86.8            11.5
+demo-01          0  2025-11-13                 75.4            24.0
+demo-01          1  2025-11-12                 86.7            11.5""",
         "The mean is over the time in which utilization was measured. Today has no row yet: it is in `v_gpu_hour` and `v_gpu_minute`.",
     ),
     Worked(
@@ -69,9 +69,8 @@ WHERE bucket = 'held_idle' AND {LAST_DAYS.format(7)}
 GROUP BY "user"
 ORDER BY gpu_hours DESC""",
         """\
-who    gpu_hours  kwh
-bob         31.2  3.8
-carol        6.0  0.7""",
+who  gpu_hours  kwh
+bob       50.9  5.9""",
         "`held_idle`: somebody holds the GPU and has done nothing for at least five minutes. The youngest hours are in `v_ledger_minute`.",
     ),
     Worked(
@@ -85,8 +84,10 @@ GROUP BY host, gpu_index, "user", process, pid, start_ms
 ORDER BY idle_gpu_hours DESC, pid
 LIMIT 10""",
         """\
-host      gpu_index  user  process        pid  idle_gpu_hours
-lab-h100          7  bob   ipykernel_lau  48213          21.7""",
+host     gpu_index  user  process    pid  idle_gpu_hours
+demo-01          5  bob   python3  40110            20.5
+demo-01          5  bob   python3  48213            15.2
+demo-01          6  bob   python3  48213            15.2""",
     ),
     Worked(
         "memory-holders",
@@ -100,9 +101,10 @@ GROUP BY host, "user", name, pid, start_ms
 ORDER BY gib_hours DESC
 LIMIT 10""",
         """\
-host      user  name     pid    peak_gib  gib_hours
-lab-h100  svc   vllm    20481       71.2     1681.9
-lab-h100  alice python  31002       68.8      817.3""",
+host     user   name       pid  peak_gib  gib_hours
+demo-01  svc    vllm     33071      74.6     3690.2
+demo-01  alice  python3  41230      71.2     3552.6
+demo-01  dave   python3  60210      66.3     2729.3""",
         "`peak_gib` is the highest on one GPU; `gib_hours` adds up all GPUs of the process.",
     ),
     Worked(
@@ -115,9 +117,9 @@ FROM v_gpu_day JOIN v_host USING (host)
 GROUP BY host, t, utc_offset_seconds
 ORDER BY host, t""",
         """\
-host      day         kwh   kwh_while_quiet
-lab-h100  2025-11-13  71.6              6.9
-lab-h100  2025-11-14  70.8              7.3""",
+host     day          kwh  kwh_while_quiet
+demo-01  2025-11-12  39.2              2.0
+demo-01  2025-11-13  85.0              3.4""",
         "Energy of observed time. `energy_source` says whether it is the counter's or integrated power.",
     ),
     Worked(
@@ -131,8 +133,8 @@ FROM (SELECT host, t FROM v_gpu_minute WHERE gpu_index = 3 AND quiet_seconds < o
 JOIN v_host USING (host)
 GROUP BY host""",
         """\
-host      t           local_time
-lab-h100  1763130660  2025-11-14 14:31:00""",
+host              t  local_time
+demo-01  1763130660  2025-11-14 14:31:00""",
         "The start of the newest minute that was not all quiet; of the hour, where its minutes are no longer kept.",
     ),
     Worked(
@@ -145,9 +147,9 @@ FROM v_gpu_day JOIN v_host USING (host)
 GROUP BY host, t, utc_offset_seconds
 ORDER BY host, t""",
         """\
-host      day         gpus  observed_gpu_hours  not_observed_gpu_hours
-lab-h100  2025-11-13     8               192.0                     0.0
-lab-h100  2025-11-14     8               180.4                    11.6""",
+host     day         gpus  observed_gpu_hours  not_observed_gpu_hours
+demo-01  2025-11-12     8                91.7                   100.3
+demo-01  2025-11-13     8               192.0                     0.0""",
         "For the two days a year on which clocks change write 23 or 25 instead of 24. Time that was not observed is neither idle nor busy.",
     ),
     Worked(
@@ -173,11 +175,12 @@ SELECT host, gpu_index, sum(throttled_seconds) / 3600 AS throttled_hours,
 FROM v_gpu_hour
 WHERE throttled_seconds IS NOT NULL AND {LAST_DAYS.format(7)}
 GROUP BY host, gpu_uuid, gpu_index
-ORDER BY throttled_hours DESC""",
+ORDER BY throttled_hours DESC, gpu_index""",
         """\
-host      gpu_index  throttled_hours  percent_of_observed  hottest_celsius
-lab-h100          5              3.1                  1.8               84
-lab-h100          0              0.0                  0.0               66""",
+host     gpu_index  throttled_hours  percent_of_observed  hottest_celsius
+demo-01          7             19.8                 40.1               83
+demo-01          0              0.0                  0.0               65
+demo-01          1              0.0                  0.0               67""",
         "GPUs whose clock reasons are not known are not listed.",
     ),
     Worked(
@@ -195,9 +198,10 @@ WHERE upto >= 0.95 * total
 GROUP BY host, gpu_uuid, gpu_index
 ORDER BY host, gpu_index""",
         """\
-host      gpu_index  p95_percent
-lab-h100          0         98.6
-lab-h100          1         98.6""",
+host     gpu_index  p95_percent
+demo-01          0         95.4
+demo-01          1         95.4
+demo-01          2         95.4""",
         "Bins are 4 % wide, so the answer is within 2 %. Add weights first, then take the percentile: means of percentiles mean nothing.",
     ),
     Worked(
@@ -211,10 +215,11 @@ WHERE bucket <> 'unobserved' AND t >= CAST(strftime('%s', 'now', 'localtime', 's
 GROUP BY host, gpu_index, "user", bucket
 ORDER BY host, gpu_index, gpu_hours DESC""",
         """\
-host      gpu_index  who                      bucket       gpu_hours
-lab-h100          0  alice                    effective         17.9
-lab-h100          0  alice                    wait               4.4
-lab-h100          7  (nobody or not visible)  unallocated       24.0""",
+host     gpu_index  who                      bucket        gpu_hours
+demo-01          0  alice                    busy_unknown       18.1
+demo-01          0  (nobody or not visible)  unallocated         3.1
+demo-01          0  alice                    wait                2.8
+demo-01          1  alice                    busy_unknown       18.1""",
         "Yesterday is that of the machine on which the question is asked. The hour that is not over yet is in `v_ledger_minute`.",
     ),
     Worked(
@@ -226,12 +231,13 @@ SELECT host, ((t + utc_offset_seconds) / 86400 + 3) % 7 AS weekday, (t + utc_off
 FROM v_gpu_hour JOIN v_host USING (host)
 WHERE utilization_ratio IS NOT NULL AND {LAST_DAYS.format(28)}
 GROUP BY host, weekday, hour
-ORDER BY utilization_percent DESC
+ORDER BY utilization_percent DESC, weekday, hour
 LIMIT 10""",
         """\
-host      weekday  hour  utilization_percent
-lab-h100        2    15                 91.2
-lab-h100        1    16                 90.8""",
+host     weekday  hour  utilization_percent
+demo-01        2    18                 75.9
+demo-01        2    19                 75.9
+demo-01        2    20                 75.9""",
         "Weekday 0 is Monday.",
     ),
     Worked(
@@ -244,10 +250,12 @@ WHERE {LAST_DAYS.format(7)}
 GROUP BY bucket
 ORDER BY gpu_hours DESC""",
         """\
-bucket       gpu_hours  percent
-effective        412.6     30.7
-wait             309.4     23.0
-unallocated      216.2     16.1""",
+bucket        gpu_hours  percent
+busy_unknown      246.6     61.6
+wait               64.7     16.2
+held_idle          50.9     12.7
+unallocated        29.7      7.4
+unobserved          4.3      1.1""",
         "The parts add up to every hour that has a row; hours in which nobody recorded have none.",
     ),
 )
