@@ -116,11 +116,17 @@ class Histogram:
 
     def write(self, db: sqlite3.Connection, t: int, entity_id: int) -> None:
         """Replace the distributions of the hour that starts at unix second ``t``; in the open transaction."""
-        bins = set[int]()
-        for number, weights in self._weights.items():
-            counted = sorted((number, weight) for number, weight in weights.items() if weight > 0)
-            bins |= {number for number, _ in counted}
-            key = (t, self._metrics[number].entity, entity_id, number)
-            db.execute("DELETE FROM hist_hour WHERE t=? AND entity=? AND entity_id=? AND metric=?", key)
-            db.executemany("INSERT INTO hist_hour VALUES(?,?,?,?,?,?)", [(*key, *item) for item in counted])
+        if not self._metrics:
+            return
+        of = f"t=? AND entity=? AND entity_id=? AND metric IN ({','.join('?' * len(self._metrics))})"
+        entity = next(iter(self._metrics.values())).entity
+        db.execute(f"DELETE FROM hist_hour WHERE {of}", (t, entity, entity_id, *self._metrics))
+        rows = [
+            (t, entity, entity_id, metric, number, weight)
+            for metric, weights in self._weights.items()
+            for number, weight in sorted(weights.items())
+            if weight > 0
+        ]
+        db.executemany("INSERT INTO hist_hour VALUES(?,?,?,?,?,?)", rows)
+        bins = {row[4] for row in rows}
         db.executemany("INSERT OR IGNORE INTO hist_bin VALUES(?,?,?,?)", [(number, *edges(number)) for number in sorted(bins)])

@@ -23,7 +23,8 @@ ONE_ROWS, MANY_ROWS = 900, 2400
 """So many rows has a block at most, of one thing or of many (processes): to replay an instant it is decoded as a whole."""
 _READ_CELLS = 12_000
 """A step reads about so many values (2 ms)."""
-_FIRST_READ_MS, _LONGEST_READ_MS = 60_000, 900_000
+_FIRST_TICKS = 16
+"""So many ticks are read first where nobody knows how many rows each has."""
 _REACH_MS = 180_000
 """A row speaks for at most so much time (three periods of a minute)."""
 _CHUNK = insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))
@@ -39,15 +40,17 @@ class _Chunk(NamedTuple):
 
 
 class SealedHour:
-    """What is to become the chunk of one entity's hour that starts at ``t0_ms``."""
+    """What is to become the chunk of one entity's hour that starts at ``t0_ms`` and has so many ticks."""
 
-    def __init__(self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int) -> None:
+    def __init__(self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int, ticks: int) -> None:
         self._db, self._shape, self._t0, self._entity = db, SHAPES[kind], t0_ms, entity_id
         self._at = len(self._shape.key)
         self._host = self._own_host(host_id)
         self._before = self._chunk()
         self._around: tuple[tuple[int, int], list[Row]] = ((0, 0), [])
         self._sql = self._select()
+        at_once = _FIRST_TICKS if self._at else _READ_CELLS // len(self._shape.columns)
+        self._first_ms = max(1000, HOUR_MS * at_once // max(ticks, 1))
 
     def _own_host(self, host_id: int) -> int:
         """A GPU says itself which host it is in."""
@@ -90,7 +93,7 @@ class SealedHour:
     def _blocks(self) -> Iterator[list[Row]]:
         """The rows of the hour, as many at a time as make a block; an empty list where nothing but time has passed."""
         most = MANY_ROWS if self._at else ONE_ROWS
-        rows, start, length, end = list[Row](), self._t0, _FIRST_READ_MS, self._t0 + HOUR_MS
+        rows, start, length, end = list[Row](), self._t0, self._first_ms, self._t0 + HOUR_MS
         while start < end:
             stop = min(start + length, end)
             some = self._rows(start, stop)
@@ -101,7 +104,7 @@ class SealedHour:
                 yield rows[:cut]
                 rows = rows[cut:]
             wanted = length * _READ_CELLS // len(self._shape.columns) // max(len(some), 1)
-            start, length = stop, max(1000, min(wanted, length * 16, _LONGEST_READ_MS))
+            start, length = stop, max(1000, min(wanted, length * 4))
         yield rows
 
     def _instant(self, rows: Sequence[Row], most: int) -> int:

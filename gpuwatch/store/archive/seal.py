@@ -36,12 +36,14 @@ class SealJob:
 
     def steps(self, db: sqlite3.Connection) -> Iterator[None]:
         """Do it, at most about 5 ms of work at a time. Stopping between two steps loses nothing and leaves nothing behind."""
+        sql = "SELECT count(*) FROM tick WHERE ts_ms>? AND ts_ms<=?"
+        ticks = int(db.execute(sql, (self.t0_ms, self.t0_ms + HOUR_MS)).fetchone()[0])
         entities = set[int]()
         for found in self._entities(db):
             entities |= found
             yield
         for entity_id in sorted(entities):
-            while not (yield from SealedHour(db, self.kind, self.host_id, entity_id, self.t0_ms).seal()):
+            while not (yield from SealedHour(db, self.kind, self.host_id, entity_id, self.t0_ms, ticks).seal()):
                 pass  # somebody has changed the chunk meanwhile
         with transaction(db):
             if self.seals_s is not None:
@@ -112,6 +114,7 @@ def seal_all(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None)
     """Seal at once all that is :func:`due`; how many hours."""
     jobs = due(db, now_ms, host_id=host_id)
     for job in jobs:
-        for _ in job.steps(db):
-            pass
+        with transaction(db):
+            for _ in job.steps(db):
+                pass
     return len({job.t0_ms for job in jobs})
