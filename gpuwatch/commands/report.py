@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from gpuwatch.errors import EXIT_OK
+from gpuwatch.errors import EXIT_OK, UsageError
 from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _build(args: argparse.Namespace, runtime: Runtime) -> Report:
     from gpuwatch.view.period.build import build_report
     from gpuwatch.view.period.types import ReportRequest
     from gpuwatch.when import span_s
+    from gpuwatch.zone import zone_name
 
     start, end = span_s(args.since, args.until, now=runtime.clock.time(), tz=runtime.tz)
     request = ReportRequest(
@@ -81,7 +82,15 @@ def _build(args: argparse.Namespace, runtime: Runtime) -> Report:
         command=_command(args, start, end, runtime.tz),
     )
     with Window(runtime.store_path()) as window:
-        return build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz)
+        _check_hosts(args.host or (), {row[0] for row in window.rows("SELECT hostname FROM host", ())})
+        zone = "" if runtime.tz else zone_name(runtime.environ)
+        return build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz, zone=zone)
+
+
+def _check_hosts(asked: Sequence[str], known: Collection[str]) -> None:
+    unknown = [name for name in asked if name not in known and name != "all"]
+    if unknown:
+        raise UsageError(f"the store has no host '{unknown[0]}'", f"it has: {', '.join(sorted(known)) or 'none'}")
 
 
 def _command(args: argparse.Namespace, start: int, end: int, tz: tzinfo | None) -> str:
