@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch.commands import care
+from gpuwatch.commands import care, unpack
 from gpuwatch.errors import EXIT_CHECK, StoreError
 
 if TYPE_CHECKING:
@@ -28,12 +28,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     backup.add_argument("target", metavar="FILE", help="file to write; it must not exist")
     care.add_prune(actions)
     care.add_forget(actions)
+    unpack.add_unpack(actions)
     return parser
 
 
 def run(args: argparse.Namespace, runtime: Runtime) -> int:
     """Do one action."""
-    does = {"path": _path, "upgrade": _upgrade, "check": _check, "backup": _backup, "prune": _prune, "forget": _forget}
+    does = {
+        "path": _path,
+        "upgrade": _upgrade,
+        "check": _check,
+        "backup": _backup,
+        "prune": _prune,
+        "forget": _forget,
+        "unpack": _unpack,
+    }
     return does[args.action](args, runtime)
 
 
@@ -114,3 +123,7 @@ def _beside(runtime: Runtime) -> list[Path]:
     asked, written = runtime.place.path, runtime.store_path()
     side = asked.with_name(f"{asked.stem}.schema-{SCHEMA_VERSION}{asked.suffix}")
     return [path for path in (asked, fallback_path(os.getuid(), asked), side) if path != written and connection.exists(path)]
+
+
+def _unpack(args: argparse.Namespace, runtime: Runtime) -> int:
+    return unpack.run(args, runtime, _existing(runtime))
