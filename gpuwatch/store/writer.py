@@ -154,6 +154,10 @@ class StoreWriter:
 
     def commit(self) -> bool:
         """Write the buffer in one transaction. False if it failed: ``problem`` says why and the rows are kept for later."""
+        before = self.connection
+        return self._commit() or (self.connection is not before and self._commit())  # in another file at once
+
+    def _commit(self) -> bool:
         no_room = self._opener.no_room()
         if no_room:
             self._keep(no_room, lasting=True)

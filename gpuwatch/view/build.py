@@ -50,7 +50,7 @@ def build_view(
         StoreError: the store cannot be read.
     """
     with window.reading():
-        recording = _recording(window, window.recording(), now_ms, holder_pid, lag_ms, reason or window.outdated())
+        recording = _recording(window, window.recording(), now_ms, holder_pid, lag_ms, reason)
         if at_ms is None:
             return _build(window, None, now_ms, tz, cells, cell_seconds, recording, lag_ms)
         back_ms = span_ms(window, at_ms, live=False, cell_ms=cell_seconds * 1000, cells=cells)
@@ -97,7 +97,23 @@ def _build(
         findings=(),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
-        notices=notices(recording, sources, has_gpu=bool(gpus), now_ms=now_ms, sampled=window.path is None) if live else (),
+        notices=_notices(window, recording, sources, bool(gpus), now_ms) if live else (),
+    )
+
+
+def _notices(
+    window: Window, recording: RecordingView, sources: tuple[SourceView, ...], has_gpu: bool, now_ms: int
+) -> tuple[str, ...]:
+    sampled = window.path is None
+    imported = window.host() if window.host_id < 0 else None  # the ids of past logs' hosts are negative
+    return notices(
+        recording,
+        sources,
+        has_gpu=has_gpu,
+        now_ms=now_ms,
+        sampled=sampled,
+        outdated=window.outdated(),
+        imported=imported["hostname"] if imported else "",
     )
 
 

@@ -12,16 +12,27 @@ DRIVERS = ("nvml", "simulated")
 
 
 def notices(
-    recording: RecordingView, sources: Sequence[SourceView], *, has_gpu: bool, now_ms: int, sampled: bool = False
+    recording: RecordingView,
+    sources: Sequence[SourceView],
+    *,
+    has_gpu: bool,
+    now_ms: int,
+    sampled: bool = False,
+    outdated: str = "",
+    imported: str = "",
 ) -> tuple[str, ...]:
-    """What to tell beside the numbers; empty when all is well. ``sampled``: a store in memory with one sample of this host."""
-    out = []
-    if recording.read_only_reason:
-        out.append(sentence(recording.read_only_reason))
+    """What to tell beside the numbers; empty when all is well.
+
+    ``sampled``: a store in memory with one sample of this host. ``outdated``: the store is of an older version.
+    ``imported``: the name of the host that is shown, where the store has imported ones alone.
+    """
+    out = [sentence(said) for said in (recording.read_only_reason, outdated) if said]
     if not has_gpu:
         out.append(_no_gpu(sources))
     if sampled:
         out.append("This is one sample: nobody records on this host. Start with: gpuwatch record")
+    elif imported:
+        out.append(f"This store holds imported history only. See it with: gpuwatch report --host {imported} --since DATE")
     elif not recording.live and not recording.simulated:
         out.append(_not_recording(recording, now_ms))
     for source in sources:

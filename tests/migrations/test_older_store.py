@@ -28,7 +28,7 @@ def test_read_commands_work_and_leave_it_alone(recorded: Path, gpuwatch: Run) ->
     status = gpuwatch("status", "--json", "--store", str(recorded))
     assert status.returncode == 0, status.stderr
     document = json.loads(status.stdout)
-    assert document["gpus"] and "(schema 1)" in document["recording"]["reason"]
+    assert document["gpus"] and "(schema 1)" in " ".join(document["notices"])
     told = gpuwatch("status", "--store", str(recorded), env={"COLUMNS": "200"}).stdout
     assert (
         "The store is of an older gpuwatch (schema 1): restart its recorder, or run gpuwatch db upgrade where none records." in told

@@ -35,8 +35,10 @@ def _right(context: Context, view: View) -> tuple[Words, Words]:
     words: Words = []
     recording = view.recording
     if not narrow:
-        if recording.read_only_reason or not recording.live:
+        if not recording.live:
             words += [("not recording", look.amber), ("   ", look.dim)]
+        elif recording.read_only_reason:  # in memory, beside the store, seldom: a notice says which
+            words += [("limited recording", look.amber), ("   ", look.dim)]
         elif recording.first_ms is not None and view.now_ms - recording.first_ms >= 3_600_000:
             words += [(f"rec {duration((view.now_ms - recording.first_ms) / 1000)}", look.dim), ("   ", look.dim)]
     trouble = trouble_of(context, view)
