@@ -45,21 +45,36 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def write(out: TextIO, form: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, simulated: bool) -> None:
-    """Write the answer; NULL is empty in CSV, null in JSON and ``–`` in a table."""
-    if form == "csv":
-        import csv
+    """Write the answer; NULL is empty in CSV, null in JSON and ``–`` in a table, bytes are hexadecimal.
 
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    CSV marks texts that a spreadsheet would calculate; JSON has no infinity (null) and gives columns of one name different ones.
+    """
+    rows = [[cell.hex() if isinstance(cell, bytes) else cell for cell in row] for row in rows]
+    if form == "csv":
+        from gpuwatch.report import sheet
+
+        sheet.write(out, columns, rows)
     elif form == "json":
         import json
 
         from gpuwatch.view.json import query_json
 
-        out.write(json.dumps(query_json(columns, rows, simulated=simulated), ensure_ascii=not is_unicode()) + "\n")
+        finite = [[None if isinstance(cell, float) and cell - cell != 0 else cell for cell in row] for row in rows]
+        out.write(json.dumps(query_json(_unique(columns), finite, simulated=simulated), ensure_ascii=not is_unicode()) + "\n")
     else:
         out.write(_table(columns, rows))
+
+
+def _unique(columns: Sequence[str]) -> list[str]:
+    """Keys for all columns: the second ``a`` is ``a_2``."""
+    out: list[str] = []
+    for name in columns:
+        key, number = name, 1
+        while key in out:
+            number += 1
+            key = f"{name}_{number}"
+        out.append(key)
+    return out
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
