@@ -26,13 +26,13 @@ _NAME = re.compile(r"[A-Za-z#\"'].*").match
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``prefixed``: each line begins with a time that is not a column of it. ``joined``: date and time are two cells under one
-    name, so that lines have one cell more than names. Without a separator cells are parted by blanks."""
+    """``prefixed``: each line begins with a time that is not a column of it. ``joiner`` is what stood between two cells under one name:
+    a date and a time of day, or a time and its fraction; lines then have one cell more than names. Without a separator cells are parted by blanks."""
 
     separator: str | None
     columns: tuple[Column, ...]
     prefixed: bool = False
-    joined: bool = False
+    joiner: str = ""
 
     @property
     def width(self) -> int:
@@ -83,23 +83,22 @@ def split_head(lines: Sequence[str], given: str) -> tuple[Layout | None, int]:
 
 
 def _joined(texts: Sequence[str], best: Found, prefixed: bool) -> Layout:
-    """Lines with one cell more than names, of which the first two are a date and a time of day: they belong together."""
+    """Lines with one cell more than names, of which the first two are one time: they belong together."""
     fit, width, separator, columns, position = best
     if not fit and columns and columns[0].name == "time":
-        rows = [cells_of(line, separator) for line in texts[position + 1 :] if line.strip()]
-        if rows and all(len(row) == width + 1 and is_date(row[0]) and is_clock(row[1]) for row in rows[:20]):
-            return Layout(separator, (Column("date", "who", "date"), Column("time", "who", "clock"), *columns[1:]), prefixed, True)
+        rows = [cells_of(line, separator) for line in texts[position + 1 :] if line.strip()][:20]
+        for joiner, first, second in ((" ", _DATE, _CLOCK), (",", _MOMENT, _FRACTION)):
+            if rows and all(len(row) == width + 1 and first(row[0]) and second(row[1]) for row in rows):
+                columns = (Column("date", "who", "date"), Column("time", "who", "clock"), *columns[1:])
+                return Layout(separator, columns, prefixed, joiner)
     return Layout(separator, columns, prefixed)
 
 
-def is_date(text: str) -> bool:
-    """A date without a time."""
-    return bool(re.fullmatch(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\s*", text))
-
-
-def is_clock(text: str) -> bool:
-    """A time of day alone."""
-    return bool(re.fullmatch(r"\s*\d{1,2}:\d\d(:\d\d([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*", text))
+_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\s*").fullmatch
+_CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d([.,]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*").fullmatch
+_MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d").fullmatch
+_FRACTION = re.compile(r"\d{1,9}(Z|[+-]\d\d:?\d\d)?\s*").fullmatch
+"""``date --iso-8601=ns`` writes ``…:50,123456789+08:00``."""
 
 
 def _header(lines: Sequence[str], separator: str) -> tuple[int, tuple[Column, ...] | None]:

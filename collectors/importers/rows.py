@@ -13,7 +13,7 @@ from gpuwatch.collectors.importers.layout import Layout, cells_of, header_of, pr
 from gpuwatch.collectors.importers.plan import Plan
 from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
 from gpuwatch.collectors.importers.source import Source
-from gpuwatch.collectors.importers.times import Times
+from gpuwatch.collectors.importers.times import Times, mark_of
 from gpuwatch.collectors.importers.types import ImportOptions, LogRow, PastLog
 from gpuwatch.dataclass import replace
 from gpuwatch.errors import UsageError
@@ -40,12 +40,16 @@ class Run:
                 f"--fields names nothing that is measured: {quoted(options.fields, 100)}", "names as given to --query-gpu"
             )
         self.begins = position + 1
+        self.clock_less = not layout.prefixed and not any(column.name in ("time", "date", "clock") for column in layout.columns)
+        self.mark = ""
+        """The line of its own that said a time last, in a log whose rows have none."""
+        self.marked = self.clock_less and any(mark_of(line) for _, line in self.sample)
+        self.clock_less = self.clock_less and not self.marked
         self.plan = self._first_plan(layout)
         self.plans: dict[str, Plan] = {}
         self.times: Times | None = None
         self.seen: list[tuple[str, int]] = []
         """GPU and time of the first rows."""
-        self.clock_less = self.plan.time < 0 and self.plan.date < 0 and not layout.prefixed
 
     def head(self, lines: Sequence[str]) -> tuple[Layout | None, int]:
         """The layout of the first lines and where its header is among them (-1: there is none)."""
@@ -72,6 +76,9 @@ class Run:
         return Plan(layout, identity, self.trouble, self.options.power_limit_watts)
 
     def _paired(self, layout: Layout) -> list[tuple[str, list[str]]]:
+        """What says the time of a row (its line, or the mark before it), and its cells, of the sample's rows."""
+        if self.marked:
+            return self._marks(layout)
         return self._cells(layout, self.sample[self.begins :])
 
     def _cells(self, layout: Layout, lines: Sequence[tuple[int, str]]) -> list[tuple[str, list[str]]]:
@@ -84,12 +91,21 @@ class Run:
                 found.append((line, cells))
         return found
 
-    @staticmethod
-    def _time_text(plan: Plan, cells: Sequence[str], line: str) -> str:
+    def _marks(self, layout: Layout) -> list[tuple[str, list[str]]]:
+        found, mark = [], ""
+        for number, line in self.sample:
+            mark = mark_of(line) or mark
+            found += [(mark, cells) for _, cells in self._cells(layout, [(number, line)]) if not mark_of(line)]
+        return found
+
+    def _time_text(self, plan: Plan, cells: Sequence[str], line: str) -> str:
         if plan.time >= 0:
             return cells[plan.time].strip()
         if plan.date >= 0:
-            return f"{cells[plan.date].strip()} {cells[plan.clock].strip()}" if plan.clock >= 0 else cells[plan.date].strip()
+            clock = f"{plan.layout.joiner or ' '}{cells[plan.clock].strip()}" if plan.clock >= 0 else ""
+            return cells[plan.date].strip() + clock
+        if self.marked:
+            return line
         return prefix_time(line) if plan.layout.prefixed else ""
 
     def log(self, form: str) -> PastLog:
@@ -133,6 +149,9 @@ class Run:
 
     def _all_times(self) -> Iterator[str]:
         for _, line in self.source.lines():
+            if self.marked:
+                yield mark_of(line)
+                continue
             text = (strip_prefix(line) or "") if self.plan.layout.prefixed else line
             cells = cells_of(text, self.plan.layout.separator)
             if len(cells) == self.plan.layout.width:
@@ -140,7 +159,10 @@ class Run:
 
     def rows(self, log: PastLog) -> Iterator[LogRow]:
         """The rows. Its end completes the log."""
-        before = [number for number, line in self.sample[: max(self.begins - 1, 0)] if line.strip()]
+        top = self.sample[: max(self.begins - 1, 0)]
+        marks = [mark_of(line) for _, line in top] if self.marked else []
+        self.mark = next((mark for mark in reversed(marks) if mark), "")
+        before = [number for number, line in top if line.strip() and not (self.marked and mark_of(line))]
         if before:
             self.problems.add(before[0], "before the header", len(before))
         self._say_unused(self.begins)
@@ -161,7 +183,7 @@ class Run:
         times = self.times
         assert times is not None
         trouble, problems, who, ms = self.trouble, self.problems, self.gpus.known, times.ms
-        last_text, last_ts, latest = "", 0, self.gpus.latest
+        last_text, last_ts, latest = "\0", 0, self.gpus.latest
         while True:
             plan = self.plan
             width, separator, time, key = plan.layout.width, plan.layout.separator, plan.time, plan.identity.key
@@ -176,7 +198,7 @@ class Run:
                             break
                         continue
                     cells = other
-                text = cells[time] if simple else self._time_text(plan, cells, line)
+                text = cells[time] if simple else self._time_text(plan, cells, self.mark if self.marked else line)
                 if text != last_text:
                     try:
                         last_ts = ms(text)
@@ -262,6 +284,9 @@ class Run:
             text = stripped
         if not text.strip():
             return None
+        if self.marked and (mark := mark_of(text)):
+            self.mark = mark
+            return None
         cells = cells_of(text, layout.separator)
         if len(cells) == layout.width + 1 and not cells[-1].strip():
             cells.pop()
@@ -280,7 +305,7 @@ class Run:
         columns = self.header(line, cells)
         if columns is None:
             return False
-        if self.options.fields or columns == self.plan.layout.columns or self.plan.layout.joined:
+        if self.options.fields or columns == self.plan.layout.columns or self.plan.layout.joiner:
             return True
         key = line.strip()
         plan = self.plans.get(key)
@@ -288,7 +313,7 @@ class Run:
             layout = Layout(self.plan.layout.separator, columns, self.plan.layout.prefixed)
             who = [(i, _candidate(c), c.text) for i, c in enumerate(columns)]
             plan = Plan(layout, identify(who, [], []), self.trouble, self.options.power_limit_watts)
-            if (plan.time < 0 and plan.date < 0 and not layout.prefixed) != self.clock_less:
+            if (plan.time < 0 and plan.date < 0 and not layout.prefixed) != (self.clock_less or self.marked):
                 self.problems.add(number, "a header with and one without a time in one file: rows below it are not used")
                 return True
             if len(self.plans) < 1000:

@@ -16,7 +16,7 @@ from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
 from gpuwatch.collectors.importers.rows import message
 from gpuwatch.collectors.importers.smi_csv import SmiCsv
 from gpuwatch.collectors.importers.source import Source
-from gpuwatch.collectors.importers.times import CLOCK, Times
+from gpuwatch.collectors.importers.times import Times, mark_of
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
 from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.errors import UsageError
@@ -111,8 +111,8 @@ class _Tables:
             if TITLE.match(line):
                 texts += [before] if before else []
                 before = ""
-            elif plain and plain[0] not in "|+" and CLOCK(plain):
-                before = _moment(plain) or before
+            elif plain and plain[0] not in "|+":
+                before = mark_of(plain, dated=True) or before
         self.dated = bool(texts)
         if not self.dated:
             if self.options.start_ms is None or self.options.interval_ms is None:
@@ -153,7 +153,7 @@ class _Tables:
                     if table is not None and table.listed:
                         table.closed = True
                 else:
-                    found = _moment(line.strip()) if CLOCK(line) else ""
+                    found = mark_of(line.strip(), dated=True)
                     if found:
                         moment = found
                     elif not line.startswith("Every "):
@@ -294,23 +294,6 @@ class _Tables:
             self.problems.add(number, reason)
         self.trouble.clear()
         self.trouble.lost = False
-
-
-def _moment(line: str) -> str:
-    """The time that a line says: the line itself, or what a frame of signs leaves of it; empty if it says none."""
-    text = line.strip(" \t=-#*>[]()")
-    if len(text) > 80 or not CLOCK(text):
-        return ""
-    return text if _whole(text) else ""
-
-
-def _whole(text: str) -> bool:
-    from gpuwatch.collectors.importers.times import parts
-
-    try:
-        return bool(parts(text).date)
-    except Unreadable:
-        return False
 
 
 def _program(shown: str) -> str:

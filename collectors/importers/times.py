@@ -49,6 +49,8 @@ class Parts:
 def parts(text: str) -> Parts:
     """Take a time apart. :class:`Unreadable` if it is none."""
     text = text.strip().strip("\"'").replace("\xa0", " ").replace("\u202f", " ")
+    if not text:
+        raise Unreadable("no time")
     if "\0" in text:
         raise Unreadable("NUL bytes in the line")
     text = EAST(r"\1/", text)
@@ -310,6 +312,22 @@ class Times:
                 f"say which with --date-order {' or --date-order '.join(sorted(possible))}",
             )
         return possible.pop()
+
+
+def mark_of(line: str, *, dated: bool = False) -> str:
+    """The time that a line of its own says, without a frame of signs around it; empty if it says none (or, ``dated``, no date)."""
+    text = line.strip(" \t=-#*>[]()")
+    if len(text) > 80:
+        return ""
+    if UNIX(text):
+        return text
+    if not CLOCK(text):
+        return ""
+    try:
+        found = parts(text)
+    except Unreadable:
+        return ""
+    return text if found.date or not dated else ""
 
 
 def _readable(text: str) -> bool:

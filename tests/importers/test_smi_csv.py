@@ -272,6 +272,47 @@ def test_date_and_time_in_two_cells(read, text):
     assert read(text).times == [NOON, NOON + 1000]
 
 
+@pytest.mark.parametrize("stamp", ["2026-03-31 12:00:0{} UTC", "=== Tue Mar 31 12:00:0{} UTC 2026 ===", "177495840{}", "12:00:0{}"])
+def test_a_loop_that_prints_the_time_on_a_line_of_its_own(read, stamp):
+    head = "index, power.draw [W], utilization.gpu [%]\n"
+    text = "".join(f"\n\n{stamp.format(n)}\n{head}0, 20.5 W, {n} %\n1, 20.5 W, {n + 1} %\n" for n in range(3))
+    found = read(text, start_ms=NOON)
+    assert found.times == [NOON + 1000 * (n // 2) for n in range(6)]
+    assert (found.gpus, found.problems) == (["0", "1"] * 3, [])
+    assert [values["utilization_ratio"] for values in found.values] == [0, 10, 10, 20, 20, 30]
+
+
+def test_an_empty_time(read):
+    found = read("timestamp,index,utilization.gpu\n,0,5\n2026-03-31T12:00:00Z,0,5\n,0,5\n", tz="")
+    assert (found.times, found.problems) == ([NOON], [(2, "no time", 2)])
+
+
+def test_a_row_before_the_first_line_with_a_time(read):
+    found = read("index, utilization.gpu [%]\n0, 5 %\n2026-03-31T12:00:00Z\n0, 6 %\n", tz="")
+    assert (found.times, found.problems) == ([NOON], [(2, "no time", 1)])
+
+
+def test_a_fraction_behind_a_comma_is_a_cell_of_its_own(read):
+    rows = "2026-03-31T14:00:00,257123456+02:00,0, 5, 19689\n2026-03-31T14:00:01,002000000+02:00,0, 6, 19689\n"
+    found = read("timestamp,index,utilization.gpu,memory.used\n" + rows, tz="")
+    assert (found.times, found.log.zone) == ([NOON + 257, NOON + 1002], "in the log")
+    assert found.values[0] == {"utilization_ratio": 50, "memory_used_bytes": 19689}
+
+
+def test_more_names_that_people_write(read):
+    head = "timestamp,index,gpu_utilization[%],memory_utilization(%),temperature[°C],gpu_temp(C),vram_used_mib,power_draw_w\n"
+    found = read(head + "2026-03-31T12:00:00Z, 0, 5, 6, 40, 41, 7, 8.5\n", tz="")
+    assert found.values == [
+        {
+            "utilization_ratio": 50,
+            "memory_utilization_ratio": 60,
+            "temperature_celsius": 40,
+            "memory_used_bytes": 7,
+            "power_watts": 8500,
+        }
+    ]
+
+
 def test_a_zone_in_the_header(read):
     for tz in ("", "Europe/Berlin"):
         found = read("timestamp_utc,index,utilization.gpu [%]\n2026-03-31 12:00:00,0,5\n", tz=tz)
