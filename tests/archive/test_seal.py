@@ -159,6 +159,16 @@ def test_stopping_anywhere_loses_and_doubles_nothing(record: Recording) -> None:
         assert everything(db) == wanted
 
 
+def test_no_step_reads_more_than_a_slice(record: Recording) -> None:
+    """SQLite's own count of its work: an hour is read in parts, and as evenly as that goes."""
+    db = record(1, 3601, 1).connection
+    work = [0]
+    db.set_progress_handler(lambda: work.__setitem__(-1, work[-1] + 1), 1000)
+    for _ in steps(db):
+        work.append(0)
+    assert sum(work) > 20 * max(work)
+
+
 def test_no_step_sees_what_another_reader_does_not(record: Recording) -> None:
     """Chunk and distributions of an entity's hour are written together."""
     db = record(20, 3620).connection
