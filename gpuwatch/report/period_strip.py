@@ -124,12 +124,17 @@ def _cell(
 def _drawn(drawn: Sequence[_Cell], look: Look) -> Line:
     out: Line = []
     for cell in drawn:
-        text, style = (" ", "") if cell.most is None else (_mark(cell, look), cell.most.label)
+        text, style = (" ", "") if cell.most is None else (_mark(cell, look), _style(cell.most))
         if out and out[-1][1] == style:
             out[-1] = (out[-1][0] + text, style)
         else:
             out.append((text, style))
     return out
+
+
+def _style(bucket: Bucket) -> str:
+    """Free time is a row of dots, which need more light than a bar of blocks."""
+    return "dim" if bucket is Bucket.UNALLOCATED else bucket.label
 
 
 def _mark(cell: _Cell, look: Look) -> str:
@@ -191,6 +196,6 @@ def _legend(marks: set[Bucket], width: int, indent: int, look: Look) -> Block:
         if used + size > width and used > indent:
             out.append(now)
             now, used = line(" " * indent), indent
-        now += [(mark, bucket.label), (f" {word}   ", "dim")]
+        now += [(mark, _style(bucket)), (f" {word}   ", "dim")]
         used += size + 3
     return [*out, now]

@@ -127,7 +127,7 @@ def _users(report: Report, figures: Figures) -> Table:
         Head("GiB peak", [_gib(row.gpu_memory_max_bytes) for row in rows], drop=7),
         Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=9, name=many),
     ]
-    return Table("Who used it", columns, "GPU-hours held", "Nobody held a GPU in this span.", summed=True)
+    return Table("Users", columns, "GPU-hours held", "Nobody held a GPU in this span.", summed=True)
 
 
 def _efficiency(row: GpuRow | HostRow | PeriodRow | OwnerRow) -> str:

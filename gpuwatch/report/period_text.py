@@ -38,7 +38,7 @@ def report_text(report: Report, *, width: int = 100, look: Look | None = None) -
     if report.total.capacity_gpu_ms and report.total.observed_gpu_ms:
         blocks += _charts(report, figures, width, look)
         blocks.append(drawn(main_table(report, figures), width))
-        blocks += [drawn(each, width) for each in others(report, figures) if each.title != "Who used it"]
+        blocks += [drawn(each, width) for each in others(report, figures) if each.title != "Users"]  # they have their bars
     blocks.append(_data(report, figures, width))
     blocks.append(_more(report, width))
     return rendered(blocks, width, look)

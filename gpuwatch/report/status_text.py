@@ -78,7 +78,10 @@ def _header(view: View, width: int, tz: tzinfo | None, paint: Paint) -> str:
     parts = [paint(host.hostname if host else "this host", "bold")]
     used = fmt.cells(host.hostname if host else "this host")
     right = fmt.weekday_clock(view.at_ms, tz)
-    if recording and recording.live and recording.first_ms is not None:
+    if view.past:
+        day = fmt.since(view.at_ms, view.now_ms, tz)[:-5]
+        right = f"{day}{fmt.clock(view.at_ms, tz)}   {fmt.duration((view.now_ms - view.at_ms) / 1000)} ago"
+    elif recording and recording.live and recording.first_ms is not None:
         right = f"rec {fmt.duration((view.now_ms - recording.first_ms) / 1000)}   {right}"
     elif not (recording and recording.live):
         right = f"not recording   {right}"

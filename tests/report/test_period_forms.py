@@ -89,7 +89,7 @@ def test_ordinary_text_stays_readable_in_markdown(text: str) -> None:
 
 def test_markdown_has_the_tables_and_the_digits_of_the_text() -> None:
     markdown, text = report_markdown(sample_report("day")), report_text(sample_report("day"), width=200)
-    for title in ("Where 1 344.0 GPU-hours went", "Days", "Who used it", "Longest holders", "GPUs", "Data"):
+    for title in ("Where 1 344.0 GPU-hours went", "Days", "Users", "Longest holders", "GPUs", "Data"):
         assert f"## {title}" in markdown
     cells_of = [cell.strip(" *") for line in markdown.split("\n") if line.startswith("| 2026-11") for cell in line.split("|")]
     for cell in filter(None, cells_of):

@@ -190,7 +190,7 @@ def summed(columns: dict[str, list[str]], names: Iterable[str]) -> None:
 def check_table(report: Report, text: str) -> None:
     if not report.total.observed_gpu_ms:
         return
-    title = {"gpu": "GPUs", "user": "Who used it", "day": "Days", "host": "Hosts"}[report.by]
+    title = {"gpu": "GPUs", "user": "Users", "day": "Days", "host": "Hosts"}[report.by]
     tables = [block(text[at.start() :], title) for at in re.finditer(rf"^── {title}", text, re.MULTILINE)]
     lines = next(lines for lines in reversed(tables) if "wait h" in lines[1])
     columns = columns_of(lines[1:])
