@@ -35,6 +35,7 @@ from gpuwatch.zone import next_midnight_s
 
 INTERVAL_ROWS = 20_000
 """So many rows at a log's beginning tell its interval, where nothing else does."""
+_MINUTE = columns.insert_sql("gpu_minute", columns.GPU_ROLLUP)
 _LEDGER = columns.insert_sql("ledger_minute", (*columns.LEDGER, "final"))
 _TICK = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
 _PROCESS = Inserter("process_sample", columns.PROCESS_SAMPLE)
@@ -142,7 +143,8 @@ class Pipeline:
             fresh = self._count(key, ascending[key])
             hours[self._ids[key]] = HourRows(self._ids[key], one, sliced=self._sliced(key), fresh=fresh)
         absent = self._write_gpus(hours.values(), tick_of)
-        _TICK.insert(self._db, [(tick, ts, 1) for ts, tick in tick_of.items()])
+        if not self._alone:
+            _TICK.insert(self._db, [(tick, ts, 1) for ts, tick in tick_of.items()])
         if processes:
             _PROCESS.insert(self._db, [self._process_row(row, tick_of[row.ts_ms]) for row in processes])
         for gpu_id, rows in hours.items():
@@ -211,9 +213,10 @@ class Pipeline:
     def _write_gpus(self, gpus: Collection[HourRows], tick_of: dict[int, int]) -> frozenset[str]:
         """Insert the rows by time; returns the columns that none of them has."""
         used = sorted({number for rows in gpus for number in rows.used})
-        hot = [row for rows in gpus for row in rows.hot(tick_of, used)]
-        hot.sort(key=itemgetter(0, 1))
-        Inserter("gpu_sample", (*KEY, *(COLUMNS[n] for n in used))).insert(self._db, hot)
+        if not self._alone:  # holders are found by SQL, beside the rows that they hold
+            hot = [row for rows in gpus for row in rows.hot(tick_of, used)]
+            hot.sort(key=itemgetter(0, 1))
+            Inserter("gpu_sample", (*KEY, *(COLUMNS[n] for n in used))).insert(self._db, hot)
         sums = self.sums
         sums.measures.update(NAMES[n] for n in used)
         for rows in gpus:
@@ -252,8 +255,12 @@ class Pipeline:
         """All that an hour becomes. Its last ledger minute may wait for a row of the next hour that reaches into it."""
         db, host, end_s = self._db, self._who.host_id, hour.end_ms // 1000
         db.execute("BEGIN")
-        for statement in minute_statements(hour.absent):
-            db.execute(statement, (hour.start_ms, hour.end_ms))
+        if self._alone:
+            for rows in hour.gpus.values():
+                db.executemany(_MINUTE, rows.minutes())
+        else:
+            for statement in minute_statements(hour.absent):
+                db.execute(statement, (hour.start_ms, hour.end_ms))
         self._close_ledger(hour, following)
         set_watermark(db, MINUTE_TIER, end_s, host)
         close_hours(db, hour.end_ms, host_id=host)
@@ -263,14 +270,18 @@ class Pipeline:
             rows.seal(db, host, hour.start_ms)
         db.execute("COMMIT")
         if not self._alone:
-            for _ in SealJob(PROCESS, host, hour.start_ms).steps(db):
-                pass
-        cut = hour.last_tick if self._alone else self._kept_tick  # process rows also speak for what follows them
-        self._kept_tick = hour.last_tick
+            self._seal_processes(hour)
+
+    def _seal_processes(self, hour: _Hour) -> None:
+        """Their chunks, from the hot rows; those of the hour before are done with."""
+        db = self._db
+        for _ in SealJob(PROCESS, self._who.host_id, hour.start_ms).steps(db):
+            pass
         db.execute("BEGIN")
         for table in ("gpu_sample", "process_sample", "tick"):
-            db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (cut,))
+            db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (self._kept_tick,))
         db.execute("COMMIT")
+        self._kept_tick = hour.last_tick
 
     def _close_ledger(self, hour: _Hour, following: _Hour | None) -> None:
         ahead = following.gpus if following else {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import compress, repeat
 from operator import mul
 
 from gpuwatch.ledger.alone import Columns
 from gpuwatch.model import GpuSample, measures
+from gpuwatch.recorder.importing.sums import Facts, minutes
 from gpuwatch.recorder.importing.track import Timed
 from gpuwatch.store import columns
 from gpuwatch.store.archive.codec import CODEC, Encoder
@@ -63,9 +64,15 @@ class HourRows:
             self._busy(),
             one.kappa_pm,
             one.unavailable,
-            self._energy(),
+            [0] * len(one.ts_ms) if self._sliced else self._energy,
             one.labels,
         )
+
+    def minutes(self) -> Iterator[tuple[int | None, ...]]:
+        """Rows of ``gpu_minute``."""
+        one = self.timed
+        facts = Facts(one.ts_ms, one.dt_ms, self._flags, one.context, one.unavailable, self._energy)
+        return minutes(self.gpu_id, facts, self.cells, self.used)
 
     def _busy(self) -> Cells:
         """The busy share in per mille: the first that is known of each row."""
@@ -77,10 +84,11 @@ class HourRows:
         first = (next((value for value in values if value is not None), None) for values in zip(*known, strict=True))
         return [None if value is None else min(value, 1000) for value in first]
 
+    @cached_property
     def _energy(self) -> list[int]:
         """Millijoules of each row: counted, else power over its time; 0 where neither is known."""
         none = [0] * len(self.timed.ts_ms)
-        if self._sliced or not {_ENERGY, _POWER} & set(self.used):
+        if not {_ENERGY, _POWER} & set(self.used):
             return none
         counted, power = self.cells[_ENERGY], self.cells[_POWER]
         if _ENERGY not in self.used and None not in power:
