@@ -243,7 +243,7 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
     }
     for key, (value, low, high) in limits.items():
         if not low <= value <= high:
-            raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:g} is outside {low:g} to {high:g}")
+            raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:.9g} is outside {low:.9g} to {high:.9g}")
     if settings.record.interval_seconds % 1:
         key, value = "record.interval_seconds", settings.record.interval_seconds
         raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:g} is not a whole number: samples lie on whole seconds")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
@@ -21,6 +21,7 @@ from gpuwatch.store import rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import FINAL_AFTER_S
+from gpuwatch.store.ledger_rows import Inputs
 from gpuwatch.store.watermarks import LEDGER_TIER
 from gpuwatch.store.writer import StoreWriter
 
@@ -29,6 +30,8 @@ _GRACE_MS = 7000
 """Rows of the minute may come this late: three periods of the collectors that ask every two seconds, and a second."""
 _SPREAD_MS = 30_000
 """A minute's jobs are spread over so much time."""
+_PIECE_MS = 20_000
+"""The process rows of so much time are read at once."""
 _SILENT_MS, _SILENT_PERIODS = 15_000, 3
 """A GPU without a row for so long, and for so many periods, has ended its quiet run by a gap."""
 Job = Callable[[], None]
@@ -67,6 +70,8 @@ class Closer:
             self._per_tick = 1
             self._attempt(lambda: self._plan(self._minute_end(), ts_ms))
         self._per_tick = max(self._per_tick, -(-len(self._jobs) // self._ticks))
+        if self._ticks == 1:
+            self._drain()
         for _ in range(min(self._per_tick, len(self._jobs))):
             self._attempt(self._jobs.popleft())
         if not self._jobs:
@@ -104,7 +109,8 @@ class Closer:
         self._ticks = max(1, _SPREAD_MS // period)
         self._silent_ms = max(_SILENT_MS, _SILENT_PERIODS * period)
         if not self._writer.hot_only:
-            add(lambda: _done(rollup.close_minutes(self._db, end_s * 1000)))
+            steps = rollup.minute_steps(self._db, end_s * 1000)
+            add(lambda: self._go_on(steps))
             done = rollup.watermark(self._db, LEDGER_TIER)
             if self._final_from is None:
                 self._final_from = (done or end_s) - _DAY_S
@@ -117,6 +123,11 @@ class Closer:
             add(lambda: self._name_open_runs(ts_ms))
             add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
         add(lambda: self._history.plan(end_s, ts_ms))
+
+    def _go_on(self, steps: Iterator[None]) -> None:
+        """The next of some steps; the others stay in front."""
+        if next(steps, self) is not self:
+            self._jobs.appendleft(lambda: self._go_on(steps))
 
     def _close_again(self, end_s: int, ts_ms: int) -> None:
         """The clock was set back behind the watermarks: what it has not told before is closed without them."""
@@ -138,12 +149,12 @@ class Closer:
     def _begin_minute(self, minute: int, ts_ms: int) -> None:
         """Read a minute once for all GPUs; each GPU is split in a job of its own, and all are written together."""
         start, end = minute * 1000, minute * 1000 + MINUTE_MS
-        rows = rollup.ledger_inputs(self._db, start, end)
+        inputs = Inputs(self._db, start, end)
         owns = weights(self._db, minute)
         found: dict[int, list[BucketRow]] = {}
 
         def compute(gpu_id: int) -> None:
-            own = rows[gpu_id]
+            own = inputs.of(gpu_id)
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
             found[gpu_id] = self._split(own, owns[gpu_id], minute, ts_ms)
@@ -153,7 +164,9 @@ class Closer:
                 for gpu_id, buckets in found.items():
                     self._write(gpu_id, minute, buckets)
 
-        self._jobs.extendleft(reversed([*(partial(compute, gpu_id) for gpu_id in rows if gpu_id in owns), write]))
+        steps = inputs.read(_PIECE_MS)
+        known = [partial(compute, gpu_id) for gpu_id in inputs.gpus if gpu_id in owns]
+        self._jobs.extendleft(reversed([lambda: self._go_on(steps), *known, write]))
 
     def _split(self, rows: list[LedgerRow], own: Weight, minute: int, ts_ms: int) -> list[BucketRow]:
         return split_minute(rows, own, minute, silent=ts_ms - rows[-1].ts_ms > self._silent_ms)
@@ -201,7 +214,3 @@ class Closer:
         with transaction(self._db):
             self._db.execute("UPDATE ledger_minute SET final=1 WHERE t<? AND t>=? AND final=0", (until_s, since_s))
         self._final_from = until_s - _HOUR_S
-
-
-def _done(_: object) -> None:
-    """A job has no result."""

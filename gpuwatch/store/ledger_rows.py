@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
 from gpuwatch.names import Bucket, Cause, Context, Tier
@@ -14,6 +15,7 @@ from gpuwatch.store.connection import transaction
 PROCESS_PERIODS = 3
 """A process row speaks for at most so many process periods after it, as long as no newer one has come."""
 _MAX_ROW_MS = 15_000
+_PIECE_ROWS = 2000
 
 _Held = tuple[int, int, int, int]
 """(milliseconds that the row speaks for, owner, SM share in per mille, memory in MiB)."""
@@ -28,7 +30,7 @@ _GPU_SQL = (
 )
 _PROCESS_SQL = (
     "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.proc_id, s.sm_pm, s.gpu_memory_mib FROM tick k CROSS JOIN process_sample s"
-    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.gpu_id<>0 ORDER BY k.ts_ms"
+    " WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<=? AND s.gpu_id<>0 ORDER BY k.ts_ms"
 )
 """Within a tick the rows come by process, as their table lies; to ask for it as well would sort thousands again (20 ms)."""
 _NOTHING = BucketRow(0, Bucket.UNOBSERVED, Cause.NONE, Tier.N, 0, 0)
@@ -92,30 +94,64 @@ def ledger_inputs(
     ``shares_ms``: owners are only looked up for rows that overlap this span (the minute that is split; look-back and
     look-ahead need none). New owners are written in a transaction of their own.
     """
-    only, values = ("", ()) if gpu_id is None else (" AND s.gpu_id=?", (gpu_id,))
-    reach = _reach(db)
-    sql = _GPU_SQL.replace(" ORDER BY", f"{only} ORDER BY")
-    rows = db.execute(sql, (t0_ms, t1_ms + reach, t1_ms, *values)).fetchall()
-    first, last = shares_ms or (t0_ms, t1_ms)
-    sql = _PROCESS_SQL.replace(" ORDER BY", f"{only} ORDER BY")
-    holders = _Holders(db, db.execute(sql, (first - reach, last + reach, *values)).fetchall(), reach)
-    out: dict[int, list[LedgerRow]] = {}
-    for gpu, ts, dt, quiet, quiet_ms, context, busy, kappa, unavailable, energy in rows:
-        shares = holders.at(gpu, ts) if ts > first and ts - dt < last else ()
-        row = LedgerRow(
-            ts,
-            dt,
-            _QUIET[quiet],
-            quiet_ms,
-            _CONTEXT[context],
-            None if busy is None else min(busy, 1000),
-            kappa,
-            bool(unavailable),
-            energy,
-            shares,
-        )
-        out.setdefault(gpu, []).append(row)
-    return out
+    found = Inputs(db, t0_ms, t1_ms, shares_ms=shares_ms, gpu_id=gpu_id)
+    for _ in found.read():
+        pass
+    return {gpu: found.of(gpu) for gpu in found.gpus}
+
+
+class Inputs:
+    """What :func:`ledger_inputs` says, in pieces so that no tick has it all: first ``read``, then GPU by GPU ``of``."""
+
+    def __init__(
+        self, db: sqlite3.Connection, t0_ms: int, t1_ms: int, *, shares_ms: tuple[int, int] | None = None, gpu_id: int | None = None
+    ) -> None:
+        self._db = db
+        self._only, self._values = ("", list[int]()) if gpu_id is None else (" AND s.gpu_id=?", [gpu_id])
+        self._reach = _reach(db)
+        self._span = shares_ms or (t0_ms, t1_ms)
+        self._holders = _Holders(db, self._reach)
+        self._rows: dict[int, list[tuple[Any, ...]]] = {}
+        sql = _GPU_SQL.replace(" ORDER BY", f"{self._only} ORDER BY")
+        for row in db.execute(sql, (t0_ms, t1_ms + self._reach, t1_ms, *self._values)):
+            self._rows.setdefault(row[0], []).append(row)
+
+    @property
+    def gpus(self) -> list[int]:
+        """The GPUs that have rows."""
+        return list(self._rows)
+
+    def read(self, piece_ms: int | None = None) -> Iterator[None]:
+        """Read the process rows, at first of so much time (``None``: all), then of so much that they are about 2000."""
+        start, end = self._span[0] - self._reach, self._span[1] + self._reach - 1
+        sql = _PROCESS_SQL.replace(" ORDER BY", f"{self._only} ORDER BY")
+        while start < end:
+            until = end if piece_ms is None else min(start + piece_ms, end)
+            rows = self._db.execute(sql, (start, until, *self._values)).fetchall()
+            self._holders.add(rows)
+            start, piece_ms = until, piece_ms and piece_ms * _PIECE_ROWS // max(len(rows), 1) + 1
+            yield
+
+    def of(self, gpu_id: int) -> list[LedgerRow]:
+        """The rows of one GPU."""
+        first, last = self._span
+        out = []
+        for gpu, ts, dt, quiet, quiet_ms, context, busy, kappa, unavailable, energy in self._rows[gpu_id]:
+            shares = self._holders.at(gpu, ts) if ts > first and ts - dt < last else ()
+            row = LedgerRow(
+                ts,
+                dt,
+                _QUIET[quiet],
+                quiet_ms,
+                _CONTEXT[context],
+                None if busy is None else min(busy, 1000),
+                kappa,
+                bool(unavailable),
+                energy,
+                shares,
+            )
+            out.append(row)
+        return out
 
 
 def _reach(db: sqlite3.Connection) -> int:
@@ -127,13 +163,20 @@ def _reach(db: sqlite3.Connection) -> int:
 class _Holders:
     """Who holds each GPU at any instant, by the process rows around it."""
 
-    def __init__(self, db: sqlite3.Connection, rows: Sequence[tuple[int, ...]], reach_ms: int) -> None:
-        self._reach = reach_ms
+    def __init__(self, db: sqlite3.Connection, reach_ms: int) -> None:
+        self._db, self._reach = db, reach_ms
+        self._owners: dict[int, int] = {}
         self._times: dict[int, list[int]] = {}
         self._groups: dict[int, list[_Group]] = {}
-        with transaction(db):
-            owners = process_owners(db, sorted({row[3] for row in rows}))
-        latest: dict[int, tuple[int, list[_Held]]] = {}
+        self._latest: dict[int, tuple[int, list[_Held]]] = {}
+
+    def add(self, rows: Sequence[tuple[int, ...]]) -> None:
+        """More process rows, in order of time."""
+        owners, latest = self._owners, self._latest
+        unknown = {row[3] for row in rows}.difference(owners)
+        if unknown:
+            with transaction(self._db):
+                owners.update(process_owners(self._db, sorted(unknown)))
         for gpu, ts, dt, proc, sm, memory in rows:  # thousands: only the groups that are asked for become more than tuples
             known = latest.get(gpu)
             if known is None or known[0] != ts:

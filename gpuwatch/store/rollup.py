@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
 from gpuwatch.store.columns import GPU_ROLLUP, PROCESS_ROLLUP, Rolled, rollup
@@ -25,6 +26,7 @@ __all__ = [
     "close_minutes",
     "ledger_input",
     "ledger_inputs",
+    "minute_steps",
     "owner_id",
     "set_watermark",
     "watermark",
@@ -32,6 +34,10 @@ __all__ = [
 ]
 
 _AGAIN_MS = 3_600_000
+_PROCESSES = 32
+"""The minutes of so many processes are closed in one piece."""
+_LATEST_TICKS = 4
+_FIRST_ID, _LAST_ID = -(2**62), 2**62
 THROTTLE_MASK = 0x4 | 0x8 | 0x20 | 0x40 | 0x80
 """NVML clock event reasons that slow a GPU down: power cap, HW slowdown, SW and HW thermal, power brake."""
 QUIET_PM = 50
@@ -111,17 +117,64 @@ def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
 
     Returns how many minutes were looked at. A clock that went back closes nothing until it has caught up.
     """
-    end_s = now_ms // 60_000 * 60
-    done = watermark(db, MINUTE_TIER)
-    if done is None:
-        first = db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0]
-        done = end_s if first is None else (first - 1) // 60_000 * 60
+    done, end_s = _open_minutes(db, now_ms)
     if end_s <= done:
         return 0
     with transaction(db):
         _close(db, (done * 1000, end_s * 1000))
         set_watermark(db, MINUTE_TIER, end_s)
     return (end_s - done) // 60
+
+
+def minute_steps(db: sqlite3.Connection, now_ms: int) -> Iterator[None]:
+    """The same in pieces of a few milliseconds where there are many processes, each a transaction; the last one moves the watermark.
+
+    Until then the minutes are open, and would be computed again as a whole.
+    """
+    done, end_s = _open_minutes(db, now_ms)
+    if end_s <= done:
+        return
+    span = (done * 1000, end_s * 1000)
+    edges = _process_edges(db, span[1])
+    if not edges:
+        close_minutes(db, now_ms)
+        return
+    for statement in minute_statements():
+        if " INTO process_minute(" not in statement:
+            with transaction(db):
+                db.execute(statement, span)
+    yield
+    part = _process_statement()
+    for after, until in pairwise([_FIRST_ID, *edges, _LAST_ID]):
+        with transaction(db):
+            db.execute(part, (*span, after, until))
+        yield
+    with transaction(db):
+        _mark_seen(db, span)
+        set_watermark(db, MINUTE_TIER, end_s)
+
+
+@cache
+def _process_statement() -> str:
+    """Minutes of the processes with ids in ``(?, ?]``."""
+    (statement,) = (s for s in minute_statements() if " INTO process_minute(" in s)
+    return statement.replace(" GROUP BY ", " AND s.proc_id>? AND s.proc_id<=? GROUP BY ")
+
+
+def _process_edges(db: sqlite3.Connection, end_ms: int) -> list[int]:
+    """Ids that part the processes that were seen last into groups."""
+    sql = "SELECT DISTINCT proc_id FROM process_sample WHERE tick_id>(SELECT max(tick_id) FROM tick WHERE ts_ms<=?)-? ORDER BY 1"
+    return [row[0] for row in db.execute(sql, (end_ms, _LATEST_TICKS))][_PROCESSES - 1 :: _PROCESSES]
+
+
+def _open_minutes(db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
+    """Unix seconds between which minutes are to be closed."""
+    end_s = now_ms // 60_000 * 60
+    done = watermark(db, MINUTE_TIER)
+    if done is None:
+        first = db.execute("SELECT min(ts_ms) FROM tick").fetchone()[0]
+        done = end_s if first is None else (first - 1) // 60_000 * 60
+    return done, end_s
 
 
 def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:

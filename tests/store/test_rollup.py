@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from support.store_rows import T0, first_tick, gpu, gpu_row, process, process_ro
 
 from gpuwatch.model import InferenceSample, Workload, quantise
 from gpuwatch.names import Context
-from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, set_watermark, watermark
+from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, minute_steps, set_watermark, watermark
 from gpuwatch.store.rows import WorkloadRow
 from gpuwatch.store.writer import StoreWriter
 
@@ -135,6 +136,27 @@ def test_process_minutes(writer: StoreWriter) -> None:
         (1, 60.0, None, None, 2.0**31, None, None, "alice"),
     ]
     assert one(writer, "SELECT last_ms FROM process")["last_ms"] == T0 + 60_000
+
+
+def test_minutes_of_many_processes_are_closed_in_pieces_and_are_the_same(open_writer: Any, tmp_path: Path) -> None:
+    chance, closed = random.Random(3), []
+    moves = [[chance.random() for _ in range(100)] for _ in range(75)]
+    for name in ("once", "pieces"):
+        writer = open_writer(tmp_path / name)
+        db = writer.connection
+        writer.add(first_tick(gpu(0), gpu(1), people=[process(pid) for pid in range(100)]))
+        for number, cpu in enumerate(moves, 1):
+            held = [process_row(pid, pid % 2, 2000, cpu_ratio=cpu[pid]) for pid in range(0, 100, 1 + number % 3)]
+            writer.add(tick(number * 2, gpu_row(dt_ms=2000), held=held))
+        writer.commit()
+        if name == "once":
+            close_minutes(db, T0 + 150_000)
+        else:
+            marks = [(watermark(db, MINUTE_TIER), db.in_transaction) for _ in minute_steps(db, T0 + 150_000)]
+            assert len(marks) > 3 and set(marks) == {(None, False)}
+            assert list(minute_steps(db, T0 + 150_000)) == []
+        closed.append([db.execute(f"SELECT * FROM {t} ORDER BY 1, 2, 3").fetchall() for t in ("gpu_minute", "process_minute", "process", "rollup_state")])  # fmt: skip
+    assert closed[0] == closed[1]
 
 
 def test_workload_minutes(writer: StoreWriter) -> None:
