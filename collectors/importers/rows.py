@@ -46,7 +46,9 @@ class Run:
         self.marked = self.clock_less and any(mark_of(line) for _, line in self.sample)
         self.clock_less = self.clock_less and not self.marked
         self.plan = self._first_plan(layout)
-        self.plans: dict[str, Plan] = {}
+        first = self.sample[self.begins - 1][1] if self.begins else ""
+        self.plans = {((strip_prefix(first) or "") if layout.prefixed else first).strip(): self.plan} if self.begins else {}
+        """Header line -> how the rows below it are read."""
         self.times: Times | None = None
         self.seen: list[tuple[str, int]] = []
         """GPU and time of the first rows."""
@@ -87,6 +89,8 @@ class Run:
         for _, line in lines:
             text = (strip_prefix(line) or "") if layout.prefixed else line
             cells = cells_of(text, layout.separator)
+            if len(cells) == layout.width + 1 and not cells[-1].strip():
+                cells.pop()
             if len(cells) == layout.width and self.header(text, cells) is None:
                 found.append((line, cells))
         return found
@@ -255,8 +259,10 @@ class Run:
     def _last(self, tail: tuple[int, str], log: PastLog) -> Iterator[LogRow]:
         """The line that nothing ends: its last cell may be cut, so it must look like those before it."""
         number, line = tail
-        width, separator = self.plan.layout.width, self.plan.layout.separator
-        cells = line.split(separator)
+        width = self.plan.layout.width
+        cells = cells_of(line, self.plan.layout.separator)
+        if not line.strip() or (self.marked and mark_of(line)):
+            return
         typical = self._cells(self.plan.layout, self.sample[self.begins :])
         if len(cells) == width and typical:
             shortest = min(len(row[-1].strip()) for _, row in typical)
@@ -301,27 +307,33 @@ class Run:
 
     def _header(self, number: int, line: str) -> bool:
         """Whether the line is a header; if its columns are others, the rows after it are read by them."""
-        cells = cells_of(line, self.plan.layout.separator)
-        columns = self.header(line, cells)
-        if columns is None:
-            return False
-        if self.options.fields or columns == self.plan.layout.columns or self.plan.layout.joiner:
-            return True
         key = line.strip()
         plan = self.plans.get(key)
         if plan is None:
-            layout = Layout(self.plan.layout.separator, columns, self.plan.layout.prefixed)
-            who = [(i, _candidate(c), c.text) for i, c in enumerate(columns)]
-            plan = Plan(layout, identify(who, [], []), self.trouble, self.options.power_limit_watts)
-            if (plan.time < 0 and plan.date < 0 and not layout.prefixed) != (self.clock_less or self.marked):
-                self.problems.add(number, "a header with and one without a time in one file: rows below it are not used")
-                return True
-            if len(self.plans) < 1000:
+            columns = self.header(line, cells_of(line, self.plan.layout.separator))
+            if columns is None:
+                return False
+            plan = self._plan_for(number, columns)
+            if len(self.plans) < 1000 and columns is not self.plan.layout.columns:
                 self.plans[key] = plan
-        self.plan = plan
-        self.gpus.known.clear()
-        self._say_unused(number)
+        if plan is not self.plan:
+            self.plan = plan
+            self.gpus.known.clear()
+            self._say_unused(number)
         return True
+
+    def _plan_for(self, number: int, columns: tuple[Column, ...]) -> Plan:
+        """How rows under a header in the middle are read: as before, if its columns are the same or given by the user."""
+        now = self.plan.layout
+        if self.options.fields or columns == now.columns or now.joiner:
+            return self.plan
+        layout = Layout(now.separator, columns, now.prefixed)
+        who = [(i, _candidate(c), c.text) for i, c in enumerate(columns)]
+        plan = Plan(layout, identify(who, [], []), self.trouble, self.options.power_limit_watts)
+        if (plan.time < 0 and plan.date < 0 and not layout.prefixed) != (self.clock_less or self.marked):
+            self.problems.add(number, "a header with and one without a time in one file: rows below it are not used")
+            return self.plan
+        return plan
 
     def _say_unused(self, number: int) -> None:
         if self.plan.unused:

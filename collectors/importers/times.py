@@ -256,6 +256,8 @@ class Times:
                 year, month, day = _in_order(found.date, self._order)
             if year < 0:
                 year = self._year(month)
+            if not 1971 <= year <= 2200:
+                raise ValueError
             return datetime(year, month, day, found.hour, found.minute)
         except ValueError:
             raise Unreadable(f"no date: {quoted('/'.join(found.date))}") from None

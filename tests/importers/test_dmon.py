@@ -80,3 +80,13 @@ def test_a_unit_that_is_not_the_known_one_is_not_taken_for_it(read):
     found = read("# gpu   pwr    sm\n# Idx     X     %\n    0    31     5\n", start_ms=NOON, interval_ms=1000)
     assert found.values == [{"utilization_ratio": 50}]
     assert "has no unit" in found.problems[0][1]
+
+
+def test_the_same_units_under_other_columns(read):
+    one = "# gpu   pwr    sm\n# Idx     W     %\n    0    31     5\n"
+    found = read(one + one.replace("sm", "mem") + one, start_ms=NOON, interval_ms=1000)
+    assert found.values == [
+        {"power_watts": 31000, "utilization_ratio": 50},
+        {"power_watts": 31000, "memory_utilization_ratio": 50},
+        {"power_watts": 31000, "utilization_ratio": 50},
+    ]

@@ -282,6 +282,25 @@ def test_a_loop_that_prints_the_time_on_a_line_of_its_own(read, stamp):
     assert [values["utilization_ratio"] for values in found.values] == [0, 10, 10, 20, 20, 30]
 
 
+def test_a_separator_at_the_end_of_rows(read):
+    found = read("timestamp,index,utilization.gpu\n" + "2026-03-31T12:00:00Z,0,5,\n2026-03-31T12:00:01Z,0,6,\n", tz="")
+    assert ([values["utilization_ratio"] for values in found.values], found.problems) == ([50, 60], [])
+
+
+def test_a_header_before_each_row(read):
+    found = read("".join(HEADER + line(second) for second in range(50)))
+    assert (len(found.rows), found.problems) == (50, [])
+
+
+def test_the_first_header_again_after_another(read):
+    """How GPUs are told apart was found out from the rows of the first part; it holds for that header wherever it comes."""
+    head = "timestamp,gpu,index,memory.used\n"
+    rows = "".join(f"2026-03-31T12:00:00Z,{gpu}, 0, 4\n" for gpu in range(3))
+    other = "timestamp,index,memory.used\n2026-03-31T12:00:01Z,2,5\n"
+    found = read(head + rows + other + head + rows.replace("00:00Z", "00:02Z"), tz="")
+    assert found.gpus == ["0", "1", "2", "2", "0", "1", "2"]
+
+
 def test_an_empty_time(read):
     found = read("timestamp,index,utilization.gpu\n,0,5\n2026-03-31T12:00:00Z,0,5\n,0,5\n", tz="")
     assert (found.times, found.problems) == ([NOON], [(2, "no time", 2)])
