@@ -79,8 +79,9 @@ class PeriodHost:
         self.imported = self.host_id < 0
         self.zone: tzinfo = host_zone(self.zone_name, utc_offset_s or 0)
         self.tiered = tiered
-        gpus = window.rows("SELECT gpu_id FROM gpu WHERE host_id=?", (self.host_id,))
+        gpus = window.rows("SELECT gpu_id, last_ms FROM gpu WHERE host_id=?", (self.host_id,))
         self.gpu_ids = tuple(sorted(row[0] for row in gpus))
+        self.last_ms = max([self.last_ms, *(row[1] for row in gpus)])
         self._alone = alone
         self._done: dict[str, int] = dict(window.rows("SELECT tier, done_s FROM rollup_state WHERE host_id=?", (self.host_id,)))
         self._reach: dict[tuple[str, str], int] = {}
@@ -103,6 +104,8 @@ class PeriodHost:
 
     def reach_s(self, what: str, tier: str) -> int:
         """From when on a tier holds everything that was recorded: rows older than that are gone, or were never there."""
+        if not self.tiered:
+            return NEVER_S
         found = self._reach.get((what, tier))
         if found is None:
             found = self._reach[what, tier] = self._first_whole(what, tier)
@@ -110,12 +113,15 @@ class PeriodHost:
 
     def _first_whole(self, what: str, tier: str) -> int:
         sql = f"SELECT m.t FROM {what}_{tier} m WHERE m.t>=? AND m.t<?{self.only()} ORDER BY m.t LIMIT 1"
-        first_s = self.first_ms // 1000 - HOUR_S
+        first_s = self.first_ms // 1000 - 26 * HOUR_S  # the day of the first row begins before it
         rows = self.window.rows(sql, (first_s, max(self.closed_s(), self.last_ms // 1000 + 1)))
-        if not rows:
-            return EVER_S
-        oldest = int(rows[0][0])
         upper = "day" if tier == "hour" else "hour"
+        if not rows:
+            never = tier == "day" or self.reach_s(what, upper) == NEVER_S
+            return NEVER_S if never else EVER_S
+        oldest = int(rows[0][0])
+        if tier == "day":
+            return oldest
         start, end = next(self.days(oldest, oldest + 1)) if tier == "hour" else self.hour(oldest)
         if end <= self.done_s(what, upper) and self._amount(what, tier, start, end) != self._amount(what, upper, start, end):
             return end

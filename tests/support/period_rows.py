@@ -74,6 +74,7 @@ def store(zone: str, minutes: Minutes, now_s: int, *, close: bool = True) -> Sto
             (t, 1 + seed % 2, gpu_id, seed % 60_001, seed % 4096, seed % 60_001, seed % 60_001 * (seed % 1001)),
         )
         write_ledger(db, gpu_id, t, ledger_of(t, gpu_id, seed), True)
+    db.execute("UPDATE gpu SET last_ms=coalesce((SELECT max(t)+60 FROM gpu_minute m WHERE m.gpu_id=gpu.gpu_id)*1000, last_ms)")
     for tier in ("minute", "ledger"):
         set_watermark(db, tier, now_s // MINUTE_S * MINUTE_S)
     if close:

@@ -17,6 +17,7 @@ from gpuwatch.view.period.quality import not_measured, quality
 from gpuwatch.view.period.rows import gpu_rows, host_rows, period_rows, whole
 from gpuwatch.view.period.strip import strip
 from gpuwatch.view.period.types import BY, NO_PRICE, NOT_BUILT, Report, ReportRequest, ReportSpan
+from gpuwatch.zone import zone_name
 
 ABSENT = {
     "previous": NOT_BUILT,
@@ -87,7 +88,7 @@ def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now
         owners=holders.owner_rows() if parts else (),
         processes=processes,
         process_count=process_count,
-        strip=strip(parts, holders, edges, tz),
+        strip=strip(parts, holders, widened, tz),
         quality=found,
         not_measured=not_measured(parts, gpus),
         notes=notes(parts, [host for host, _ in spans if host not in [one for one, _ in there]], span, total, found, tz),
@@ -120,7 +121,7 @@ def _span(
         end_ms=summed_s[1] * 1000,
         asked_start_ms=request.start_ms,
         asked_end_ms=now_ms if request.end_ms is None else request.end_ms,
-        zone=zone or getattr(tz, "key", None) or local.isoformat()[-6:],
+        zone=zone or getattr(tz, "key", None) or (zone_name() if tz is None else "") or local.isoformat()[-6:],
         utc_offset_seconds=round(offset.total_seconds()) if offset is not None else 0,
         hosts=tuple(host.name for host in (part.host for part in parts)) or tuple(host.name for host in hosts),
         gpu_count=len(boards),

@@ -1,6 +1,6 @@
 """What of each GPU's time nobody observed: its capacity less what the ledger holds.
 
-A GPU counts from when it was first seen to the end of the span. A MIG instance counts as its share of the board while it is there,
+A GPU counts from when it was first seen to the end of the span, or of the log that was imported. A MIG instance counts as its share of the board while it is there,
 and the board with its instances always as one GPU, however it was cut.
 """
 
@@ -22,10 +22,10 @@ _GONE_MS = 300_000
 class Member:
     """A GPU or instance: what it counts for and from when to when."""
 
-    def __init__(self, gpu_id: int, row: Mapping[str, Any], board: Mapping[str, Any] | None) -> None:
+    def __init__(self, gpu_id: int, row: Mapping[str, Any], board: Mapping[str, Any] | None, last_ms: int | None) -> None:
         self.gpu_id = gpu_id
         self.first_ms = int(row["first_ms"])
-        self.last_ms: int | None = None
+        self.last_ms = last_ms
         self.weight = Fraction(1)
         if row["parent_uuid"]:
             self.weight = weight(
@@ -41,26 +41,26 @@ class Member:
         return capacity(start, end, self.weight) if start < end else 0
 
 
-def families(gpus: Mapping[int, Mapping[str, Any]]) -> list[tuple[Member, list[Member]]]:
-    """Boards, each with its instances; an instance whose board is not known stands alone."""
+def families(gpus: Mapping[int, Mapping[str, Any]], last_ms: int | None) -> list[tuple[Member, list[Member]]]:
+    """Boards, each with its instances; an instance whose board is not known stands alone. Nothing counts after ``last_ms``."""
     by_uuid = {row["uuid"]: gpu_id for gpu_id, row in gpus.items()}
     out: dict[int, tuple[Member, list[Member]]] = {}
     for gpu_id, row in gpus.items():
         if row["parent_uuid"] not in by_uuid:
-            out[gpu_id] = (Member(gpu_id, row, None), [])
+            out[gpu_id] = (Member(gpu_id, row, None, last_ms), [])
     for gpu_id, row in gpus.items():
         board = by_uuid.get(row["parent_uuid"])
         if board is not None:
-            out[board][1].append(Member(gpu_id, row, gpus[board]))
+            out[board][1].append(Member(gpu_id, row, gpus[board], last_ms))
     return list(out.values())
 
 
 def unobserved(
-    seen: Mapping[tuple[int, int], int], gpus: Mapping[int, Mapping[str, Any]], edges_s: Sequence[int]
+    seen: Mapping[tuple[int, int], int], of: Sequence[tuple[Member, list[Member]]], edges_s: Sequence[int]
 ) -> dict[tuple[int, int], int]:
     """(cell, gpu_id) -> milliseconds of its capacity that are not among the ``seen`` ones; those that have any."""
     out: dict[tuple[int, int], int] = {}
-    for board, instances in families(gpus):
+    for board, instances in of:
         over = 0  # shares of a millisecond that instances had more than their board; later cells have them less
         for cell, (start, end) in enumerate(pairwise(edges_s)):
             observed = seen.get((cell, board.gpu_id), 0)

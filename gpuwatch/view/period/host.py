@@ -10,7 +10,7 @@ from typing import Any
 from gpuwatch.names import Missing
 from gpuwatch.store.period import PeriodHost, Plan, plan
 from gpuwatch.store.period_sums import Held, Row, bucket_rows, histogram, owner_rows, process_sums, use_sums
-from gpuwatch.view.period.capacity import unobserved
+from gpuwatch.view.period.capacity import Member, families, unobserved
 from gpuwatch.view.period.cells import HOUR_S, MINUTE_S
 from gpuwatch.view.period.ledger import Sums, ledger, summed
 from gpuwatch.view.period.measured import METRIC_NUMBERS, NO_VALUES, Values, energy_source
@@ -76,8 +76,13 @@ class HostPart:
         seen: defaultdict[tuple[int, int], int] = defaultdict(int)
         for cell, gpu_id, _, ms, _ in rows:
             seen[cell, gpu_id] += ms
-        rows += [(cell, gpu_id, 0, ms, 0) for (cell, gpu_id), ms in unobserved(seen, self.gpus, of.edges).items()]
+        rows += [(cell, gpu_id, 0, ms, 0) for (cell, gpu_id), ms in unobserved(seen, self.families, of.edges).items()]
         return [(cell + first_cell, gpu_id, key, ms, mj) for cell, gpu_id, key, ms, mj in rows] if first_cell else rows
+
+    @cached_property
+    def families(self) -> Sequence[tuple[Member, list[Member]]]:
+        """Boards with their instances. An imported log ends with its last row, within a minute."""
+        return families(self.gpus, self.host.last_ms if self.host.imported else None)
 
     @cached_property
     def by_cell(self) -> Mapping[int, Sums]:

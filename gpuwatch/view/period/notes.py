@@ -22,6 +22,11 @@ _WHY = {
     "unknown": "nothing says why",
 }
 
+_TOLD_MS = 180_000
+"""Unobserved time that is told in a note: what shows as 0.1 GPU-hours, and at least 0.05 %."""
+
+_LATE_MS = 120_000
+
 DEFINITIONS: Mapping[str, str] = {
     "capacity": "time x GPUs from when each was first seen; a MIG instance counts as its share of the board",
     "observed": "time for which there are rows; what is not observed is neither idle nor busy",
@@ -53,7 +58,7 @@ def notes(
     if whole.capacity_gpu_ms and not whole.observed_gpu_ms:
         out.append("Nothing was observed in this span.")
     missed = whole.buckets_gpu_ms[Bucket.UNOBSERVED]
-    if missed * 10_000 >= whole.capacity_gpu_ms > 0 and missed:
+    if missed >= _TOLD_MS and missed * 2000 >= whole.capacity_gpu_ms:
         reasons = [f"{_WHY[word]} ({gpu_hours(ms)})" for word, ms in found.unobserved_gpu_ms.items() if ms >= 180_000]
         why = f": {', '.join(reasons)}" if reasons else ""
         share = percent_sign(missed / whole.capacity_gpu_ms, 1)
@@ -86,11 +91,12 @@ def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: Repo
 def _later(parts: Sequence[HostPart], span: ReportSpan, tz: tzinfo | None) -> list[str]:
     out = []
     for part in parts:
-        of = f" of {part.host.name}" if len(parts) > 1 or part.host.imported else ""
         first, last = part.span_s[0] * 1000, part.span_s[1] * 1000
-        word = "The imported log" if part.host.imported else "The recording"
-        if first - span.asked_start_ms >= 120_000:
-            out.append(f"{word}{of} begins at {when(first, tz)}: what was before is not counted.")
-        if part.host.imported and span.asked_end_ms - last >= 120_000 and span.asked_end_ms != span.made_ms:
-            out.append(f"{word}{of} ends at {when(last, tz)}.")
+        late = first - span.asked_start_ms >= _LATE_MS
+        if part.host.imported and (late or span.asked_end_ms - last >= _LATE_MS):
+            covered = f"{when(part.host.first_ms, tz)} to {when(part.host.last_ms, tz)}"
+            out.append(f"The imported log of {part.host.name} covers {covered}: nothing before or after is counted.")
+        elif late:
+            of = f" of {part.host.name}" if len(parts) > 1 else ""
+            out.append(f"The recording{of} begins at {when(first, tz)}: what was before is not counted.")
     return out

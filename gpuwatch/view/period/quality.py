@@ -10,7 +10,6 @@ from gpuwatch.format import counted, percent_sign
 from gpuwatch.names import Bucket, GapReason, Missing, Severity
 from gpuwatch.store.period import Plan
 from gpuwatch.store.period_sums import provisional_ms
-from gpuwatch.view.period.capacity import families
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.measured import SOURCES, energy_source, observed_ms
 from gpuwatch.view.period.types import EventRow, GapRow, GpuRow, Ledger, NotMeasured, Quality, TierUse
@@ -82,7 +81,7 @@ def unobserved(part: HostPart, found: Sequence[Gap]) -> Counter[str]:
     Sums to the bucket.
     """
     out: Counter[str] = Counter()
-    for board, instances in families(part.gpus):
+    for board, instances in part.families:
         for member in (board, *instances):
             booked = part.ledger(member.gpu_id)
             left = booked.buckets_gpu_ms[Bucket.UNOBSERVED]
@@ -170,7 +169,7 @@ def _estimates(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> list[str]:
                 f"{moved} between days or hours{name} moved to the next whole hour of the host: minutes of that time are no longer kept."
             )
         process = part.process_plan
-        if (process.start_s, process.end_s) != (part.start_s, part.end_s):
+        if part.held and (process.start_s, process.end_s) != (part.start_s, part.end_s):
             out.append(f"Memory and SM utilization of processes{name} are of whole {_buckets(process)}s around the span.")
         if any(row["parent_uuid"] for row in part.gpus.values()):
             out.append(f"Energy of sliced GPUs{name} is their instances' too and is not in the ledger.")

@@ -29,10 +29,13 @@ _BUSY = frozenset(int(bucket) for bucket in BUSY)
 
 def strip(parts: Sequence[HostPart], holders: Holders, edges_s: Sequence[int], tz: tzinfo | None) -> Strip | None:
     """The strip over the span of ``edges_s`` (the report's own cells); ``None`` without a GPU."""
+    if not parts:
+        return None
     lanes: list[Lane] = []
-    step, edges = column_edges(edges_s[0], edges_s[-1], tz, least_s=max((_least_s(part) for part in parts), default=MINUTE_S))
+    step, edges = column_edges(edges_s[0], edges_s[-1], tz, least_s=max(_least_s(part) for part in parts))
     if step >= HOUR_S and step < DAY_S:
-        edges = [edges[0], *sorted({parts[0].host.hour(edge)[0] for edge in edges[1:-1]} - {edges[0]}), edges[-1]]
+        whole = {parts[0].host.hour(edge)[0] for edge in edges[1:-1]}  # no column needs to be cut out of minutes
+        edges = [edges[0], *sorted(edge for edge in whole if edges[0] < edge < edges[-1]), edges[-1]]
     shown = _shown(parts)
     for number, part in enumerate(parts):
         lanes += _lanes(part, edges, edges == list(edges_s), shown[number], holders.owners[number])
@@ -63,10 +66,10 @@ def _shown(parts: Sequence[HostPart]) -> list[list[int]]:
 
 
 def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int], owners: Mapping[int, Owner]) -> list[Lane]:
-    start, end = part.span_s
+    start, end = part.start_s, part.end_s
     inner = [edge for edge in edges if start < edge < end]
     first = max(0, sum(1 for edge in edges if edge <= start) - 1)
-    made = plan(part.host, "ledger", [part.start_s, *inner, part.end_s])
+    made = plan(part.host, "ledger", [start, *inner, end])
     columns = len(edges) - 1
     rest = [gpu_id for gpu_id in part.gpus if gpu_id not in shown and part.ledger(gpu_id).capacity_gpu_ms]
     lane_of = {**dict.fromkeys(rest, _REST), **{gpu_id: gpu_id for gpu_id in shown}}
