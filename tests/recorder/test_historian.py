@@ -1,0 +1,169 @@
+"""History beside recording: in small steps, found again by its watermarks, and never in recording's way."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.recording import Lab, Scripted, gpu_batch
+from support.store_rows import T0, first_tick, gpu_row, process, process_row, tick
+
+from gpuwatch.clock import FakeClock
+from gpuwatch.recorder import Closer, historian
+from gpuwatch.store.archive.seal import SealJob
+from gpuwatch.store.deleting import Keep
+from gpuwatch.store.watermarks import watermark
+from gpuwatch.store.writer import StoreWriter
+
+HOUR_0 = T0 // 3_600_000 * 3600
+STEP = 10
+
+
+class Box:
+    """A store whose recorder ticks every ten seconds."""
+
+    def __init__(self, path: Path | str, keep: Keep = Keep()) -> None:
+        self.path, self.keep = path, keep
+        self.now_s = HOUR_0
+        self.open()
+
+    def open(self) -> None:
+        self.writer = StoreWriter.open(self.path, clock=FakeClock(), tmpfs_fallback=False)
+        self.writer.begin_session(self.now_s * 1000, STEP * 1000, "boot")
+        self.writer.add(first_tick(people=[process(7)], second=self.now_s - T0 // 1000))
+        self.closer = Closer(self.writer, keep=self.keep)
+
+    def tick(self, times: int) -> None:
+        for _ in range(times):
+            self.now_s += STEP
+            second = self.now_s - T0 // 1000
+            held = [process_row(7, dt_ms=STEP * 1000)]
+            self.writer.add(tick(second, gpu_row(dt_ms=STEP * 1000, utilization_ratio=0.5), held=held))
+            assert self.writer.commit()
+            self.closer.work(self.now_s * 1000)
+
+    def kill(self) -> None:
+        self.writer.connection.close()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.writer.connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Any:
+    made = Box(tmp_path / "gpuwatch.db")
+    yield made
+    made.writer.connection.close()
+
+
+def test_an_hour_is_summed_sealed_and_its_rows_go_when_they_are_two_hours_old(box: Box) -> None:
+    box.tick(360)
+    assert box.rows("SELECT count(*) FROM gpu_hour") == [(0,)]
+    box.tick(12)
+    assert box.rows("SELECT t, obs_ms FROM gpu_hour") == [(HOUR_0, 3_600_000)]
+    assert box.rows("SELECT kind, n FROM chunk ORDER BY kind") == [(0, 360), (1, 360)]
+    assert box.rows("SELECT count(*) FROM ledger_hour") == [(0,)]
+    box.tick(120)
+    assert box.rows("SELECT t, sum(ms) FROM ledger_hour GROUP BY 1") == [(HOUR_0, 3_600_000)]
+    box.tick(360)
+    oldest = box.rows("SELECT min(ts_ms)/1000 FROM tick")[0][0]
+    assert 7200 <= box.now_s - oldest <= 7200 + 120
+    assert box.rows("SELECT count(*) FROM gpu_day") == [(0,)]
+
+
+def test_a_killed_recorders_hours_are_done_by_the_next_one(box: Box) -> None:
+    box.tick(358)
+    for _ in range(8):  # the hour's work is under way
+        box.tick(1)
+        box.kill()
+        box.open()
+    box.tick(60)
+    assert box.rows("SELECT count(*) FROM gpu_hour") == [(1,)]
+    assert box.rows("SELECT kind, n FROM chunk WHERE kind<2 ORDER BY kind") == [(0, 360), (1, 360)]
+
+
+def test_a_recorder_that_was_off_for_days_closes_what_is_left_and_passes_over_the_rest(box: Box) -> None:
+    box.tick(1000)
+    box.kill()
+    box.now_s += 5 * 86_400
+    box.open()
+    box.tick(60)
+    observed = box.rows("SELECT sum(obs_ms) FROM gpu_minute")[0][0]
+    assert box.rows("SELECT sum(obs_ms) FROM gpu_hour")[0][0] == observed - box.rows("SELECT sum(obs_ms) FROM gpu_minute WHERE t>=(SELECT max(t)+3600 FROM gpu_hour)")[0][0]  # fmt: skip
+    assert box.rows("SELECT count(*) FROM gpu_hour") == [(3,)]
+    assert box.rows("SELECT sum(n) FROM chunk WHERE kind=0") == [(1000,)]
+    assert len(box.rows("SELECT * FROM gpu_day")) == 1
+    assert box.rows("SELECT min(ts_ms)/1000>? FROM tick".replace("?", str(box.now_s - 7200))) == [(1,)]
+
+
+def test_a_backlog_of_many_hours_takes_one_step_a_second(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = list[str]()
+    step = historian.Historian._step
+    monkeypatch.setattr(historian.Historian, "_step", lambda self: (steps.append(""), step(self))[1])
+    box.tick(360 * 3)
+    db = box.writer.connection
+    for tier in ("hour", "ledger_hour", "seal", "seal_tick"):
+        db.execute("DELETE FROM rollup_state WHERE tier=?", (tier,))
+    for table in ("gpu_hour", "process_hour", "ledger_hour", "chunk", "hist_hour"):
+        db.execute(f"DELETE FROM {table}")
+    box.kill()
+    box.open()
+    for _ in range(40):
+        steps.clear()
+        box.tick(1)
+        assert len(steps) <= STEP
+    assert box.rows("SELECT count(*) FROM gpu_hour") == [(3,)]
+
+
+def test_what_fails_stops_neither_recording_nor_the_rest(
+    box: Box, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> Any:
+        raise ValueError("a chunk of another world")
+
+    monkeypatch.setattr(SealJob, "steps", broken)
+    box.tick(400)
+    assert box.rows("SELECT count(*) FROM gpu_hour") == [(1,)] and box.rows("SELECT count(*) FROM chunk") == [(0,)]
+    assert [record.message for record in caplog.records if "another world" in record.message] == [
+        "keeping history failed: seal: ValueError: a chunk of another world"
+    ]
+    assert box.rows("SELECT count(*) FROM tick") == [(400,)]
+    monkeypatch.undo()
+    box.tick(20)
+    assert box.rows("SELECT n FROM chunk WHERE kind=0") == [(360,)]
+
+
+def test_a_store_that_was_damaged_meanwhile_is_begun_afresh(box: Box) -> None:
+    box.tick(365)
+    box.closer._history.plan(HOUR_0 + 3600, box.now_s * 1000)
+    old = box.writer.connection
+    box.writer.connection = sqlite3.connect(":memory:", isolation_level=None)
+    fresh = StoreWriter.open(":memory:", clock=FakeClock())
+    box.writer.connection = fresh.connection
+    old.close()
+    box.closer._history.plan(HOUR_0 + 3600, box.now_s * 1000)
+    box.closer._history.work(10_000)  # nothing of the closed file is touched
+    assert watermark(fresh.connection, "hour") is None
+
+
+def test_what_the_cap_took_is_an_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Box(tmp_path / "gpuwatch.db", Keep(hot_hours=0.6, max_mb=64))
+    monkeypatch.setattr("gpuwatch.store.capacity.MB", 1000)
+    box.tick(360 * 5)
+    said = [detail for kind, detail in box.rows("SELECT kind, detail FROM event") if kind == "history_dropped"]
+    assert said and all("size cap of 64 MB" in detail for detail in said)
+    box.kill()
+
+
+def test_a_clock_that_is_set_back_an_hour_leaves_hours_that_are_still_their_minutes(lab: Lab) -> None:
+    lab.record(Scripted("nvml", gpu_batch), close_minutes=True)
+    lab.tick(2000)
+    lab.clock.advance(0, step=-1800)
+    lab.tick(2600)
+    hours = dict(lab.rows("SELECT t, obs_ms FROM gpu_hour WHERE gpu_id=1"))
+    assert hours
+    for t, obs_ms in hours.items():
+        assert lab.rows("SELECT sum(obs_ms) FROM gpu_minute WHERE gpu_id=1 AND t>=? AND t<?", t, t + 3600) == [(obs_ms,)]
+        assert obs_ms <= 3_600_000
