@@ -10,13 +10,13 @@ from gpuwatch.recorder.backfill import backfill
 from gpuwatch.store.writer import StoreWriter
 
 
-def backfilled(folder: Path, scenario: str, hours: float, now_s: float | None = None) -> tuple[Path, int]:
-    """(file, unix second of its end): so many hours of a scenario up to ``now_s``, which is scenario time 0."""
+def backfilled(folder: Path, scenario: str, hours: float, *, ago_s: int = 0) -> tuple[Path, int]:
+    """(file, unix second of its end): so many hours of a scenario, whose time 0 is ``ago_s`` before the end."""
     path = folder / f"{scenario}.db"
-    clock = FakeClock() if now_s is None else FakeClock(now_s)
+    clock = FakeClock()
     now = int(clock.time())
     writer = StoreWriter.open(path, clock=clock, simulated=True, scenario=scenario)
-    options = {"scenario": scenario, "seed": 7, "epoch": now}
+    options = {"scenario": scenario, "seed": 7, "epoch": now - ago_s}
     backfill(writer, CollectorContext(clock=clock, options=options), now=now, hours=hours)
     writer.close()
     return path, now
