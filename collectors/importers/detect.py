@@ -29,7 +29,7 @@ def detect(path: str, options: ImportOptions, label: str = "") -> PastLog:
         if reader.reads(source.head, options):
             return reader.open(source, options)
     looks, hint = _looks(source.head)
-    raise UsageError(f"{source.name} {looks}; {KNOWN}", hint)
+    raise UsageError(f"{source.name}: {looks}; {KNOWN}", hint)
 
 
 def _looks(head: str) -> tuple[str, str]:

@@ -68,7 +68,7 @@ class Exports:
         if source.head.startswith(MAGIC):
             names, records = _parquet(source)
             if not _is_header(names):
-                raise UsageError(f"{source.name} is a Parquet file, but none that gpuwatch export wrote from single rows")
+                raise UsageError(f"{source.name}: a Parquet file, but none that gpuwatch export wrote from single rows")
         else:
             names, records = _first_cells(source.head), None
         run = _Run(source, options, names, records)
@@ -93,13 +93,13 @@ def _parquet(source: Source) -> tuple[list[str], Callable[[], Iterator[Record]]]
         import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
         from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
-        raise UsageError(f"{source.name} is a Parquet file, which needs pyarrow", "pip install 'gpuwatch-tui[parquet]'") from None
+        raise UsageError(f"{source.name}: a Parquet file, which needs pyarrow", "pip install 'gpuwatch-tui[parquet]'") from None
     wrong = (pyarrow.ArrowException, OSError)
     try:
         with source.opened() as raw:
             names = list(parquet.ParquetFile(raw).schema_arrow.names)
     except wrong as problem:
-        raise UsageError(f"{source.name} cannot be read as Parquet: {quoted(str(problem), 120)}") from None
+        raise UsageError(f"{source.name}: cannot be read as Parquet: {quoted(str(problem), 120)}") from None
 
     def records() -> Iterator[Record]:
         with source.opened() as raw:
@@ -107,7 +107,7 @@ def _parquet(source: Source) -> tuple[list[str], Callable[[], Iterator[Record]]]
                 for batch in parquet.ParquetFile(raw).iter_batches(BATCH):
                     yield from zip(*[column.to_pylist() for column in batch.columns])
             except wrong as problem:
-                raise UsageError(f"{source.name} cannot be read further: {quoted(str(problem), 120)}") from None
+                raise UsageError(f"{source.name}: cannot be read further: {quoted(str(problem), 120)}") from None
 
     return names, records
 
@@ -130,7 +130,7 @@ class _Run:
         used |= {"pid", "start_ms", "name", "user", "job"} if self.of_processes else set()
         self.unused = [name for name in names if name not in used]
         if "simulated" in self.place:
-            raise UsageError(f"{source.name} holds simulated rows, which never mix with real ones")
+            raise UsageError(f"{source.name}: it holds simulated rows, which never mix with real ones")
         if self.of_processes and "start_ms" not in self.place:
             raise UsageError(f"{source.name}: it has no column start_ms, without which a pid names no process")
 
@@ -232,7 +232,7 @@ class _Run:
         host = self._text(record[self.place["host"]])
         if log.hostname and host != log.hostname:
             raise UsageError(
-                f"{self.source.name} holds rows of several hosts, {quoted(log.hostname)} and {quoted(host)}",
+                f"{self.source.name}: it holds rows of several hosts, {quoted(log.hostname)} and {quoted(host)}",
                 "export one host at a time",
             )
         log.hostname = host

@@ -57,7 +57,8 @@ def header_of(cells: Sequence[str]) -> tuple[Column, ...] | None:
     found = tuple([column(cell) for cell in cells])
     known = sum(each.kind != "unused" for each in found)
     measured = any(each.kind in ("sample", "reason", "counter") for each in found)
-    return found if measured and (known >= 2 or len(found) == 1) else None
+    alone = len(found) == 1 and any(sign in found[0].text for sign in ".[(")
+    return found if measured and (known >= 2 or alone) else None
 
 
 def split_head(lines: Sequence[str], given: str) -> tuple[Layout | None, int]:

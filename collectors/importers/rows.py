@@ -70,7 +70,7 @@ class Run:
                 "say the true columns with --fields",
             )
         if not rows and len(self.sample) < SAMPLE_LINES and not any(line.strip() for _, line in self.sample[self.begins :]):
-            raise UsageError(f"{self.source.name} has a header and no rows")
+            raise UsageError(f"{self.source.name}: it has a header and no rows")
         who = [(i, _candidate(c), c.text) for i, c in enumerate(layout.columns)]
         empty = Plan(layout, Identity(-1, "", -1), Trouble(), None)
         times = [self._time_text(empty, cells, line) or str(number) for number, (line, cells) in enumerate(self._paired(layout))]

@@ -20,6 +20,8 @@ class SmiCsv:
 
     def reads(self, head: str, options: ImportOptions) -> bool:
         """Whether there is a header with columns that are known, or the user says the columns."""
+        if "NVSMI LOG" in head:
+            return False
         lines = head.splitlines()[:SAMPLE_LINES]
         layout, position = split_head(lines, options.fields)
         if layout is None or any(plain(column.text) in ELSE for column in layout.columns):

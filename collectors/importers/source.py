@@ -65,7 +65,7 @@ class Source:
         try:
             return _unpacked(self.path)
         except (OSError, ValueError) as problem:
-            raise UsageError(f"cannot read {self.name}: {getattr(problem, 'strerror', None) or problem}") from None
+            raise UsageError(f"{self.name}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
 
     def digest(self) -> str:
         """SHA-256 of what the file holds, unpacked; of as much as can be read where it is broken."""
@@ -102,9 +102,9 @@ class Source:
                     start += data
             except BROKEN as problem:
                 if not start:
-                    raise UsageError(f"cannot read {self.name}: {clean(str(problem), 120)}") from None
+                    raise UsageError(f"{self.name}: cannot be read: {clean(str(problem), 120)}") from None
         if not start:
-            raise UsageError(f"{self.name} is empty")
+            raise UsageError(f"{self.name}: it is empty")
         self._encoding, self._errors = _encoding(start)
         head = ""
         for chunk in self._chunks():
@@ -163,7 +163,7 @@ def _unpacked(path: str) -> IO[bytes]:
 
         return cast("IO[bytes]", bz2.open(path, "rb"))
     if ending.endswith((".zst", ".zip")):
-        raise UsageError(f"{clean(os.path.basename(path), 120)} is packed in a way that is not read here", "unpack it first")
+        raise UsageError(f"{clean(os.path.basename(path), 120)}: packed in a way that is not read here", "unpack it first")
     return open(path, "rb")
 
 

@@ -454,6 +454,8 @@ def test_foreign_text_is_made_harmless(read):
         (HEADER.encode(), "a header and no rows"),
         (bytes(range(256)) * 40, "is no text"),
         (b"<?xml version='1.0'?><nvidia_smi_log/>", "nvidia-smi -q -x"),
+        (b"==============NVSMI LOG==============\nTimestamp : Tue Mar 31 12:00:00 2026\n    Temperature\n", "nvidia-smi -q"),
+        (b"Power\n  now 31 W\n", "begins with Power"),
         (b"a,b,c\n1,2,3\n", "columns that are not known"),
         (b"# gpu pid type sm\n# Idx # C/G %\n 0 1 C 5\n", "pmon"),
         (b"t,host,gpu_uuid,gpu_index\n1,a,b,0\n", "export of minutes, hours or days"),
@@ -470,7 +472,7 @@ def test_what_is_no_log_gives_one_clear_line(read, content, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(UsageError, match=r"cannot read none\.csv: No such file"):
+    with pytest.raises(UsageError, match=r"none\.csv: cannot be read: No such file"):
         detect(str(tmp_path / "none.csv"), ImportOptions())
 
 
