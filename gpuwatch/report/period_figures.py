@@ -1,30 +1,50 @@
 """Figures of a report as they are printed: rounded once, so that printed parts add up to the printed totals, in every block.
 
-GPU-hours stand in tenths, shares in tenths of a percent, both by largest remainder; subtotals are sums of printed parts. A part that
-is there but rounds to nothing prints ``<0.1``; ``0.0`` is a measured zero.
+GPU-hours and kilowatt-hours have one decimal, under ten in all two and under one three; shares have one. Parts are rounded by
+largest remainder; subtotals are sums of printed parts. A part that is there but rounds to nothing prints ``<0.1``; ``0.0`` is a
+measured zero.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from gpuwatch.dataclass import NamedTuple
 from gpuwatch.format import NOTHING, number, shares
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.report.ink import MARKS
 from gpuwatch.view.period.types import Band, Ledger
 
-TENTH_MS = 360_000
-"""A tenth of a GPU-hour."""
-TENTH_KWH_MJ = 360_000_000
-"""A tenth of a kilowatt-hour in millijoules."""
+HOUR_MS, KWH_MJ = 3_600_000, 3_600_000_000
 NBSP = "\xa0"
 
 Part = Callable[[Ledger], int]
 
 
-def hours(tenths: int, ms: int) -> str:
-    """``84.0`` from the printed tenths of so many milliseconds."""
-    return "<0.1" if ms > 0 and not tenths else number(tenths / 10, 1)
+class Scale(NamedTuple):
+    """How amounts of one kind are printed: decimals of a unit of so many milliseconds or millijoules."""
+
+    unit: int
+    decimals: int
+
+    @classmethod
+    def of(cls, unit: int, whole: int) -> Scale:
+        """The scale of a report in which there is so much in all."""
+        return cls(unit, 1 if whole >= 10 * unit or not whole else 2 if whole >= unit else 3)
+
+    def steps(self, amount: float) -> int:
+        """The amount in steps of the last decimal."""
+        return round(amount * float(10**self.decimals) / self.unit)
+
+    def text(self, steps: int, amount: float) -> str:
+        """What is printed for an amount that was rounded to so many steps."""
+        if amount > 0 and not steps:
+            return f"<{10**-self.decimals:.{self.decimals}f}"
+        return number(steps / 10**self.decimals, self.decimals)
+
+    def shown(self, amount: float | None) -> str:
+        """One amount by itself."""
+        return NOTHING if amount is None else self.text(self.steps(amount), amount)
 
 
 def percent(ratio: float | None, decimals: int = 0) -> str:
@@ -48,22 +68,24 @@ class Figures:
     def __init__(self, total: Ledger) -> None:
         self.total = total
         self._ms: dict[Bucket, int] = {mark.bucket: total.buckets_gpu_ms.get(mark.bucket, 0) for mark in MARKS}
-        capacity = round(total.capacity_gpu_ms / TENTH_MS)
-        self._tenths = dict(zip(self._ms, shares(list(self._ms.values()), capacity), strict=True))
+        self.time = Scale.of(HOUR_MS, total.capacity_gpu_ms)
+        self.power = Scale.of(KWH_MJ, total.energy_mj or 0)
+        capacity = self.time.steps(total.capacity_gpu_ms)
+        self._steps = dict(zip(self._ms, shares(list(self._ms.values()), capacity), strict=True))
         observed: list[Bucket] = [bucket for bucket in self._ms if bucket]
         self._shares: dict[Bucket, int] = dict(zip(observed, shares([self._ms[bucket] for bucket in observed], 1000), strict=True))
         causes = [cause for cause in Cause if cause]
         wait = [total.wait_gpu_ms.get(cause, 0) for cause in causes]
-        self._cause_tenths = dict(zip(causes, shares(wait, self._tenths[Bucket.WAIT]), strict=True))
+        self._cause_steps = dict(zip(causes, shares(wait, self._steps[Bucket.WAIT]), strict=True))
         self._cause_shares = dict(zip(causes, shares(wait, self._shares[Bucket.WAIT]), strict=True))
 
-    def tenths(self, buckets: Iterable[Bucket]) -> int:
-        """Printed tenths of GPU-hours of some buckets together."""
-        return sum(self._tenths[bucket] for bucket in buckets)
+    def steps(self, buckets: Iterable[Bucket]) -> int:
+        """Printed GPU-hours of some buckets together, in steps of the last decimal."""
+        return sum(self._steps[bucket] for bucket in buckets)
 
     def hours(self, *buckets: Bucket) -> str:
         """Printed GPU-hours of some buckets together."""
-        return hours(self.tenths(buckets), sum(self._ms[bucket] for bucket in buckets))
+        return self.time.text(self.steps(buckets), sum(self._ms[bucket] for bucket in buckets))
 
     def share(self, *buckets: Bucket) -> str:
         """Printed share of observed time; nothing where nothing was observed."""
@@ -71,7 +93,7 @@ class Figures:
 
     def cause_hours(self, cause: Cause) -> str:
         """Printed GPU-hours of waiting for one cause."""
-        return hours(self._cause_tenths[cause], self.total.wait_gpu_ms.get(cause, 0))
+        return self.time.text(self._cause_steps[cause], self.total.wait_gpu_ms.get(cause, 0))
 
     def cause_share(self, cause: Cause) -> str:
         """Its printed share of observed time."""
@@ -91,30 +113,22 @@ class Figures:
         """GPU-hours of some buckets of rows that are the whole total: their digits add up to what :meth:`hours` prints."""
         values = [sum(row.buckets_gpu_ms.get(bucket, 0) for bucket in buckets) for row in rows]
         if sum(values) != sum(self._ms[bucket] for bucket in buckets):
-            return [hours(round(value / TENTH_MS), value) for value in values]
-        return [hours(t, v) for t, v in zip(shares(values, self.tenths(buckets)), values, strict=True)]
+            return [self.time.shown(value) for value in values]
+        return [self.time.text(t, v) for t, v in zip(shares(values, self.steps(buckets)), values, strict=True)]
 
     def energy_column(self, rows: Sequence[Ledger]) -> list[str]:
         """Kilowatt-hours of the rows; they add up to what :meth:`energy` prints where all is known."""
         values = [row.energy_mj for row in rows]
         known = [value for value in values if value is not None]
         if self.total.energy_mj is None or sum(known) != self.total.energy_mj:
-            return [_kwh(value) for value in values]
-        tenths = iter(shares(known, round(self.total.energy_mj / TENTH_KWH_MJ)))
-        return [NOTHING if value is None else _tenth_kwh(next(tenths), value) for value in values]
+            return [self.power.shown(value) for value in values]
+        steps = iter(shares(known, self.power.steps(self.total.energy_mj)))
+        return [NOTHING if value is None else self.power.text(next(steps), value) for value in values]
 
     @property
     def energy(self) -> str:
         """Kilowatt-hours of observed time."""
-        return _kwh(self.total.energy_mj)
+        return self.power.shown(self.total.energy_mj)
 
 
 ALL = tuple(mark.bucket for mark in MARKS)
-
-
-def _kwh(mj: int | None) -> str:
-    return NOTHING if mj is None else _tenth_kwh(round(mj / TENTH_KWH_MJ), mj)
-
-
-def _tenth_kwh(tenths: int, mj: int) -> str:
-    return "<0.1" if mj > 0 and not tenths else number(tenths / 10, 1)

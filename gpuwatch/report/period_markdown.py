@@ -89,7 +89,7 @@ def _table(table: Table) -> list[str]:
 def _data(report: Report, figures: Figures) -> list[str]:
     times, many, found = words.Times(report.span), len(report.span.hosts) > 1, report.quality
     texts = [words.unobserved(report, figures)]
-    texts += [f"gap {words.gap(row, times, many)}" for row in found.gaps]
+    texts += [f"gap {words.gap(row, times, report)}" for row in found.gaps]
     if found.gap_count > len(found.gaps):
         texts.append(f"… {found.gap_count - len(found.gaps)} shorter gaps")
     texts += [words.event(row, times, many) for row in found.lost]

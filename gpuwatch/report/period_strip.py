@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.format import cells, cut, left, right
@@ -19,6 +18,8 @@ USEFUL = (Bucket.EFFECTIVE, Bucket.STALLED_SM, Bucket.EMPTY_SM, Bucket.BUSY_UNKN
 """Counted as one when the largest share is looked for."""
 DAY_MS = 86_400_000
 _MAX_NAME = 14
+_STEPS_MS = [minutes * 60_000 for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360)]
+"""Between the clock times of a short span's axis."""
 
 
 @dataclass(slots=True)
@@ -172,17 +173,10 @@ def _ticks(start: int, end: int, times: Times) -> list[tuple[int, str]]:
                 out.append((at * 1000, times.day(times.at(at * 1000))))
             at = next_midnight_s(at, times.tz)
         return out
-    step = next((hours for hours in (1, 2, 3, 6) if (end - start) / 3_600_000 / hours <= 10), 6)
-    at_hour = times.at(start).replace(minute=0, second=0, microsecond=0)
-    out = []
-    for _ in range(60):
-        ms = round(at_hour.timestamp() * 1000)
-        if ms >= end:
-            break
-        if ms >= start and at_hour.hour % step == 0:
-            out.append((ms, f"{at_hour:%H:%M}"))
-        at_hour = times.at(ms + 3_600_000 + 1).replace(minute=0, second=0, microsecond=0) + timedelta(0)
-    return out
+    step = next((step for step in _STEPS_MS if (end - start) / step <= 10), _STEPS_MS[-1])
+    first = midnight_s(start / 1000, times.tz) * 1000
+    first += -(-(start - first) // step) * step
+    return [(ms, f"{times.at(ms):%H:%M}") for ms in range(first, end, step)]
 
 
 def _legend(marks: set[Bucket], width: int, indent: int, look: Look) -> Block:

@@ -8,7 +8,7 @@ from gpuwatch import format as fmt
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import NOTHING
 from gpuwatch.names import Bucket
-from gpuwatch.report.period_figures import ALL, TENTH_MS, Figures, band, hours, percent
+from gpuwatch.report.period_figures import ALL, Figures, band, percent
 from gpuwatch.report.period_words import Times, on, zone
 from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
 
@@ -63,9 +63,9 @@ def _sm(use: Use) -> str:
     return percent(use.sm_active_ratio) if use.sm_active_ratio is not None else fmt.glyph(use.missing.get("sm_active_ratio"))
 
 
-def _long(seconds: float | None, why: object = None) -> str:
+def _long(figures: Figures, seconds: float | None, why: object = None) -> str:
     """GPU-seconds as hours; measured on its own clock, so it is no part of a sum."""
-    return fmt.glyph(why) if seconds is None else hours(round(seconds / 360), round(seconds * 1000))  # type: ignore[arg-type]
+    return fmt.glyph(why) if seconds is None else figures.time.shown(seconds * 1000)  # type: ignore[arg-type]
 
 
 def _use_columns(uses: Sequence[Use], total: Use) -> list[Head]:
@@ -94,7 +94,7 @@ def _gpus(report: Report, figures: Figures) -> Table:
     rows, many, times = report.gpus, len(report.span.hosts) > 1, Times(report.span)
     uses = [row.use for row in rows]
     peak = [fmt.gib_of(use.memory_used_max_bytes, use.memory_total_bytes, use.missing.get("memory_used_bytes")) for use in uses]
-    throttled = [_long(use.throttled_seconds, use.missing.get("throttled_seconds")) for use in uses]
+    throttled = [_long(figures, use.throttled_seconds, use.missing.get("throttled_seconds")) for use in uses]
     p95 = [row.quantiles.get("utilization_ratio") for row in rows]
     columns = [
         Head("GPU", [_gpu_name(row, many) for row in rows], "left", name=many, sum="all"),
@@ -103,7 +103,7 @@ def _gpus(report: Report, figures: Figures) -> Table:
         Head("GiB mean", [_gib(use.memory_used_bytes, use.missing.get("memory_used_bytes")) for use in uses], drop=7),
         Head("GiB peak", peak, drop=3),
         *_ledger_columns(figures, rows),
-        Head("throttled h", throttled, drop=2, sum=_long(report.use.throttled_seconds)),
+        Head("throttled h", throttled, drop=2, sum=_long(figures, report.use.throttled_seconds)),
         _energy(figures, rows),
         Head("last busy", [NOTHING if row.last_busy_ms is None else times.stamp(row.last_busy_ms) for row in rows], drop=9),
     ]
@@ -146,17 +146,13 @@ def owner_name(row: OwnerRow) -> str:
 
 def _processes(report: Report, figures: Figures) -> Table:
     rows, many, times = report.processes, len(report.span.hosts) > 1, Times(report.span)
-
-    def tenth(ms: int) -> str:
-        return hours(round(ms / TENTH_MS), ms)
-
     columns = [
         Head("user", [row.user or "(not visible)" for row in rows], "left", name=True),
         Head("pid", [str(row.pid) for row in rows], drop=4),
         Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=5, name=many),
-        Head("held h", [tenth(row.held_gpu_ms) for row in rows]),
-        Head("idle h", [tenth(row.held_idle_gpu_ms) for row in rows]),
-        Head("busy h", [tenth(row.busy_gpu_ms) for row in rows], drop=6),
+        Head("held h", [figures.time.shown(row.held_gpu_ms) for row in rows]),
+        Head("idle h", [figures.time.shown(row.held_idle_gpu_ms) for row in rows]),
+        Head("busy h", [figures.time.shown(row.busy_gpu_ms) for row in rows], drop=6),
         Head("GiB peak", [_gib(row.gpu_memory_max_bytes, row.missing.get("gpu_memory_max_bytes")) for row in rows], drop=2),
         Head("SM", [percent(row.sm_utilization_ratio) for row in rows], drop=7),
         Head("seen", [times.range(row.first_ms, row.last_ms) for row in rows], "left", drop=8),
@@ -164,7 +160,7 @@ def _processes(report: Report, figures: Figures) -> Table:
     ]
     more = report.process_count - len(rows)
     below = [f"… {fmt.number(more)} more: gpuwatch report --by process"] if more > 0 else []
-    empty = "No process held a GPU in this span."
+    empty = "No process is known to have held a GPU in this span."
     return Table("Longest holders" if report.by != "process" else "Processes", columns, "hours x GPUs held", empty, below=below)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from gpuwatch.format import cut
 from gpuwatch.names import Bucket
@@ -13,10 +14,12 @@ from gpuwatch.report.period_blocks import owners, waterfall
 from gpuwatch.report.period_figures import Figures
 from gpuwatch.report.period_strip import strip
 from gpuwatch.report.period_tables import Table, main_table, others
-from gpuwatch.report.table import Column, table
+from gpuwatch.report.table import GAP, Column, table
 from gpuwatch.view.period.types import Report
 
 MIN_WIDTH, TWO_COLUMNS, MOST_WIDTH = 60, 120, 200
+NAMES = (32, 24, 20, 16, 12)
+"""Cells of a foreign name, the first with which no column must be dropped."""
 GAPS, EVENTS, FIELDS = 5, 5, 8
 """So many of each are told; the JSON has more."""
 EXPLAINED: Mapping[str, Bucket | None] = {
@@ -83,15 +86,9 @@ def drawn(of: Table, width: int) -> Block:
     out = [head(of.title, width, of.note)]
     if not of.rows:
         return [*out, *wrapped(of.empty, width)]
-    most = 12 if width < TWO_COLUMNS else 20
-    columns = []
-    for number, each in enumerate(of.columns):
-        last = number == len(of.columns) - 1
-        texts = [cut(text, most) if each.name and not last else text for text in each.cells]
-        if of.summed:
-            texts.append(each.sum)
-        columns.append(Column(each.text, texts, align=each.align, drop=each.drop))
-    lines = table(columns, width)
+    lines = table(
+        next((found for found in map(partial(_columns, of), NAMES) if _total(found) <= width), _columns(of, NAMES[-1])), width
+    )
     for number, text in enumerate(lines):
         style = "dim" if number == 0 else "bold" if of.summed and number == len(lines) - 1 else ""
         out.append(line((text, style)))
@@ -100,12 +97,28 @@ def drawn(of: Table, width: int) -> Block:
     return out
 
 
+def _columns(of: Table, most: int) -> list[Column]:
+    """The columns as a plain table takes them, foreign names cut to so many cells; the last column is cut by the table."""
+    out = []
+    for number, each in enumerate(of.columns):
+        last = number == len(of.columns) - 1
+        texts = [cut(text, most) if each.name and not last else text for text in each.cells]
+        if of.summed:
+            texts.append(each.sum)
+        out.append(Column(each.text, texts, align=each.align, drop=each.drop))
+    return out
+
+
+def _total(columns: Sequence[Column]) -> int:
+    return sum(column.width + len(GAP) for column in columns) - len(GAP)
+
+
 def _data(report: Report, figures: Figures, width: int) -> Block:
     """Whether to trust it: gaps, lost GPUs, what is an estimate, what is not measured and how to enable it."""
     times, many, found = words.Times(report.span), len(report.span.hosts) > 1, report.quality
     texts = [text for text in (words.unobserved(report, figures),) if text]
     gaps = sorted(sorted(found.gaps, key=lambda row: row.start_ms - row.end_ms)[:GAPS], key=lambda row: row.start_ms)
-    texts += [f"gap {words.gap(row, times, many)}" for row in gaps]
+    texts += [f"gap {words.gap(row, times, report)}" for row in gaps]
     if found.gap_count > len(gaps):
         texts.append(f"… {found.gap_count - len(gaps)} shorter gaps")
     texts += [words.event(row, times, many) for row in found.lost[:EVENTS]]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, number, shares, short_model
-from gpuwatch.names import Bucket, Missing, Tier
-from gpuwatch.report.period_figures import Figures, band, hours, percent
+from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, shares, short_model
+from gpuwatch.names import Bucket, GapReason, Missing, Tier
+from gpuwatch.report.period_figures import ALL, KWH_MJ, Figures, Scale, band, percent
 from gpuwatch.view.period.types import EventRow, GapRow, NotMeasured, Report, ReportSpan
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -91,16 +91,18 @@ class Times:
     def range(self, start_ms: int, end_ms: int) -> str:
         """``Wed 11 Nov 03:10–04:40``."""
         start, end = self.at(start_ms), self.at(end_ms)
-        return (
-            f"{self.stamp(start_ms)}–{end:%H:%M}"
-            if start.date() == end.date()
-            else f"{self.stamp(start_ms)} – {self.stamp(end_ms)}"
-        )
+        if end_ms - start_ms < 120_000:  # whole minutes would hide its length
+            return f"{self.stamp(start_ms)}:{start:%S}–{end:%H:%M:%S}"
+        if start.date() == end.date():
+            return f"{self.stamp(start_ms)}–{end:%H:%M}"
+        return f"{self.stamp(start_ms)} – {self.stamp(end_ms)}"
 
     def span(self, start_ms: int, end_ms: int) -> str:
         """``Mon 9 – Sun 15 Nov 2026`` for whole days, else with times."""
         start, end = self.at(start_ms), self.at(end_ms)
         if start.time() != end.time() or (start.hour, start.minute) != (0, 0):
+            if start.date() == end.date():
+                return f"{self.date(start)} {start:%H:%M}–{end:%H:%M}"
             year = "" if start.year == end.year else f" {start.year}"
             return f"{self.stamp(start_ms)}{year} – {self.day(end)} {MONTHS[end.month - 1]} {end.year} {end:%H:%M}"
         last = self.at(end_ms - 1)
@@ -124,7 +126,7 @@ def hosts(span: ReportSpan) -> str:
 
 def gpus(span: ReportSpan) -> str:
     """``8 × H100 80GB``; nothing where no GPU was seen."""
-    return " + ".join(f"{count} × {short_model(name)}" for name, count in span.gpu_names)
+    return " + ".join(f"{count} × {short_model(name)}" if name else counted(count, "GPU") for name, count in span.gpu_names)
 
 
 def simulated(span: ReportSpan) -> str:
@@ -161,10 +163,9 @@ def evidence(report: Report) -> str:
 def amounts(report: Report, figures: Figures) -> str:
     """Totals for a slide: GPU-hours, energy, mean activity."""
     total, use = report.total, report.use
-    observed = figures.tenths(bucket for bucket in total.buckets_gpu_ms if bucket is not Bucket.UNOBSERVED)
-    parts = [f"{number(observed / 10, 1)} GPU-h observed"]
+    parts = [f"{figures.hours(*(bucket for bucket in ALL if bucket))} GPU-h observed"]
     if total.energy_mj is not None:
-        idle = "" if total.idle_energy_mj is None else f", {number(total.idle_energy_mj / 3.6e9, 1)} of them idle"
+        idle = "" if total.idle_energy_mj is None else f", {figures.power.shown(total.idle_energy_mj)} of them idle"
         parts.append(f"{figures.energy} kWh{idle}")
     parts.append(f"mean utilization {percent(use.utilization_ratio)}")
     parts.append(f"SM active {percent(use.sm_active_ratio)}" if use.sm_active_ratio is not None else "SM activity not measured")
@@ -174,26 +175,36 @@ def amounts(report: Report, figures: Figures) -> str:
 # ------------------------------------------------------------------------------------------------------------- can it be trusted
 
 
+def _why(word: str, imported: bool) -> str:
+    """A gap's reason; a log that was imported has no recorder."""
+    return "not in the log" if imported and word == GapReason.OFF.label else REASONS.get(word, word)
+
+
+def imported(report: Report) -> frozenset[str]:
+    """The hosts whose data come from past logs."""
+    return frozenset(row.host for row in report.host_rows if row.kind == "imported")
+
+
 def unobserved(report: Report, figures: Figures) -> str:
     """How much was not observed, and why: the parts add up to the printed whole."""
     reasons = report.quality.unobserved_gpu_ms
-    whole = figures.tenths([Bucket.UNOBSERVED])
+    whole = figures.steps([Bucket.UNOBSERVED])
     if not figures.total.buckets_gpu_ms.get(Bucket.UNOBSERVED):
         return ""
-    told = shares(list(reasons.values()), whole)
+    told, logs = shares(list(reasons.values()), whole), imported(report) >= set(report.span.hosts)
     why = ", ".join(
-        f"{REASONS.get(word, word)} {hours(tenths, ms)}" for (word, ms), tenths in zip(reasons.items(), told, strict=True) if ms
+        f"{_why(word, logs)} {figures.time.text(steps, ms)}" for (word, ms), steps in zip(reasons.items(), told, strict=True) if ms
     )
     return f"not observed: {figures.hours(Bucket.UNOBSERVED)} GPU-h" + (f" ({why})" if why else "")
 
 
-def gap(row: GapRow, times: Times, many_hosts: bool) -> str:
+def gap(row: GapRow, times: Times, report: Report) -> str:
     """``Wed 11 Nov 03:10–04:40, all GPUs: recorder off, 1 h 30 min``."""
     where = "all GPUs" if row.gpu_index is None else f"GPU {row.gpu_index}"
-    host = f"{row.host}, " if many_hosts else ""
-    energy = "" if not row.energy_mj else f", {number(row.energy_mj / 3.6e9, 1)} kWh used meanwhile"
+    host = f"{row.host}, " if len(report.span.hosts) > 1 else ""
+    energy = f", {Scale.of(KWH_MJ, row.energy_mj).shown(row.energy_mj)} kWh used meanwhile" if row.energy_mj else ""
     length = duration((row.end_ms - row.start_ms) / 1000)
-    return f"{times.range(row.start_ms, row.end_ms)}, {host}{where}: {REASONS.get(row.reason.label, row.reason.label)}, {length}{energy}"
+    return f"{times.range(row.start_ms, row.end_ms)}, {host}{where}: {_why(row.reason.label, row.host in imported(report))}, {length}{energy}"
 
 
 def event(row: EventRow, times: Times, many_hosts: bool) -> str:

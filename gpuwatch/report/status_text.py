@@ -122,7 +122,9 @@ _PART_STYLES = {"effective": "busy", "busy_unknown": "busy", "wait": "waiting", 
 def _sentence(view: View, ledger: LedgerView, paint: Paint) -> list[str]:
     out = []
     if view.waste_now_gpus is not None:
-        out.append(f"Waste now {paint(fmt.number(view.waste_now_gpus, 1), 'bold')} of {fmt.counted(len(_whole(view.gpus)), 'GPU')}")
+        out.append(
+            f"Waste {'then' if view.past else 'now'} {paint(fmt.number(view.waste_now_gpus, 1), 'bold')} of {fmt.counted(len(_whole(view.gpus)), 'GPU')}"
+        )
     if view.today is not None:
         out.append(f"today {fmt.gpu_hours(waste_ms(view.today))} of {fmt.gpu_hours(view.today.capacity_ms)} GPU·h")
     out.append(f"efficiency {fmt.percent_range(ledger.efficiency_low, ledger.efficiency_high)}")
