@@ -99,6 +99,7 @@ class Closer:
         except sqlite3.Error as error:
             self._jobs.clear()
             self._log.error("closing a minute failed: %s", error)
+            self._writer.stumbled(error)
 
     # ------------------------------------------------------------------------------------------------------------ plan
 

@@ -77,6 +77,8 @@ class Historian:
             if problem != self._told:  # once, not each minute
                 self._log.error("keeping history failed: %s", problem, exc_info=not isinstance(error, sqlite3.Error))
             self._told = problem
+            if isinstance(error, sqlite3.Error):
+                self._writer.stumbled(error)
 
     def _sum(self, db: sqlite3.Connection, end_s: int) -> Iterator[object]:
         for close in (close_hours, close_ledger_hours, close_days, close_ledger_days):

@@ -201,6 +201,11 @@ class StoreWriter:
             values = (s.session_id, host, s.started_ms, self._buffer.last_ms, self._version, s.period_ms, s.boot_id, os.getpid())
             db.execute(_SESSION, values)
 
+    def stumbled(self, error: sqlite3.Error) -> None:
+        """Work on old rows failed. A damaged file takes new rows for long, but it is replaced at once, as after a failed commit."""
+        if isinstance(self._opener.explain(error), DamagedStore):
+            self._failed(error)
+
     def _failed(self, error: sqlite3.Error) -> None:
         """Roll back and keep the rows; a damaged file is replaced by a fresh one, into which the kept rows go."""
         try:

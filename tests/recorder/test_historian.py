@@ -135,6 +135,22 @@ def test_what_fails_stops_neither_recording_nor_the_rest(
     assert box.rows("SELECT n FROM chunk WHERE kind=0") == [(360,)]
 
 
+def test_damage_that_only_sealing_meets_begins_a_fresh_file_too(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a damaged file rows can be written for hours before one is read."""
+
+    def broken(*_: object) -> Any:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    monkeypatch.setattr(SealJob, "steps", broken)
+    box.tick(365)
+    assert "was damaged; it is kept as gpuwatch.db.corrupt-" in box.writer.notices[0]
+    monkeypatch.undo()
+    box.tick(10)
+    assert box.writer.problem == "" and box.rows("SELECT count(*) FROM tick")[0][0] >= 10
+
+
 def test_a_store_that_was_damaged_meanwhile_is_begun_afresh(box: Box) -> None:
     box.tick(365)
     box.closer._history.plan(HOUR_0 + 3600, box.now_s * 1000)
