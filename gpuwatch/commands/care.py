@@ -139,7 +139,7 @@ def forget(args: argparse.Namespace, runtime: Runtime, paths: Sequence[Path]) ->
     """Forget a person in the store and in what stands in for it."""
     from gpuwatch.store.ballast import with_room
     from gpuwatch.store.beside import open_beside
-    from gpuwatch.store.forget import find
+    from gpuwatch.store.forget import find, wipe
     from gpuwatch.store.forget import forget as forget_in
 
     known: list[tuple[Path, Found]] = []
@@ -156,9 +156,13 @@ def forget(args: argparse.Namespace, runtime: Runtime, paths: Sequence[Path]) ->
         with open_beside(path) as db:
             return forget_in(db, args.user)
 
+    def wiped(path: Path) -> bool:
+        with open_beside(path) as db:
+            return wipe(db)
+
     for path, _ in known:
         done = with_room(path, partial(forgotten, path))
-        for line in _told(args.user, path, done):
+        for line in _told(args.user, path, done, wiped=with_room(path, partial(wiped, path))):
             print(line)
     print(
         "Not touched: backups, exports, files set aside (.corrupt-…), logs of other programs. Open screens keep a name until they end."
@@ -184,11 +188,11 @@ def _what(found: Found) -> str:
     return ", ".join(_count(number, word) for number, word in counts)
 
 
-def _told(user: str, path: Path, done: Forgotten) -> list[str]:
+def _told(user: str, path: Path, done: Forgotten, *, wiped: bool) -> list[str]:
     lines = [f"{path}: {user} is {done.alias} from now on ({_what(done.found)}). All sums are unchanged."]
     if done.remains:
         lines.append(f"  '{user}' is still part of other texts, which stay: {', '.join(done.remains)}")
-    if not done.wal_emptied:
+    if not wiped:
         lines.append(
             f"  A reader holds an older state: the name leaves {path.name}-wal when the reader ends and the recorder writes on."
         )

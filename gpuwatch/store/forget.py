@@ -5,7 +5,7 @@ of its processes say, the reasons of their missing values, and the account's nam
 engines, roles, and which rows belong together. Pids become numbers below 0, so that a program that still runs is another process from
 now on and its past stays nameless.
 
-The tables that hold such text are written anew, free pages are given back and the WAL is emptied: the name is not in the file's bytes.
+After ``wipe`` the name is in no byte of the file: tables with such text are written anew, free pages given back, the WAL emptied.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _REWRITTEN = ("user_account", "missing", *_TEXTS)
 _KEPT_TEXTS = (("host", "hostname"), ("host", "machine_id"), ("gpu", "name"), ("meta", "value"))
 """Texts that are not about people; a name that is part of one is only reported."""
 _FREE_PAGES = 2000
+_MARKS = ("account", "process", "workload", "owner", "key", "job")
 _HERS = "SELECT user_id FROM gone_account"
 
 
@@ -48,15 +49,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was done: the person is ``alias`` now. ``remains``: columns whose text still holds the name as a part.
-
-    ``wal_emptied`` is False while a reader holds an old state of the store: the name leaves the WAL when that one ends.
-    """
+    """What was done: the person is ``alias`` now. ``remains``: columns whose text still holds the name as a part."""
 
     alias: str
     found: Found
     remains: tuple[str, ...]
-    wal_emptied: bool
 
 
 def find(db: sqlite3.Connection, user: str) -> Found:
@@ -67,7 +64,6 @@ def find(db: sqlite3.Connection, user: str) -> Found:
 
 def forget(db: sqlite3.Connection, user: str) -> Forgotten:
     """Forget a person in one transaction; ``db`` comes from ``beside.open_beside``. Raises :class:`UsageError` for nobody."""
-    db.execute("PRAGMA foreign_keys=OFF")  # whole tables are emptied and filled again
     db.execute("PRAGMA secure_delete=ON")
     with connection.transaction(db):
         _mark(db, user)
@@ -79,18 +75,29 @@ def forget(db: sqlite3.Connection, user: str) -> Forgotten:
         db.execute(f"UPDATE user_account SET uid=NULL, name=? WHERE user_id IN ({_HERS})", (alias,))
         for name in names:
             _replace_word(db, name, alias)
-        for table in _REWRITTEN:
-            _write_anew(db, table)
         tell = "INSERT INTO meta VALUES(?,'1') ON CONFLICT(key) DO UPDATE SET value=CAST(value AS INTEGER)+1"
         db.execute(tell, (connection.FORGETS,))
-        for table in ("account", "process", "workload", "owner", "key"):
+        for table in _MARKS:
             db.execute(f"DROP TABLE temp.gone_{table}")
-    return Forgotten(alias, found, tuple(_remains(db, names)), _empty_free_space(db))
+    return Forgotten(alias, found, tuple(_remains(db, names)))
+
+
+def wipe(db: sqlite3.Connection) -> bool:
+    """Wipe what deleting has left on pages, in free pages and in the WAL; to be called after ``forget``, again if it fails.
+
+    False while a reader holds an old state of the store: what was deleted leaves the WAL when that one ends.
+    """
+    db.execute("PRAGMA foreign_keys=OFF")  # whole tables are emptied and filled again
+    db.execute("PRAGMA secure_delete=ON")
+    for table in _REWRITTEN:
+        with connection.transaction(db):  # one at a time: a recorder waits for no more than the largest table
+            _write_anew(db, table)
+    return _empty_free_space(db)
 
 
 def _mark(db: sqlite3.Connection, user: str) -> None:
     """Temporary tables of what belongs to the person."""
-    for table in ("account", "process", "workload", "owner", "key"):
+    for table in _MARKS:
         db.execute(f"DROP TABLE IF EXISTS temp.gone_{table}")
     if not user or user.startswith(FORGOTTEN):
         raise UsageError(
@@ -118,6 +125,7 @@ def _mark(db: sqlite3.Connection, user: str) -> None:
         f"CREATE TEMP TABLE gone_owner AS SELECT owner_id FROM owner WHERE user_id IN ({_HERS})"
         " OR proc_id IN (SELECT proc_id FROM gone_process) OR workload_id IN (SELECT workload_id FROM gone_workload)"
     )
+    db.execute("CREATE TEMP TABLE gone_job(job TEXT PRIMARY KEY, alias TEXT)")
     db.execute(
         "CREATE TEMP TABLE gone_key(host_id INTEGER, pid INTEGER, start_ms INTEGER, alias INTEGER, PRIMARY KEY(host_id,pid,start_ms))"
     )
@@ -145,9 +153,10 @@ def _next_alias(db: sqlite3.Connection) -> str:
 def _rename_jobs(db: sqlite3.Connection, alias: str) -> None:
     """One job stays one job, under a number: owners must not become the same, and time by job stays the same."""
     jobs = [job for (job,) in db.execute(f"{_JOBS} ORDER BY 1").fetchall() if job]
+    db.executemany("INSERT INTO gone_job VALUES(?,?)", [(job, f"{alias}.{number}") for number, job in enumerate(jobs, 1)])
     for table, key in (("process", "proc_id"), ("workload", "workload_id"), ("owner", "owner_id")):
-        rows = [(f"{alias}.{number}", job) for number, job in enumerate(jobs, 1)]
-        db.executemany(f"UPDATE {table} SET job=? WHERE job=? AND {key} IN (SELECT {key} FROM gone_{table})", rows)
+        named = f"SELECT alias FROM gone_job j WHERE j.job={table}.job"
+        db.execute(f"UPDATE {table} SET job=({named}) WHERE job<>'' AND {key} IN (SELECT {key} FROM gone_{table})")
 
 
 def _rename_pids(db: sqlite3.Connection) -> None:
@@ -181,8 +190,8 @@ def _blank(db: sqlite3.Connection) -> None:
         f" OR workload_id IN {workloads}"
     )
     db.execute(
-        "DELETE FROM missing WHERE entity IN ('process','workload') AND EXISTS (SELECT 1 FROM gone_key k WHERE k.host_id=missing.host_id"
-        " AND (entity_key=k.pid||':'||k.start_ms OR entity_key GLOB k.pid||':'||k.start_ms||':*'))"
+        "DELETE FROM missing WHERE entity IN ('process','workload')"
+        " AND (host_id, entity_key) IN (SELECT host_id, pid||':'||start_ms FROM gone_key)"
     )
 
 
@@ -208,7 +217,6 @@ def _write_anew(db: sqlite3.Connection, table: str) -> None:
 
 
 def _empty_free_space(db: sqlite3.Connection) -> bool:
-    """Give free pages back and empty the WAL; False if a reader holds an old state, which keeps the WAL."""
     before = -1
     while (free := db.execute("PRAGMA freelist_count").fetchone()[0]) and free != before:
         db.executescript(f"PRAGMA incremental_vacuum({_FREE_PAGES})")  # execute would free one page

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from support.store_rows import T0, first_tick, gpu_row, process, process_row, tick
 
-from gpuwatch.errors import UsageError
+from gpuwatch.errors import StoreError, UsageError
 from gpuwatch.ledger.types import BucketRow
 from gpuwatch.model import Event, TrainingSample, Workload, quantise
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.store import check
 from gpuwatch.store.beside import open_beside
-from gpuwatch.store.forget import Forgotten, find, forget
+from gpuwatch.store.forget import Forgotten, find, forget, wipe
 from gpuwatch.store.ledger_rows import process_owners, write_ledger
 from gpuwatch.store.rollup import close_minutes
 from gpuwatch.store.rows import WorkloadRow
@@ -66,7 +66,9 @@ def recorded(writer: StoreWriter, seconds: int = 90) -> None:
 
 def forgotten(path: Path, user: str = NAME) -> Forgotten:
     with open_beside(path) as db:
-        return forget(db, user)
+        done = forget(db, user)
+        assert wipe(db)
+        return done
 
 
 def sums(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
@@ -97,8 +99,8 @@ def test_all_sums_stay_and_no_byte_names_her(writer: StoreWriter, path: Path) ->
     with open_beside(path) as db:
         found = find(db, NAME)
         assert (found.processes, found.workloads, found.jobs) == (2, 1, 1)
-        done = forget(db, NAME)
-    assert (done.alias, done.remains, done.wal_emptied, done.found) == ("forgotten-1", (), True, found)
+        assert forget(db, NAME) == Forgotten("forgotten-1", found, ())
+        assert wipe(db)
     assert sums(writer.connection) == before
     assert not [secret for secret in SECRETS if secret in bytes_of(path)]
     assert b"bob" in bytes_of(path) and b"cp /home/forgotten-1/x ." in bytes_of(path)
@@ -199,7 +201,8 @@ def test_a_reader_that_holds_an_old_state_is_said(writer: StoreWriter, path: Pat
     reader.execute("SELECT count(*) FROM process").fetchone()
     with open_beside(path) as db:
         db.execute("PRAGMA busy_timeout=1")
-        assert not forget(db, NAME).wal_emptied
+        forget(db, NAME)
+        assert not wipe(db)
     reader.execute("COMMIT")
     reader.close()
     assert writer.connection.execute("SELECT 1 FROM v_process WHERE user=?", (NAME,)).fetchall() == []
@@ -208,8 +211,8 @@ def test_a_reader_that_holds_an_old_state_is_said(writer: StoreWriter, path: Pat
 def test_it_either_happens_or_not(writer: StoreWriter, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(writer, 5)
     before = sorted(writer.connection.iterdump())
-    monkeypatch.setattr("gpuwatch.store.forget._REWRITTEN", ("process", "nowhere"))
-    with pytest.raises(Exception, match="no such table"):
+    monkeypatch.setattr("gpuwatch.store.forget._TEXTS", {"process": ("name",), "nowhere": ("name",)})
+    with pytest.raises(StoreError, match="no such table"):
         forgotten(path)
     assert sorted(writer.connection.iterdump()) == before
 
