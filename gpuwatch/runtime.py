@@ -338,6 +338,26 @@ class Runtime:
 
     # ---------------------------------------------------------------------------------------------------------- the screen
 
+    def replay(self, at_ms: int) -> int:
+        """The screen at an instant of what the store holds; nothing is recorded."""
+        from gpuwatch import tui
+        from gpuwatch.past import PastSource
+
+        source = PastSource(self, self.store_path())
+        self._closing.append(source.close)
+        screen = self.settings.screen
+        options = tui.TuiOptions(
+            read_only=True,
+            ascii_only=screen.ascii,
+            colors=screen.colors,
+            tz=self.tz,
+            mouse=not self.args.no_mouse,
+            signal_off="Signals are off: this is a replay.",
+            first_steps=False,
+            at_ms=at_ms,
+        )
+        return tui.run(source, options=options)
+
     def show_screen(self) -> int:
         """The live screen on this store, with a recorder of its own where none is."""
         from gpuwatch.live import ChildRecorder, LiveSource

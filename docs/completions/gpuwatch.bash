@@ -5,12 +5,13 @@
 #    source ~/.local/share/bash_completion/gpuwatch
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget)
-_shtab_gpuwatch_subparsers=(status record report query import export doctor db)
+_shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget unpack)
+_shtab_gpuwatch_subparsers=(status record report replay query import export doctor db)
 
-_shtab_gpuwatch_status_option_strings=(-h --help --json --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_status_option_strings=(-h --help --json --at --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_report_option_strings=(-h --help --since --until --by --host --format --json -o --output --force --width --ascii --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_replay_option_strings=(-h --help --at --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_query_option_strings=(-h --help --format --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_import_option_strings=(-h --help --host --power-limit --start --interval --date-order --fields --dry-run --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_export_option_strings=(-h --help --what --every --since --until --host --format -o --output --force --store --config --tz --demo --seed --speed --debug)
@@ -21,6 +22,7 @@ _shtab_gpuwatch_db_check_option_strings=(-h --help --store --config --tz --demo 
 _shtab_gpuwatch_db_backup_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_prune_option_strings=(-h --help --dry-run --keep-raw --keep-minutes --keep-hours --max-mb --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_forget_option_strings=(-h --help --user --yes --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_db_unpack_option_strings=(-h --help --since --until -o --output --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo --seed --speed --debug --ascii --colors --read-only --no-record --no-mouse)
 
@@ -34,8 +36,8 @@ _shtab_gpuwatch_import___date_order_choices=(ymd dmy mdy)
 _shtab_gpuwatch_export___what_choices=(gpu process workload host ledger events gaps)
 _shtab_gpuwatch_export___every_choices=(second minute hour day)
 _shtab_gpuwatch_export___format_choices=(csv parquet)
-_shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup prune forget)
-_shtab_gpuwatch_pos_0_choices=(status record report query import export doctor db)
+_shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup prune forget unpack)
+_shtab_gpuwatch_pos_0_choices=(status record report replay query import export doctor db)
 _shtab_gpuwatch___colors_choices=(auto truecolor 256 16 none)
 
 _shtab_gpuwatch_status__h_nargs=0
@@ -48,6 +50,8 @@ _shtab_gpuwatch_report___help_nargs=0
 _shtab_gpuwatch_report___json_nargs=0
 _shtab_gpuwatch_report___force_nargs=0
 _shtab_gpuwatch_report___ascii_nargs=0
+_shtab_gpuwatch_replay__h_nargs=0
+_shtab_gpuwatch_replay___help_nargs=0
 _shtab_gpuwatch_query__h_nargs=0
 _shtab_gpuwatch_query___help_nargs=0
 _shtab_gpuwatch_query___json_nargs=0
@@ -76,6 +80,8 @@ _shtab_gpuwatch_db_prune___dry_run_nargs=0
 _shtab_gpuwatch_db_forget__h_nargs=0
 _shtab_gpuwatch_db_forget___help_nargs=0
 _shtab_gpuwatch_db_forget___yes_nargs=0
+_shtab_gpuwatch_db_unpack__h_nargs=0
+_shtab_gpuwatch_db_unpack___help_nargs=0
 _shtab_gpuwatch_db_pos_0_nargs=A...
 _shtab_gpuwatch_db__h_nargs=0
 _shtab_gpuwatch_db___help_nargs=0

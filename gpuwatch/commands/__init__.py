@@ -9,6 +9,7 @@ COMMANDS = {
     "status": "print what is so now, once",
     "record": "record without a screen",
     "report": "where the GPU time of a span went, and who had it",
+    "replay": "the live screen at a moment of the past",
     "query": "run SQL on the public views",
     "import": "read past logs into the store",
     "export": "write rows as CSV or Parquet",

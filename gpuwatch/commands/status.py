@@ -14,6 +14,7 @@ from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
+    from gpuwatch.view.types import View
 
 DEFAULT_WIDTH = 100
 
@@ -26,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Print the GPUs, where their time went, and who uses them: from a live recorder's store, else from one sample.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON (docs/schemas/status.json)")
+    parser.add_argument("--at", metavar="T", help="what was so then: -2h, 13:21, Thu 16:20, 2026-11-09 13:21:40 (needs a store)")
     return parser
 
 
@@ -38,17 +40,25 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
         gc.enable()
 
 
-def _print(args: argparse.Namespace, runtime: Runtime) -> int:
+def _view(args: argparse.Namespace, runtime: Runtime) -> View:
+    if getattr(args, "at", None) is not None:
+        from gpuwatch.commands.replay import view_at
+
+        return view_at(args.at, runtime)
     from gpuwatch.view.build import build_view
 
     with runtime.observe() as window:
-        view = build_view(
+        return build_view(
             window,
             now_ms=runtime.now_ms(),
             tz=runtime.tz,
             holder_pid=runtime.lease_holder(),
             reason=runtime.recorder_notice(),
         )
+
+
+def _print(args: argparse.Namespace, runtime: Runtime) -> int:
+    view = _view(args, runtime)
     if args.json:
         import json
 

@@ -51,7 +51,7 @@ def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
     tier = tier_of(options.colors, os.environ)
     wake_later = _LateWake()
     feeder = Feeder(source, wake_later)
-    feeder.interval = options.interval
+    feeder.interval, feeder.at_ms = options.interval, options.at_ms
     feeder.start()
     if tier == "none":
         os.environ["NO_COLOR"] = "1"

@@ -28,6 +28,8 @@ from gpuwatch.tui.themes import register_theme
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
 SETTLE_SECONDS = 0.01
+STEP_MS = 20_000
+"""One cell of the strips."""
 
 
 class GpuwatchApp(App[int]):
@@ -53,6 +55,11 @@ class GpuwatchApp(App[int]):
             tooltip="clear the filter, hide the first steps, go back",
             key_display="Esc",
         ),
+        Binding("left", "step(-1)", "20 s back", show=False, tooltip="one cell of the strips back in time", key_display="←"),
+        Binding("right", "step(1)", "20 s on", show=False, tooltip="one cell of the strips on, up to now", key_display="→"),
+        Binding("shift+left", "step(-10)", "200 s back", show=False, tooltip="ten cells back", key_display="shift+←"),
+        Binding("shift+right", "step(10)", "200 s on", show=False, tooltip="ten cells on", key_display="shift+→"),
+        Binding("L", "live", "live", show=False, tooltip="from the past back to now; End does it too", key_display="L"),
         Binding("y", "copy_row", "copy the selected row", show=False),
         Binding("c", "cycle_look", "colours and glyphs", show=False),
         Binding("plus,equals_sign", "interval(1)", "draw less often", show=False, key_display="+"),
@@ -282,8 +289,36 @@ class GpuwatchApp(App[int]):
         if isinstance(self.screen, PanelScreen):
             self.screen.move(pages * self.ui.table(self.screen.table_name).page)
 
+    def action_step(self, cells: int) -> None:
+        """Go so many cells through time; past the end of the recording it is live again."""
+        if self.feeder is None or self.view is None:
+            return
+        recording = self.view.recording
+        start = self.view.at_ms if self.feeder.at_ms is None else self.feeder.at_ms
+        at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
+        if recording.first_ms is None or recording.last_tick_ms is None:
+            return
+        if at_ms >= recording.last_tick_ms:
+            self.action_live()
+        else:
+            self._go(max(at_ms, recording.first_ms))
+
+    def action_live(self) -> None:
+        """Back to now, or to the end of a recording that has ended."""
+        if self.feeder is not None and self.feeder.at_ms is not None:
+            self._go(None)
+
+    def _go(self, at_ms: int | None) -> None:
+        assert self.feeder is not None
+        self.ui.signal = None  # it was asked about what another picture showed
+        self.ui.paused = self.feeder.paused = False
+        self.feeder.go(at_ms)
+
     def action_edge(self, direction: int) -> None:
-        """Select the first or the last row."""
+        """Select the first or the last row; in the past the end is now."""
+        if direction > 0 and self.feeder is not None and self.feeder.at_ms is not None:
+            self.action_live()
+            return
         self.action_move(direction * 1_000_000)
 
     def action_open_filter(self) -> None:

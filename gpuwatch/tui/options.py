@@ -29,6 +29,8 @@ class TuiOptions:
     first_steps: bool = True
     """Whether a new recording shows the first steps; ``hide_first_steps`` remembers that they were dismissed."""
     hide_first_steps: Callable[[], None] | None = None
+    at_ms: int | None = None
+    """The instant to show first (unix milliseconds); ``None``: now."""
     retry: Callable[[], str] | None = None
     """Asks the driver again where there was no GPU; returns at once, with one line about what will happen."""
 

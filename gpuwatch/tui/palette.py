@@ -7,6 +7,7 @@ style names its own ground, so that no cell depends on what a widget or a termin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from rich.cells import cell_len
@@ -135,7 +136,7 @@ class Look:
     ``style(ink, ground, bold)``: ``ground`` is a name of the same table (``bg``, ``bar``, ``sel``, a tint or a part's fill).
     """
 
-    def __init__(self, tier: ColorTier = "truecolor", *, ascii_only: bool = False) -> None:
+    def __init__(self, tier: ColorTier = "truecolor", *, ascii_only: bool = False, past: bool = False) -> None:
         self.tier = tier
         self.ascii = ascii_only
         self.glyphs = ASCII if ascii_only else UNICODE
@@ -148,10 +149,17 @@ class Look:
         self.faint = self.style("faint")
         self.white = self.style("white", bold=True)
         self.acc = self.style("acc")
-        self.title = self.style("acc", bold=True)
         self.amber = self.style("waiting", bold=True)
+        self.title = self.amber if past else self.style("acc", bold=True)
+        self.now = "then" if past else "now"
+        """What the end of a time axis is called."""
         self.ground = self.style("bg")
         self.badge = self.fill("ink", "acc")
+
+    @cached_property
+    def past(self) -> Look:
+        """The same with amber titles, so that nobody takes the past for now."""
+        return Look(self.tier, ascii_only=self.ascii, past=True)
 
     @property
     def plain(self) -> bool:

@@ -60,6 +60,8 @@ class Feeder:
         self.interval = 1.0
         self.cells = 45
         self.paused = False
+        self.at_ms: int | None = None
+        """The instant that is shown; ``None``: the end of the recording, as it grows."""
         self.request: DetailRequest | None = None
         self.detail: DetailView | None = None
         """The latest answer to a request; replaced as a whole, and before the View that it belongs to is offered."""
@@ -90,6 +92,11 @@ class Feeder:
         """Build a View at the next chance (other cells, end of a pause, a retry)."""
         self._hurried = True
         self._now.set()
+
+    def go(self, at_ms: int | None) -> None:
+        """Show an instant (``None``: the end of the recording)."""
+        self.at_ms = at_ms
+        self.hurry()
 
     def ask(self, request: DetailRequest | None) -> None:
         """Answer ``request`` with every View from now on, and once at the next chance for the latest View."""
@@ -127,7 +134,7 @@ class Feeder:
         """Seconds until there may be something to do: each look wakes a sleeping processor, so none is taken in vain."""
         if self._starting:
             return STARTING_SECONDS
-        if self.paused or last_ns is None:
+        if self.paused or self.at_ms is not None or last_ns is None:
             return LONGEST_SECONDS
         left = self.interval - self._early - (self.clock.monotonic_ns() - last_ns) / 1e9
         return min(left, LONGEST_SECONDS) if left > 0 else POLL_SECONDS
@@ -136,7 +143,7 @@ class Feeder:
         """A new picture: the first, one asked for, one with news; without news after a full interval, since ages move."""
         if waited is None or self._hurried:
             return True
-        if self.paused:
+        if self.paused or self.at_ms is not None:  # an instant of the past stays as it is
             return False
         if self._starting:
             return waited >= self.interval or self._news()
@@ -156,7 +163,7 @@ class Feeder:
 
     def _build(self) -> tuple[View | None, str]:
         try:
-            self._view = self.source.build(None, self.cells)
+            self._view = self.source.build(self.at_ms, self.cells)
         except GpuwatchError as error:
             self._view = None  # so that no answer about it hides what is wrong now
             return None, str(error)

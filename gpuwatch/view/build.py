@@ -78,7 +78,7 @@ def _build(
     waste, waste_span_ms = sums.waste_now()
     stale_ms = round(3000 * max(1.0, recording.interval_seconds))
     missing = entities.reasons(window, at_ms, live=live)
-    moment = entities.Moment(window, rows, at_ms, now_ms, stale_ms, missing, waste, waste_span_ms)
+    moment = entities.Moment(window, rows, at_ms, now_ms if live else at_ms, stale_ms, missing, waste, waste_span_ms)
     gpus, states = entities.gpu_views(moment, gpu_ids, cells)
     sources = _sources(window, now_ms) if live else ()
     ledger = sums.last_minutes() if sums.gpu_ids else None
@@ -98,6 +98,7 @@ def _build(
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
         notices=_notices(window, recording, sources, bool(gpus), now_ms) if live else (),
+        past=not live,
     )
 
 

@@ -262,6 +262,8 @@ class View:
     sources: tuple[SourceView, ...]
     notices: tuple[str, ...] = ()
     """Sentences for the user, most important first (no GPU and why, recorder lost, store moved, slow link)."""
+    past: bool = False
+    """An instant that was asked for, not the end of the recording; ages are those of that instant."""
 
 
 # ------------------------------------------------------------------------------------------------ details, on request

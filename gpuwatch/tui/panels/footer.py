@@ -7,6 +7,7 @@ from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.state import Context
 
 SCREENS = (("1", "Overview"), ("2", "GPUs"), ("3", "Procs"), ("4", "Waste"), ("5", "History"), ("6", "Report"))
+PAST = (("←→", "20 s"), ("L", "live"))
 ALWAYS = (("?", "help"), ("q", "quit"))
 
 
@@ -33,7 +34,8 @@ def draw_footer(sheet: Sheet, context: Context) -> None:
         if at + 2 + words_width(words) <= width:
             sheet.words_right(y, width - 1, [(look.glyphs.vertical, look.faint), (" ", look.dim), *words])
         return
-    keys = [*context.keys, *ALWAYS]
+    past = context.view is not None and context.view.past
+    keys = [*context.keys, *(PAST if past else ()), *ALWAYS]
     while keys:
         words = [part for key, word in keys for part in ((f" {key}", look.title), (f" {word}", look.dim))]
         if at + 3 + words_width(words) <= width:

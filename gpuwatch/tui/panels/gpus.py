@@ -61,7 +61,7 @@ def _axis(sheet: Sheet, y: int, places: Places, style: Style) -> None:
         text = f"−{mark}"
         if x > at + 1 and x + len(text) < left + cells - 4:
             at = sheet.put(y, x, text, style)
-    sheet.right(y, left + cells - 1, "now", style)
+    sheet.right(y, left + cells - 1, sheet.look.now, style)
 
 
 def label_of(gpu: GpuView) -> str:

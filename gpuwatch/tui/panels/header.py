@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.format import clock, duration, gpu_summary, weekday_clock
+from gpuwatch.format import clock, duration, gpu_summary, since, weekday_clock
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.state import Context
@@ -16,6 +16,9 @@ Words = list[tuple[str, Style]]
 def draw_header(sheet: Sheet, context: Context) -> None:
     """The header on its ground."""
     look, view, width = context.look, context.view, context.width
+    if view is not None and view.past:
+        _past(sheet, context, view)
+        return
     sheet.ground(0, 0, width - 1, "bar")
     right: Words = []
     clock_at = width
@@ -28,6 +31,26 @@ def draw_header(sheet: Sheet, context: Context) -> None:
     _left(sheet, context, width - used - 2)
     if view is None and context.problem:
         sheet.put(0, max(12, width - 20), "no data"[: max(0, width - 14)], look.amber)
+
+
+def _past(sheet: Sheet, context: Context, view: View) -> None:
+    """Another ground, the instant and how long ago it is."""
+    look, width = context.look, context.width
+    ago = f"{look.text('−')}{duration((view.now_ms - view.at_ms) / 1000)}"
+    words = [f" {look.text('‖')} PAST {_instant(view, context)}  {ago} "]
+    name = view.host.hostname if view.host else ""
+    extra = [f"  now {clock(view.now_ms, context.tz)}", f"  {cut(name, 24)}", "  SIMULATED" if view.recording.simulated else ""]
+    trouble = context.problem and "  store not readable"
+    for text in (trouble, extra[2], extra[0], extra[1]):
+        if text and sum(map(len, words)) + len(text) < width:
+            words.append(text)
+    sheet.put(0, 0, "".join(words)[:width].ljust(width), look.fill("ink", "waiting"))
+
+
+def _instant(view: View, context: Context) -> str:
+    """The clock, with the weekday if it is not today's, with the date if it is older than that says."""
+    day = since(view.at_ms, view.now_ms, context.tz)[:-5]
+    return f"{day}{clock(view.at_ms, context.tz)}"
 
 
 def _right(context: Context, view: View) -> tuple[Words, Words]:

@@ -216,4 +216,4 @@ def axis(sheet: Sheet, y: int, x: int, history: GpuHistory, tz: tzinfo | None, *
         if x + cell >= at and x + cell + len(text) <= end:
             at = sheet.put(y, x + cell, text, dim) + 1
     if now and count >= 3:
-        sheet.right(y, x + count - 1, "now", dim)
+        sheet.right(y, x + count - 1, sheet.look.now, dim)

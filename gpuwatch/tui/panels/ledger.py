@@ -104,7 +104,7 @@ def sentence_of(context: Context, view: View, *, short: bool = False) -> list[Wo
     count = sum(1 for gpu in view.gpus if not gpu.parent_uuid)
     waste = view.waste_now_gpus
     hot = look.style("held", "bg", True) if waste else look.white
-    first: Words = [("waste now " if short else "Waste now ", look.dim), (number(waste, 1), hot)]
+    first: Words = [(f"{'waste' if short else 'Waste'} {look.now} ", look.dim), (number(waste, 1), hot)]
     first.append((f" of {counted(count, 'GPU')}", look.fg))
     groups = [first]
     if view.today is not None and not is_young(view):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpuwatch.dataclass import replace
 from gpuwatch.format import counted, number
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.footer import draw_footer
@@ -18,6 +19,8 @@ SMALLEST = (60, 15)
 
 def draw_page(context: Context, body: Callable[[Sheet, Context], None]) -> Sheet:
     """The page for ``context``; ``body`` fills rows 1 to height - 2 where there is a View."""
+    if context.view is not None and context.view.past:
+        context = replace(context, look=context.look.past)
     sheet = Sheet(context.width, context.height, context.look)
     if context.width < SMALLEST[0] or context.height < SMALLEST[1]:
         return too_small(sheet, context)

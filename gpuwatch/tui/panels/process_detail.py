@@ -122,7 +122,7 @@ def _strips(
         start, half = history.span.start_ms, (history.span.start_ms + history.span.end_ms) // 2
         sheet.put(y, place.text, since(start, start, context.tz), look.dim)
         sheet.put(y, place.text + cells // 2, since(half, half, context.tz), look.dim)
-        sheet.right(y, place.text + cells - 1, "now", look.dim)
+        sheet.right(y, place.text + cells - 1, look.now, look.dim)
     return y + 1
 
 

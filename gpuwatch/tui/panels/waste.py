@@ -75,7 +75,7 @@ def draw_waste(sheet: Sheet, context: Context, view: View, top: int, rows: int, 
 def _title(view: View) -> str:
     """What the amounts are: those of findings are of now, those of the ledger are a mean."""
     if view.findings or view.ledger is None:
-        return "Waste now"
+        return "Waste then" if view.past else "Waste now"
     return f"Waste, mean of {duration((view.ledger.span.end_ms - view.ledger.span.start_ms) / 1000)}"
 
 

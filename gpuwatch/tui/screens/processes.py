@@ -182,7 +182,9 @@ class ProcessesScreen(PanelScreen):
         """Ask which signal to send, or say why none can be sent."""
         app = self.gpuwatch
         process = self._chosen()
-        if app.options.signal is None or app.ui.read_only:
+        if app.view is not None and app.view.past:
+            app.ui.notice = _off("Signals are off: this is the past.")
+        elif app.options.signal is None or app.ui.read_only:
             app.ui.notice = _off(app.options.signal_off)
         elif process is None:
             app.ui.notice = "No process is selected."

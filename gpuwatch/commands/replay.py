@@ -1,0 +1,78 @@
+"""``gpuwatch replay``: the live screen at a moment of the past."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from gpuwatch.errors import GpuwatchError
+from gpuwatch.when import unix_s
+
+if TYPE_CHECKING:
+    from gpuwatch.runtime import Runtime
+    from gpuwatch.store.window import Window
+    from gpuwatch.view.types import View
+
+_AGO_MS = 3_600_000
+
+_DESCRIPTION = """\
+Open the screen at a moment of the past. The left and right arrow go 20 s back and on, with shift 200 s; L or End goes to now.
+
+T is a duration (7d, 24h, -90m: so long ago), a clock time (13:21, 13:21:40: the latest that has been), a weekday or a day, with or
+without a clock time (Thu 16:20, yesterday, 2026-11-09, "2026-11-09 13:21:40"), or RFC 3339 (2026-11-09T13:21:40Z).
+Clock times are those of --tz."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Declare the command."""
+    parser = subparsers.add_parser("replay", help="the live screen at a moment of the past", description=_DESCRIPTION)
+    parser.add_argument("--at", metavar="T", help="the moment (default: an hour ago, or the end of an older recording)")
+    return parser
+
+
+def run(args: argparse.Namespace, runtime: Runtime) -> int:
+    """Open the screen there; without a terminal print that moment once."""
+    from gpuwatch.commands.screen import has_terminal
+    from gpuwatch.store.window import Window
+
+    if not has_terminal(runtime.environ):
+        from gpuwatch.commands import status
+
+        args.json = False
+        args.at = args.at or ""
+        return status.run(args, runtime)
+    with Window(runtime.store_path()) as window:
+        at_ms = instant_ms(args.at or "", window, runtime)
+    return runtime.replay(at_ms)
+
+
+def view_at(text: str, runtime: Runtime) -> View:
+    """The view of the moment that ``text`` names; empty: what ``replay`` shows first."""
+    from gpuwatch.store.window import Window
+    from gpuwatch.view.build import build_view
+
+    with Window(runtime.store_path()) as window:
+        at_ms = instant_ms(text, window, runtime)
+        return build_view(window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz)
+
+
+def instant_ms(text: str, window: Window, runtime: Runtime) -> int:
+    """The moment that ``text`` names in unix milliseconds. Raises :class:`GpuwatchError` for one before the recording."""
+    first_ms, last_ms = recorded(window)
+    if not text:
+        return max(first_ms, min(last_ms, runtime.now_ms() - _AGO_MS))
+    at_ms = unix_s(text, now=runtime.clock.time(), tz=runtime.tz) * 1000
+    if at_ms < first_ms:
+        from gpuwatch.format import since
+
+        begins = since(first_ms, runtime.now_ms(), runtime.tz)
+        raise GpuwatchError(f"nothing was recorded at '{text}': the recording begins at {begins}", "name a later moment with --at")
+    return min(at_ms, max(last_ms, runtime.now_ms()))
+
+
+def recorded(window: Window) -> tuple[int, int]:
+    """Start and end of all that a store holds of its host, unix milliseconds. Raises :class:`GpuwatchError` if it is empty."""
+    host = window.host()
+    if host is None:
+        raise GpuwatchError("nothing was ever recorded in this store", "start a recorder with: gpuwatch record")
+    return int(host["first_ms"]), max(int(host["last_ms"]), window.newest_ms())

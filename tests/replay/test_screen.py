@@ -1,0 +1,185 @@
+"""The screen over the past: its header, its keys, and that an instant is built once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.sample_view import sample_view
+from support.story import START, Hold, Story, process
+from support.terminal import Terminal, python
+from support.tui import SIZES, faults, sheet_of
+from textual.pilot import Pilot
+
+from gpuwatch.cli import main
+from gpuwatch.clock import FakeClock
+from gpuwatch.names import Context
+from gpuwatch.tui.app import STEP_MS, GpuwatchApp
+from gpuwatch.tui.options import TuiOptions
+from gpuwatch.tui.palette import TIERS, Look
+from gpuwatch.tui.screens.overview import OverviewScreen
+from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.source import Feeder
+from gpuwatch.view.types import View
+
+NOW = sample_view()
+PAST = replace(NOW, at_ms=NOW.at_ms - 4_227_000, past=True, sources=(), notices=())
+
+
+def test_the_header_cannot_be_taken_for_now() -> None:
+    sheet = sheet_of(OverviewScreen, PAST, (120, 40))
+    top = sheet.text().splitlines()[0]
+    assert "PAST" in top
+    assert "−1 h 10 min" in top
+    assert "LIVE" not in sheet.text()
+    look = Look()
+    assert {segment.style for segment in sheet.segments(0)} == {look.fill("ink", "waiting")}
+    assert "Waste then" in sheet.text()
+    assert "Waste now" not in sheet.text()
+    assert "L live" in sheet.text().splitlines()[-1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tier", TIERS)
+def test_it_fits_everywhere(size: tuple[int, int], tier: str) -> None:
+    for screen in SCREENS.values():
+        for ascii_only in (False, True):
+            assert not faults(sheet_of(screen, PAST, size, Look(tier, ascii_only=ascii_only)))  # type: ignore[arg-type]
+
+
+class Source:
+    """Builds the sample view at the instant that is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int | None] = []
+
+    def changed(self) -> bool:
+        return False
+
+    def build(self, at_ms: int | None, cells: int) -> View:
+        self.asked.append(at_ms)
+        return NOW if at_ms is None else replace(PAST, at_ms=at_ms)
+
+
+def play(script: Callable[[GpuwatchApp, Pilot[int], Feeder], Awaitable[None]], at_ms: int | None) -> list[int | None]:
+    """Run a script on the App over a feeder whose thread does not run: it is built after each key."""
+
+    async def go() -> list[int | None]:
+        source = Source()
+        feeder = Feeder(source, lambda: None, FakeClock())
+        feeder.at_ms = at_ms
+        app = GpuwatchApp(TuiOptions(), "truecolor", feeder)
+        async with app.run_test(size=(120, 40)) as pilot:
+            app.show(source.build(at_ms, 45))
+            await script(app, pilot, feeder)
+        return source.asked
+
+    return asyncio.run(go())
+
+
+async def press(app: GpuwatchApp, pilot: Pilot[int], feeder: Feeder, key: str) -> int | None:
+    await pilot.press(key)
+    app.show(feeder.source.build(feeder.at_ms, 45))
+    return feeder.at_ms
+
+
+def test_arrows_step_by_cells_and_end_goes_live() -> None:
+    at_ms = NOW.at_ms // STEP_MS * STEP_MS - 600_000
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int], feeder: Feeder) -> None:
+        assert await press(app, pilot, feeder, "left") == at_ms - STEP_MS
+        assert await press(app, pilot, feeder, "right") == at_ms
+        assert await press(app, pilot, feeder, "shift+left") == at_ms - 10 * STEP_MS
+        assert await press(app, pilot, feeder, "shift+right") == at_ms
+        assert await press(app, pilot, feeder, "end") is None
+        assert app.view == NOW
+        back = await press(app, pilot, feeder, "left")
+        assert back is not None
+        assert 0 < NOW.at_ms - back <= STEP_MS
+        assert await press(app, pilot, feeder, "L") is None
+        feeder.at_ms = NOW.recording.last_tick_ms
+        assert await press(app, pilot, feeder, "right") is None
+
+    play(script, at_ms)
+
+
+def test_nobody_goes_before_the_recording_and_no_signal_is_sent_to_the_past() -> None:
+    first_ms = NOW.recording.first_ms
+    assert first_ms is not None
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int], feeder: Feeder) -> None:
+        assert await press(app, pilot, feeder, "left") == first_ms
+        await pilot.press("3")
+        await pilot.pause()
+        await pilot.press("K")
+        assert app.ui.signal is None
+        assert "past" in app.ui.notice
+
+    play(script, first_ms + 1)
+
+
+def test_an_instant_is_built_once() -> None:
+    source, clock = Source(), FakeClock()
+    feeder = Feeder(source, lambda: None, clock)
+    feeder.at_ms = 5
+
+    def wait(_: object, seconds: float) -> bool:
+        clock.advance(seconds)
+        if clock.monotonic_ns() > 1_030_000_000_000:
+            feeder.stop()
+        return False
+
+    clock.wait = wait  # type: ignore[method-assign]
+    feeder._run()
+    assert source.asked == [5]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("replay") / "store.db"
+    story = Story(path, 2)
+    story.gpus[0].util, story.gpus[0].context = 0.9, Context.PROCESS
+    story.holds = [Hold(process(4242), 0)]
+    story.run(200)
+    story.writer.close()
+    return path
+
+
+def test_status_at_a_moment(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["status", "--store", str(store), "--tz", "UTC", "--at", "2025-11-14 14:34"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "2025-11-14 14:34:00" in said
+    assert "Waste then" in said
+    assert "busy" in said
+    assert main([*command, "--json"]) == 0
+    assert f'"at": {START + 120}' in capsys.readouterr().out
+    command[-1] = "2025-11-14 14:31"
+    assert main(command) == 3
+    assert "the recording begins at" in capsys.readouterr().err
+    command[-1] = "noon"
+    assert main(command) == 2
+    assert "'noon' is not a time" in capsys.readouterr().err
+
+
+def test_replay_without_a_terminal_prints_the_end_of_an_old_recording(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "--store", str(store), "--tz", "UTC"]) == 0
+    assert "2025-11-14 14:35:20" in capsys.readouterr().out
+    assert main(["replay", "--store", str(store.with_name("none.db"))]) == 3
+
+
+def test_replay_in_a_terminal_starts_no_recorder(store: Path) -> None:
+    command = python("-m", "gpuwatch", "replay", "--store", str(store), "--tz", "UTC", "--at", "2025-11-14 14:34")
+    before = sorted(os.listdir(store.parent))
+    with Terminal(command, (120, 40), {**os.environ, "TERM": "xterm-256color", "PYTHONUTF8": "1"}) as terminal:
+        terminal.until("PAST 2025-11-14 14:34:00")
+        terminal.until("? help q quit")
+        terminal.send("\x1b[D")
+        terminal.until("PAST 2025-11-14 14:33:40")
+        terminal.send("q")
+        assert terminal.wait(20) == 0
+    assert sorted(os.listdir(store.parent)) == before
