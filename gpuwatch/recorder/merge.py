@@ -150,8 +150,9 @@ class Merger:
         kappa = facts.kappa_pm(sample, gpu)
         values = quantise(sample)
         gap_ms = self._broken.pop(uuid, ts_ms) if state is None else state.ts_ms
-        if not dt and gap_ms < ts_ms and values[_ENERGY] is not None:  # used by nobody knows whom
-            rows.gap_energy.append(GapEnergy(uuid, gap_ms, values[_ENERGY]))
+        used = values[_ENERGY]
+        if not dt and gap_ms < ts_ms and used is not None:  # by nobody knows whom
+            rows.gap_energy.append(GapEnergy(uuid, gap_ms, used))
             values = (*values[:_ENERGY], None, *values[_ENERGY + 1 :])
         rows.gpus[uuid] = GpuRow(uuid, dt, quiet, context, quiet_ms, kappa, sample.unavailable, values)
 
