@@ -42,7 +42,7 @@ _KEEPS = (("raw", "chunk_days", "single values"), ("minutes", "minute_days", "mi
 
 def add_prune(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare ``prune``."""
-    text = "Delete what is older than the settings say and give the room back to the disk. A recorder does so by itself once a day."
+    text = "Delete what is older than the settings say and give the room back to the disk. A recorder does so by itself once an hour."
     parser = actions.add_parser("prune", help="delete what is older than it is kept", description=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
     for name, _, what in _KEEPS:
