@@ -36,3 +36,13 @@ def gpuwatch() -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def past_log(tmp_path: Path) -> Path:
+    """Two seconds of a GPU as ``nvidia-smi --query-gpu`` writes them."""
+    log = tmp_path / "past.csv"
+    head = "timestamp, index, uuid, name, utilization.gpu [%], memory.used [MiB]"
+    rows = [f"2026/01/05 10:00:0{second}.000, 0, GPU-1, NVIDIA H100, 50 %, 100 MiB" for second in (1, 2)]
+    log.write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+    return log

@@ -106,3 +106,10 @@ def test_a_backup_only_reads_it(newer: Path, gpuwatch: Run, tmp_path: Path) -> N
     assert connection.schema_version(reader, copy) == NEWER
     assert reader.execute("SELECT count(*) FROM v_gpu_raw").fetchone() == (1,)
     reader.close()
+
+
+def test_an_import_refuses_it_in_one_line(newer: Path, gpuwatch: Run, past_log: Path) -> None:
+    before = _state(newer)
+    done = gpuwatch("import", str(past_log), "--host", "past", "--tz", "UTC", "--store", str(newer))
+    assert done.returncode == 3 and "was written by a newer gpuwatch" in done.stderr
+    assert _state(newer) == before

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,16 @@ def test_it_is_upgraded_only_when_no_recorder_holds_it(store: Path, gpuwatch: Ru
     assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema 1 -> 2\n"
     assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema 2, already current\n"
     assert gpuwatch("query", "SELECT count(*) FROM v_gpu_day", "--store", str(store)).returncode == 0
+
+
+def test_an_import_beside_its_recorder_refuses_it_in_one_line(store: Path, gpuwatch: Run, past_log: Path) -> None:
+    with closing(sqlite3.connect(store)) as db:
+        db.execute("UPDATE meta SET value='0' WHERE key='simulated'")
+        db.commit()
+    before = store.read_bytes()
+    lease = Lease.acquire(store, {"path": str(store)})
+    assert lease is not None
+    done = gpuwatch("import", str(past_log), "--host", "past", "--tz", "UTC", "--store", str(store))
+    lease.release()
+    assert done.returncode == 3 and len(done.stderr.splitlines()) == 2
+    assert store.read_bytes() == before
