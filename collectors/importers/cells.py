@@ -21,10 +21,12 @@ _NUMBER = re.compile(r"([+-]?\d[\d.,]*)\s*(.*)", re.DOTALL).fullmatch
 _THREE = re.compile(r"\d{1,3}(?:,\d{3})+").fullmatch
 
 
-class Trouble(list[str]):
-    """Reasons that came up while cells of one row were read; ``lost`` if one says that the GPU cannot be used."""
+UNUSABLE = ""
+"""Stands among the reasons of a row whose GPU cannot be used."""
 
-    lost = False
+
+class Trouble(list[str]):
+    """Reasons that came up while cells of one row were read."""
 
 
 class Cells(dict[str, "int | None"]):
@@ -55,7 +57,7 @@ class Cells(dict[str, "int | None"]):
         if known in NOTHING or known.lower() in NOTHING:
             value = None
         elif any(word in known.lower() for word in LOST):
-            self._trouble.lost = True
+            self._trouble.append(UNUSABLE)
             return None
         elif known.startswith("[") and known.endswith("]"):
             value = None

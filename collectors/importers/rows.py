@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 
-from gpuwatch.collectors.importers.cells import Trouble
+from gpuwatch.collectors.importers.cells import UNUSABLE, Trouble
 from gpuwatch.collectors.importers.fields import Column
 from gpuwatch.collectors.importers.gpus import Gpus
 from gpuwatch.collectors.importers.identity import Identity, identify, one_gpu_only
@@ -187,6 +188,7 @@ class Run:
         times = self.times
         assert times is not None
         trouble, problems, who, ms = self.trouble, self.problems, self.gpus.known, times.ms
+        new = partial(tuple.__new__, LogRow)  # half the time of LogRow(…)
         last_text, last_ts, latest = "\0", 0, self.gpus.latest
         while True:
             plan = self.plan
@@ -225,11 +227,7 @@ class Run:
                     trouble.clear()
                     continue
                 latest[gpu] = last_ts
-                if trouble or trouble.lost:
-                    lost = self._told(number)
-                    yield LogRow(last_ts, gpu, values, None, lost)
-                    continue
-                yield LogRow(last_ts, gpu, values)
+                yield new((last_ts, gpu, values, None, self._told(number) if trouble else False))
             else:
                 return
 
@@ -343,11 +341,11 @@ class Run:
 
     def _told(self, number: int) -> bool:
         """Name the troubles of a row's cells; whether the GPU could not be used."""
+        lost = UNUSABLE in self.trouble
         for reason in self.trouble:
-            self.problems.add(number, reason)
-        lost = self.trouble.lost
+            if reason != UNUSABLE:
+                self.problems.add(number, reason)
         self.trouble.clear()
-        self.trouble.lost = False
         return lost
 
     def _finish(self, log: PastLog) -> None:

@@ -291,9 +291,8 @@ class _Tables:
 
     def _tell(self, number: int) -> None:
         for reason in self.trouble:
-            self.problems.add(number, reason)
+            self.problems.add(number, reason or "a GPU that cannot be used")
         self.trouble.clear()
-        self.trouble.lost = False
 
 
 def _program(shown: str) -> str:
