@@ -75,7 +75,7 @@ class AloneMinutes:
         self._minute: int | None = None
         self._sums: dict[int, tuple[int, int]] = {}
         self._last_ms = -(2**62)
-        self._behind: list[LedgerRow] = []
+        self._behind: Columns | None = None
 
     def add(self, own: Columns, ahead: Columns | None) -> Iterator[tuple[int, list[BucketRow]]]:
         """Book ``own``, which follows what was there before; ``ahead`` follows it (``None``: the last run has ended).
@@ -88,24 +88,32 @@ class AloneMinutes:
             start, end = minute * 60_000, minute * 60_000 + 60_000
         last, sums = self._last_ms, self._sums
         time = work = energy = effort = 0
+        plain, spent = [0] * (BUSY + 1), [0] * (BUSY + 1)
         for ts, dt, name, busy, kappa, joules in zip(own.ts_ms, own.dt_ms, labels, own.busy_pm, own.kappa_pm, own.energy_mj):
             if dt <= 0:
                 continue
             begin = ts - dt
-            if begin >= start and ts <= end and begin >= last and name == ACTIVE and kappa == 1000:
-                busy = 1000 if busy is None else busy
-                time += dt
-                work += dt * busy
-                energy += joules
-                effort += joules * busy
-                last = ts
-                continue
+            if begin >= start and ts <= end and begin >= last:
+                if name == ACTIVE and kappa == 1000:
+                    busy = 1000 if busy is None else busy
+                    time += dt
+                    work += dt * busy
+                    energy += joules
+                    effort += joules * busy
+                    last = ts
+                    continue
+                if name >= 0:
+                    plain[name] += dt
+                    spent[name] += joules
+                    last = ts
+                    continue
             row = (name, 1000 if busy is None else busy, kappa)
             first = max(begin, last)
             for number in range(first // 60_000, (ts - 1) // 60_000 + 1):
                 if number != minute:
                     if minute is not None:
                         _active(sums, time, work, energy, effort)
+                        _plain(sums, plain, spent)
                         time = work = energy = effort = 0
                         yield minute, nobodys(sums)
                     sums = {}
@@ -114,6 +122,7 @@ class AloneMinutes:
                 _book(sums, row, b - a, joules * (b - begin) // dt - joules * (a - begin) // dt)
             last = max(last, ts)
         _active(sums, time, work, energy, effort)
+        _plain(sums, plain, spent)
         self._minute, self._last_ms, self._sums = minute, last, sums
 
     def close(self) -> Iterator[tuple[int, list[BucketRow]]]:
@@ -128,21 +137,38 @@ class AloneMinutes:
         count = len(labels)
         unsure = [place for place, name in enumerate(labels) if name == OPEN]
         if unsure:
-            near = sorted({place for at in unsure for place in (at - 1, at, at + 1) if 0 <= place < count})
-            places = [place for place in near if own.dt_ms[place] > 0]
-            mine = own.rows(places)
-            known = [*self._behind, *mine, *_after(own, ahead)]
+            following = [self._next(own, at) for at in unsure]
+            near = {place for at, after in zip(unsure, following) for place in (at - 1, at, after) if 0 <= place < count}
+            places = sorted(place for place in near if own.dt_ms[place] > 0)
+            behind = _before(self._behind, own) if unsure[0] == 0 else []
+            known = [*behind, *own.rows(places), *(_after(own, ahead) if following[-1] == count else ())]
             runs = find_runs(known)
-            for number, place in enumerate(places, len(self._behind)):
+            for number, place in enumerate(places, len(behind)):
                 run = runs[number]
                 if labels[place] == OPEN and run is not None:
                     labels[place] = quiet_label(known[number].context, run)
-        reach = own.ts_ms[-1] - HOLD_MS - 60_000
-        first = count
-        while first and own.ts_ms[first - 1] > reach:
-            first -= 1
-        self._behind = own.rows(range(max(0, min(first, count - 1)), count))
+        self._behind = own
         return labels
+
+    @staticmethod
+    def _next(own: Columns, at: int) -> int:
+        """The place of the next row that speaks for some time."""
+        at += 1
+        while at < len(own.dt_ms) and own.dt_ms[at] <= 0:
+            at += 1
+        return at
+
+
+def _before(behind: Columns | None, own: Columns) -> list[LedgerRow]:
+    """The rows before, as far back as a short run can have begun, and at least the last one."""
+    if behind is None:
+        return []
+    since = own.ts_ms[0] - HOLD_MS - 60_000
+    count = len(behind.ts_ms)
+    first = count - 1
+    while first and behind.ts_ms[first - 1] > since:
+        first -= 1
+    return behind.rows(range(first, count))
 
 
 def _after(own: Columns, ahead: Columns | None) -> list[LedgerRow]:
@@ -162,6 +188,14 @@ def _active(sums: dict[int, tuple[int, int]], time: int, work: int, energy: int,
     if time:
         _add(sums, WAIT, 1000 * (1000 * time - work), 1000 * (1000 * energy - effort))
         _add(sums, BUSY, 1000 * work, 1000 * effort)
+
+
+def _plain(sums: dict[int, tuple[int, int]], time: list[int], energy: list[int]) -> None:
+    """Add what rows of one label each came to, and begin anew."""
+    for name, amount in enumerate(time):
+        if amount:
+            _add(sums, name, amount * _MICRO, energy[name] * _MICRO)
+            time[name] = energy[name] = 0
 
 
 def _book(sums: dict[int, tuple[int, int]], row: tuple[int, int, int], time: int, energy: int) -> None:

@@ -79,9 +79,9 @@ def recorded(path: Path, history: list[tuple[int, list[GpuSample], list[ProcessS
 
 
 @pytest.mark.parametrize("held", [False, True])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_minutes_and_ledger_are_those_of_the_recorder(tmp_path: Path, seed: int, held: bool) -> None:
-    history = list(samples(seed, 5400, held=held))
+    history = list(samples(seed, 2700, held=held))
     live = tmp_path / "live.db"
     recorded(live, history)
     rows: list[LogRow | LogProcessRow] = []
@@ -93,7 +93,7 @@ def test_minutes_and_ledger_are_those_of_the_recorder(tmp_path: Path, seed: int,
     past = Source("x", "h", lambda: log_of(rows, gpus=GPUS, processes=PEOPLE))
     import_log(store, past, Settings("box", interval_ms=1000), now_ms=NOW)
     expected, found = content(live), content(store)
-    assert found["gpu_minute"] == expected["gpu_minute"] and len(found["gpu_minute"]) > 150
+    assert found["gpu_minute"] == expected["gpu_minute"] and len(found["gpu_minute"]) > 80
     on_gpus = [minute for minute in expected["process_minute"] if dict(minute)["gpu_id"][0]]
     assert found["process_minute"] == on_gpus and bool(on_gpus) == held
     assert buckets(found) == buckets(expected)

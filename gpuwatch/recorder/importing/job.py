@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
@@ -122,12 +123,7 @@ def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow
     if first is None:
         why = f": line {log.problems[0].line}: {log.problems[0].text}" if log.problems else ""
         raise NothingToImport(f"nothing in {name} could be used{why}")
-
-    def rows() -> Iterator[LogRow | LogProcessRow]:
-        yield first
-        yield from following
-
-    return first.ts_ms, rows()
+    return first.ts_ms, chain([first], following)
 
 
 def _reader(target: Path) -> sqlite3.Connection:

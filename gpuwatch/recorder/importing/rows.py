@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import compress, repeat
@@ -39,7 +40,7 @@ class HourRows:
 
     def __init__(self, gpu_id: int, timed: Timed, *, sliced: bool = False, fresh: Sequence[bool] | None = None) -> None:
         self.gpu_id, self.timed, self._sliced, self._fresh = gpu_id, timed, sliced, fresh
-        self.cells: list[Cells] = list(zip(*timed.values, strict=True))
+        self.cells: Sequence[Cells] = timed.cells
         self.used = [n for n, cells in enumerate(self.cells) if cells.count(None) != len(cells)]
         """The measures that some of the rows have, by their number."""
         self._flags = [_FLAG[quiet] for quiet in timed.quiet]
@@ -155,13 +156,12 @@ _BINS = _Bins()
 
 def _binned(column: str, values: Cells, lengths: Sequence[int]) -> dict[str, Sequence[int]]:
     """The rows of one measure with the same distribution: one for each bin, for all of its time."""
-    times: dict[int, int] = {}
-    example: dict[int, int] = {}
-    for value, length in zip(values, lengths):
-        if value is not None:
-            number = _BINS[value]
-            if number in times:
-                times[number] += length
-            else:
-                times[number], example[number] = length, value
-    return {column: list(example.values()), "dt_ms": list(times.values())}
+    if None in values:
+        lengths = [length for value, length in zip(values, lengths) if value is not None]
+        values = [value for value in values if value is not None]
+    numbers = [_BINS[value] for value in values]  # type: ignore[index]
+    times: dict[int, int] = defaultdict(int)
+    for number, length in zip(numbers, lengths):
+        times[number] += length
+    example = dict(zip(numbers, values))
+    return {column: [example[number] for number in times], "dt_ms": list(times.values())}  # type: ignore[misc]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from operator import itemgetter
+from operator import sub
 from statistics import median_low
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from gpuwatch.collectors.importers.types import LogRow
 from gpuwatch.dataclass import NamedTuple
@@ -26,6 +26,7 @@ _QUIET = ("utilization_ratio", "graphics_active_ratio", "sm_active_ratio", "enco
 _CONTEXT = ("process_count", "memory_used_bytes")
 _CLOCKS = ("clock_event_reasons", "sm_clock_hertz", "power_limit_watts")
 _MOST_KEPT = 100_000
+_AWAKE: tuple[bool | None, Context | None] = (False, None)
 _Values = tuple[int | None, ...]
 
 
@@ -41,24 +42,30 @@ def sample_of(names: Sequence[str], values: Sequence[int | None]) -> GpuSample:
 _T = TypeVar("_T")
 
 
-class _Fact(Generic[_T]):
+class _Fact(dict[_Values, _T]):
     """One function of a few measures, remembered by their integers."""
 
     def __init__(self, names: Sequence[str], ask: Callable[[GpuSample], _T]) -> None:
-        self.pick: Callable[[_Values], _Values] = itemgetter(*(_AT[name] for name in names))
-        self.known: dict[_Values, _T] = {}
+        super().__init__()
+        self._at = [_AT[name] for name in names]
         self._names, self._ask = names, ask
 
-    def learn(self, key: _Values) -> _T:
-        """Ask, and remember the answer."""
-        if len(self.known) >= _MOST_KEPT:
-            self.known.clear()
-        found = self.known[key] = self._ask(sample_of(self._names, key))
+    def __missing__(self, key: _Values) -> _T:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        found = self[key] = self._ask(sample_of(self._names, key))
         return found
+
+    def of(self, cells: Sequence[_Values]) -> list[_T]:
+        """The fact of every row; ``cells`` are the columns of all measures."""
+        columns = [cells[at] for at in self._at]
+        if all(own.count(None) == len(own) for own in columns):
+            return [self[(None,) * len(columns)]] * len(columns[0])
+        return [self[key] for key in zip(*columns)]
 
 
 class Timed(NamedTuple):
-    """The rows of one GPU with what they say, column by column; ``dt_ms`` 0: the row speaks for no time."""
+    """The rows of one GPU column by column; ``cells`` are those of the measures; ``dt_ms`` 0: the row speaks for no time."""
 
     ts_ms: list[int]
     dt_ms: list[int]
@@ -67,7 +74,7 @@ class Timed(NamedTuple):
     quiet_ms: list[int]
     kappa_pm: list[int]
     unavailable: list[bool]
-    values: list[_Values]
+    cells: list[_Values]
     labels: list[int]
     gaps: list[tuple[int, int]]
 
@@ -95,33 +102,48 @@ class Track:
 
     def add(self, rows: Sequence[LogRow]) -> Timed:
         """Take rows that ascend in time and lie after those before them."""
-        out = Timed([row[0] for row in rows], [], [], [], [], [], [row[4] for row in rows], [row[2] for row in rows], [], [])
-        quiets, contexts, clocks = self._quiet, self._context, self._clocks
-        add_dt, add_quiet, add_context = out.dt_ms.append, out.quiet.append, out.context.append
-        add_run, add_kappa, add_label = out.quiet_ms.append, out.kappa_pm.append, out.labels.append
-        last, run, before, reach = self.last_ms, self._quiet_ms, self._before, self._reach
-        for ts, _, values, given, lost in rows:
-            dt = given if given is not None else 0 if last is None or ts - last > reach else ts - last
-            if dt == 0 and last is not None:
-                out.gaps.append((last, ts))
-            key = quiets.pick(values)
-            quiet = quiets.known[key] if key in quiets.known else quiets.learn(key)
-            key = contexts.pick(values)
-            context = contexts.known[key] if key in contexts.known else contexts.learn(key)
-            key = clocks.pick(values)
-            kappa = clocks.known[key] if key in clocks.known else clocks.learn(key)
-            if lost:
-                quiet = context = None
-            run = next_quiet_ms(run, before, quiet, context, dt) if quiet and dt else 0
-            before, last = (quiet, context), ts
-            add_dt(dt)
-            add_quiet(quiet)
-            add_context(context)
-            add_run(run)
-            add_kappa(kappa)
-            add_label(ACTIVE if quiet is False else label(quiet, run, context, lost))
-        self.last_ms, self._quiet_ms, self._before = last, run, before
-        return out
+        times = [row[0] for row in rows]
+        cells: list[_Values] = list(zip(*[row[2] for row in rows], strict=True))
+        lengths, gaps = self._lengths(rows, times)
+        quiet, context = self._quiet.of(cells), self._context.of(cells)
+        lost = [row[4] for row in rows]
+        for at in [at for at, gone in enumerate(lost) if gone]:
+            quiet[at] = context[at] = None
+        runs, labels = self._runs(lengths, quiet, context, lost)
+        self.last_ms = times[-1]
+        return Timed(times, lengths, quiet, context, runs, self._clocks.of(cells), lost, cells, labels, gaps)
+
+    def _lengths(self, rows: Sequence[LogRow], times: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
+        """The time that each row speaks for, and the gaps."""
+        last, reach = self.last_ms, self._reach
+        before = [times[0] if last is None else last, *times[:-1]]
+        lengths = list(map(sub, times, before))
+        if max(lengths) > reach:
+            lengths = [length if length <= reach else 0 for length in lengths]
+        given = [row[3] for row in rows]
+        if given.count(None) != len(given):
+            lengths = [length if told is None else told for told, length in zip(given, lengths)]
+        if 0 not in lengths:
+            return lengths, []
+        silent = [at for at, length in enumerate(lengths) if length == 0]
+        return lengths, [(before[at], times[at]) for at in silent if at or last is not None]
+
+    def _runs(
+        self, lengths: list[int], quiet: list[bool | None], context: list[Context | None], lost: list[bool]
+    ) -> tuple[list[int], list[int]]:
+        """The quiet run that ends with each row, and what the ledger can say of it by itself."""
+        runs, labels = [0] * len(quiet), [ACTIVE] * len(quiet)
+        run, before = self._quiet_ms, self._before
+        for at, still in enumerate(quiet):
+            if still is False:
+                run, before = 0, _AWAKE
+                continue
+            who, length = context[at], lengths[at]
+            run = next_quiet_ms(run, before, still, who, length) if still and length else 0
+            before = (still, who)
+            runs[at], labels[at] = run, label(still, run, who, lost[at])
+        self._quiet_ms, self._before = run, before
+        return runs, labels
 
 
 def usual_interval(rows: Mapping[str, Sequence[LogRow]]) -> int | None:
