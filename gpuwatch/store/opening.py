@@ -187,7 +187,7 @@ class Opener:
             file = connection.open_write(self._home, wal=not network_filesystem(self._home), mode=self._mode)
         except StoreError:
             return False
-        if not self._bring_home(file, memory):
+        if self._walled(file) or not self._bring_home(file, memory):
             file.close()
             return False
         self.connection.close()
@@ -253,12 +253,19 @@ class Opener:
         self._connect(path)
         self.notices.append(f"{path} was damaged; it is kept as {aside.name} and a new store was begun.")
 
+    def _walled(self, db: sqlite3.Connection) -> bool:
+        """Let the file never become much larger than its cap; True if it is so large already."""
+        if not self._max_mb:
+            return False
+        from gpuwatch.store.capacity import at_wall, set_wall
+
+        set_wall(db, self._max_mb)
+        return at_wall(db)
+
     def _claim(self) -> None:
         """A store is born simulated or real and never mixes. What is written into is ours, so its size is."""
-        if self._max_mb and not self._in_memory:
-            from gpuwatch.store.capacity import set_wall
-
-            set_wall(self.connection, self._max_mb)
+        if not self._in_memory:
+            self._walled(self.connection)
         db, kind = self.connection, "1" if self._simulated else "0"
         try:
             born = db.execute("SELECT value FROM meta WHERE key='simulated'").fetchone()

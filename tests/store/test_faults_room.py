@@ -233,6 +233,40 @@ def test_rows_in_memory_that_do_not_continue_the_file_stay_there(tmp_path: Path,
     lab.db.close()
 
 
+def test_a_file_at_its_size_cap_is_not_gone_back_to_before_it_is_smaller(
+    tmp_path: Path, disk: Disk, open_writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpuwatch.store.buffer.RING_ROWS", 20_000)
+    writer = open_writer(tmp_path / "gpuwatch.db", max_mb=1)
+    clock = writer._opener.clock
+    writer.add(first_tick())
+    second = 0
+
+    def minute() -> None:
+        nonlocal second
+        for _ in range(60):
+            second += 1
+            writer.add(tick(second, gpu_row()))
+        clock.advance(61)
+        writer.commit()
+
+    while not writer.hot_only:
+        minute()
+    home = tmp_path / "gpuwatch.db"
+    assert "has reached its size cap ([store] max_mb = 1)" in writer.notices[0]
+    size = home.stat().st_size
+    for _ in range(5):
+        minute()
+    assert writer.hot_only and home.stat().st_size == size
+    with open_beside(home) as db:
+        db.execute("DELETE FROM gpu_sample")
+        db.executescript("PRAGMA incremental_vacuum")
+    minute()
+    assert not writer.hot_only and writer.notices == []
+    assert writer.commit(), writer.problem
+    assert writer.connection.execute("SELECT count(*) FROM tick").fetchone() == (second,)
+
+
 # ------------------------------------------------------------------------------------------------------------ the ballast
 
 
