@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.format import cells, cut, left, right
 from gpuwatch.names import Bucket
+from gpuwatch.report import period_words as words
 from gpuwatch.report.ink import MARK, MARKS, Look
 from gpuwatch.report.lines import Block, Line, head, line
 from gpuwatch.report.period_figures import band
-from gpuwatch.report.period_words import Times
 from gpuwatch.view.period.types import Lane, Report, Strip
 from gpuwatch.zone import midnight_s, next_midnight_s
 
@@ -35,8 +35,9 @@ def strip(report: Report, width: int, look: Look) -> Block:
     found = report.strip
     if found is None or not found.lanes or len(found.edges_ms) < 2:
         return []
-    times = Times(report.span)
-    names = [_name(lane, len(report.span.hosts) > 1) for lane in found.lanes]
+    times = words.Times(report.span)
+    known = words.gpu_names(report)
+    names = [_name(lane, known, len(report.span.hosts) > 1) for lane in found.lanes]
     scores = [band(lane.ledger.efficiency_ratio) for lane in found.lanes]
     before, after = max(map(cells, names)) + 1, max(map(cells, scores)) + 2
     room = _room(found, width - before - after, times)
@@ -51,14 +52,14 @@ def strip(report: Report, width: int, look: Look) -> Block:
     return [*out, *_legend(marks, width, before, look)]
 
 
-def _name(lane: Lane, many_hosts: bool) -> str:
+def _name(lane: Lane, names: Mapping[str, str], many_hosts: bool) -> str:
     if lane.folded:
         return cut(lane.host, _MAX_NAME - 6) + f" +{lane.folded}"
-    index = "?" if lane.gpu_index is None else str(lane.gpu_index)
+    index = names.get(lane.gpu_uuid) or ("?" if lane.gpu_index is None else str(lane.gpu_index))
     return f"{cut(lane.host, _MAX_NAME - 1 - len(index))}:{index}" if many_hosts else index
 
 
-def _room(found: Strip, width: int, times: Times) -> int:
+def _room(found: Strip, width: int, times: words.Times) -> int:
     """Cells of a lane: whole cells for each column, or as many a day as fit, so that days have the same length."""
     columns = len(found.edges_ms) - 1
     if columns <= width:
@@ -152,7 +153,7 @@ def _has_height(bucket: Bucket | None, look: Look) -> bool:
     return bucket in (Bucket.WAIT, Bucket.THROTTLED) and look.tier != "none" and not look.ascii
 
 
-def _axis(found: Strip, room: int, times: Times) -> str:
+def _axis(found: Strip, room: int, times: words.Times) -> str:
     """Days at their midnights, or clock times in a short span, as many as stand apart."""
     start, end = found.edges_ms[0], found.edges_ms[-1]
     out, used = "", 0
@@ -164,7 +165,7 @@ def _axis(found: Strip, room: int, times: Times) -> str:
     return out
 
 
-def _ticks(start: int, end: int, times: Times) -> list[tuple[int, str]]:
+def _ticks(start: int, end: int, times: words.Times) -> list[tuple[int, str]]:
     if end - start > 2 * DAY_MS:
         at = midnight_s(start / 1000, times.tz)
         out = []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gpuwatch import format as fmt
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import NOTHING
 from gpuwatch.names import Bucket
 from gpuwatch.report.period_figures import ALL, Figures, band, percent
-from gpuwatch.report.period_words import Times, on, zone
+from gpuwatch.report.period_words import Times, gpu_names, on, zone
 from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
 
 FREE = (Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED)
@@ -91,13 +91,13 @@ def _energy(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRow | Owne
 
 
 def _gpus(report: Report, figures: Figures) -> Table:
-    rows, many, times = report.gpus, len(report.span.hosts) > 1, Times(report.span)
+    rows, many, times, names = report.gpus, len(report.span.hosts) > 1, Times(report.span), gpu_names(report)
     uses = [row.use for row in rows]
     peak = [fmt.gib_of(use.memory_used_max_bytes, use.memory_total_bytes, use.missing.get("memory_used_bytes")) for use in uses]
     throttled = [_long(figures, use.throttled_seconds, use.missing.get("throttled_seconds")) for use in uses]
     p95 = [row.quantiles.get("utilization_ratio") for row in rows]
     columns = [
-        Head("GPU", [_gpu_name(row, many) for row in rows], "left", name=many, sum="all"),
+        Head("GPU", [_gpu_name(row, names, many) for row in rows], "left", name=many, sum="all"),
         *_use_columns(uses, report.use),
         Head("util p95", [percent(q.p95) if q else NOTHING for q in p95], drop=8),
         Head("GiB mean", [_gib(use.memory_used_bytes, use.missing.get("memory_used_bytes")) for use in uses], drop=7),
@@ -110,8 +110,8 @@ def _gpus(report: Report, figures: Figures) -> Table:
     return Table("GPUs", columns, "means over observed time", "No GPU was seen in this span.", summed=len(rows) > 1)
 
 
-def _gpu_name(row: GpuRow, many_hosts: bool) -> str:
-    name = f"{row.gpu_index} {row.mig_profile or 'MIG'}" if row.parent_uuid else str(row.gpu_index)
+def _gpu_name(row: GpuRow, names: Mapping[str, str], many_hosts: bool) -> str:
+    name = names[row.gpu_uuid] + (f" {row.mig_profile or 'MIG'}" if row.parent_uuid else "")
     return f"{row.host}:{name}" if many_hosts else name
 
 

@@ -19,6 +19,7 @@ REASONS = {
     "suspend": "host asleep",
     "clock": "clock set",
     "driver": "driver gave no answer",
+    "no_signal": "the driver does not tell",
     "unknown": "not known why",
 }
 MISSING = {
@@ -117,6 +118,15 @@ class Times:
 def zone(span: ReportSpan) -> str:
     """``Europe/Berlin``, ``UTC+02:00``."""
     return f"UTC{span.zone}" if span.zone[:1] in ("+", "-") else span.zone
+
+
+def gpu_names(report: Report) -> dict[str, str]:
+    """UUID -> ``3``, of an instance ``0/1``: the index of its board and its own."""
+    boards = {row.gpu_uuid: str(row.gpu_index) for row in report.gpus}
+    return {
+        row.gpu_uuid: f"{boards.get(row.parent_uuid, '?')}/{row.gpu_index}" if row.parent_uuid else str(row.gpu_index)
+        for row in report.gpus
+    }
 
 
 def hosts(span: ReportSpan) -> str:

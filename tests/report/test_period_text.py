@@ -17,6 +17,7 @@ from gpuwatch.format import cells
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.report.ink import MARKS, Look
 from gpuwatch.report.period_text import report_text
+from gpuwatch.report.period_words import Times
 from gpuwatch.view.period.ledger import Sums, ledger, total
 from gpuwatch.view.period.types import BY, OwnerRow, Quality, Report
 
@@ -254,3 +255,39 @@ def test_commands_wrap_and_are_never_cut() -> None:
     command = "gpuwatch --store /" + "a" * 90 + "/x.db report --since 7d --by gpu"
     text = report_text(replace(sample_report(), command=command), width=80)
     assert "".join(text.partition("again:")[2].split()) == "".join(command.split())
+
+
+def test_instances_are_named_by_their_board_everywhere() -> None:
+    sample = sample_report()
+    cut = [
+        replace(row, parent_uuid=sample.gpus[4].gpu_uuid, mig_profile="3g.40gb", gpu_index=row.gpu_index - 5)
+        for row in sample.gpus[5:7]
+    ]
+    text = report_text(replace(sample, gpus=(*sample.gpus[:5], *cut, sample.gpus[7])), width=100)
+    lanes = [line.split()[0] for line in block(text, "GPU by GPU")[2:10]]
+    assert lanes == ["0", "1", "2", "3", "4", "4/0", "4/1", "7"]
+    assert [line[:11].strip() for line in block(text, "GPUs")[2:10]] == ["0", "1", "2", "3", "4", "4/0 3g.40gb", "4/1 3g.40gb", "7"]
+
+
+def test_gaps_of_a_log_are_not_a_recorders_and_short_ones_have_seconds() -> None:
+    sample = sample_report()
+    gap = replace(sample.quality.gaps[0], start_ms=START_MS + 61_000, end_ms=START_MS + 63_500, energy_mj=None)
+    quality = replace(sample.quality, gaps=(gap,))
+    logs = replace(sample, quality=quality, host_rows=(replace(sample.host_rows[0], kind="imported"),))
+    text = report_text(logs, width=120)
+    assert "gap Mon 9 Nov 00:01:01–00:01:03, all GPUs: not in the log, 2 s" in text and "recorder off" not in text
+    assert "recorder off, 2 s" in report_text(replace(sample, quality=quality), width=120)
+
+
+@pytest.mark.parametrize(("start", "end", "said"), [
+    (0, 7 * DAY_MS, "Mon 9 – Sun 15 Nov 2026"),
+    (0, DAY_MS, "Mon 9 Nov 2026"),
+    (HOUR_MS, 2 * HOUR_MS, "Mon 9 Nov 2026 01:00–02:00"),
+    (HOUR_MS, DAY_MS + HOUR_MS, "Mon 9 Nov 01:00 – Tue 10 Nov 2026 01:00"),
+    (0, 30 * DAY_MS, "Mon 9 Nov – Tue 8 Dec 2026"),
+    (0, 60 * DAY_MS, "Mon 9 Nov 2026 – Thu 7 Jan 2027"),
+    (-20 * DAY_MS, 0, "Tue 20 Oct 01:00 – Mon 9 Nov 2026 00:00"),
+])  # fmt: skip
+def test_a_span_in_words(start: int, end: int, said: str) -> None:
+    """The last one crosses a change of clocks: its start is no midnight."""
+    assert Times(sample_report().span).span(START_MS + start, START_MS + end) == said
