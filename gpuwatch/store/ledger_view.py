@@ -17,11 +17,11 @@ _WEIGHTED = (
 )
 
 
-def _weight(t: str, period: str) -> str:
-    """What a GPU counts for: a sliced one what the instances that have rows in that bucket leave of it."""
+def _weight(t: str) -> str:
+    """What a GPU counts for in a minute: a sliced one what the instances that have rows in it leave of it."""
     return (
         f"(CASE WHEN g.weight>0 THEN g.weight ELSE {SLICES}-(SELECT coalesce(sum({_PART.format('c')}),0) FROM gpu c "
-        f"JOIN gpu_{period} r ON r.t={t} AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END)"
+        f"JOIN gpu_minute r ON r.t={t} AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END)"
     )
 
 
@@ -39,26 +39,38 @@ def _holes() -> str:
     both = "IN (a.gpu_id, g.board) AND b.t0"
     return (
         f"hole(gpu_id, t, t1, weight) AS (SELECT a.gpu_id, a.t1, {spans.format('min(b.t0)', both + '>=a.t1')}, "
-        f"{_weight('a.t1-60', 'minute')} FROM ledger_span a JOIN weighted g ON g.gpu_id=a.gpu_id "
+        f"{_weight('a.t1-60')} FROM ledger_span a JOIN weighted g ON g.gpu_id=a.gpu_id "
         f"WHERE EXISTS {spans.format('1', '=g.board AND b.t1=a.t1')} AND EXISTS {spans.format('1', '=g.board AND b.t0>a.t1')} "
         f"AND NOT EXISTS {spans.format('1', both + '=a.t1')} "
         "UNION ALL SELECT gpu_id, t+60, t1, weight FROM hole WHERE t+60<t1)"
     )
 
 
+def _left_of_minutes() -> str:
+    """What the rows leave of each GPU's minute."""
+    capacity = _capacity("c.weight", "c.t", 60)
+    return (
+        f"SELECT c.t, c.gpu_id, 0, 0, 0, 0, {capacity}-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, {_weight('m.t')} AS weight, "
+        "sum(m.ms) AS ms, CASE min(m.final) WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m "
+        f"JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight, g.host_id, g.uuid) c WHERE {capacity}>c.ms"
+    )
+
+
+def _left_of_hours() -> str:
+    """What the rows leave of each board's hour: instances may have been cut within it, so that none has a weight of its own."""
+    return (
+        "SELECT c.t, c.board, 0, 0, 0, 0, 3600000-c.ms, 0, 0 FROM (SELECT m.t, g.board, sum(m.ms) AS ms FROM ledger_hour m "
+        "JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, g.board) c WHERE c.ms<3600000"
+    )
+
+
 def ledger_view(period: str) -> View:
     """The stored rows, what they leave of each bucket of time, and (minutes) the time between the runs of minutes."""
     minute = period == "minute"
-    table, step = f"ledger_{period}", 60 if minute else 3600
-    stored, left = ("CASE m.final WHEN 0 THEN 1 ELSE 0 END", "CASE min(m.final) WHEN 0 THEN 1 ELSE 0 END") if minute else ("0", "0")
-    capacity = _capacity("c.weight", "c.t", step)
+    stored = "CASE m.final WHEN 0 THEN 1 ELSE 0 END" if minute else "0"
     parts = [
-        f"SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, {stored} AS provisional FROM {table} m WHERE m.bucket>0",
-        (
-            f"SELECT c.t, c.gpu_id, 0, 0, 0, 0, {capacity}-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, "
-            f"{_weight('m.t', period)} AS weight, sum(m.ms) AS ms, {left} AS provisional FROM {table} m "
-            f"JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight, g.host_id, g.uuid) c WHERE {capacity}>c.ms"
-        ),
+        f"SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, {stored} AS provisional FROM ledger_{period} m WHERE m.bucket>0",
+        _left_of_minutes() if minute else _left_of_hours(),
     ]
     before = f"WITH {_WEIGHTED} "
     if minute:
@@ -81,7 +93,7 @@ def ledger_view(period: str) -> View:
     return View(
         f"v_ledger_{period}",
         f"Where GPU time went, per {period}; with the unobserved rows, ms sums to capacity exactly"
-        + (" between the first and the last recorded minute." if minute else "."),
+        + (" between the first and the last recorded minute." if minute else "; those of a sliced GPU stand on the whole one."),
         (T, HOST, *GPU, *columns),
         f"({' UNION ALL '.join(parts)}) m {GPU_JOIN} LEFT JOIN owner o ON o.owner_id=m.owner_id "
         "LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id "

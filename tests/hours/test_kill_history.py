@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from support.store_rows import T0
 
 from gpuwatch.clock import FakeClock
@@ -27,6 +28,7 @@ from gpuwatch.store.watermarks import watermark
 from gpuwatch.store.writer import StoreWriter
 
 SUPPORT = Path(__file__).resolve().parent.parent
+KILLS = int(os.environ.get("GPUWATCH_KILLS", "10"))
 STEP = 10
 KEEP = {"hot_hours": 0.7, "chunk_days": 0.25, "minute_days": 0.3, "process_minute_days": 0.2, "hour_days": 1.5}
 CHILD = f"""
@@ -57,21 +59,21 @@ while True:
 """
 
 
+@pytest.mark.timeout(120 + 30 * KILLS)
 def test_kill_nine_at_any_moment_of_history(tmp_path: Path) -> None:
-    kills, chance = int(os.environ.get("GPUWATCH_KILLS", "10")), random.Random(11)
+    chance = random.Random(11)
     path, start, written = tmp_path / "gpuwatch.db", 0, set[int]()
     worked = Counter[str]()
-    for _ in range(kills):
-        begun, last = start, start
-        child = subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(start)], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        for _ in range(chance.randrange(150, 500)):
-            last = int(child.stdout.readline())
-        time.sleep(chance.random() / 100)
-        child.send_signal(signal.SIGKILL)
-        last = max([last, *(int(line) for line in child.stdout.read().split())])
-        child.wait()
-        child.stdout.close()
+    for _ in range(KILLS):
+        begun = start
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(start)], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            try:
+                said = [int(child.stdout.readline()) for _ in range(chance.randrange(150, 500))]
+                time.sleep(chance.random() / 100)
+            finally:
+                child.send_signal(signal.SIGKILL)
+            last = max([*said, *(int(line) for line in child.stdout.read().split())])
         written.update(range(begun + STEP, last + 1, STEP))
         newest = _inspect(path, written, last, worked)
         written.update(range(begun + STEP, newest + 1, STEP))  # committed, and killed before it could say so

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.recording import Lab, Scripted, gpu_batch
+from support.recording import START, Lab, Scripted, gpu_batch
 from support.store_rows import T0, first_tick, gpu_row, process, process_row, tick
 
 from gpuwatch.clock import FakeClock
+from gpuwatch.model import Batch, Gpu, GpuSample
 from gpuwatch.recorder import Closer, historian
 from gpuwatch.store.archive.seal import SealJob
 from gpuwatch.store.deleting import Keep
@@ -183,3 +184,25 @@ def test_a_clock_that_is_set_back_an_hour_leaves_hours_that_are_still_their_minu
     for t, obs_ms in hours.items():
         assert lab.rows("SELECT sum(obs_ms) FROM gpu_minute WHERE gpu_id=1 AND t>=? AND t<?", t, t + 3600) == [(obs_ms,)]
         assert obs_ms <= 3_600_000
+
+
+def test_an_hour_in_which_a_gpu_is_sliced_is_one_gpu_hour(file_lab: Lab) -> None:
+    parent = Gpu("GPU-a", 0, "H100", mig_enabled=True)
+    child = Gpu("MIG-0", 0, "H100", parent_uuid="GPU-a", compute_fraction=3 / 7)
+    first = START + -START % 3600
+
+    def batch(now: float) -> Batch:
+        sliced = now >= first + 1800
+        samples = [GpuSample("GPU-a", utilization_ratio=None if sliced else 0.5, process_count=1)]
+        samples += [GpuSample("MIG-0", graphics_active_ratio=1.0, process_count=1)] if sliced else []
+        return Batch("nvml", int(now), gpus=[parent, *([child] if sliced else [])], gpu_samples=samples)
+
+    lab = file_lab
+    lab.clock.advance(first - START - 600)
+    lab.record(Scripted("nvml", batch, interval=10.0), close_minutes=True, period_seconds=10.0)
+    while lab.clock.time() < first + 3600 + 1200:
+        lab.recorder.run_once(lab.clock.time())
+        lab.clock.advance(10)
+    sums = "SELECT sum(ms) FROM v_ledger_hour WHERE t=?"
+    assert lab.rows(sums, first) == [(3_600_000,)]
+    assert lab.rows(sums, first - 3600) == [(3_600_000,)]  # most of it unobserved
