@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,13 @@ _DONE = {
     "process": (HOUR_TIER, DAY_TIER),
     "ledger": (LEDGER_HOUR_TIER, LEDGER_DAY_TIER),
 }
+
+
+_STARTS = (
+    "WITH RECURSIVE d(t) AS (SELECT (SELECT t FROM {0}_day WHERE t>=?1 ORDER BY t LIMIT 1) UNION ALL "
+    "SELECT (SELECT m.t FROM {0}_day m WHERE m.t>d.t ORDER BY m.t LIMIT 1) FROM d WHERE d.t IS NOT NULL) SELECT t FROM d WHERE t<?2"
+)
+"""The starts of days that have rows, by one step of the key a day."""
 
 
 class Piece(NamedTuple):
@@ -70,25 +78,32 @@ class Plan(NamedTuple):
         return out
 
 
-class PeriodHost:
+class GpuScope:
+    """The GPUs that a statement is about. ``alone``: the store has no others."""
+
+    def __init__(self, window: Window, gpu_ids: Sequence[int], *, alone: bool) -> None:
+        self.window = window
+        self.gpu_ids = tuple(gpu_ids)
+        self.alone = alone
+
+    def only(self, column: str = "m.gpu_id") -> str:
+        """SQL that leaves out all other GPUs; empty when there are none."""
+        return "" if self.alone else f" AND {column} IN ({','.join(map(str, self.gpu_ids)) or 'NULL'})"
+
+
+class PeriodHost(GpuScope):
     """One host of a store for sums over a span: its GPUs, its zone, and how far back each tier reaches."""
 
     def __init__(self, window: Window, row: Sequence[Any], *, alone: bool, tiered: bool) -> None:
-        self.window = window
+        gpus = window.rows("SELECT gpu_id, last_ms FROM gpu WHERE host_id=?", (row[0],))
+        super().__init__(window, sorted(gpu_id for gpu_id, _ in gpus), alone=alone)
         self.host_id, self.name, self.first_ms, self.last_ms, utc_offset_s, self.zone_name, self.offset_s = row
         self.imported = self.host_id < 0
         self.zone: tzinfo = host_zone(self.zone_name, utc_offset_s or 0)
         self.tiered = tiered
-        gpus = window.rows("SELECT gpu_id, last_ms FROM gpu WHERE host_id=?", (self.host_id,))
-        self.gpu_ids = tuple(sorted(row[0] for row in gpus))
-        self.last_ms = max([self.last_ms, *(row[1] for row in gpus)])
-        self._alone = alone
+        self.last_ms = max([self.last_ms, *(last_ms for _, last_ms in gpus)])
         self._done: dict[str, int] = dict(window.rows("SELECT tier, done_s FROM rollup_state WHERE host_id=?", (self.host_id,)))
         self._reach: dict[tuple[str, str], int] = {}
-
-    def only(self, column: str = "m.gpu_id") -> str:
-        """SQL that leaves out other hosts' GPUs; empty when there are none."""
-        return "" if self._alone else f" AND {column} IN ({','.join(map(str, self.gpu_ids)) or 'NULL'})"
 
     def closed_s(self) -> int:
         """Unix second up to which minutes are closed; an imported host is closed to its end."""
@@ -175,7 +190,7 @@ def _kept_edge(host: PeriodHost, what: str, edge: int, *, first: bool) -> int:
     start, end = host.hour(edge)
     if _must_stay_whole(host, what, edge, (start, end), ("minute", "hour")):
         edge = start if first else end
-    if edge < host.done_s(what, "day"):
+    if edge < min(host.done_s(what, "day"), host.reach_s(what, "hour")):
         start, end = next(host.days(edge, edge + 1))
         if _must_stay_whole(host, what, edge, (start, end), ("hour", "day")):
             edge = start if first else end
@@ -195,11 +210,14 @@ def _whole_days(host: PeriodHost, what: str, start_s: int, end_s: int) -> list[t
     limit = min(end_s, host.done_s(what, "day"))
     if limit - start_s < 22 * HOUR_S:
         return []
-    found = [day for day in host.days(start_s, limit) if day[0] >= start_s and day[1] <= limit and _fits(host, what, day)]
+    found = _days_of_hours(start_s, limit, host.zone, host.offset_s)
+    if host.reach_s(what, "hour") > start_s:  # there is nothing finer
+        old = min(limit, host.reach_s(what, "hour"))
+        inside = [day for day in host.days(start_s, old) if day[0] >= start_s and day[1] <= old]
+        found = [*inside, *(day for day in found if day[1] > old)]
     if not found:
         return []
-    sql = f"SELECT DISTINCT t FROM {what}_day WHERE t>=? AND t<?"
-    rows = {row[0] for row in host.window.rows(sql, (found[0][0], found[-1][1]))}
+    rows = {row[0] for row in host.window.rows(_STARTS.format(what), (found[0][0], found[-1][1]))}
     strange = sorted(rows - {start for start, _ in found})
     if not strange:
         return found
@@ -207,9 +225,11 @@ def _whole_days(host: PeriodHost, what: str, start_s: int, end_s: int) -> list[t
     return [(start, end) for start, end in found if not any(start < t < end for t in others)]
 
 
-def _fits(host: PeriodHost, what: str, day: tuple[int, int]) -> bool:
-    """Whether a day is whole hours of its host (an hour belongs to the day in which it begins), or there is nothing finer."""
-    return all(host.hour(edge)[0] == edge for edge in day) or day[1] <= host.reach_s(what, "hour")
+@lru_cache(maxsize=64)
+def _days_of_hours(start_s: int, end_s: int, zone: tzinfo, offset_s: int) -> list[tuple[int, int]]:
+    """The days inside a span that are whole hours of their host: an hour belongs to the day in which it begins."""
+    inside = (day for day in days(start_s, end_s, zone) if day[0] >= start_s and day[1] <= end_s)
+    return [day for day in inside if all((edge - offset_s) % HOUR_S == 0 for edge in day)]
 
 
 def _strangers(host: PeriodHost, what: str, strange: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ from gpuwatch.model import GpuSample
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.columns import GPU_ROLLUP_FACTS, rollup
 from gpuwatch.store.hours import HOUR_S
-from gpuwatch.store.period import PeriodHost, Piece, Plan
+from gpuwatch.store.period import MINUTE_S, GpuScope, PeriodHost, Piece, Plan
 
 Row = tuple[int, int, int, int, int]
 Key = tuple[int, int, int]
@@ -74,16 +74,16 @@ def _by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     return out
 
 
-def use_sums(host: PeriodHost, plan: Plan, by: Literal["cell", "gpu"]) -> dict[int, tuple[int | None, ...]]:
+def use_sums(scope: GpuScope, plan: Plan, by: Literal["cell", "gpu"]) -> dict[int, tuple[int | None, ...]]:
     """Cell or gpu_id -> the sums of :data:`USE`."""
     out: dict[int, tuple[int | None, ...]] = {}
     key = "c.i" if by == "cell" else "m.gpu_id"
     for tier, pieces in _by_tier(plan.pieces).items():
         sql = (
             f"{_cells(pieces)}SELECT {key}, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b{host.only()} GROUP BY 1"
+            f"WHERE m.t>=c.a AND m.t<c.b{scope.only()} GROUP BY 1"
         )
-        for at, *values in host.window.rows(sql, ()):
+        for at, *values in scope.window.rows(sql, ()):
             out[at] = merge_use(out[at], values) if at in out else tuple(values)
     return out
 
@@ -98,34 +98,34 @@ def merge_use(first: Sequence[int | None], second: Sequence[int | None]) -> tupl
     )
 
 
-def bucket_rows(host: PeriodHost, plan: Plan) -> list[Row]:
+def bucket_rows(scope: GpuScope, plan: Plan) -> list[Row]:
     """(cell, gpu_id, key, GPU milliseconds, millijoules): the ledger, all owners together. Unobserved time has no rows.
 
     A cell that two tiers cover has rows from both.
     """
     out: list[Row] = []
     for tier, pieces in _by_tier(plan.pieces).items():
-        out += host.window.rows(
+        out += scope.window.rows(
             f"{_cells(pieces)}SELECT c.i, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) FROM c CROSS JOIN ledger_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3",
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{scope.only()} GROUP BY 1, 2, 3",
             (),
         )
     return out
 
 
-def owner_rows(host: PeriodHost, plan: Plan) -> list[Row]:
+def owner_rows(scope: GpuScope, plan: Plan) -> list[Row]:
     """(owner_id, gpu_id, key, GPU milliseconds, millijoules) over the whole plan; owner 0 is nobody."""
     out: list[Row] = []
     for tier, pieces in _by_tier(plan.pieces).items():
-        out += host.window.rows(
+        out += scope.window.rows(
             f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.owner_id, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) "
-            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{host.only()} GROUP BY 1, 2, 3",
+            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{scope.only()} GROUP BY 1, 2, 3",
             (),
         )
     return out
 
 
-def holder_sums(host: PeriodHost, plan: Plan, gpu_ids: Sequence[int]) -> dict[tuple[int, int, int], int]:
+def holder_sums(scope: GpuScope, plan: Plan, gpu_ids: Sequence[int]) -> dict[tuple[int, int, int], int]:
     """(gpu_id, cell, owner_id) -> milliseconds that somebody held these GPUs."""
     out: dict[tuple[int, int, int], int] = {}
     marks = ",".join(map(str, gpu_ids)) or "NULL"
@@ -134,21 +134,21 @@ def holder_sums(host: PeriodHost, plan: Plan, gpu_ids: Sequence[int]) -> dict[tu
             f"{_cells(pieces)}SELECT m.gpu_id, c.i, m.owner_id, sum(m.ms) FROM c CROSS JOIN ledger_{tier} m "
             f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>{int(Bucket.IDLE_UNATTRIBUTED)} AND m.gpu_id IN ({marks}) GROUP BY 1, 2, 3"
         )
-        for gpu_id, cell, owner, ms in host.window.rows(sql, ()):
+        for gpu_id, cell, owner, ms in scope.window.rows(sql, ()):
             out[gpu_id, cell, owner] = out.get((gpu_id, cell, owner), 0) + ms
     return out
 
 
-def process_sums(host: PeriodHost, plan: Plan) -> list[Held]:
+def process_sums(scope: GpuScope, plan: Plan) -> list[Held]:
     """What each process had on each GPU over the whole plan."""
     out: dict[tuple[int, int], Held] = {}
     for tier, pieces in _by_tier(plan.pieces).items():
         sql = (
             f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), "
             f"sum(m.sm_pm_ms), sum(m.sm_obs_ms) FROM c CROSS JOIN process_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{host.only()} GROUP BY 1, 2"
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{scope.only()} GROUP BY 1, 2"
         )
-        for row in host.window.rows(sql, ()):
+        for row in scope.window.rows(sql, ()):
             had, new = out.get((row[0], row[1])), Held._make(row)
             out[row[0], row[1]] = new if had is None else _both(had, new)
     return list(out.values())
@@ -170,13 +170,13 @@ def _plus(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else a + b
 
 
-def provisional_ms(host: PeriodHost, plan: Plan) -> int:
+def provisional_ms(scope: GpuScope, plan: Plan) -> int:
     """Milliseconds of the plan's minutes that may still be booked anew."""
     total = 0
     for _, tier, start, end in plan.pieces:
         if tier == "minute":
-            sql = f"SELECT coalesce(sum(m.ms), 0) FROM ledger_minute m WHERE m.t>=? AND m.t<? AND m.final=0 AND m.bucket>0{host.only()}"
-            total += int(host.window.rows(sql, (start, end))[0][0])
+            sql = f"SELECT coalesce(sum(m.ms), 0) FROM ledger_minute m WHERE m.t>=? AND m.t<? AND m.final=0 AND m.bucket>0{scope.only()}"
+            total += int(scope.window.rows(sql, (start, end))[0][0])
     return total
 
 
@@ -186,59 +186,48 @@ def last_busy(host: PeriodHost, plan: Plan) -> dict[int, int]:
     The coarsest tier finds the day or hour, the finer ones, where they reach, the hour and minute in it.
     """
     out: dict[int, int] = {}
-    spans = plan.spans()
-    for tier, start, end in reversed(spans):
-        for gpu_id, t in _last_bucket(host, plan.what, tier, start, end).items():
+    for tier, start, end in reversed(plan.spans()):
+        if len(out) == len(host.gpu_ids):
+            break
+        found: dict[int, set[int]] = {}
+        for gpu_id, t in _last_bucket(host, tier, start, end).items():
             if gpu_id not in out:
-                out[gpu_id] = t
-    found: dict[int, dict[int, str]] = {}
-    for gpu_id, t in out.items():
-        tier = next(tier for tier, start, end in spans if start <= t < end)
-        found.setdefault(t, {})[gpu_id] = tier
-    return {gpu_id: end for t, tiers in found.items() for gpu_id, end in _refined(host, plan.what, t, tiers).items()}
-
-
-def _refined(host: PeriodHost, what: str, t: int, tiers: Mapping[int, str]) -> dict[int, int]:
-    """The end of the last bucket, for GPUs whose last one in their own tier begins at ``t``."""
-    out: dict[int, int] = {}
-    for tier in set(tiers.values()):
-        mine = {gpu_id for gpu_id, own in tiers.items() if own == tier}
-        start, end = (t, t + 60) if tier == "minute" else host.hour(t) if tier == "hour" else next(host.days(t, t + 1))
-        finer = {"day": "hour", "hour": "minute"}.get(tier)
-        inner = _last_bucket(host, what, finer, start, end) if finer else {}
-        for gpu_id in mine:
-            out[gpu_id] = end
-        again: dict[int, dict[int, str]] = {}
-        for gpu_id, at in inner.items():
-            if finer and gpu_id in mine:
-                again.setdefault(at, {})[gpu_id] = finer
-        for at, more in again.items():
-            out.update(_refined(host, what, at, more))
+                found.setdefault(t, set()).add(gpu_id)
+        for t, gpu_ids in found.items():
+            out.update(_ended(host, tier, t, gpu_ids))
     return out
 
 
-def _last_bucket(host: PeriodHost, what: str, tier: str, start: int, end: int) -> dict[int, int]:
-    sql = f"SELECT m.gpu_id, max(m.t) FROM {what}_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.only()} GROUP BY 1"
+def _ended(host: PeriodHost, tier: str, t: int, gpu_ids: set[int]) -> dict[int, int]:
+    """When these GPUs were last busy in the bucket of a tier that begins at ``t``, as finely as the rows reach."""
+    start, end = (t, t + MINUTE_S) if tier == "minute" else host.hour(t) if tier == "hour" else next(host.days(t, t + 1))
+    out = dict.fromkeys(gpu_ids, end)
+    finer = {"day": "hour", "hour": "minute"}.get(tier)
+    if finer:
+        found: dict[int, set[int]] = {}
+        for gpu_id, at in _last_bucket(host, finer, start, end).items():
+            if gpu_id in gpu_ids:
+                found.setdefault(at, set()).add(gpu_id)
+        for at, some in found.items():
+            out.update(_ended(host, finer, at, some))
+    return out
+
+
+def _last_bucket(host: PeriodHost, tier: str, start: int, end: int) -> dict[int, int]:
+    sql = f"SELECT m.gpu_id, max(m.t) FROM gpu_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.only()} GROUP BY 1"
     return dict(host.window.rows(sql, (start, end)))
 
 
-def histogram(
-    host: PeriodHost, start_s: int, end_s: int, metrics: Sequence[int], stride: int
-) -> dict[tuple[int, int], dict[int, int]]:
-    """(gpu_id, metric) -> bin -> milliseconds, over the closed hours of a span, every ``stride``-th of them."""
-    hours = range(host.hour(start_s + HOUR_S - 1)[0], host.hour(end_s)[0], HOUR_S * stride)
+def histogram(scope: GpuScope, hours: Sequence[int], metrics: Sequence[int]) -> dict[int, dict[int, dict[int, int]]]:
+    """gpu_id -> metric -> bin -> milliseconds, over the hours that start at these unix seconds."""
     if not hours or not metrics:
         return {}
-    cells = (
-        _cells([Piece(0, "hour", a, a + HOUR_S) for a in hours])
-        if stride > 1
-        else _cells([Piece(0, "hour", hours[0], host.hour(end_s)[0])])
-    )
     sql = (
-        f"{cells}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_hour m WHERE m.t>=c.a AND m.t<c.b "
-        f"AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))}){host.only('m.entity_id')} GROUP BY 1, 2, 3"
+        f"{_cells([Piece(0, 'hour', t, t + HOUR_S) for t in hours])}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) "
+        f"FROM c CROSS JOIN hist_hour m WHERE m.t>=c.a AND m.t<c.b AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))})"
+        f"{scope.only('m.entity_id')} GROUP BY 1, 2, 3"
     )
-    out: dict[tuple[int, int], dict[int, int]] = {}
-    for gpu_id, metric, number, weight in host.window.rows(sql, ()):
-        out.setdefault((gpu_id, metric), {})[number] = weight
+    out: dict[int, dict[int, dict[int, int]]] = {}
+    for gpu_id, metric, number, weight in scope.window.rows(sql, ()):
+        out.setdefault(gpu_id, {}).setdefault(metric, {})[number] = weight
     return out

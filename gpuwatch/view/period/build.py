@@ -11,7 +11,7 @@ from gpuwatch.store.period import PeriodHost, period_hosts
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.cells import MINUTE_S, clock_edges, day_edges
 from gpuwatch.view.period.holders import Holders
-from gpuwatch.view.period.host import HostPart, own_span
+from gpuwatch.view.period.host import HostPart, own_span, together
 from gpuwatch.view.period.notes import DEFINITIONS, notes
 from gpuwatch.view.period.quality import not_measured, quality
 from gpuwatch.view.period.rows import gpu_rows, host_rows, period_rows, whole
@@ -65,6 +65,7 @@ def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now
     end_s = max((span[1] for _, span in there), default=asked_s[1])
     edges = _edges(start_s, end_s, tz, request.by)
     parts = [HostPart(host, span, edges) for host, span in there]
+    groups = together(parts)
     widened = [*edges]
     if parts:
         widened[0], widened[-1] = min(part.start_s for part in parts), max(part.end_s for part in parts)
@@ -81,8 +82,8 @@ def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now
         by=request.by,
         total=total,
         use=use,
-        days=period_rows(parts, widened, tz, hours=False) if parts else (),
-        hours=period_rows(parts, widened, tz, hours=True) if parts and hours else (),
+        days=period_rows(groups, widened, tz, hours=False) if parts else (),
+        hours=period_rows(groups, widened, tz, hours=True) if parts and hours else (),
         gpus=gpus,
         host_rows=host_rows(parts),
         owners=holders.owner_rows() if parts else (),

@@ -58,6 +58,7 @@ class Holders:
             NOBODY: (_NOBODY, None),
             **{at: (_UNKNOWN if each.user is None else _USER, each.user) for at, each in known.items()},
         }
+        placed: set[tuple[int, int]] = set()
         users: list[tuple[tuple[str, str | None], int, int, int]] = []
         processes: list[tuple[int, int, int, int]] = []
         for owner_id, gpu_id, key, ms, mj in part.owned:
@@ -69,7 +70,8 @@ class Holders:
             owner = known.get(owner_id)
             if owner and owner.proc_id:
                 processes.append((owner.proc_id, key, ms, mj))
-            if taken and ms:
+            if taken and ms and (owner_id, gpu_id) not in placed:
+                placed.add((owner_id, gpu_id))
                 self._place(kind, number, owner.proc_id if owner else 0, (part.host.name, part.board_index(gpu_id)))
         users += [((_NOBODY, None), 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
         for kind, sums in summed(users).items():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from gpuwatch.names import Missing
-from gpuwatch.store.period import PeriodHost, Plan, plan
+from gpuwatch.store.period import GpuScope, PeriodHost, Plan, plan
 from gpuwatch.store.period_sums import Held, Row, bucket_rows, histogram, owner_rows, process_sums, use_sums
 from gpuwatch.view.period.capacity import Member, families, unobserved
 from gpuwatch.view.period.cells import HOUR_S, MINUTE_S
@@ -18,9 +18,9 @@ from gpuwatch.view.period.types import Ledger
 
 LATE_S = 180
 """The last minutes of a live recording are not closed yet: a span that ends so soon after the closed ones ends with them."""
-MOST_HIST_HOURS = 1500
-"""Percentiles are taken from so many GPU-hours at most, evenly spread (a distribution has some 50 bins an hour)."""
-_STRIDES = (1, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+MOST_HIST_HOURS = 600
+"""Percentiles are taken from so many GPU-hours at most, evenly spread (an hour of a GPU has some 200 rows)."""
+_STRIDES = (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 """None of them meets the same hour of the day again and again."""
 _GPU = (
     "SELECT gpu_id, uuid, gpu_index, name, parent_uuid, mig_profile, compute_fraction, memory_total_bytes, first_ms, last_ms FROM gpu "
@@ -46,6 +46,38 @@ def own_span(host: PeriodHost, start_s: int, end_s: int) -> tuple[int, int]:
     return max(start_s, host.first_ms // 60_000 * MINUTE_S), end_s
 
 
+Answer = TypeVar("Answer")
+
+
+class Shared:
+    """Hosts whose spans are cut alike ask the store once for all of them: one pass over its rows, not one a host."""
+
+    def __init__(self, hosts: Sequence[PeriodHost]) -> None:
+        ids = [gpu_id for host in hosts for gpu_id in host.gpu_ids]
+        every = hosts[0].window.rows("SELECT count(*) FROM gpu", ())[0][0]
+        self.scope = GpuScope(hosts[0].window, ids, alone=len(ids) == every)
+        self.hosts = hosts
+        self._kept: dict[object, object] = {}
+
+    def ask(self, what: Callable[..., Answer], plan: Plan, *more: object) -> Answer:
+        """The answer of a sum over a plan; the same question is asked once."""
+        key = (what, plan.pieces, more)
+        if key not in self._kept:
+            self._kept[key] = what(self.scope, plan, *more)
+        return cast(Answer, self._kept[key])
+
+    def rows(self, what: Callable[..., list[Row]], plan: Plan, host: PeriodHost) -> list[Row]:
+        """The rows of one host, of rows whose second value is a GPU."""
+        key = (what, plan.pieces, "by host")
+        if key not in self._kept:
+            place = {gpu_id: each.host_id for each in self.hosts for gpu_id in each.gpu_ids}
+            found: dict[int, list[Row]] = {each.host_id: [] for each in self.hosts}
+            for row in what(self.scope, plan):
+                found[place[row[1]]].append(row)
+            self._kept[key] = found
+        return cast(dict[int, list[Row]], self._kept[key])[host.host_id]
+
+
 class HostPart:
     """What a report needs of one host. ``edges_s`` are those of the report's cells that lie in its span, ``first_cell`` their place."""
 
@@ -58,6 +90,7 @@ class HostPart:
         self.start_s, self.end_s = self.ledger_plan.start_s, self.ledger_plan.end_s
         self.span_s = span
         self._ledgers: dict[int, Ledger] = {}
+        self.shared = Shared([host])
         rows = [dict(zip(_GPU_COLUMNS, row, strict=True)) for row in self.window.rows(_GPU, (host.host_id,))]
         self.gpus: Mapping[int, Mapping[str, Any]] = {
             row["gpu_id"]: row for row in rows if row["first_ms"] < self.end_s * 1000 and row["last_ms"] >= self.start_s * 1000
@@ -72,7 +105,7 @@ class HostPart:
 
     def rows_of(self, of: Plan, first_cell: int) -> list[Row]:
         """The ledger with its unobserved time over the cells of any plan."""
-        rows = [row for row in bucket_rows(self.host, of) if row[1] in self.gpus]
+        rows = [row for row in self.shared.rows(bucket_rows, of, self.host) if row[1] in self.gpus]
         seen: defaultdict[tuple[int, int], int] = defaultdict(int)
         for cell, gpu_id, _, ms, _ in rows:
             seen[cell, gpu_id] += ms
@@ -101,30 +134,19 @@ class HostPart:
             made = self._ledgers[gpu_id] = ledger(self.by_gpu.get(gpu_id, {}), energy=self.energy_reason([gpu_id]))
         return made
 
-    @cached_property
-    def used_by_cell(self) -> Mapping[int, Values]:
-        """What was measured in each cell of the report, all GPUs together."""
-        found = use_sums(self.host, self.use_plan, "cell")
-        return {cell + self.first_cell: values for cell, values in found.items()}
-
-    @cached_property
-    def used_by_gpu(self) -> Mapping[int, Values]:
-        """What was measured of each GPU over the whole span."""
-        return use_sums(self.host, self.use_plan, "gpu")
-
     def used(self, gpu_id: int) -> Values:
         """What was measured of one GPU over the whole span."""
-        return self.used_by_gpu.get(gpu_id, NO_VALUES)
+        return self.shared.ask(use_sums, self.use_plan, "gpu").get(gpu_id, NO_VALUES)
 
     @cached_property
     def owned(self) -> Sequence[Row]:
         """(owner_id, gpu_id, key, milliseconds, millijoules) over the whole span, without the unobserved time."""
-        return [row for row in owner_rows(self.host, self.ledger_plan) if row[1] in self.gpus]
+        return [row for row in self.shared.rows(owner_rows, self.ledger_plan, self.host) if row[1] in self.gpus]
 
     @cached_property
     def held(self) -> Sequence[Held]:
         """What each process had on each GPU."""
-        return process_sums(self.host, self.process_plan)
+        return [each for each in self.shared.ask(process_sums, self.process_plan) if each.gpu_id in self.gpus]
 
     @cached_property
     def process_plan(self) -> Plan:
@@ -170,20 +192,34 @@ class HostPart:
         return out
 
     @cached_property
-    def hist_stride(self) -> int:
-        """Every how-manieth closed hour the percentiles are taken from."""
-        hours = (self.end_s - self.start_s) // HOUR_S * max(1, len(self.gpus))
-        return next((stride for stride in _STRIDES if hours <= MOST_HIST_HOURS * stride), _STRIDES[-1])
+    def hist_hours(self) -> range:
+        """Starts of the hours that percentiles are taken from."""
+        first, last = self.host.hour(self.start_s + HOUR_S - 1)[0], self.host.hour(self.end_s)[0]
+        count = (last - first) // HOUR_S * max(1, len(self.shared.scope.gpu_ids))
+        stride = next((each for each in _STRIDES if count <= MOST_HIST_HOURS * each), _STRIDES[-1])
+        return range(first, last if self.host.tiered else first, HOUR_S * stride)
 
     @cached_property
     def bins(self) -> Mapping[int, Mapping[int, Mapping[int, int]]]:
         """gpu_id -> metric -> bin -> milliseconds."""
-        out: dict[int, dict[int, dict[int, int]]] = {}
-        if self.host.tiered:
-            found = histogram(self.host, self.start_s, self.end_s, METRIC_NUMBERS, self.hist_stride)
-            for (gpu_id, metric), bins in found.items():
-                out.setdefault(gpu_id, {})[metric] = bins
-        return out
+        return self.shared.ask(histogram_of, self.use_plan, self.hist_hours)
+
+
+def histogram_of(scope: GpuScope, _: Plan, hours: range) -> dict[int, dict[int, dict[int, int]]]:
+    """The distributions that a report shows."""
+    return histogram(scope, hours, METRIC_NUMBERS)
+
+
+def together(parts: Sequence[HostPart]) -> list[list[HostPart]]:
+    """Parts that are cut alike in groups, each of which asks the store once."""
+    groups: dict[object, list[HostPart]] = {}
+    for part in parts:
+        groups.setdefault((part.ledger_plan.pieces, part.use_plan.pieces, part.first_cell, part.host.offset_s), []).append(part)
+    for group in groups.values():
+        shared = Shared([part.host for part in group])
+        for part in group:
+            part.shared = shared
+    return list(groups.values())
 
 
 def _both_plans(host: PeriodHost, edges: Sequence[int]) -> tuple[Plan, Plan]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 
 from gpuwatch.names import Missing
-from gpuwatch.store.period_sums import last_busy
+from gpuwatch.store.period_sums import last_busy, use_sums
 from gpuwatch.view.period.cells import day_label, hour_end, hour_label, hour_start
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.ledger import ledger, total
@@ -77,14 +77,20 @@ def host_rows(parts: Sequence[HostPart]) -> tuple[HostRow, ...]:
     return tuple(out)
 
 
-def period_rows(parts: Sequence[HostPart], edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool) -> tuple[PeriodRow, ...]:
+def period_rows(
+    groups: Sequence[Sequence[HostPart]], edges_s: Sequence[int], tz: tzinfo | None, *, hours: bool
+) -> tuple[PeriodRow, ...]:
     """The cells of a report as local hours or days; with ``hours=False`` cells that are hours are added up to days."""
-    reason, out = energy_reason(parts), list[PeriodRow]()
+    parts, out = [part for group in groups for part in group], list[PeriodRow]()
+    reason = energy_reason(parts)
+    used: list[tuple[int, Mapping[int, Values]]] = []
+    for group in groups:  # everything of a group is there once
+        used.append((group[0].first_cell, group[0].shared.ask(use_sums, group[0].use_plan, "cell")))
     for first, after in _groups(edges_s, tz, hours=hours):
         start, end = edges_s[first], edges_s[after]
         cells = range(first, after)
         sums = total(part.by_cell[cell] for part in parts for cell in cells if cell in part.by_cell)
-        values = [part.used_by_cell[cell] for part in parts for cell in cells if cell in part.used_by_cell]
+        values = [found[cell - shift] for shift, found in used for cell in cells if cell - shift in found]
         begin, until = (
             (hour_start(start, tz), hour_end(start, tz)) if hours else (midnight_s(start, tz), next_midnight_s(start, tz))
         )

@@ -37,8 +37,9 @@ def strip(parts: Sequence[HostPart], holders: Holders, edges_s: Sequence[int], t
         whole = {parts[0].host.hour(edge)[0] for edge in edges[1:-1]}  # no column needs to be cut out of minutes
         edges = [edges[0], *sorted(edge for edge in whole if edges[0] < edge < edges[-1]), edges[-1]]
     shown = _shown(parts)
+    everyone = tuple(sorted(gpu_id for own in shown for gpu_id in own))
     for number, part in enumerate(parts):
-        lanes += _lanes(part, edges, edges == list(edges_s), shown[number], holders.owners[number])
+        lanes += _lanes(part, edges, edges == list(edges_s), shown[number], everyone, holders.owners[number])
     return Strip(step, tuple(edge * 1000 for edge in edges), tuple(lanes)) if lanes else None
 
 
@@ -65,7 +66,9 @@ def _shown(parts: Sequence[HostPart]) -> list[list[int]]:
     return [sorted((gpu_id for at, gpu_id in chosen if at == number), key=parts[number].order) for number in range(len(parts))]
 
 
-def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int], owners: Mapping[int, Owner]) -> list[Lane]:
+def _lanes(
+    part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int], everyone: tuple[int, ...], owners: Mapping[int, Owner]
+) -> list[Lane]:
     start, end = part.start_s, part.end_s
     inner = [edge for edge in edges if start < edge < end]
     first = max(0, sum(1 for edge in edges if edge <= start) - 1)
@@ -78,7 +81,7 @@ def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int
         if gpu_id in lane_of:
             amounts = cells.setdefault(lane_of[gpu_id], {}).setdefault(cell, {})
             amounts[key // _KEYS_A_BUCKET] = amounts.get(key // _KEYS_A_BUCKET, 0) + ms
-    tenures = _tenures(part, made, first, shown, owners)
+    tenures = _tenures(part, made, first, shown, everyone, owners)
     out = []
     for gpu_id in shown:
         row, drawn = part.gpus[gpu_id], _drawn(cells.get(gpu_id, {}), columns)
@@ -105,11 +108,13 @@ def _drawn(cells: Mapping[int, Mapping[int, int]], columns: int) -> tuple[Mappin
 
 
 def _tenures(
-    part: HostPart, made: Plan, first: int, gpu_ids: Sequence[int], owners: Mapping[int, Owner]
+    part: HostPart, made: Plan, first: int, gpu_ids: Sequence[int], everyone: tuple[int, ...], owners: Mapping[int, Owner]
 ) -> dict[int, tuple[Tenure, ...]]:
     """Per GPU who had most of each column, neighbours of one user together."""
     users: dict[tuple[int, int], dict[str | None, int]] = {}
-    for (gpu_id, cell, owner_id), ms in holder_sums(part.host, made, gpu_ids).items():
+    for (gpu_id, cell, owner_id), ms in part.shared.ask(holder_sums, made, everyone).items():
+        if gpu_id not in gpu_ids:
+            continue
         owner = owners.get(owner_id)
         user = owner.user if owner else None
         at = users.setdefault((gpu_id, cell), {})
