@@ -11,8 +11,8 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,18 +25,11 @@ from gpuwatch.errors import UsageError
 if TYPE_CHECKING:
     from gpuwatch.plugin import Collector, CollectorContext, WatchedPids
     from gpuwatch.store.deleting import Keep
-    from gpuwatch.store.lease import Lease
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
     from gpuwatch.store.writer import StoreWriter
 
 logger = logging.getLogger("gpuwatch.runtime")
-
-STANDBY_SECONDS = 1.0
-"""How often a waiting recorder asks for the lease."""
-
-NETWORK_COMMIT_SECONDS = 60.0
-"""Commits on a network file system, where each one is slow and locks are fragile."""
 
 GPM_PAUSE_SECONDS = 0.12
 """GPM values are differences of two readings at least 100 ms apart (NVML documentation)."""
@@ -134,7 +127,7 @@ class Runtime:
 
         path = self.place.path
         if self.simulated and not exists(path):
-            self._fill_demo()
+            self.fill_demo()
         found = holder(path)
         return found.store(path) if found else path
 
@@ -184,6 +177,14 @@ class Runtime:
 
     # ---------------------------------------------------------------------------------------------------------- recording
 
+    @staticmethod
+    def boot_id() -> str:
+        """The kernel's id of this boot, empty where there is none."""
+        try:
+            return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        except OSError:
+            return ""
+
     def open_writer(self, path: Path | str) -> StoreWriter:
         """Open a store for writing; the caller holds its lease (or it is in memory)."""
         from gpuwatch.store.writer import StoreWriter
@@ -207,76 +208,9 @@ class Runtime:
 
     def record(self, stop: threading.Event, *, duration: float | None, wait_for_lease: bool, talk: bool) -> int:
         """Record until ``stop`` is set or ``duration`` seconds are over; wait for the lease first if somebody else has it."""
-        from gpuwatch.store.lease import Lease, holder
+        from gpuwatch.recording import Recording
 
-        path = self.place.path
-
-        def say(text: str) -> None:
-            if talk:
-                with suppress(OSError):  # recording goes on when nobody listens any more
-                    print(f"gpuwatch: {text}", file=sys.stderr, flush=True)
-
-        if self.place.notice:
-            say(self.place.notice)
-        lease = Lease.acquire(path, {"path": str(path)})
-        if lease is None:
-            found = holder(path)
-            if not wait_for_lease:
-                return 0
-            say(f"another recorder (pid {found.pid if found else '?'}) holds {path}; waiting to take over")
-            while lease is None:
-                if self.clock.wait(stop, STANDBY_SECONDS):
-                    return 0
-                lease = Lease.acquire(path, {"path": str(path)})
-        try:
-            return self._record_with(lease, stop, duration, say)
-        finally:
-            lease.release()
-
-    def _record_with(self, lease: Lease, stop: threading.Event, duration: float | None, say: Callable[[str], None]) -> int:
-        from gpuwatch.recorder import Closer, CostMeter, Recorder
-
-        if self.simulated:
-            self._fill_demo()
-        writer = self.open_writer(self.place.path)
-        for notice in writer.notices:
-            say(notice)
-
-        def tell_viewers() -> None:
-            lease.update({"path": str(writer.path), "notice": " ".join(writer.notices)})
-
-        def moved() -> None:
-            tell_viewers()
-            say(writer.notices[-1])
-
-        def noticed(sentence: str) -> None:
-            tell_viewers()
-            if sentence:
-                say(sentence)
-
-        tell_viewers()
-        writer.moved, writer.noticed = moved, noticed
-        writer.lay_ballast()
-        say(f"recording to {writer.path}")
-        recorder = Recorder(
-            self.collectors(),
-            writer,
-            self.clock,
-            watched=lease.watched,
-            closer=Closer(writer, keep=self.keep()),
-            cost=CostMeter(),
-            commit_seconds=NETWORK_COMMIT_SECONDS if self.place.network else self.settings.record.commit_seconds,
-            boot_id=boot_id(),
-        )
-        if duration is not None:
-            timer = threading.Timer(min(duration, threading.TIMEOUT_MAX), stop.set)
-            timer.daemon = True
-            timer.start()
-        try:
-            recorder.run(stop)
-        finally:
-            writer.close()
-        return 0
+        return Recording(self, talk=talk).run(stop, duration=duration, wait_for_lease=wait_for_lease)
 
     # ---------------------------------------------------------------------------------------------------------- observing
 
@@ -306,7 +240,7 @@ class Runtime:
         from gpuwatch.recorder import Recorder
 
         writer = self.open_writer(":memory:")
-        recorder = Recorder(self.collectors(), writer, self.clock, boot_id=boot_id())
+        recorder = Recorder(self.collectors(), writer, self.clock, boot_id=self.boot_id())
         now, began = float(int(self.clock.time())), self.clock.monotonic_ns()
         recorder.run_once(now)
         writer.commit()
@@ -321,7 +255,7 @@ class Runtime:
             writer.connection.execute(f"UPDATE {table} SET dt_ms=? WHERE dt_ms>0", (passed_ms,))
         return writer.connection
 
-    def _fill_demo(self) -> None:
+    def fill_demo(self) -> None:
         """Back-fill a demo's own store with a day of history, once; it appears under its name when it is whole."""
         path = self.place.path
         if path.exists():
@@ -405,11 +339,3 @@ class Runtime:
         if self.args.debug is not None:
             command.append(f"--debug={self.args.debug}")
         return command
-
-
-def boot_id() -> str:
-    """The kernel's id of this boot, empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
