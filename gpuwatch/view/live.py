@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import HOLD_MS, Share
@@ -175,7 +175,7 @@ class Rows:
         """These are there now."""
         if held.ts_ms >= self._shares_ms:
             self._shares_ms, self._held_tick = held.ts_ms, held.tick_id
-            self._shares = {gpu_id: tuple([Share._make(each) for each in there]) for gpu_id, there in held.by_gpu.items()}
+            self._shares = {gpu_id: cast(tuple[Share, ...], tuple(there)) for gpu_id, there in held.by_gpu.items()}
 
     def _show_processes(self) -> None:
         """All of the newest rows of processes."""

@@ -246,25 +246,49 @@ def decode(
     return out
 
 
+def pick(known: Contents, body: bytes, wanted: Sequence[str], number: int, places: Sequence[int]) -> dict[str, list[Any]]:
+    """The values of some rows of block ``number``, by their ascending places, without making those between them.
+
+    Raises :class:`StoreError` for damaged bytes.
+    """
+    block, out = known.blocks[number], dict[str, list[Any]]()
+    try:
+        raw = zlib.decompress(body[block.start : block.start + block.size])
+        for name, entry, mask, data, present in _layout(raw, block.rows, known.columns):
+            if name in wanted:
+                ranks = [place - mask.count(0, 0, place) for place in places if mask[place]] if mask else places
+                values = _pick(entry, data, present, ranks)
+                out[name] = _spread(values, bytes([mask[place] for place in places])) if mask else values
+    except _FAULTS as error:
+        raise _damaged(f"{block.rows} of its rows cannot be read") from error
+    return {name: out.get(name, [None] * len(places)) for name in wanted}
+
+
 def _decode_block(raw: bytes, rows: int, columns: Sequence[str], out: dict[str, list[Any]]) -> None:
+    left = set(out)
+    for name, entry, mask, data, present in _layout(raw, rows, columns):
+        if name in out:
+            values = _decode(entry, data, present)
+            out[name] += _spread(values, mask) if mask else values
+            left.discard(name)
+    for name in left:
+        out[name] += [None] * rows
+
+
+def _layout(raw: bytes, rows: int, columns: Sequence[str]) -> Iterator[tuple[str, list[Any], bytes, bytes, int]]:
+    """Of each column its name, entry, mask (empty: all rows have a value), bytes, and how many rows have a value."""
     end = len(raw) - _LENGTH
-    begin = end - int.from_bytes(raw[end:], "little")
-    at, left = 0, set(out)
+    begin, at = end - int.from_bytes(raw[end:], "little"), 0
     for name, entry in zip(columns, json.loads(raw[begin:end]), strict=True):
         present, mask = rows, b""
         if len(entry) > 1 and entry[_MASKED[entry[0]]]:
             mask = raw[at : at + rows]
             present, at = len(mask) - mask.count(0), at + rows
         size = _size(entry, present)
-        if name in out:
-            values = _decode(entry, raw[at : at + size], present)
-            out[name] += _spread(values, mask) if mask else values
-            left.discard(name)
+        yield name, entry, mask, raw[at : at + size], present
         at += size
     if at != begin:
         raise ValueError("its bytes are not those of its columns")
-    for name in left:
-        out[name] += [None] * rows
 
 
 def _spread(values: list[Any], mask: bytes) -> list[Any]:
@@ -306,6 +330,24 @@ def _decode(entry: list[Any], data: bytes, present: int) -> list[Any]:
         return list(range(before, before + step * present, step)) if step else [before] * present
     steps = _unshuffle(data, _TYPES[width], width, present - 1)
     return list(accumulate([step - bias for step in steps], initial=before))
+
+
+def _pick(entry: list[Any], data: bytes, present: int, ranks: Sequence[int]) -> list[Any]:
+    """Some of a column's values, by their ascending ranks among those that are present."""
+    if len(entry) > 1 and entry[0] == "o":
+        _, base, width, _ = entry
+        return [base + sum(data[k * present + rank] << 8 * k for k in range(width)) for rank in ranks]
+    if len(entry) > 1 and entry[0] == "d":
+        _, value, bias, width, _ = entry
+        out, at, steps = [], 0, present - 1
+        for rank in ranks:
+            value -= bias * (rank - at)
+            value += sum(sum(data[k * steps + at : k * steps + rank]) << 8 * k for k in range(width))
+            out.append(value)
+            at = rank
+        return out
+    values = _decode(entry, data, present)
+    return [values[rank] for rank in ranks]
 
 
 def _only_step(data: bytes, width: int, count: int) -> int | None:

@@ -33,6 +33,18 @@ class Chunk(NamedTuple):
     body: bytes
 
 
+class Part(NamedTuple):
+    """One block of a chunk."""
+
+    kind: int
+    chunk: Chunk
+    number: int
+
+    def pick(self, wanted: Sequence[str], places: Sequence[int]) -> Columns:
+        """Some of its rows, by their ascending places."""
+        return codec.pick(self.chunk.contents, self.chunk.body, wanted, self.number, places)
+
+
 class Archive:
     """The sealed hours of one host. ``ask`` runs a statement and returns its rows."""
 
@@ -59,15 +71,15 @@ class Archive:
 
         ``None`` if there are no such rows. The lists may be shared: they must not be changed.
         """
-        parts = self.blocks(kind, entity_id, from_ms, to_ms, wanted)
+        parts = [self.block(part, wanted) for part in self.parts(kind, entity_id, from_ms, to_ms)]
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else joined(parts, wanted)
 
-    def blocks(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> list[Columns]:
-        """The same, block by block."""
+    def parts(self, kind: int, entity_id: int, from_ms: int, to_ms: int) -> list[Part]:
+        """The blocks that the span touches, not decoded yet."""
         return [
-            self._block(kind, chunk, number, wanted)
+            Part(kind, chunk, number)
             for chunk in self.chunks(kind, entity_id, from_ms, to_ms)
             for number in range(*chunk.contents.between(from_ms, to_ms))
         ]
@@ -86,7 +98,9 @@ class Archive:
             return codec.contents(cols).blocks[0].first_ms
         return None
 
-    def _block(self, kind: int, chunk: Chunk, number: int, wanted: tuple[str, ...]) -> Columns:
+    def block(self, part: Part, wanted: tuple[str, ...]) -> Columns:
+        """Decode one block, or take it from those that were."""
+        kind, chunk, number = part
         key = (kind, chunk.entity_id, chunk.t0_ms, number, wanted)
         found = self._blocks.get(key)
         if found is None:
@@ -124,8 +138,8 @@ def cut(columns: Columns, from_ms: int, to_ms: int) -> Columns:
     return {name: values[first:last] for name, values in columns.items()}
 
 
-def cut_each(columns: Columns, key: str, from_ms: int, to_ms: int) -> Columns:
-    """The rows of ``(from_ms, to_ms]`` of columns in the order of ``key``, then time."""
+def runs(columns: Columns, key: str, from_ms: int, to_ms: int) -> list[slice]:
+    """Where the rows of ``(from_ms, to_ms]`` are, for each key, in columns that are in the order of key and time."""
     keys, times = columns[key], columns["ts_ms"]
     spans, at = [], 0
     while at < len(keys):
@@ -135,7 +149,7 @@ def cut_each(columns: Columns, key: str, from_ms: int, to_ms: int) -> Columns:
         if first < last:
             spans.append(slice(first, last))
         at = end
-    return {name: [value for span in spans for value in values[span]] for name, values in columns.items()}
+    return spans
 
 
 def _end_of_run(keys: Sequence[int], at: int) -> int:

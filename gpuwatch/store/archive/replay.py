@@ -14,7 +14,7 @@ from typing import Any
 
 from gpuwatch.store import connection as opening
 from gpuwatch.store.archive import read
-from gpuwatch.store.archive.read import Archive, Columns
+from gpuwatch.store.archive.read import Archive, Columns, Part
 from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
@@ -29,6 +29,7 @@ _NEXT_MS = 900_000
 """A row of a slow rhythm that speaks for an instant ends at most so long after it."""
 _FACTS = ("ts_ms", *GpuFacts._fields[3:])
 _PROCESS = ("ts_ms", "proc_id", *ProcessFacts._fields[4:])
+_SHARE = ("ts_ms", "proc_id", "sm_pm", "gpu_memory_mib")
 _GPU_ROW = ("ts_ms", *GPU_SAMPLE[2:])
 _HOST_ROW = ("ts_ms", *HOST_SAMPLE[2:])
 _PROCESS_ROW = ("ts_ms", *(name for name in PROCESS_SAMPLE if name not in ("tick_id", "gpu_id")))
@@ -64,8 +65,8 @@ class PastWindow(Window):
         self._ticks: list[int] = []
         """Times of the ticks; a tick's id is its place from 1 on."""
         self._number: dict[int, int] = {}
-        self._held: list[tuple[int, Columns]] = []
-        """Process rows by GPU (0: on none)."""
+        self._held: list[tuple[int, Columns, Part | None]] = []
+        """Process rows by GPU (0: on none): who was there, and where the rest of a sealed block is."""
         self._host: Columns | None = None
         self._newest_ms = 0
         self._oldest_hot_ms: int | None = None
@@ -92,10 +93,10 @@ class PastWindow(Window):
                     self._gpus[gpu_id] = found
             last_ms = max((ts for columns in self._gpus.values() if (ts := _before(columns, at_ms))), default=at_ms)
             started = max(self.from_ms, last_ms - PROCESSES_MS) if gpu_ids is None else self.from_ms
-            self._held = [(i, block) for i in (0, *ids) for block in self._processes(i, started, at_ms)]
+            self._held = [(i, *part) for i in (0, *ids) for part in self._processes(i, started, at_ms)]
             self._host = self._columns(HOST, 0, last_ms - _HOST_MS, at_ms, _HOST_ROW)
         times = set[int]().union(*(columns["ts_ms"] for columns in self._gpus.values()))
-        for _, columns in self._held:
+        for _, columns, _ in self._held:
             times.update(columns["ts_ms"])
         if self._host is not None:
             times.update(self._host["ts_ms"])
@@ -114,12 +115,14 @@ class PastWindow(Window):
                 found = self._columns(GPU, gpu_id, self.from_ms - 1, end_ms or at_ms + _NEXT_MS, _FACTS)
         return found
 
-    def _processes(self, gpu_id: int, from_ms: int, to_ms: int) -> list[Columns]:
+    def _processes(self, gpu_id: int, from_ms: int, to_ms: int) -> list[tuple[Columns, Part | None]]:
         """The processes of a GPU, block by block, each in the order of processes and time."""
-        sealed = self._archive.blocks(PROCESS, gpu_id, from_ms, to_ms, _PROCESS_ROW)
-        parts = [read.cut_each(block, "proc_id", from_ms, to_ms) for block in sealed]
-        hot = self._hot(PROCESS, gpu_id, from_ms, to_ms, _PROCESS_ROW, {ts for part in parts for ts in part["ts_ms"]})
-        return parts if hot is None else [*parts, hot]
+        parts = self._archive.parts(PROCESS, gpu_id, from_ms, to_ms)
+        sealed: list[tuple[Columns, Part | None]] = [(self._archive.block(part, _SHARE), part) for part in parts]
+        if not self._touches_hot(to_ms):
+            return sealed
+        hot = self._hot(PROCESS, gpu_id, from_ms, to_ms, _PROCESS_ROW, {ts for part, _ in sealed for ts in part["ts_ms"]})
+        return sealed if hot is None else [*sealed, (hot, None)]
 
     def _columns(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> Columns | None:
         """Rows of sealed hours, and of the hot tables what is in no chunk; rows around the span may come with them."""
@@ -158,8 +161,9 @@ class PastWindow(Window):
             rows = zip(*columns.values(), strict=True) if columns else ()
             gpus.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
         processes = Inserter("temp.process_sample", ("tick_id", "gpu_id", *_PROCESS_ROW[1:]))
-        for gpu_id, columns in self._held:
-            rows = zip(*columns.values(), strict=True)
+        for gpu_id, columns, part in self._held:
+            full = columns if part is None else self._archive.block(part, _PROCESS_ROW)
+            rows = zip(*full.values(), strict=True)
             processes.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
         db.execute("COMMIT")
         db.execute("PRAGMA query_only=ON")
@@ -245,32 +249,42 @@ class PastWindow(Window):
 
     def held(self, first_tick: int, last_tick: int) -> list[Held]:
         """Who was on which GPU, for each of these ticks that has process rows, in order."""
-        found: dict[int, dict[int, list[Any]]] = {}
-        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
-        for gpu_id, columns in self._held if first <= last else ():
-            span = read.cut_each(columns, "proc_id", self._ticks[first - 1] - 1, self._ticks[last - 1])
-            for ts, each in zip(
-                span["ts_ms"], zip(span["proc_id"], span["sm_pm"], span["gpu_memory_mib"], strict=True), strict=True
-            ):
+        found: dict[int, dict[int, tuple[Any, ...]]] = {}
+        span = self._span(first_tick, last_tick)
+        for gpu_id, columns, _ in self._held if span else ():
+            for ts, there in _together(columns, read.runs(columns, "proc_id", *span)):
                 at = found.setdefault(ts, {})
                 if gpu_id:
-                    at.setdefault(gpu_id, []).append(each)
+                    at[gpu_id] = there
         return [Held(self._number[ts], ts, found[ts]) for ts in sorted(found)]
 
     def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
         """All process rows of these ticks, in order."""
         out: list[ProcessFacts] = []
-        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
-        for gpu_id, columns in self._held if first <= last else ():
-            span = read.cut_each(columns, "proc_id", self._ticks[first - 1] - 1, self._ticks[last - 1])
-            facts = zip(*(span[name] for name in _PROCESS), strict=True)
-            out += [ProcessFacts(self._number[ts], ts, proc_id, gpu_id, *values) for ts, proc_id, *values in facts]
+        span = self._span(first_tick, last_tick)
+        for gpu_id, columns, part in self._held if span else ():
+            places = [at for run in read.runs(columns, "proc_id", *span) for at in range(run.start, run.stop)]
+            if places:
+                rows = (
+                    {name: [columns[name][at] for at in places] for name in _PROCESS}
+                    if part is None
+                    else part.pick(_PROCESS, places)
+                )
+                facts = zip(*(rows[name] for name in _PROCESS), strict=True)
+                out += [ProcessFacts(self._number[ts], ts, proc_id, gpu_id, *values) for ts, proc_id, *values in facts]
         return sorted(out, key=_place_of_process)
+
+    def _span(self, first_tick: int, last_tick: int) -> tuple[int, int] | tuple[()]:
+        """The time of these ticks, as (after, up to)."""
+        first, last = max(1, first_tick), min(last_tick, len(self._ticks))
+        return (self._ticks[first - 1] - 1, self._ticks[last - 1]) if first <= last else ()
 
     def newest_process_tick(self, first_tick: int, last_tick: int) -> int | None:
         """The newest of these ticks with process rows."""
-        ticks = (self._number.get(ts, 0) for _, columns in self._held for ts in set(columns["ts_ms"]))
-        return max((tick for tick in ticks if first_tick <= tick <= last_tick), default=None)
+        times = {ts for _, columns, _ in self._held for ts in columns["ts_ms"]}
+        return next(
+            (tick for tick in range(min(last_tick, len(self._ticks)), first_tick - 1, -1) if self._ticks[tick - 1] in times), None
+        )
 
     def gpu_table(self, tick_id: int, names: Sequence[str]) -> list[tuple[Any, ...]]:
         """``gpu_id`` and the named columns of all GPUs in one tick."""
@@ -278,15 +292,18 @@ class PastWindow(Window):
         for gpu_id, facts in self._gpus.items():
             at = _place(facts, ts)
             if at is not None:
-                row = self._row(gpu_id, ts, ("ts_ms", *names))
-                out.append((gpu_id, *row))
+                out.append((gpu_id, *self._row(gpu_id, ts, names)))
         return out
 
-    def _row(self, gpu_id: int, ts: int, wanted: tuple[str, ...]) -> list[Any]:
-        """The columns of one row behind its time."""
-        columns = self._columns(GPU, gpu_id, ts - 1, ts, wanted)
-        at = None if columns is None else _place(columns, ts)
-        return [None] * (len(wanted) - 1) if columns is None or at is None else [columns[name][at] for name in wanted[1:]]
+    def _row(self, gpu_id: int, ts: int, wanted: Sequence[str]) -> Sequence[Any]:
+        """The columns of one row of a GPU."""
+        for part in self._archive.parts(GPU, gpu_id, ts - 1, ts):
+            at = _place(self._archive.block(part, _FACTS), ts)
+            if at is not None:
+                picked = part.pick(wanted, [at])
+                return [picked[name][0] for name in wanted]
+        hot = self._hot(GPU, gpu_id, ts - 1, ts, ("ts_ms", *wanted), ())
+        return [None] * len(wanted) if hot is None else [hot[name][0] for name in wanted]
 
     def host_row(self, last_tick: int, lookback: int = 20) -> Mapping[str, Any] | None:
         """The newest host row in the ``lookback`` ticks up to ``last_tick``, with its ``ts_ms``."""
@@ -336,6 +353,20 @@ def _made(columns: Columns, gpu_id: int, number: Mapping[int, int]) -> list[GpuF
     values = [columns[name] for name in _FACTS[1:]]
     make = GpuFacts._make
     return [make((number[ts], ts, gpu_id, *rest)) for ts, *rest in zip(times, *values, strict=True)]
+
+
+def _together(columns: Columns, runs: Sequence[slice]) -> Iterable[tuple[int, tuple[Any, ...]]]:
+    """Times, and who was there at each: (process, SM share, memory) of every run that has a row then."""
+    times = [columns["ts_ms"][run] for run in runs]
+    procs, sm, memory = columns["proc_id"], columns["sm_pm"], columns["gpu_memory_mib"]
+    held = [list(zip(procs[run], sm[run], memory[run], strict=True)) for run in runs]
+    if all(each == times[0] for each in times):  # as they are while nobody comes or goes
+        return zip(times[0], zip(*held, strict=True), strict=True) if times else ()
+    out: dict[int, list[Any]] = {}
+    for each, there in zip(times, held, strict=True):
+        for ts, share in zip(each, there, strict=True):
+            out.setdefault(ts, []).append(share)
+    return [(ts, tuple(there)) for ts, there in out.items()]
 
 
 def _before(columns: Columns, at_ms: int) -> int:
