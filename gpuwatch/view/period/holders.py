@@ -59,23 +59,26 @@ class Holders:
             **{at: (_UNKNOWN if each.user is None else _USER, each.user) for at, each in known.items()},
         }
         placed: set[tuple[int, int]] = set()
-        users: list[tuple[tuple[str, str | None], int, int, int]] = []
+        numbers: dict[tuple[str, str | None], int] = {(_NOBODY, None): 0, (_UNKNOWN, None): 1}
+        for kind in kinds.values():
+            numbers.setdefault(kind, len(numbers))
+        number_of = {owner_id: numbers[kind] for owner_id, kind in kinds.items()}
+        names = list(numbers)
+        users: list[tuple[int, int, int, int]] = []
         processes: list[tuple[int, int, int, int]] = []
         for owner_id, gpu_id, key, ms, mj in part.owned:
-            kind = kinds.get(owner_id, (_UNKNOWN, None))
             taken = key not in _FREE
-            if kind[0] == _NOBODY and taken:  # the store says nobody where the holder is not visible
-                kind = (_UNKNOWN, None)
-            users.append((kind, key, ms, mj))
+            user = number_of.get(owner_id, 1) or int(taken)  # the store says nobody where the holder is not visible
+            users.append((user, key, ms, mj))
             owner = known.get(owner_id)
             if owner and owner.proc_id:
                 processes.append((owner.proc_id, key, ms, mj))
             if taken and ms and (owner_id, gpu_id) not in placed:
                 placed.add((owner_id, gpu_id))
-                self._place(kind, number, owner.proc_id if owner else 0, (part.host.name, part.board_index(gpu_id)))
-        users += [((_NOBODY, None), 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
-        for kind, sums in summed(users).items():
-            add(self._users.setdefault(kind, _Holder()).sums, sums)
+                self._place(names[user], number, owner.proc_id if owner else 0, (part.host.name, part.board_index(gpu_id)))
+        users += [(0, 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
+        for user, sums in summed(users).items():
+            add(self._users.setdefault(names[user], _Holder()).sums, sums)
         for proc_id, sums in summed(processes).items():
             add(self._processes.setdefault((number, proc_id), _Holder()).sums, sums)
 

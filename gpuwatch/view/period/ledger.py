@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
 
 from gpuwatch.ledger.ratios import BUSY, NOT_ALLOCATED, ratios
 from gpuwatch.names import Bucket, Cause, Missing, Tier
@@ -12,7 +11,7 @@ from gpuwatch.store.period_sums import KEYS
 from gpuwatch.view.period.types import Band, Ledger
 from gpuwatch.view.types import LedgerPart
 
-Thing = TypeVar("Thing", bound=Hashable)
+_KEY_BITS, _KEY_MASK = 10, 1023
 Sums = dict[tuple[int, int, int], tuple[int, int]]
 """(bucket, cause, tier) -> (GPU milliseconds, millijoules)."""
 
@@ -30,16 +29,20 @@ def add(into: Sums, more: Mapping[tuple[int, int, int], tuple[int, int]]) -> Non
         into[key] = (ms, energy) if had is None else (had[0] + ms, had[1] + energy)
 
 
-def summed(rows: Iterable[tuple[Thing, int, int, int]]) -> dict[Thing, Sums]:
-    """(anything, key of a ledger row, milliseconds, millijoules) -> the sums of each thing."""
-    time: defaultdict[tuple[Thing, int], int] = defaultdict(int)
-    energy: defaultdict[tuple[Thing, int], int] = defaultdict(int)
-    for what, key, ms, mj in rows:
-        time[what, key] += ms
-        energy[what, key] += mj
-    out: defaultdict[Thing, Sums] = defaultdict(dict)
+def summed(rows: Iterable[tuple[int, int, int, int]]) -> dict[int, Sums]:
+    """(number of anything, key of a ledger row, milliseconds, millijoules) -> the sums of each thing."""
+    time: dict[int, int] = {}
+    energy: dict[int, int] = {}
+    for what, key, ms, mj in rows:  # tens of thousands for a fleet: one whole number is a key that costs little
+        at = what << _KEY_BITS | key
+        if at in time:
+            time[at] += ms
+            energy[at] += mj
+        else:
+            time[at], energy[at] = ms, mj
+    out: defaultdict[int, Sums] = defaultdict(dict)
     for at, ms in time.items():
-        out[at[0]][KEYS[at[1]]] = (ms, energy[at])
+        out[at >> _KEY_BITS][KEYS[at & _KEY_MASK]] = (ms, energy[at])
     return out
 
 
