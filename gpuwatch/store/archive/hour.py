@@ -25,6 +25,8 @@ _READ_CELLS = 12_000
 """A step reads about so many values (2 ms)."""
 _FIRST_TICKS = 16
 """So many ticks are read first where nobody knows how many rows each has."""
+_MOST_TICKS = 120
+"""So many ticks are read at most then: the rows of others are passed over, also where there is none of this entity's."""
 _REACH_MS = 180_000
 """A row speaks for at most so much time (three periods of a minute)."""
 _CHUNK = insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))
@@ -51,6 +53,7 @@ class SealedHour:
         self._sql = self._select()
         at_once = _FIRST_TICKS if self._at else _READ_CELLS // len(self._shape.columns)
         self._first_ms = max(1000, HOUR_MS * at_once // max(ticks, 1))
+        self._longest_ms = max(1000, HOUR_MS * _MOST_TICKS // max(ticks, 1)) if self._at else HOUR_MS
 
     def _own_host(self, host_id: int) -> int:
         """A GPU says itself which host it is in."""
@@ -104,7 +107,7 @@ class SealedHour:
                 yield rows[:cut]
                 rows = rows[cut:]
             wanted = length * _READ_CELLS // len(self._shape.columns) // max(len(some), 1)
-            start, length = stop, max(1000, min(wanted, length * 4))
+            start, length = stop, max(1000, min(wanted, length * 4, self._longest_ms))
         yield rows
 
     def _instant(self, rows: Sequence[Row], most: int) -> int:
