@@ -13,7 +13,7 @@ from gpuwatch.report.period_figures import ALL, Figures, band
 from gpuwatch.report.period_tables import owner_efficiency, owner_name
 from gpuwatch.view.period.types import Ledger, Report
 
-MIN_BAR, MAX_NAME = 12, 16
+MIN_BAR, MAX_NAME = 14, 16
 _AFTER = {
     Bucket.UNOBSERVED: "Observed",
     Bucket.UNALLOCATED: "Allocated",

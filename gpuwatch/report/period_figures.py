@@ -7,7 +7,7 @@ measured zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.format import NOTHING, number, shares
@@ -17,8 +17,6 @@ from gpuwatch.view.period.types import Band, Ledger
 
 HOUR_MS, KWH_MJ = 3_600_000, 3_600_000_000
 NBSP = "\xa0"
-
-Part = Callable[[Ledger], int]
 
 
 class Scale(NamedTuple):
@@ -50,6 +48,16 @@ class Scale(NamedTuple):
 def percent(ratio: float | None, decimals: int = 0) -> str:
     """``53 %``."""
     return NOTHING if ratio is None else f"{number(ratio * 100, decimals)}{NBSP}%"
+
+
+def covered(ratio: float | None, decimals: int = 0) -> str:
+    """A coverage: never all or nothing by rounding alone, but ``>99 %`` and ``<1 %``."""
+    step = 10.0**-decimals / 100
+    if ratio is not None and 0 < ratio < step:
+        return f"<{percent(step, decimals)}"
+    if ratio is not None and 1 - step < ratio < 1:
+        return f">{percent(1 - step, decimals)}"
+    return percent(ratio, decimals)
 
 
 def band(of: Band | None, *, words: bool = False) -> str:

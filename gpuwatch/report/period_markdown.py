@@ -19,8 +19,8 @@ _LIST = re.compile(r"[-+]|\d+[.)]")
 def escaped(text: str) -> str:
     """Foreign text as it is: plain where it is harmless, else as code, in which nothing is more than text."""
     text = text.replace("\xa0", " ")
-    if text == "<0.1":
-        return "&lt;0.1"
+    if re.fullmatch(r"[<>][\d.]+(?: %)?", text):
+        return f"&lt;{text[1:]}" if text[0] == "<" else f"&gt;{text[1:]}"
     if not _MARKUP.search(text) and not _LIST.fullmatch(text):
         return text
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)

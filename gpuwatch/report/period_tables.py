@@ -8,7 +8,7 @@ from gpuwatch import format as fmt
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import NOTHING
 from gpuwatch.names import Bucket
-from gpuwatch.report.period_figures import ALL, Figures, band, percent
+from gpuwatch.report.period_figures import ALL, Figures, band, covered, percent
 from gpuwatch.report.period_words import Times, gpu_names, on, zone
 from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
 
@@ -173,7 +173,7 @@ def _hosts(report: Report, figures: Figures) -> Table:
         ),
         Head("GPUs", [str(row.gpu_count) for row in rows], sum=str(report.span.gpu_count)),
         Head("GPU-h", figures.column(ledgers, *ALL), sum=figures.hours(*ALL)),
-        Head("observed", [percent(made.coverage_ratio) for made in ledgers], drop=2, sum=percent(report.total.coverage_ratio)),
+        Head("observed", [covered(made.coverage_ratio) for made in ledgers], drop=2, sum=covered(report.total.coverage_ratio)),
         *_use_columns([row.use for row in rows], report.use),
         *_ledger_columns(figures, rows),
         _energy(figures, rows),
@@ -188,7 +188,7 @@ def _periods(rows: Sequence[PeriodRow], title: str, report: Report, figures: Fig
     columns = [
         Head(title[:-1].lower(), labels, "left", sum="all"),
         Head("GPU-h", figures.column(ledgers, *ALL), drop=7, sum=figures.hours(*ALL)),
-        Head("observed", [percent(made.coverage_ratio) for made in ledgers], drop=2, sum=percent(report.total.coverage_ratio)),
+        Head("observed", [covered(made.coverage_ratio) for made in ledgers], drop=2, sum=covered(report.total.coverage_ratio)),
         *_use_columns([row.use for row in rows], report.use),
         *_ledger_columns(figures, rows),
         _energy(figures, rows),

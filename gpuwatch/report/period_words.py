@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, shares, short_model
 from gpuwatch.names import Bucket, GapReason, Missing, Tier
-from gpuwatch.report.period_figures import ALL, KWH_MJ, Figures, Scale, band, percent
+from gpuwatch.report.period_figures import ALL, KWH_MJ, Figures, Scale, band, covered, percent
 from gpuwatch.view.period.types import EventRow, GapRow, NotMeasured, Report, ReportSpan
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -161,7 +161,7 @@ def evidence(report: Report) -> str:
     total = report.total
     busy = sum(total.busy_gpu_ms_by_tier.values())
     known = {tier: ms for tier, ms in total.busy_gpu_ms_by_tier.items() if ms and tier in _EVIDENCE}
-    parts = [f"coverage {percent(total.coverage_ratio, 1)}"]
+    parts = [f"coverage {covered(total.coverage_ratio, 1)}"]
     if known:
         how = " and ".join(_EVIDENCE[tier] for tier in known)
         parts.insert(0, f"fill of {percent(sum(known.values()) / busy)} of busy time measured by {how}")

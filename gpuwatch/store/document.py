@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gpuwatch.store import views, worked
+from gpuwatch.store import export, views, worked
 from gpuwatch.store.columns import SCHEMA_VERSION
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.retention import COMMAND_DAYS
@@ -76,10 +76,30 @@ def schema_document() -> str:
     for view in views.VIEWS:
         parts.append(_table(view.name, view.help, [(c.name, c.unit, c.help) for c in view.columns]))
     parts.append(_table(views.V_SCHEMA, "Every column of every view.", [(c.name, c.unit, c.help) for c in views.SCHEMA_COLUMNS]))
+    parts.append(_EXPORTS.format(host=_rows([(c.name, c.unit, c.help) for c in export.source("host").columns])))
     parts.append(_KEEPING.format(keep=Keep(), command=COMMAND_DAYS))
     parts.append(_tables())
     return "\n".join(parts)
 
+
+_EXPORTS = """\
+## Exports
+
+`gpuwatch export --what gpu|process|workload|host|ledger|events|gaps --every second|minute|hour|day` writes these rows as CSV or Parquet:
+
+- `gpu` every second: the columns of `v_gpu_raw`, as far back as rows are kept; `tick_id` is empty for archived ones.
+- `process` every second: the columns of `v_process_now`. `host` every second: those below.
+- everything else: the columns of the view of that name (`v_gpu_minute`, `v_ledger_hour`, `v_event`, `v_gap`).
+
+A row speaks for the time before it, so a span has the single rows with `since < time <= until`; buckets and events lie in it by their
+start. CSV is quoted as RFC 4180 says, lines end with a line feed, NULL is an empty cell. A text that a spreadsheet would take for a formula
+(after any number of `'`: `=`, `+`, `-`, `@`, tab, carriage return) has one more `'` before it. In Parquet each field's metadata has its `unit` and
+`meaning`. Rows of a simulated store have one more column, `simulated`, which is 1.
+
+Every row of the host:
+
+{host}
+"""
 
 _WORKED = """\
 ## Questions that people ask
@@ -105,8 +125,12 @@ def _worked() -> str:
 
 
 def _table(name: str, help_text: str, rows: list[tuple[str, str, str]]) -> str:
-    lines = [f"### {name}\n", f"{help_text}\n", "| column | unit | meaning |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| `{a}` | {b} | {_escaped(c)} |" for a, b, c in rows)]) + "\n"
+    return f"### {name}\n\n{help_text}\n\n{_rows(rows)}\n"
+
+
+def _rows(rows: list[tuple[str, str, str]]) -> str:
+    lines = ["| column | unit | meaning |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{a}` | {b} | {_escaped(c)} |" for a, b, c in rows)])
 
 
 def _escaped(text: str) -> str:

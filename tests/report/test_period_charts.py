@@ -34,7 +34,7 @@ def test_what_is_there_has_a_cell_while_there_is_room(values: list[int], room: i
 
 @given(
     st.dictionaries(st.sampled_from([b for b in Bucket if b]), st.integers(0, 10**10), min_size=1),
-    st.integers(12, 80),
+    st.integers(14, 80),
     st.integers(1, 5),
 )
 def test_an_owners_bar_is_as_wide_as_its_column(parts: dict[Bucket, int], width: int, times: int) -> None:
