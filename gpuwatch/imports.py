@@ -80,7 +80,7 @@ class Importer:
                 day = f"{datetime.fromtimestamp(known[0] / 1000, self._runtime.tz):%Y-%m-%d %H:%M}"
                 return ImportView(name, "known", host=known[1] or "", message=f"already imported on {day} as host {known[1]}")
             label = self._label(db, name)
-        settings = Settings(label, self._timezone, self._args.interval)
+        settings = Settings(label, self._timezone, self._args.interval, self._runtime.keep())
         source = Source(clean(os.path.basename(name), 200), digest, partial(detect, name, self._options, label))
         outcome = import_log(self._path, source, settings, now_ms=self._runtime.now_ms(), dry_run=self._args.dry_run)
         return view_of(name, label, outcome, tried=self._args.dry_run)

@@ -21,6 +21,7 @@ from gpuwatch.recorder.importing.past import Past
 from gpuwatch.recorder.importing.pipeline import Held, Pipeline, Sums
 from gpuwatch.recorder.importing.scratch import Who, ground, open_scratch
 from gpuwatch.store import connection
+from gpuwatch.store.deleting import Keep
 from gpuwatch.zone import host_zone
 
 MACHINE = "import:"
@@ -43,11 +44,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user said: the host's label, the zone of its days (empty: that of the log), the interval."""
+    """What the user said: the host's label, the zone of its days (empty: that of the log), the interval, how long what is kept."""
 
     label: str
     timezone: str = ""
     interval_ms: int | None = None
+    keep: Keep = Keep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
         if past is not None:  # its hours and days are cut as they are
             host = replace(host, timezone=known.timezone, utc_offset_seconds=known.utc_offset_seconds)
         who = Who(db, known, host)
-        pipeline = Pipeline(db, who, log, who.offset_s, alone=alone, past=past)
+        pipeline = Pipeline(db, who, log, who.offset_s, alone=alone, past=past, keep=settings.keep)
         pipeline.run(settings.interval_ms)
         sums = pipeline.sums
         if sums.first_ms is None:

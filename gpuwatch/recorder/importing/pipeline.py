@@ -19,7 +19,7 @@ from gpuwatch.recorder.importing.hours import HOUR_MS, HourOfRows, by_gpu, by_ho
 from gpuwatch.recorder.importing.minutes import AloneBook, SharedBook
 from gpuwatch.recorder.importing.past import Kept, Past, Piece, State
 from gpuwatch.recorder.importing.rows import COLUMNS, KEY, NAMES, HourRows
-from gpuwatch.recorder.importing.scratch import Who
+from gpuwatch.recorder.importing.scratch import Who, forget_old
 from gpuwatch.recorder.importing.track import Track, usual_interval
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store import columns
@@ -27,6 +27,7 @@ from gpuwatch.store.archive.seal import SealJob
 from gpuwatch.store.archive.shapes import PROCESS
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.days import close_days, close_ledger_days, zone_of
+from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import FINAL_AFTER_S, HOUR_S, close_hours, close_ledger_hours
 from gpuwatch.store.ledger_rows import ledger_inputs
 from gpuwatch.store.rollup import minute_statements
@@ -36,6 +37,7 @@ from gpuwatch.zone import next_midnight_s
 INTERVAL_ROWS = 20_000
 """So many rows at a log's beginning tell its interval, where nothing else does."""
 _MINUTE = columns.insert_sql("gpu_minute", columns.GPU_ROLLUP)
+_FORGET_EVERY_MS = 86_400_000
 _LEDGER = columns.insert_sql("ledger_minute", (*columns.LEDGER, "final"))
 _TICK = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
 _PROCESS = Inserter("process_sample", columns.PROCESS_SAMPLE)
@@ -79,7 +81,15 @@ class Pipeline:
     """One log on its way through a scratch store. ``alone``: it is taken for one without processes and MIG instances."""
 
     def __init__(
-        self, db: sqlite3.Connection, who: Who, log: PastLog, offset_s: int, *, alone: bool = True, past: Past | None = None
+        self,
+        db: sqlite3.Connection,
+        who: Who,
+        log: PastLog,
+        offset_s: int,
+        *,
+        alone: bool = True,
+        past: Past | None = None,
+        keep: Keep = Keep(),
     ) -> None:
         self.sums = Sums()
         self.hours: list[int] = []
@@ -95,7 +105,8 @@ class Pipeline:
         self._reach_ms = 0
         self._tick = self._kept_tick = 0
         self._before: _Hour | None = None
-        self._alone, self._past = alone, past
+        self._alone, self._past, self._keep = alone, past, keep
+        self._forgotten_ms = 0
         self._states: dict[str, State] = {}
         self._last_ms = 0
 
@@ -271,6 +282,9 @@ class Pipeline:
         db.execute("COMMIT")
         if not self._alone:
             self._seal_processes(hour)
+        if hour.start_ms >= self._forgotten_ms + _FORGET_EVERY_MS:
+            self._forgotten_ms = hour.start_ms
+            forget_old(db, hour.start_ms, self._keep)
 
     def _seal_processes(self, hour: _Hour) -> None:
         """Their chunks, from the hot rows; those of the hour before are done with."""
@@ -324,6 +338,7 @@ class Pipeline:
         close_ledger_days(db, now_ms, host_id=host)
         spans = [(gpu_id, *span) for gpu_id, book in self._books.items() for span in book.spans]
         db.executemany("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", spans)
+        forget_old(db, self._last_ms, self._keep)
         for gap in self.gaps:
             db.execute("INSERT OR REPLACE INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(?,?,?,?,?)", (host, *gap, 0))
         self._who.describe_all(self._log.gpus.values())
