@@ -113,6 +113,11 @@ class PeriodHost(GpuScope):
             return max(own)
         return min(own) if len(own) == 2 else self.first_ms // 60_000 * MINUTE_S
 
+    @property
+    def fresh(self) -> bool:
+        """Whether no minute is closed: the recording has just begun, or keeps single rows only."""
+        return not self.imported and self.closed_s() <= self.first_ms // 60_000 * MINUTE_S
+
     def done_s(self, what: str, tier: str) -> int:
         """Unix second up to which hours or days are closed; before all time if none is."""
         return self._done.get(_DONE[what][tier == "day"], NEVER_S) if self.tiered else NEVER_S

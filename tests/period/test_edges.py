@@ -70,6 +70,14 @@ def test_an_empty_store() -> None:
     writer.close()
 
 
+def test_a_recording_of_less_than_a_minute() -> None:
+    writer = store("UTC", minutes(FIRST, FIRST + HOUR_S), FIRST)
+    report = made(writer.connection, FIRST - DAY_S, None, FIRST + 50)
+    assert report.notes == ("No whole minute of lab is stored yet; single rows are in gpuwatch status.",)
+    assert report.gpus == ()
+    writer.close()
+
+
 def test_a_recording_that_begins_in_the_span_is_not_blamed_for_the_time_before() -> None:
     writer = store("UTC", minutes(FIRST + 5 * HOUR_S, FIRST + 7 * HOUR_S), FIRST + 7 * HOUR_S)
     report = made(writer.connection, FIRST, None, FIRST + 7 * HOUR_S + 30)

@@ -41,7 +41,7 @@ def own_span(host: PeriodHost, start_s: int, end_s: int) -> tuple[int, int]:
     closed = host.closed_s()
     if host.imported:
         end_s = min(end_s, -(-host.last_ms // 60_000) * MINUTE_S)
-    elif end_s - closed <= LATE_S:
+    elif host.fresh or end_s - closed <= LATE_S:
         end_s = min(end_s, closed)
     return max(start_s, host.first_ms // 60_000 * MINUTE_S), end_s
 

@@ -57,13 +57,13 @@ def use(sums: Values, total_bytes: Iterable[int | None], reasons: Mapping[str, M
     def of(name: str) -> int | None:
         return sums[_AT[name]]
 
-    def mean(name: str, over: str, unit: float) -> float | None:
+    def mean(name: str, over: str, scale: float) -> float | None:
         value, known = of(name), of(over)
-        return value * unit / known if value is not None and known else None
+        return value / known / scale if value is not None and known else None
 
-    def top(name: str, unit: float) -> float | None:
+    def top(name: str, scale: float) -> float | None:
         value = of(name)
-        return None if value is None else value * unit
+        return None if value is None else value / scale
 
     def seconds(name: str, known: str) -> float | None:
         return (of(name) or 0) / 1000 if of(known) else None
@@ -71,15 +71,15 @@ def use(sums: Values, total_bytes: Iterable[int | None], reasons: Mapping[str, M
     totals = set(total_bytes)
     total = totals.pop() if len(totals) == 1 else None
     values: dict[str, float | None] = {
-        "utilization_ratio": mean("utilization_pm_ms", "utilization_obs_ms", 0.001),
-        "utilization_max_ratio": top("utilization_pm_max", 0.001),
-        "sm_active_ratio": mean("sm_active_pm_ms", "gpm_obs_ms", 0.001),
-        "tensor_active_ratio": mean("tensor_active_pm_ms", "gpm_obs_ms", 0.001),
-        "dram_active_ratio": mean("dram_active_pm_ms", "gpm_obs_ms", 0.001),
-        "memory_used_bytes": mean("memory_used_mib_ms", "memory_obs_ms", 1 / MIB),
-        "memory_used_max_bytes": top("memory_used_mib_max", 1 / MIB),
-        "power_watts": mean("power_mw_ms", "power_obs_ms", 0.001),
-        "power_max_watts": top("power_mw_max", 0.001),
+        "utilization_ratio": mean("utilization_pm_ms", "utilization_obs_ms", 1000),
+        "utilization_max_ratio": top("utilization_pm_max", 1000),
+        "sm_active_ratio": mean("sm_active_pm_ms", "gpm_obs_ms", 1000),
+        "tensor_active_ratio": mean("tensor_active_pm_ms", "gpm_obs_ms", 1000),
+        "dram_active_ratio": mean("dram_active_pm_ms", "gpm_obs_ms", 1000),
+        "memory_used_bytes": mean("memory_used_mib_ms", "memory_obs_ms", MIB),
+        "memory_used_max_bytes": top("memory_used_mib_max", MIB),
+        "power_watts": mean("power_mw_ms", "power_obs_ms", 1000),
+        "power_max_watts": top("power_mw_max", 1000),
         "temperature_max_celsius": top("temperature_c_max", 1),
         "quiet_seconds": seconds("quiet_ms", "quiet_known_ms"),
         "throttled_seconds": seconds("throttled_ms", "reasons_obs_ms"),

@@ -75,9 +75,14 @@ def notes(
 
 def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: ReportSpan, tz: tzinfo | None) -> list[str]:
     out = []
-    if not parts:
+    fresh = [host.name for host in others if host.fresh and host.last_ms >= span.asked_start_ms]
+    if fresh:
+        out.append(f"No whole minute of {', '.join(fresh)} is stored yet; single rows are in gpuwatch status.")
+    elif not parts:
         out.append(f"Nothing was recorded from {when(span.asked_start_ms, tz)} to {when(span.asked_end_ms, tz)}.")
     for host in others:
+        if host.name in fresh:
+            continue
         end_ms = max(host.last_ms, host.first_ms)
         out.append(
             f"{host.name} was {'imported' if host.imported else 'recorded'} from {when(host.first_ms, tz)} to {when(end_ms, tz)}."

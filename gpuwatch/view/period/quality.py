@@ -16,6 +16,7 @@ from gpuwatch.view.period.measured import SOURCES, energy_source, observed_ms
 from gpuwatch.view.period.types import EventRow, GapRow, GpuRow, Ledger, NotMeasured, Quality, TierUse
 
 MOST_GAPS = MOST_EVENTS = 50
+_MOST_SPANS = 7
 UNKNOWN, STOPPED, NO_SIGNAL = "unknown", GapReason.OFF.label, "no_signal"
 _REPORTED = (
     "utilization_ratio",
@@ -112,7 +113,7 @@ def quality(parts: Sequence[HostPart], whole: Ledger, gpus: Sequence[GpuRow]) ->
         rows += [_gap_row(part, gap) for gap in found]
         sources.update(SOURCES[energy_source(part.used(gpu_id))] for gpu_id in part.gpus)
         for of in (part.ledger_plan, part.use_plan, part.process_plan):
-            tiers += [TierUse(part.host.name, of.what, tier, start * 1000, end * 1000) for tier, start, end in of.spans()]
+            tiers += [TierUse(part.host.name, of.what, tier, start * 1000, end * 1000) for tier, start, end in _spans(of)]
     energies = [row.energy_mj for row in rows if row.energy_mj is not None]
     longest = sorted(rows, key=lambda row: row.start_ms - row.end_ms)[:MOST_GAPS]
     lost, lost_count = _lost(parts)
@@ -130,6 +131,15 @@ def quality(parts: Sequence[HostPart], whole: Ledger, gpus: Sequence[GpuRow]) ->
         provisional_gpu_ms=sum(provisional_ms(part.host, part.ledger_plan) for part in parts),
         estimates=tuple(_estimates(parts, gpus)),
     )
+
+
+def _spans(of: Plan) -> list[tuple[str, int, int]]:
+    """Which tier was summed from when to when; from the first to the last of each where they alternate, as in other zones."""
+    spans = of.spans()
+    if len(spans) <= _MOST_SPANS:
+        return spans
+    own = {tier: [span for span in spans if span[0] == tier] for tier, _, _ in spans}
+    return [(tier, found[0][1], found[-1][2]) for tier, found in own.items()]
 
 
 def _gap_row(part: HostPart, gap: Gap) -> GapRow:

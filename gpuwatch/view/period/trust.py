@@ -35,7 +35,10 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class TierUse:
-    """From which rollup (``day``, ``hour``, ``minute``) ``what`` (``gpu``, ``ledger``, ``process``) of a host was summed."""
+    """From which rollup (``day``, ``hour``, ``minute``) ``what`` (``gpu``, ``ledger``, ``process``) of a host was summed.
+
+    Where tiers alternate more than a few times there is one row for each, from its first to its last time.
+    """
 
     host: str
     what: str
