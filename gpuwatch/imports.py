@@ -160,6 +160,7 @@ def view_of(name: str, label: str, outcome: Outcome, *, tried: bool) -> ImportVi
         name,
         "tried" if tried else "imported",
         host=label,
+        joined=outcome.joined,
         format=log.format,
         timezone=outcome.timezone,
         utc_offset_seconds=outcome.utc_offset_seconds,

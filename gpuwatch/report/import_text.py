@@ -9,6 +9,7 @@ from gpuwatch.text import clean
 from gpuwatch.view.imports import ImportView
 from gpuwatch.zone import host_zone
 
+_VERBS = {(False, False): "is now", (False, True): "has joined", (True, False): "would be", (True, True): "would join"}
 _SHOWN = 8
 """So many kinds of trouble are told; the rest is counted."""
 
@@ -19,7 +20,7 @@ def import_text(file: ImportView) -> str:
     name = clean(file.file, 200)
     if file.state in ("known", "failed"):
         return f"{name}: {file.message}\n" + (f"  try: {file.hint}\n" if file.hint else "")
-    verb = "would be" if file.state == "tried" else "is now"
+    verb = _VERBS[file.state == "tried", file.joined]
     lines = [f"{name} {verb} host {file.host}", f"  {file.format}{_rhythm(file)}", f"  {_amounts(file)}", f"  {_span(file, tz)}"]
     if file.utilization_ratio is not None:
         means = f"mean of samples {percent(file.utilization_of_rows, 1)} %, over time {percent(file.utilization_ratio, 1)} %"

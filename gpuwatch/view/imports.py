@@ -28,6 +28,7 @@ class ImportView:
     file: str
     state: str
     host: str = ""
+    joined: bool = False
     message: str = ""
     hint: str = ""
     format: str = ""
@@ -63,6 +64,7 @@ FILE = (
     Field("file", "string", "The file as it was named"),
     Field("state", "string", "imported, tried (--dry-run), known (its content was imported before) or failed"),
     Field("host", "string", "Host under which its rows are found; empty if it was not read"),
+    Field("joined", "boolean", "Whether other logs of that host were there before"),
     Field("message", "string", "Why it was not imported, in one line; else empty"),
     Field("hint", "string", "What to try then; else empty"),
     Field("format", "string", "What the file is"),

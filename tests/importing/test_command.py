@@ -200,6 +200,21 @@ def test_half_hour_zones_begin_their_hours_at_the_half(tmp_path: Path, store: Pa
     assert ask(store, "SELECT DISTINCT t FROM gpu_day") == [(1_774_636_200,)]  # midnight in Kolkata
 
 
+def test_a_store_with_imports_alone_says_so(tmp_path: Path, store: Path) -> None:
+    run(store, log(tmp_path / "a.csv"), "--tz", "UTC")
+    status = run_program("status", "--store", str(store), clock=FakeClock(1_780_000_000.0))
+    assert status.returncode == 0
+    assert "imported history only" in status.stdout and "gpuwatch report --host a" in " ".join(status.stdout.split())
+
+
+def test_a_log_that_joins_tells_its_own_gaps(tmp_path: Path, store: Path) -> None:
+    first = run(store, log(tmp_path / "a.csv"), "--tz", "UTC", "--host", "box")
+    second = run(store, log(tmp_path / "b.csv", hour=12), "--tz", "UTC", "--host", "box")
+    assert "is now host box" in first.stdout and "has joined host box" in second.stdout
+    assert "gap" not in first.stdout + second.stdout
+    assert ask(store, "SELECT gpu_uuid, duration_seconds, reason FROM v_gap") == [(None, 7081.0, "off")]
+
+
 @pytest.mark.parametrize(("name", "label"), [("a/b.csv", "b"), ("gpu log.CSV.gz", "gpu-log"), ("x.2026-03.log", "x.2026-03"), ("..csv", "log"), ("日.txt", "日")])  # fmt: skip
 def test_labels(name: str, label: str) -> None:
     assert label_of(name) == label

@@ -61,6 +61,8 @@ class Outcome:
     gaps: Sequence[Gap]
     timezone: str
     utc_offset_seconds: int
+    joined: bool = False
+    """Whether the host was there before."""
     host_id: int = 0
 
 
@@ -99,7 +101,7 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
         if sums.first_ms is None:
             raise NothingToImport(f"nothing in {source.name} could be used")
         if dry_run:
-            return Outcome(log, sums, pipeline.gaps, host.timezone, host.utc_offset_seconds)
+            return Outcome(log, sums, _inside(pipeline.gaps, sums), host.timezone, host.utc_offset_seconds, past is not None)
         pipeline.finish(now_ms)
         file = Imported(
             source.sha256,
@@ -115,7 +117,8 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
             now_ms,
         )
         copy(db, target, known.lowest, pipeline.hours if past else (), file)
-        return Outcome(log, sums, pipeline.gaps, host.timezone, host.utc_offset_seconds, pipeline.host_id)
+        gaps = _inside(pipeline.gaps, sums)
+        return Outcome(log, sums, gaps, host.timezone, host.utc_offset_seconds, past is not None, pipeline.host_id)
 
 
 def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow]]:
@@ -126,6 +129,12 @@ def _peek(log: PastLog, name: str) -> tuple[int, Iterator[LogRow | LogProcessRow
         why = f": line {log.problems[0].line}: {log.problems[0].text}" if log.problems else ""
         raise NothingToImport(f"nothing in {name} could be used{why}")
     return first.ts_ms, chain([first], following)
+
+
+def _inside(gaps: Sequence[Gap], sums: Sums) -> list[Gap]:
+    """The gaps of the log itself, without those between it and others of its host."""
+    first, last = sums.first_ms or 0, sums.last_ms
+    return [gap for gap in gaps if gap.t0_ms >= first and gap.t1_ms <= last]
 
 
 def _reader(target: Path) -> sqlite3.Connection:
