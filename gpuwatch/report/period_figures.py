@@ -118,15 +118,19 @@ class Figures:
         return f"{number(low / 10, 1)} to {number((low + unknown) / 10, 1)}{NBSP}%"
 
     def column(self, rows: Sequence[Ledger], *buckets: Bucket) -> list[str]:
-        """GPU-hours of some buckets of rows that are the whole total: their digits add up to what :meth:`hours` prints."""
+        """GPU-hours of some buckets of rows that are the whole total: their digits add up to what :meth:`hours` prints.
+
+        Of a row in which nothing was observed nothing but its unobserved time is known.
+        """
         values = [sum(row.buckets_gpu_ms.get(bucket, 0) for bucket in buckets) for row in rows]
-        if sum(values) != sum(self._ms[bucket] for bucket in buckets):
-            return [self.time.shown(value) for value in values]
-        return [self.time.text(t, v) for t, v in zip(shares(values, self.steps(buckets)), values, strict=True)]
+        whole = sum(values) == sum(self._ms[bucket] for bucket in buckets)
+        steps = shares(values, self.steps(buckets)) if whole else [self.time.steps(value) for value in values]
+        known = [bool(row.observed_gpu_ms) or Bucket.UNOBSERVED in buckets for row in rows]
+        return [self.time.text(n, value) if k else NOTHING for n, value, k in zip(steps, values, known, strict=True)]
 
     def energy_column(self, rows: Sequence[Ledger]) -> list[str]:
         """Kilowatt-hours of the rows; they add up to what :meth:`energy` prints where all is known."""
-        values = [row.energy_mj for row in rows]
+        values = [row.energy_mj if row.observed_gpu_ms else None for row in rows]
         known = [value for value in values if value is not None]
         if self.total.energy_mj is None or sum(known) != self.total.energy_mj:
             return [self.power.shown(value) for value in values]

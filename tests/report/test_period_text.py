@@ -184,8 +184,8 @@ def columns_of(lines: list[str]) -> dict[str, list[str]]:
 
 def summed(columns: dict[str, list[str]], names: Iterable[str]) -> None:
     for name in names:
-        if name in columns and "–" not in columns[name]:
-            *parts, whole = [number(text) for text in columns[name]]
+        if name in columns and columns[name][-1] != "–":
+            *parts, whole = [0 if text == "–" else number(text) for text in columns[name]]
             assert sum(parts) == whole, (name, columns[name])
 
 
@@ -221,6 +221,12 @@ def test_nothing_observed_has_no_score_and_says_what_to_do() -> None:
     text = report_text(replace(sample, total=ledger(sums), notes=("Nothing was recorded in this span.",), strip=None), width=80)
     assert "Nothing was observed in this span" in text and "Nothing was recorded" in text and "gpuwatch doctor" in text
     assert "── Where" not in text and "── GPU by GPU" not in text and "Efficiency" not in text
+
+
+def test_an_hour_without_data_is_neither_idle_nor_busy_nor_zero() -> None:
+    text = report_text(sample_report("hour"), width=120)
+    lines = [line for line in block(text, "Hours") if line.startswith("Wed 11 13:00")]
+    assert len(lines) == 1 and lines[0].split()[3:] == ["8.0", "0", "%", *"–" * 8]
 
 
 def test_no_gpu_at_all() -> None:
