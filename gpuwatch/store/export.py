@@ -17,7 +17,7 @@ from gpuwatch.store import export_archive, views
 from gpuwatch.store.viewkit import HOST, TS, Col, View, raw_measures, seconds
 
 Row = tuple[Any, ...]
-HOUR_S, DAY_S = 3600, 86_400
+SLICE_S, DAY_S = 600, 86_400
 WHAT = ("gpu", "process", "workload", "host", "ledger", "events", "gaps")
 EVERY = ("second", "minute", "hour", "day")
 
@@ -60,7 +60,7 @@ def _single(what: str, columns: tuple[Col, ...], order: str) -> Source:
     listed = ", ".join(f'{c.sql} AS "{c.name}"' for c in columns)
     time = f"k.ts_ms>{{0}}*1000 AND k.ts_ms<={{1}}*1000 AND {export_archive.unsealed(what)}"
     rows = f"SELECT {listed} {_FROM[what]} WHERE {time}"
-    return Source(columns, rows, order, "SELECT min(ts_ms)/1000 FROM tick", HOUR_S, what)
+    return Source(columns, rows, order, "SELECT min(ts_ms)/1000 FROM tick", SLICE_S, what)
 
 
 def _view(name: str, time: str, order: str, first: str, slice_s: int) -> Source:
