@@ -6,13 +6,14 @@ import argparse
 import os
 import sqlite3
 from contextlib import closing
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpuwatch.collectors.importers.detect import detect
 from gpuwatch.collectors.importers.source import Source as File
+from gpuwatch.collectors.importers.times import zone
 from gpuwatch.collectors.importers.types import ImportOptions
 from gpuwatch.errors import GpuwatchError, StoreError, UsageError
 from gpuwatch.recorder.importing import MACHINE, Outcome, Settings, Source, import_log
@@ -44,22 +45,29 @@ class Importer:
     def __init__(self, runtime: Runtime, args: argparse.Namespace) -> None:
         if runtime.simulated:
             raise UsageError("past logs are real and never go into the store of a demo", "leave --demo out")
-        if args.host is not None and args.host != clean(args.host, 120).strip():
+        if args.host is not None and (not args.host or args.host != clean(args.host, 120).strip()):
             raise UsageError(f"'{clean(args.host, 40)}' is not a name for a host")
         self._runtime, self._args = runtime, args
         self._path = runtime.place.path
-        self._timezone = runtime.args.tz or ""
-        zone = runtime.tz
-        start_ms = None if args.start is None else unix_s(args.start, now=runtime.clock.time(), tz=self._given_zone(zone)) * 1000
+        self._zone = zone(runtime.args.tz or "")
+        start_ms = None if args.start is None else self._start_ms(args.start)
         self._options = ImportOptions(
-            args.host or "", self._timezone, args.power_limit, start_ms, args.interval, args.date_order or "", args.fields
+            args.host or "", runtime.args.tz or "", args.power_limit, start_ms, args.interval_ms, args.date_order or "", args.fields
         )
         prepare(self._path, create=not args.dry_run)
 
-    def _given_zone(self, zone: tzinfo | None) -> tzinfo | None:
-        if zone is None and not any(mark in self._args.start for mark in "zZ+@"):
-            raise UsageError(f"--start {self._args.start} has no zone", "say it with --tz, for example --tz Europe/Berlin")
-        return zone
+    def _start_ms(self, text: str) -> int:
+        """When a log began. Without a zone it must be the same in all of them."""
+        now = self._runtime.clock.time()
+        found = {unix_s(text, now=now, tz=tz) for tz in ((self._zone,) if self._zone else (UTC, timezone(timedelta(hours=11))))}
+        if len(found) > 1:
+            raise UsageError(f"--start {text} has no zone", "say it with --tz, for example --tz Europe/Berlin")
+        return found.pop() * 1000
+
+    def close(self) -> None:
+        """Leave a store that nobody else has open readable from anywhere, as a recorder does that ends."""
+        if connection.exists(self._path) and not self._args.dry_run:
+            connection.close_cleanly(connection.connect(str(self._path)))
 
     def file(self, name: str) -> tuple[ImportView, int]:
         """Import one file; what became of it, and the exit code that this would be."""
@@ -77,10 +85,10 @@ class Importer:
                 (digest,),
             ).fetchone()
             if known is not None:
-                day = f"{datetime.fromtimestamp(known[0] / 1000, self._runtime.tz):%Y-%m-%d %H:%M}"
+                day = f"{datetime.fromtimestamp(known[0] / 1000, self._zone):%Y-%m-%d %H:%M}"
                 return ImportView(name, "known", host=known[1] or "", message=f"already imported on {day} as host {known[1]}")
             label = self._label(db, name)
-        settings = Settings(label, self._timezone, self._args.interval, self._runtime.keep())
+        settings = Settings(label, self._zone, self._args.interval_ms, self._runtime.keep())
         source = Source(clean(os.path.basename(name), 200), digest, partial(detect, name, self._options, label))
         outcome = import_log(self._path, source, settings, now_ms=self._runtime.now_ms(), dry_run=self._args.dry_run)
         return view_of(name, label, outcome, tried=self._args.dry_run)

@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--host", metavar="NAME", help="the host that the rows are of, instead of the name of each file")
     parser.add_argument("--power-limit", type=_watts, metavar="WATTS", help="the power limit of the GPUs, if the log has none")
     parser.add_argument("--start", metavar="TIME", help="when a log without dates or times began")
-    parser.add_argument("--interval", type=_interval, metavar="1s", help="the time between two rows of a GPU")
+    parser.add_argument("--interval", type=_interval, dest="interval_ms", metavar="1s", help="the time between two rows of a GPU")
     parser.add_argument(
         "--date-order", choices=("ymd", "dmy", "mdy"), help="how dates are to be read that can be read in several ways"
     )
@@ -76,12 +76,15 @@ def _run(args: argparse.Namespace, runtime: Runtime) -> int:
         raise UsageError("standard input can be read only once")
     worst, found = 0, []
     importer = Importer(runtime, args)
-    for name in args.files:
-        view, code = importer.file(name)
-        worst = max(worst, code)
-        found.append(view)
-        if not args.json:
-            _print(view)
+    try:
+        for name in args.files:
+            view, code = importer.file(name)
+            worst = max(worst, code)
+            found.append(view)
+            if not args.json:
+                _print(view)
+    finally:
+        importer.close()
     if args.json:
         from gpuwatch.view.imports import import_json
 

@@ -128,6 +128,27 @@ def test_nothing_is_guessed(tmp_path: Path, store: Path) -> None:
     assert ask(store, "SELECT utc_offset_seconds, hour_offset_seconds, timezone FROM host") == [(19800, 1800, "")]
 
 
+def test_a_fixed_offset_is_a_zone_too(tmp_path: Path, store: Path) -> None:
+    done = run(store, log(tmp_path / "a.csv"), "--tz=-03:30")
+    assert done.returncode == 0 and "10:00:00 to 10:01:59 UTC-03:30" in done.stdout
+    assert ask(store, "SELECT utc_offset_seconds, hour_offset_seconds, timezone FROM host") == [(-12600, 1800, "")]
+
+
+def test_a_start_needs_a_zone_unless_it_has_one(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "a.csv").write_text("index, utilization.gpu [%]\n" + "0, 50 %\n" * 20)
+    done = run(store, tmp_path / "a.csv", "--interval", "1s", "--start", "2026-03-28 10:00")
+    assert done.returncode == 2 and "has no zone" in done.stderr
+    done = run(store, tmp_path / "a.csv", "--interval", "1s", "--start", "2026-03-28T10:00:00-05:00")
+    assert done.returncode == 0, done.stderr
+    assert ask(store, "SELECT start_ms, end_ms, rows_used FROM v_import") == [(1774710000000, 1774710019000, 20)]
+
+
+def test_the_store_is_left_readable_from_anywhere(tmp_path: Path, store: Path) -> None:
+    run(store, log(tmp_path / "a.csv"), "--tz", "UTC")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "gpuwatch.db"}
+    assert ask(store, "PRAGMA journal_mode") == [("delete",)]
+
+
 def test_what_could_not_be_used_is_named_by_line(tmp_path: Path, store: Path) -> None:
     bad = "2026/03/28 10:03:00.250, 0, NVIDIA A40, [N/A], oops, 200.00 W\nnonsense, 1\n2026/03/28 10:04:00.2"
     done = run(store, log(tmp_path / "a.csv", extra=bad), "--tz", "UTC")

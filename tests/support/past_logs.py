@@ -48,7 +48,7 @@ def imported(
     store: Path, rows: Sequence[LogRow | LogProcessRow], *, name: str = "log", label: str = "box", now_ms: int = NOW, **more: Any
 ) -> Outcome:
     """Import rows into a store under one label. ``more`` are settings, or parts of the log."""
-    settings = {key: more.pop(key) for key in ("timezone", "interval_ms") if key in more}
+    settings = {key: more.pop(key) for key in ("zone", "interval_ms") if key in more}
     source = Source(name, f"hash of {name}", lambda: log_of(rows, **more))
     return import_log(store, source, Settings(label, **settings), now_ms=now_ms)
 

@@ -6,7 +6,7 @@ import marshal
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, tzinfo
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from gpuwatch.recorder.importing.pipeline import Held, Pipeline, Sums
 from gpuwatch.recorder.importing.scratch import Who, ground, open_scratch
 from gpuwatch.store import connection
 from gpuwatch.store.deleting import Keep
-from gpuwatch.zone import host_zone
 
 MACHINE = "import:"
 """Before a label: the ``machine_id`` of a host that past logs are about."""
@@ -44,10 +43,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user said: the host's label, the zone of its days (empty: that of the log), the interval, how long what is kept."""
+    """What the user said: the host's label, the zone of its days (``None``: that of the log), the interval, how long what is kept."""
 
     label: str
-    timezone: str = ""
+    zone: tzinfo | None = None
     interval_ms: int | None = None
     keep: Keep = Keep()
 
@@ -144,11 +143,12 @@ def _reader(target: Path) -> sqlite3.Connection:
 
 def host_of(log: PastLog, settings: Settings, first_ms: int) -> Host:
     """The host that a log is about. Its days are those of the named zone, else of the offset in the log, else of UTC."""
-    offset = log.utc_offset_seconds or 0
-    if settings.timezone:
-        at = datetime.fromtimestamp(first_ms / 1000, host_zone(settings.timezone, 0)).utcoffset()
+    name, offset = "", log.utc_offset_seconds or 0
+    if settings.zone is not None:
+        name = getattr(settings.zone, "key", "")  # a fixed offset has no name
+        at = datetime.fromtimestamp(first_ms / 1000, settings.zone).utcoffset()
         offset = round(at.total_seconds()) if at else 0
-    return Host(f"{MACHINE}{settings.label}", settings.label, utc_offset_seconds=offset, timezone=settings.timezone)
+    return Host(f"{MACHINE}{settings.label}", settings.label, utc_offset_seconds=offset, timezone=name)
 
 
 def _sorted(rows: Iterator[LogRow | LogProcessRow]) -> Iterator[LogRow | LogProcessRow]:
