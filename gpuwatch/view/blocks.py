@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from gpuwatch.dataclass import replace
@@ -16,6 +16,7 @@ BLOCK_MS = 10_000
 _MINUTE_MS = 60_000
 _BLOCKS = _MINUTE_MS // BLOCK_MS
 Key = tuple[Bucket, Cause, Tier]
+_Held = tuple[LedgerRow, tuple[Share, ...]]
 Sums = dict[Key, tuple[int, int]]
 """Bucket, cause, tier -> milliseconds, millijoules."""
 
@@ -36,6 +37,8 @@ class Blocks:
         self._running: tuple[int, int, list[BucketRow]] | None = None
         self._open: tuple[int, OpenSpan, int] | None = None
         """The block that is being filled, what is booked of it, and how many of its rows that are."""
+        self.final = False
+        """An instant whose minutes will never change: owners are asked for once, over all the blocks in question."""
         self.version = 0
         """Changes when something else than the newest rows did."""
 
@@ -112,10 +115,10 @@ class Blocks:
         return out
 
     def block(self, number: int) -> list[BucketRow]:
-        """The ledger of one closed block, with owners."""
+        """The ledger of one closed block, with owners unless it is final."""
         found = self._blocks.get(number)
         if found is None:
-            found = self._blocks[number] = self._split(number, (number + 1) * BLOCK_MS, with_shares=True)
+            found = self._blocks[number] = self._split(number, (number + 1) * BLOCK_MS, with_shares=not self.final)
         return found
 
     def running(self, end_ms: int) -> list[BucketRow]:
@@ -148,15 +151,40 @@ class Blocks:
         held = self._rows.get(number)
         if not held:
             return []
+        left = self._cut.get(number // _BLOCKS)
+        return self._split_rows(held, self._runs.get(number, ()), number * BLOCK_MS, end_ms, left, with_shares=with_shares)
+
+    def _split_rows(
+        self,
+        held: Sequence[_Held],
+        runs: Sequence[QuietRun],
+        start_ms: int,
+        end_ms: int,
+        left: Fraction | None,
+        *,
+        with_shares: bool,
+    ) -> list[BucketRow]:
         rows = [replace(row, shares=shares) if shares and with_shares else row for row, shares in held]
-        runs = self._runs.get(number, ())
         before = lead_in(runs[0], rows[0]) if runs else []
         after = lead_out(runs[-1], rows[-1]) if runs else []
-        left = self._cut.get(number // _BLOCKS)
         if left is not None:  # the board's energy is its instances' too and belongs to none of them alone
             rows = [replace(row, energy_mj=None) for row in rows]
         weight = self._weight if left is None else left
-        return split([*before, *rows], after, start_ms=number * BLOCK_MS, end_ms=end_ms, weight=weight)
+        return split([*before, *rows], after, start_ms=start_ms, end_ms=end_ms, weight=weight)
+
+    def _at_once(self, first: int, last: int) -> list[BucketRow] | None:
+        """The ledger of closed blocks in one span, with owners; ``None`` where instances took a part of the GPU."""
+        numbers = range(first, last + 1)
+        if any(number // _BLOCKS in self._cut for number in numbers):
+            return None
+        held: list[_Held] = []
+        runs: list[QuietRun] = []
+        for number in numbers:
+            held += [each for each in self._rows.get(number, ()) if not held or each[0].ts_ms > held[-1][0].ts_ms]
+            runs += [run for run in self._runs.get(number, ()) if not runs or run is not runs[-1]]
+        if not held:
+            return []
+        return self._split_rows(held, runs, first * BLOCK_MS, (last + 1) * BLOCK_MS, None, with_shares=True)
 
     def waste_by_owner(self, first: int, last: int) -> dict[int, int]:
         """Wasted milliseconds per owner in the closed blocks ``first`` to ``last``."""
@@ -164,7 +192,11 @@ class Blocks:
         if kept is not None and kept[:2] == (first, last):
             return kept[2]
         out: dict[int, int] = {}
-        for number in range(first, last + 1):
+        whole = self._at_once(first, last) if self.final else None
+        for row in whole or ():
+            if row.bucket in WASTE:
+                out[row.owner] = out.get(row.owner, 0) + row.ms
+        for number in range(first, last + 1) if whole is None else ():
             wasted = self._wasted.get(number)
             if wasted is None:
                 wasted = self._wasted[number] = {}

@@ -127,6 +127,7 @@ class Rows:
     def _track(self, gpu_id: int) -> GpuTrack:
         if gpu_id not in self.tracks:
             self.tracks[gpu_id] = GpuTrack(gpu_weight(self.gpus, gpu_id), self.cell_ms)
+            self.tracks[gpu_id].ledger.final = self.final
         return self.tracks[gpu_id]
 
     def look_ahead(self, at_ms: int) -> None:

@@ -13,6 +13,7 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.store.archive import codec
 
 HOUR_MS = 3_600_000
+BORDERS = "borders"
 _NEAR_MS = 2_700_000
 """Decoded blocks are kept as long as they lie so near to the last span."""
 _WHERE = "FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND"
@@ -140,16 +141,26 @@ def cut(columns: Columns, from_ms: int, to_ms: int) -> Columns:
 
 def runs(columns: Columns, key: str, from_ms: int, to_ms: int) -> list[slice]:
     """Where the rows of ``(from_ms, to_ms]`` are, for each key, in columns that are in the order of key and time."""
-    keys, times = columns[key], columns["ts_ms"]
-    spans, at = [], 0
-    while at < len(keys):
-        end = _end_of_run(keys, at)
+    times, spans, at = columns["ts_ms"], [], 0
+    for end in borders(columns, key):
         first = bisect_right(times, from_ms, at, end)
         last = bisect_right(times, to_ms, first, end)
         if first < last:
             spans.append(slice(first, last))
         at = end
     return spans
+
+
+def borders(columns: Columns, key: str) -> list[int]:
+    """Where the rows of each key end; found once and kept beside the columns."""
+    found = columns.get(BORDERS)
+    if found is None:
+        keys, found, at = columns[key], [], 0
+        while at < len(keys):
+            at = _end_of_run(keys, at)
+            found.append(at)
+        columns[BORDERS] = found
+    return found
 
 
 def _end_of_run(keys: Sequence[int], at: int) -> int:

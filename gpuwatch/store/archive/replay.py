@@ -163,7 +163,7 @@ class PastWindow(Window):
         processes = Inserter("temp.process_sample", ("tick_id", "gpu_id", *_PROCESS_ROW[1:]))
         for gpu_id, columns, part in self._held:
             full = columns if part is None else self._archive.block(part, _PROCESS_ROW)
-            rows = zip(*full.values(), strict=True)
+            rows = zip(*(full[name] for name in _PROCESS_ROW), strict=True)
             processes.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
         db.execute("COMMIT")
         db.execute("PRAGMA query_only=ON")
