@@ -42,7 +42,9 @@ _KEEPS = (("raw", "chunk_days", "single values"), ("minutes", "minute_days", "mi
 
 def add_prune(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare ``prune``."""
-    text = "Delete what is older than the settings say and give the room back to the disk. A recorder does so by itself once an hour."
+    text = (
+        "Delete what is older than the settings say and give the room back to the disk. A recorder does so by itself once an hour."
+    )
     parser = actions.add_parser("prune", help="delete what is older than it is kept", description=text)
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
     for name, _, what in _KEEPS:
@@ -164,9 +166,7 @@ def forget(args: argparse.Namespace, runtime: Runtime, paths: Sequence[Path]) ->
         done = with_room(path, partial(forgotten, path))
         for line in _told(args.user, path, done, wiped=with_room(path, partial(wiped, path))):
             print(line)
-    print(
-        "Not touched: backups, exports, files set aside (.corrupt-…), logs of other programs. Open screens keep a name until they end."
-    )
+    print("Not touched: backups, exports, files set aside (.corrupt-…), logs of other programs.")
     return 0
 
 

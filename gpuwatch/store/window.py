@@ -57,6 +57,7 @@ class Window(ClosedTime):
             self._db, self._owned = opening.open_read(self.path), True
         self._host_id = host_id
         self._identities: dict[int, ProcessIdentity] = {}
+        self._forgets: Any = None
         self.memo: dict[str, Any] = {}
         """Room for what a reader derives from rows that no longer change."""
 
@@ -193,6 +194,10 @@ class Window(ClosedTime):
 
     def identities(self, proc_ids: Iterable[int], *, fresh: bool = False) -> Mapping[int, ProcessIdentity]:
         """Who these processes are; each is read once, again with ``fresh`` (a command may change by exec)."""
+        forgets = self._one("SELECT value FROM meta WHERE key=?", (opening.FORGETS,))
+        if forgets != self._forgets:  # people were forgotten since: nobody's name is remembered here either
+            self._identities.clear()
+            self._forgets = forgets
         wanted = [i for i in proc_ids if fresh or i not in self._identities]
         for start in range(0, len(wanted), 500):
             part = wanted[start : start + 500]

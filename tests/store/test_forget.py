@@ -19,6 +19,7 @@ from gpuwatch.store.forget import Forgotten, find, forget, wipe
 from gpuwatch.store.ledger_rows import process_owners, write_ledger
 from gpuwatch.store.rollup import close_minutes
 from gpuwatch.store.rows import WorkloadRow
+from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
 
 NAME = "alicia"
@@ -192,6 +193,14 @@ def test_a_recorder_that_starts_afterwards_finds_nothing_to_go_on_with(writer: S
         ("forgotten-1",),
         ("forgotten-1",),
     ]
+
+
+def test_an_open_screen_forgets_too(writer: StoreWriter, path: Path) -> None:
+    recorded(writer, 5)
+    with Window(path) as window:
+        assert {who.user for who in window.identities([1, 2, 3]).values()} == {NAME, "bob"}
+        forgotten(path)
+        assert {who.user for who in window.identities([1, 2, 3]).values()} == {"forgotten-1", "bob"}
 
 
 def test_a_reader_that_holds_an_old_state_is_said(writer: StoreWriter, path: Path) -> None:
