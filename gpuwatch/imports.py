@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sqlite3
+import sys
+import tempfile
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
@@ -78,7 +81,16 @@ class Importer:
             return ImportView(name, "failed", message=message, hint=error.hint), error.exit_code
 
     def _file(self, name: str) -> ImportView:
-        digest = content_hash(name)
+        if name != "-":
+            return self._read(name, name)
+        with tempfile.TemporaryDirectory(prefix="gpuwatch-import-") as folder:  # it is read twice: for its hash, and for its rows
+            path = os.path.join(folder, "stdin")
+            with open(path, "wb") as copy:
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+            return self._read("standard input", path)
+
+    def _read(self, name: str, path: str) -> ImportView:
+        digest = content_hash(path)
         with closing(self._reader()) as db:
             known = db.execute(
                 "SELECT f.imported_ms, h.hostname FROM import_file f LEFT JOIN host h ON h.host_id=f.host_id WHERE sha256=?",
@@ -87,9 +99,9 @@ class Importer:
             if known is not None:
                 day = f"{datetime.fromtimestamp(known[0] / 1000, self._zone):%Y-%m-%d %H:%M}"
                 return ImportView(name, "known", host=known[1] or "", message=f"already imported on {day} as host {known[1]}")
-            label = self._label(db, name)
+            label = self._label(db, path)
         settings = Settings(label, self._zone, self._args.interval_ms, self._runtime.keep())
-        source = Source(clean(os.path.basename(name), 200), digest, partial(detect, name, self._options, label))
+        source = Source(clean(os.path.basename(name), 200), digest, partial(detect, path, self._options, label))
         outcome = import_log(self._path, source, settings, now_ms=self._runtime.now_ms(), dry_run=self._args.dry_run)
         return view_of(name, label, outcome, tried=self._args.dry_run)
 
@@ -108,7 +120,7 @@ class Importer:
                     f"give them another name, as in --host {self._args.host}-before",
                 )
             return str(self._args.host)
-        base = label = label_of("stdin" if name == "-" else name)
+        base = label = label_of(name)
         number = 1
         while db.execute("SELECT 1 FROM host WHERE hostname=? OR machine_id=?", (label, MACHINE + label)).fetchone():
             number += 1

@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -147,6 +149,14 @@ def test_the_store_is_left_readable_from_anywhere(tmp_path: Path, store: Path) -
     run(store, log(tmp_path / "a.csv"), "--tz", "UTC")
     assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "gpuwatch.db"}
     assert ask(store, "PRAGMA journal_mode") == [("delete",)]
+
+
+def test_standard_input_is_a_log_too(tmp_path: Path, store: Path) -> None:
+    command = [sys.executable, "-m", "gpuwatch", "import", "--store", str(store), "--tz", "UTC", "-"]
+    text = log(tmp_path / "a.csv").read_bytes()
+    outputs = [subprocess.run(command, input=text, capture_output=True, check=True).stdout.decode() for _ in range(2)]
+    assert outputs[0].startswith("standard input is now host stdin\n")
+    assert outputs[1].startswith("standard input: already imported on ")
 
 
 def test_what_could_not_be_used_is_named_by_line(tmp_path: Path, store: Path) -> None:
