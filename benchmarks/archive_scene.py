@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpuwatch.model import Gpu, GpuSample, Host, HostSample, Process, ProcessSample, quantise
@@ -141,10 +141,10 @@ _LINKS: Mapping[str, float] = {
 }
 
 
-def ticks(hours: float, seed: int = 7) -> Iterator[Tick]:
-    """The recording, second by second."""
+def ticks(hours: float, seed: int = 7, states: Sequence[str] = STATES) -> Iterator[Tick]:
+    """The recording, second by second: one GPU for each of ``states``."""
     rng = random.Random(seed)
-    boards = [Board(number, state, rng) for number, state in enumerate(STATES)]
+    boards = [Board(number, state, rng) for number, state in enumerate(states)]
     host = Noise(rng)
     people = [process for board in boards for process in board.processes]
     for second in range(round(hours * 3600) + 1):
