@@ -18,8 +18,8 @@ from gpuwatch.view.period.types import Ledger
 
 LATE_S = 180
 """The last minutes of a live recording are not closed yet: a span that ends so soon after the closed ones ends with them."""
-MOST_HIST_HOURS = 600
-"""Percentiles are taken from so many GPU-hours at most, evenly spread (an hour of a GPU has some 200 rows)."""
+MOST_HIST_HOURS = 1500
+"""Percentiles are taken from so many GPU-hours at most, evenly spread (an hour of a GPU has some 50 rows)."""
 _STRIDES = (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
 """None of them meets the same hour of the day again and again."""
 _GPU = (
