@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from gpuwatch.names import Severity
+from gpuwatch.format import duration
+from gpuwatch.names import GapReason, Severity
 from gpuwatch.store.facts import Recording
 from gpuwatch.store.window import Window
 from gpuwatch.view import entities
 from gpuwatch.view.ledger import LedgerSums
-from gpuwatch.view.live import rows_at, span_ms
+from gpuwatch.view.live import Rows, rows_at, span_ms
 from gpuwatch.view.notices import notices
 from gpuwatch.view.types import EventView, RecordingView, SourceView, SpanView, View
 
@@ -112,9 +113,25 @@ def _build(
         findings=(),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
-        notices=_notices(window, recording, sources, bool(gpus), now_ms) if live else (),
+        notices=_notices(window, recording, sources, bool(gpus), now_ms) if live else _why_empty(window, rows, at_ms),
         past=not live,
     )
+
+
+def _why_empty(window: Window, rows: Rows, at_ms: int) -> tuple[str, ...]:
+    """Why there is nothing to show of an instant: other tiers know whether it was recorded."""
+    if rows.last_tick:
+        return ()
+    gap = next((gap for gap in window.gaps(at_ms - 1, at_ms + 1) if not gap[0]), None)
+    if gap is not None:
+        return (
+            f"Nothing was recorded then: {GapReason(gap[3]).label.replace('_', ' ')}, for {duration((gap[2] - gap[1]) / 1000)}.",
+        )
+    minute = window.rows("SELECT 1 FROM gpu_minute WHERE t=? LIMIT 1", (at_ms // 60_000 * 60,))
+    hour = minute or window.rows("SELECT 1 FROM gpu_hour WHERE t>? AND t<=? LIMIT 1", (at_ms // 1000 - 3600, at_ms // 1000))
+    if hour:
+        return ("The seconds of that time are no longer kept, only sums: gpuwatch report tells them.",)
+    return ("Nothing was recorded then.",)
 
 
 def _notices(

@@ -233,7 +233,8 @@ class Rows:
         together_ms = PRESENT_MS
         if not seen:
             self.refresh_gpus()
-            seen = {i: row["last_ms"] for i, row in self.gpus.items() if row["first_ms"] <= self.at_ms}
+            known = {i: row["last_ms"] for i, row in self.gpus.items() if row["first_ms"] <= self.at_ms}
+            seen = {i: self.at_ms for i, last_ms in known.items() if last_ms >= self.at_ms} or known
             together_ms = MINUTE_MS  # when they were last seen is noted once a minute
         newest = max(seen.values(), default=0)
         there = [i for i, ts_ms in seen.items() if ts_ms > newest - together_ms and i in self.gpus]
