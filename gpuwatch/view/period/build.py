@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from gpuwatch import __version__
 from gpuwatch.store.period import PeriodHost, period_hosts
@@ -122,7 +122,7 @@ def _span(
         end_ms=summed_s[1] * 1000,
         asked_start_ms=request.start_ms,
         asked_end_ms=now_ms if request.end_ms is None else request.end_ms,
-        zone=zone or getattr(tz, "key", None) or (zone_name() if tz is None else "") or local.isoformat()[-6:],
+        zone=zone or _zone_name(tz, local),
         utc_offset_seconds=round(offset.total_seconds()) if offset is not None else 0,
         hosts=tuple(host.name for host in (part.host for part in parts)) or tuple(host.name for host in hosts),
         gpu_count=len(boards),
@@ -131,3 +131,9 @@ def _span(
         simulated=past.simulated if past else False,
         scenario=past.scenario if past else "",
     )
+
+
+def _zone_name(tz: tzinfo | None, local: datetime) -> str:
+    """An IANA name where there is one, else the offset at the end of the span."""
+    name = zone_name() if tz is None else "UTC" if tz is UTC else getattr(tz, "key", "")
+    return name or local.isoformat()[-6:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from gpuwatch.model import MIB
@@ -102,6 +103,10 @@ def quantiles(bins: Mapping[int, Mapping[int, int]], observed: int) -> dict[str,
         metric = METRICS[number]
         p50, p95 = percentile(weights, 0.50), percentile(weights, 0.95)
         if p50 is not None and p95 is not None and observed:
-            scale = metric.measure.scale
-            out[metric.name] = Quantiles(p50 / scale, p95 / scale, min(1.0, sum(weights.values()) / observed))
+            scale, most = (
+                metric.measure.scale,
+                1.0 if metric.name.endswith("_ratio") else math.inf,
+            )  # the middle of a bin may lie above 1
+            share = min(1.0, sum(weights.values()) / observed)
+            out[metric.name] = Quantiles(min(most, p50 / scale), min(most, p95 / scale), share)
     return {name: out[name] for name in QUANTITIES if name in out}
