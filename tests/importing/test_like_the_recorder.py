@@ -16,6 +16,8 @@ from gpuwatch.model import Batch, Gpu, GpuSample, Host, Process, ProcessSample, 
 from gpuwatch.recorder import Closer
 from gpuwatch.recorder.importing import Settings, Source, import_log
 from gpuwatch.recorder.merge import Merger
+from gpuwatch.store.archive.seal import seal_all
+from gpuwatch.store.archive.shapes import GPU
 from gpuwatch.store.writer import StoreWriter
 
 GIB = 1024**3
@@ -75,6 +77,7 @@ def recorded(path: Path, history: list[tuple[int, list[GpuSample], list[ProcessS
         closer.work(ts)
     writer.commit()
     closer.finish(history[-1][0] // 60_000 * 60_000 + 40 * 60_000)
+    seal_all(writer.connection, T0 + 7_200_000)
     writer.close()
 
 
@@ -96,6 +99,8 @@ def test_minutes_and_ledger_are_those_of_the_recorder(tmp_path: Path, seed: int,
     assert found["gpu_minute"] == expected["gpu_minute"] and len(found["gpu_minute"]) > 80
     on_gpus = [minute for minute in expected["process_minute"] if dict(minute)["gpu_id"][0]]
     assert found["process_minute"] == on_gpus and bool(on_gpus) == held
+    assert [row for row in found["rows"] if row[0] == GPU] == [row for row in expected["rows"] if row[0] == GPU] != []
+    assert found["hist"] == expected["hist"] and len(found["hist"]) > 50
     assert buckets(found) == buckets(expected)
     by_owner, recorded_by_owner = buckets(found, "owner_id"), buckets(expected, "owner_id")
     assert by_owner.keys() == recorded_by_owner.keys()

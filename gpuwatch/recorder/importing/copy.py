@@ -14,7 +14,7 @@ from gpuwatch.store.hours import HOUR_S
 _TIERS = ("minute", "hour", "day")
 _TABLES = (
     *(f"{what}_{tier}" for what in ("gpu", "process", "ledger") for tier in _TIERS),
-    *("ledger_span", "chunk", "hist_hour", "gap"),
+    *("ledger_span", "chunk", "hist_hour", "gap", "gap_energy"),
 )
 _OF_GPU = "gpu_id IN (SELECT gpu_id FROM store.gpu WHERE host_id=?)"
 _OF_PROCESS = "proc_id IN (SELECT proc_id FROM store.process WHERE host_id=?)"

@@ -107,6 +107,7 @@ class Pipeline:
         self._before: _Hour | None = None
         self._alone, self._past, self._keep = alone, past, keep
         self._forgotten_ms = 0
+        self._gap_energy: list[tuple[int, int, int]] = []
         self._states: dict[str, State] = {}
         self._last_ms = 0
 
@@ -161,6 +162,7 @@ class Pipeline:
         for gpu_id, rows in hours.items():
             self._note(("gpu", gpu_id), rows.timed.ts_ms[0], rows.timed.ts_ms[-1])
         gaps = [Gap(gpu_id, *gap) for gpu_id, rows in hours.items() for gap in rows.timed.gaps]
+        self._gap_energy.extend((gpu_id, *used) for gpu_id, rows in hours.items() for used in rows.timed.gap_energy)
         if made:
             self.hours.append(start_ms // 1000)
             self.gaps.extend(joined(gaps, set(self._ids.values()), self._reach_ms))
@@ -339,6 +341,8 @@ class Pipeline:
         spans = [(gpu_id, *span) for gpu_id, book in self._books.items() for span in book.spans]
         db.executemany("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", spans)
         forget_old(db, self._last_ms, self._keep)
+        lost = "INSERT OR REPLACE INTO gap_energy(host_id,gpu_id,t0_ms,energy_mj) VALUES(?,?,?,?)"
+        db.executemany(lost, [(host, *used) for used in self._gap_energy])
         for gap in self.gaps:
             db.execute("INSERT OR REPLACE INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(?,?,?,?,?)", (host, *gap, 0))
         self._who.describe_all(self._log.gpus.values())

@@ -25,6 +25,7 @@ _AT = {name: number for number, name in enumerate(_MEASURES)}
 _QUIET = ("utilization_ratio", "graphics_active_ratio", "sm_active_ratio", "encoder_utilization_ratio", "decoder_utilization_ratio")
 _CONTEXT = ("process_count", "memory_used_bytes")
 _CLOCKS = ("clock_event_reasons", "sm_clock_hertz", "power_limit_watts")
+_ENERGY = _AT["energy_joules"]
 _MOST_KEPT = 100_000
 _AWAKE: tuple[bool | None, Context | None] = (False, None)
 _Values = tuple[int | None, ...]
@@ -77,6 +78,8 @@ class Timed(NamedTuple):
     cells: list[_Values]
     labels: list[int]
     gaps: list[tuple[int, int]]
+    gap_energy: list[tuple[int, int]]
+    """Start of a gap and what the energy counter gained over it (mJ): used by nobody knows whom, and in no row."""
 
 
 class Track:
@@ -109,9 +112,10 @@ class Track:
         lost = [row[4] for row in rows]
         for at in [at for at, gone in enumerate(lost) if gone]:
             quiet[at] = context[at] = None
+        used = self._over_gaps(cells, lengths, times)
         runs, labels = self._runs(lengths, quiet, context, lost)
         self.last_ms = times[-1]
-        return Timed(times, lengths, quiet, context, runs, self._clocks.of(cells), lost, cells, labels, gaps)
+        return Timed(times, lengths, quiet, context, runs, self._clocks.of(cells), lost, cells, labels, gaps, used)
 
     def _lengths(self, rows: Sequence[LogRow], times: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
         """The time that each row speaks for, and the gaps."""
@@ -127,6 +131,20 @@ class Track:
             return lengths, []
         silent = [at for at, length in enumerate(lengths) if length == 0]
         return lengths, [(before[at], times[at]) for at in silent if at or last is not None]
+
+    def _over_gaps(self, cells: list[_Values], lengths: list[int], times: list[int]) -> list[tuple[int, int]]:
+        """Take the energy of rows after a gap out of the cells."""
+        energy = cells[_ENERGY]
+        found: list[tuple[int, int]] = []
+        left = list(energy)
+        for at, used in enumerate(energy) if 0 in lengths else ():
+            before = times[at - 1] if at else self.last_ms
+            if lengths[at] == 0 and used is not None and before is not None:
+                found.append((before, used))
+                left[at] = None
+        if found:
+            cells[_ENERGY] = tuple(left)
+        return found
 
     def _runs(
         self, lengths: list[int], quiet: list[bool | None], context: list[Context | None], lost: list[bool]
