@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.signal import Signal
 
 from gpuwatch.tui.guard import DrawGuard, Link, paint_once
+from gpuwatch.tui.journey import Journey
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import TIERS, ColorTier, Look
 from gpuwatch.tui.rows import SORTS
@@ -28,11 +29,9 @@ from gpuwatch.tui.themes import register_theme
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
 SETTLE_SECONDS = 0.01
-STEP_MS = 20_000
-"""One cell of the strips."""
 
 
-class GpuwatchApp(App[int]):
+class GpuwatchApp(Journey, App[int]):
     """One program, one screen at a time, one View."""
 
     TITLE = "gpuwatch"
@@ -288,31 +287,6 @@ class GpuwatchApp(App[int]):
         """Move the selection by what fits on the screen."""
         if isinstance(self.screen, PanelScreen):
             self.screen.move(pages * self.ui.table(self.screen.table_name).page)
-
-    def action_step(self, cells: int) -> None:
-        """Go so many cells through time; past the end of the recording it is live again."""
-        if self.feeder is None or self.view is None:
-            return
-        recording = self.view.recording
-        start = self.view.at_ms if self.feeder.at_ms is None else self.feeder.at_ms
-        at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
-        if recording.first_ms is None or recording.last_tick_ms is None:
-            return
-        if at_ms >= recording.last_tick_ms:
-            self.action_live()
-        else:
-            self._go(max(at_ms, recording.first_ms))
-
-    def action_live(self) -> None:
-        """Back to now, or to the end of a recording that has ended."""
-        if self.feeder is not None and self.feeder.at_ms is not None:
-            self._go(None)
-
-    def _go(self, at_ms: int | None) -> None:
-        assert self.feeder is not None
-        self.ui.signal = None  # it was asked about what another picture showed
-        self.ui.paused = self.feeder.paused = False
-        self.feeder.go(at_ms)
 
     def action_edge(self, direction: int) -> None:
         """Select the first or the last row; in the past the end is now."""

@@ -18,7 +18,8 @@ from textual.pilot import Pilot
 from gpuwatch.cli import main
 from gpuwatch.clock import FakeClock
 from gpuwatch.names import Context
-from gpuwatch.tui.app import STEP_MS, GpuwatchApp
+from gpuwatch.tui.app import GpuwatchApp
+from gpuwatch.tui.journey import STEP_MS
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.screens.overview import OverviewScreen

@@ -1,0 +1,46 @@
+"""Going through time: the keys that show an instant of the past, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gpuwatch.tui.source import Feeder
+    from gpuwatch.tui.state import UiState
+    from gpuwatch.view.types import View
+
+STEP_MS = 20_000
+"""One cell of the strips."""
+
+
+class Journey:
+    """The part of the App that moves the instant that is shown."""
+
+    feeder: Feeder | None
+    view: View | None
+    ui: UiState
+
+    def action_step(self, cells: int) -> None:
+        """Go so many cells through time; past the end of the recording it is live again."""
+        if self.feeder is None or self.view is None:
+            return
+        recording = self.view.recording
+        start = self.view.at_ms if self.feeder.at_ms is None else self.feeder.at_ms
+        at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
+        if recording.first_ms is None or recording.last_tick_ms is None:
+            return
+        if at_ms >= recording.last_tick_ms:
+            self.action_live()
+        else:
+            self._go(max(at_ms, recording.first_ms))
+
+    def action_live(self) -> None:
+        """Back to now, or to the end of a recording that has ended."""
+        if self.feeder is not None and self.feeder.at_ms is not None:
+            self._go(None)
+
+    def _go(self, at_ms: int | None) -> None:
+        assert self.feeder is not None
+        self.ui.signal = None  # it was asked about what another picture showed
+        self.ui.paused = self.feeder.paused = False
+        self.feeder.go(at_ms)
