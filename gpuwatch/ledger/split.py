@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from gpuwatch.ledger.rounding import divide, largest_remainder
 from gpuwatch.ledger.runs import Run, find_runs
-from gpuwatch.ledger.types import HOLD_MS, NOBODY, BucketRow, LedgerRow, Share
+from gpuwatch.ledger.types import HOLD_MS, NOBODY, AnyShare, BucketRow, LedgerRow
 from gpuwatch.names import Bucket, Cause, Context, Tier
 
 _NANO = 1_000_000
@@ -163,15 +163,15 @@ def _take(amount: int, share_pm: int) -> tuple[int, int]:
     return part, amount - part
 
 
-def _by_sm(shares: Sequence[Share]) -> _Owners:
+def _by_sm(shares: Sequence[AnyShare]) -> _Owners:
     return _weighted(shares, [(owner, sm_pm) for owner, sm_pm, _ in shares if sm_pm])
 
 
-def _by_memory(shares: Sequence[Share]) -> _Owners:
+def _by_memory(shares: Sequence[AnyShare]) -> _Owners:
     return _weighted(shares, [(owner, memory_mib) for owner, _, memory_mib in shares if memory_mib])
 
 
-def _weighted(shares: Sequence[Share], known: list[tuple[int, int]]) -> _Owners:
+def _weighted(shares: Sequence[AnyShare], known: list[tuple[int, int]]) -> _Owners:
     """Owners by what is known of their use; equally when nothing is. One owner needs no weight."""
     if not known:
         known = [(owner, 1) for owner, _, _ in shares]

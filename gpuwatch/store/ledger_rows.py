@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from gpuwatch.ledger.types import BucketRow, LedgerRow, Share
+from gpuwatch.ledger.types import AnyShare, BucketRow, LedgerRow
 from gpuwatch.names import Bucket, Cause, Context, Tier
 from gpuwatch.store.columns import LEDGER, insert_sql
 from gpuwatch.store.connection import transaction
@@ -17,8 +19,9 @@ PROCESS_PERIODS = 3
 _MAX_ROW_MS = 15_000
 _PIECE_ROWS = 2000
 
-_Held = tuple[int, int, int, int]
-"""(milliseconds that the row speaks for, owner, SM share in per mille, memory in MiB)."""
+_Held = tuple[int, int, int, int, int | None, int | None]
+"""A row as :data:`_PROCESS_SQL` gives it: GPU, time, milliseconds that it speaks for, process, SM share in per mille, memory in MiB."""
+_GPU_AND_TIME, _PROCESS = itemgetter(0, 1), itemgetter(3)
 _CONTEXT: dict[int | None, Context | None] = {None: None, **{int(c): c for c in Context}}
 _QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
 ONCE = "NOT EXISTS (SELECT 1 FROM session r WHERE r.session_id>k.session_id AND r.started_ms<k.ts_ms AND k.ts_ms<=r.last_ms)"
@@ -170,23 +173,23 @@ class _Holders:
         self._groups: dict[int, list[_Group]] = {}
         self._latest: dict[int, tuple[int, list[_Held]]] = {}
 
-    def add(self, rows: Sequence[tuple[int, ...]]) -> None:
+    def add(self, rows: Sequence[_Held]) -> None:
         """More process rows, in order of time."""
         owners, latest = self._owners, self._latest
-        unknown = {row[3] for row in rows}.difference(owners)
+        unknown = set(map(_PROCESS, rows)).difference(owners)
         if unknown:
             with transaction(self._db):
                 owners.update(process_owners(self._db, sorted(unknown)))
-        for gpu, ts, dt, proc, sm, memory in rows:  # thousands: only the groups that are asked for become more than tuples
+        for (gpu, ts), found in groupby(rows, _GPU_AND_TIME):  # thousands of rows: nothing is done for a single one
             known = latest.get(gpu)
             if known is None or known[0] != ts:
                 held: list[_Held] = []
                 latest[gpu] = known = (ts, held)
                 self._times.setdefault(gpu, []).append(ts)
-                self._groups.setdefault(gpu, []).append(_Group(held))
-            known[1].append((dt, owners[proc], sm, memory))
+                self._groups.setdefault(gpu, []).append(_Group(held, owners))
+            known[1].extend(found)
 
-    def at(self, gpu: int, ts: int) -> tuple[Share, ...]:
+    def at(self, gpu: int, ts: int) -> tuple[AnyShare, ...]:
         """The rows that cover ``ts``, else the latest ones before it, for three of their periods."""
         times, groups = self._times.get(gpu), self._groups.get(gpu)
         if not times or not groups:
@@ -203,31 +206,32 @@ class _Holders:
 class _Group:
     """The process rows of one GPU at one tick."""
 
-    def __init__(self, held: list[_Held]) -> None:
-        self._held = held
-        self._shares: tuple[Share, ...] | None = None
+    def __init__(self, held: list[_Held], owners: Mapping[int, int]) -> None:
+        self._held, self._owners = held, owners
+        self._shares: tuple[AnyShare, ...] | None = None
 
     @property
-    def shares(self) -> tuple[Share, ...]:
+    def shares(self) -> tuple[AnyShare, ...]:
         """All of them, made when they are first asked for."""
         if self._shares is None:
-            self._shares = tuple([Share(owner, sm, memory) for _, owner, sm, memory in self._held])
+            owners = self._owners
+            self._shares = tuple([(owners[proc], sm, memory) for _, _, _, proc, sm, memory in self._held])
         return self._shares
 
     @property
     def longest(self) -> int:
         """The longest time that one of them speaks for."""
-        return max([row[0] for row in self._held])
+        return max([row[2] for row in self._held])
 
-    def covering(self, before_ms: int) -> tuple[Share, ...]:
+    def covering(self, before_ms: int) -> tuple[AnyShare, ...]:
         """Those that speak for the instant ``before_ms`` earlier."""
         if not before_ms:
             return self.shares
         if before_ms >= self.longest:
             return ()
-        if all(before_ms < row[0] for row in self._held):
+        if all(before_ms < row[2] for row in self._held):
             return self.shares
-        return tuple(share for row, share in zip(self._held, self.shares, strict=True) if before_ms < row[0])
+        return tuple(share for row, share in zip(self._held, self.shares, strict=True) if before_ms < row[2])
 
 
 def write_ledger(db: sqlite3.Connection, gpu_id: int, minute_t: int, rows: Sequence[BucketRow], final: bool) -> None:
