@@ -57,7 +57,7 @@ def test_each_gpu_row_gets_the_holders_of_its_time(writer: StoreWriter) -> None:
     writer.commit()
     rows = ledger_input(writer.connection, 1, T0, T0 + 60_000)
     owners = dict(writer.connection.execute("SELECT o.owner_id, p.pid FROM owner o JOIN process p USING(proc_id)"))
-    by_second = {(row.ts_ms - T0) // 1000: sorted(owners[s.owner] for s in row.shares) for row in rows}
+    by_second = {(row.ts_ms - T0) // 1000: sorted(owners[owner] for owner, _, _ in row.shares) for row in rows}
     assert by_second == {1: [], 2: [7], 3: [7], 4: [7], 5: [7], 6: [7, 8], 7: [7, 8], 8: [7, 8]}
     last = {owners[s.owner]: (s.sm_pm, s.memory_mib) for s in rows[-1].shares}
     assert last == {7: (500, 1024), 8: (None, 2048)}
