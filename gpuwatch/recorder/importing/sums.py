@@ -98,7 +98,7 @@ class _Hour:
         ]
 
     def _of(self, which: Sequence[int], amounts: Sequence[int]) -> list[int]:
-        return _running(map(mul, which, amounts))
+        return _running(map(mul, which, amounts)) if any(which) else [0] * (len(amounts) + 1)
 
     def _sum(
         self, c: Rolled, cells: Sequence[Cells], used: set[int], dt: Sequence[int]
