@@ -36,14 +36,14 @@ class Scenario:
 
     @cached_property
     def sources(self) -> dict[str, dict[str, Series]]:
-        """Place -> quantity -> series; ``free.I`` is GPU I with nothing on it (for the past)."""
+        """Place -> quantity -> series; ``free.I`` and ``free.I.J`` are a GPU and an instance with nothing on it (for the past)."""
         out: dict[str, dict[str, Series]] = {}
         for (place, quantity), series in self.table.gpu.items():
             out.setdefault(place, {})[quantity] = series
-        for device in self.table.devices:
-            out[f"free.{device.index}"] = {
-                name: Series([0], [value]) for name, value in _free(device, out[str(device.index)]).items()
-            }
+        devices = {str(device.index): device for device in self.table.devices}
+        for place in [*out]:
+            free = _free(devices[place.partition(".")[0]], out[place])
+            out[f"free.{place}"] = {name: Series([0], [value]) for name, value in free.items()}
         return out
 
 

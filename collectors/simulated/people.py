@@ -73,6 +73,10 @@ class People:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.table = scenario.table
+        self._of_place: dict[str, list[Person]] = {}
+        for person in scenario.people.values():
+            for place in person.plan.gpus:
+                self._of_place.setdefault(place, []).append(person)
 
     def changes(self) -> Changes:
         """The moments between which :meth:`alive`, :meth:`memory` and :meth:`source` cannot change."""
@@ -123,8 +127,14 @@ class People:
         return -1 if held is None else held
 
     def source(self, place: str, t_ms: int) -> str:
-        """Whose series describe ``place`` at ``t_ms``: its own, in the past perhaps another's, or ``free.I``."""
+        """Whose series describe ``place`` at ``t_ms``: its own, in the past perhaps another's, or ``free.I``.
+
+        A place on which processes of the scenario work was free before the first of them came: nobody made its load then.
+        """
         if t_ms < 0:
+            users = self._of_place.get(place, ())
+            if users and not any(self.life(person, t_ms) for person in users):
+                return f"free.{place}"
             for block in self.scenario.past.get(place, ()):
                 if -block.from_ms <= t_ms < -block.until_ms:
                     return block.like or f"free.{place}"

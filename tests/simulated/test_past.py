@@ -87,3 +87,21 @@ def test_short_lives_and_instances_have_a_past(name, opened, epoch):
     assert len(batches) == 720 and all(b.error is None for b in batches)
     keys = {p.key for b in batches for p in b.processes or ()}
     assert len(keys) == {"train": 9 + 6, "mig": 5, "gb10": 2}[name]
+
+
+@pytest.mark.parametrize(
+    "name, place, came_s",
+    [("mig", "2", 9 * HOUR + 540), ("mig", "0.0", 4 * HOUR + 120), ("lab", "6", 28 * HOUR), ("lab", "7", 27 * HOUR + 600)],
+)
+def test_nothing_worked_before_its_process_came(name, place, came_s, opened, epoch):
+    collector = opened(name)
+    collector.collect(epoch)
+    uuid = collector._at(epoch).gpus[place].uuid
+
+    def then(seconds):
+        batch = collector._at(epoch).batch(epoch - seconds - 60, epoch - seconds)
+        return next(sample for sample in batch.gpu_samples if sample.gpu_uuid == uuid)
+
+    before, after = then(came_s + 120), then(came_s - 120)
+    assert (before.utilization_ratio, before.memory_used_bytes, before.process_count, before.sm_active_ratio) == (0, 0, 0, 0)
+    assert after.utilization_ratio > 0.1 and after.process_count == 1
