@@ -158,7 +158,7 @@ class Closer:
             own = inputs.of(gpu_id)
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
-            found[gpu_id] = self._split(own, owns[gpu_id], minute, ts_ms)
+            found[gpu_id] = self._split(gpu_id, own, owns[gpu_id], minute, ts_ms)
 
         def write() -> None:
             with transaction(self._db):
@@ -169,8 +169,15 @@ class Closer:
         known = [partial(compute, gpu_id) for gpu_id in inputs.gpus if gpu_id in owns]
         self._jobs.extendleft(reversed([lambda: self._go_on(steps), *known, write]))
 
-    def _split(self, rows: list[LedgerRow], own: Weight, minute: int, ts_ms: int) -> list[BucketRow]:
-        return split_minute(rows, own, minute, silent=ts_ms - rows[-1].ts_ms > self._silent_ms)
+    def _split(self, gpu_id: int, rows: list[LedgerRow], own: Weight, minute: int, ts_ms: int) -> list[BucketRow]:
+        return split_minute(rows, own, minute, silent=self._fell_silent(gpu_id, rows[-1].ts_ms, ts_ms))
+
+    def _fell_silent(self, gpu_id: int, last_ms: int, ts_ms: int) -> bool:
+        """Whether a gap follows the row at ``last_ms``. After a restart minutes are closed late: then the next row tells."""
+        if ts_ms - last_ms <= self._silent_ms:
+            return False
+        sql = "SELECT 1 FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=? WHERE k.ts_ms>? AND k.ts_ms<=? LIMIT 1"
+        return self._db.execute(sql, (gpu_id, last_ms, last_ms + self._silent_ms)).fetchone() is None
 
     def _write(self, gpu_id: int, minute: int, buckets: list[BucketRow]) -> None:
         rollup.write_ledger(self._db, gpu_id, minute, buckets, False)
@@ -201,7 +208,7 @@ class Closer:
         reach = (start - HOLD_MS, min(end + HOLD_MS + MINUTE_MS, ts_ms))
         rows = rollup.ledger_inputs(self._db, *reach, shares_ms=(start, end), gpu_id=gpu_id).get(gpu_id, [])
         if any(start < row.ts_ms <= end for row in rows):
-            self._write(gpu_id, minute, self._split(rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
+            self._write(gpu_id, minute, self._split(gpu_id, rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
         else:
             self._open.discard((gpu_id, minute))  # its rows are gone: the ledger keeps what it said
 

@@ -275,3 +275,16 @@ def test_whatever_happens_every_minute_sums_to_its_rows(file_lab: Lab, seed: int
     assert {key: ms for key, ms in observed.items() if key[1] < last} == {key: ms for key, ms in booked.items() if key[1] < last}
     settled = lab.rows("SELECT count(*) FROM ledger_minute WHERE t<? AND (final=0 OR bucket=?)", until - 17 * 60, int(Bucket.QUIET))
     assert settled == [(0,)]
+
+
+def test_minutes_that_are_closed_late_know_how_their_quiet_runs_went_on(file_lab: Lab) -> None:
+    """A recorder that was killed before it closed them: the rows after a minute are there, so no gap ended its run."""
+    lab = file_lab
+    nvml = Scripted("nvml", lambda now: gpu_batch(now, lambda at: 1.0 if at - START <= 30 or at - START > 500 else 0.0))
+    lab.record(nvml, Scripted("procs", proc_batch, interval=2.0), close_minutes=False)
+    lab.tick(560)
+    lab.writer.commit()
+    Closer(lab.writer).finish(round((START + 900) * 1000))
+    booked = ledger(lab)
+    assert booked[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.HELD_IDLE: 30_000}
+    assert {n: booked[n] for n in range(1, 8)} == {n: {Bucket.HELD_IDLE: 60_000} for n in range(1, 8)}
