@@ -15,9 +15,10 @@ from gpuwatch.model import Event
 from gpuwatch.names import Severity
 from gpuwatch.store.archive.seal import due
 from gpuwatch.store.capacity import fit, shrink
-from gpuwatch.store.days import close_days, close_ledger_days
+from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import HOUR_S, close_hours, close_ledger_hours, hour_offset_s, hour_start_s
+from gpuwatch.store.opening import MEMORY_HOURS
 from gpuwatch.store.retention import aged, trim_hot
 from gpuwatch.store.rows import Tick
 from gpuwatch.store.watermarks import current_host
@@ -81,7 +82,7 @@ class Historian:
                 self._writer.stumbled(error)
 
     def _sum(self, db: sqlite3.Connection, end_s: int) -> Iterator[object]:
-        for close in (close_hours, close_ledger_hours, close_days, close_ledger_days):
+        for close in (close_hours, close_ledger_hours, close_days, close_ledger_days, close_hist_days):
             while close(db, end_s * 1000, limit=1):
                 yield None
 
@@ -91,7 +92,8 @@ class Historian:
         self._sealed_s = hour_s
 
     def _trim(self, db: sqlite3.Connection, ts_ms: int) -> Iterator[object]:
-        while trim_hot(db, ts_ms, self._keep.hot_hours, slices=1):
+        hours = min(self._keep.hot_hours, MEMORY_HOURS) if self._writer.hot_only else self._keep.hot_hours
+        while trim_hot(db, ts_ms, hours, slices=1):
             yield None
 
     def _age(self, db: sqlite3.Connection, hour_s: int, ts_ms: int) -> Iterator[object]:

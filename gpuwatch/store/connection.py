@@ -282,6 +282,12 @@ def _check_readable(connection: sqlite3.Connection, path: Path) -> None:
         raise newer(path, version)
 
 
+def forgets(db: sqlite3.Connection, schema: str = "main") -> str:
+    """How often people were forgotten in a store; empty: never."""
+    row = db.execute(f"SELECT value FROM {schema}.meta WHERE key=?", (FORGETS,)).fetchone()
+    return str(row[0]) if row else ""
+
+
 def roll_back(db: sqlite3.Connection) -> None:
     """End a transaction that failed; SQLite may have ended it by itself."""
     if db.in_transaction:

@@ -1,7 +1,8 @@
 """Bringing rows home that had to be recorded into memory: into the file that the recorder had left, once that can be written again.
 
 It is safe only where one recorder gave out all ids: the memory store says at which tick it continues its file, and nothing was
-recorded there since. What others wrote meanwhile (past logs, people who were forgotten) has ids of its own or stays as it is.
+recorded there since. Past logs that were imported meanwhile have ids of their own. If people were forgotten in the file meanwhile,
+the rows in memory still name them: those do not come, and their time is a gap.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from gpuwatch.names import GapReason
 from gpuwatch.store.columns import HOT_TABLES, insert_sql
-from gpuwatch.store.connection import transaction
+from gpuwatch.store.connection import FORGETS, forgets, transaction
 
 CONTINUES = "continues"
 """In the ``meta`` of a store in memory: the newest tick of the file that it continues."""
@@ -27,12 +28,14 @@ def newest_tick(db: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def say_continues(memory: sqlite3.Connection, tick_id: int | None) -> None:
-    """The store in memory goes on after that tick of its file; ``None``: its ids are its own."""
+def say_continues(memory: sqlite3.Connection, tick_id: int | None, forgotten: str = "") -> None:
+    """The store in memory goes on after that tick of its file, where people were ``forgotten`` so often; ``None``: its ids are its own."""
     with transaction(memory):
-        memory.execute("DELETE FROM meta WHERE key=?", (CONTINUES,))
+        memory.execute("DELETE FROM meta WHERE key IN (?,?)", (CONTINUES, FORGETS))
         if tick_id is not None:
             memory.execute("INSERT INTO meta VALUES(?,?)", (CONTINUES, str(tick_id)))
+        if forgotten:
+            memory.execute("INSERT INTO meta VALUES(?,?)", (FORGETS, forgotten))
 
 
 def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
@@ -47,19 +50,23 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
             if row is None or int(row[0]) != newest_tick(db):
                 return None
             before = db.execute(_NEWEST).fetchone()
+            if forgets(db) != forgets(db, "memory"):
+                if before is not None:
+                    _tell_hole(db, before[1], "max")
+                return 0
             for how, tables in (("IGNORE", _NEW), ("REPLACE", _LATER)):
                 for table in tables:
                     db.execute(f"INSERT OR {how} INTO main.{table} SELECT * FROM memory.{table}")
             if before is not None:
-                _tell_hole(db, before[1])
+                _tell_hole(db, before[1], "min")
             return int(db.execute("SELECT count(*) FROM memory.tick").fetchone()[0])
     finally:
         db.execute("DETACH DATABASE memory")
 
 
-def _tell_hole(db: sqlite3.Connection, last_ms: int) -> None:
-    """Rows that grew too old in memory are gone: that time is a gap like any other."""
-    first = db.execute("SELECT min(ts_ms) FROM memory.tick").fetchone()[0]
+def _tell_hole(db: sqlite3.Connection, last_ms: int, until: str) -> None:
+    """Rows that grew too old in memory, or may not come, are gone: the time up to the first or last one is a gap like any other."""
+    first = db.execute(f"SELECT {until}(ts_ms) FROM memory.tick").fetchone()[0]
     host, session, period = db.execute(
         "SELECT host_id, session_id, period_ms FROM session ORDER BY session_id DESC LIMIT 1"
     ).fetchone()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuwatch.model import Gpu, Host, Process, Workload
 from gpuwatch.store import columns
-from gpuwatch.store.connection import FORGETS, FORGOTTEN
+from gpuwatch.store.connection import FORGOTTEN, forgets
 from gpuwatch.zone import hour_offset_s
 
 _TABLES = {
@@ -65,12 +65,6 @@ def _linked(row: tuple[Any, ...], workload_id: int | None) -> tuple[Any, ...]:
     return (*row[: _LINK["workload_id"]], workload_id, *row[_LINK["workload_id"] + 1 :])
 
 
-def _forgets(db: sqlite3.Connection) -> str:
-    """How often people were forgotten in this file."""
-    row = db.execute("SELECT value FROM meta WHERE key=?", (FORGETS,)).fetchone()
-    return str(row[0]) if row else ""
-
-
 def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
@@ -92,13 +86,12 @@ class Identities:
         self._aside: dict[tuple[int, ...], tuple[Any, ...]] = {}
         """Processes and workloads, by key, of people who were forgotten: one that goes on is described anew, under a new id."""
         self._accounts: dict[int, tuple[int | None, str]] = {}
-        self._forgets = ""
+        self._forgets = forgets(connection)
         self.attach(connection)
 
     def attach(self, connection: sqlite3.Connection) -> None:
-        """Use this connection for look-ups; ids go on after its highest ones."""
+        """Use this connection for look-ups; ids go on after its highest ones. Who was forgotten there meanwhile is noticed by ``forget``."""
         self._connection = connection
-        self._forgets = _forgets(connection)
         for table, key in _TABLES.items():
             highest = connection.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0
             self._next[table] = max(self._next.get(table, 1), highest + 1)
@@ -256,10 +249,10 @@ class Identities:
         What was known of them is set aside in memory: a program of theirs that goes on gets a new row of a new account, its past
         keeps the nameless one. Returns the ids of their processes that are remembered here.
         """
-        forgets = _forgets(db)
-        if forgets == self._forgets:
+        times = forgets(db)
+        if times == self._forgets:
             return frozenset()
-        self._forgets = forgets
+        self._forgets = times
         gone = {row[0] for row in db.execute("SELECT user_id FROM user_account WHERE name GLOB ?", (FORGOTTEN + "*",))}
         for account, user in [(account, user) for user, account in self._users.items() if account in gone]:
             del self._users[user]

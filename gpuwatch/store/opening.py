@@ -20,8 +20,8 @@ logger = logging.getLogger("gpuwatch.recorder")
 
 _MEMORY_NOTICE = "Recording into memory"
 _ASK_NS = 60_000_000_000
-MEMORY_SECONDS = 2 * 3600
-"""A store in memory keeps the rows of so many seconds."""
+MEMORY_HOURS = 2
+"""A store in memory keeps so many hours, whatever a file keeps."""
 KEEP_FREE_BYTES = 256 * 1024 * 1024
 """With less room on the store's disk (or a tenth of a small disk) gpuwatch stops writing, so that what it watches never runs out
 of disk because of it."""
@@ -137,7 +137,7 @@ class Opener:
         if path.exists() and not is_held(path) and self._bring_home(self.connection, path):
             remove(path)
         try:
-            if self.clock.time() - path.stat().st_mtime > MEMORY_SECONDS and not is_held(path):
+            if self.clock.time() - path.stat().st_mtime > MEMORY_HOURS * 3600 and not is_held(path):
                 remove(path)
         except OSError:
             pass
@@ -152,14 +152,15 @@ class Opener:
         before, old = self.path, getattr(self, "connection", None)
         try:
             continues = homecoming.newest_tick(old) if old is not None and afresh else None
+            forgotten = connection.forgets(old) if old is not None else ""
         except sqlite3.Error:
-            continues = None
+            continues, forgotten = None, ""
         try:
             self.path = fallback_store(os.getuid(), Path(before))
             if afresh:
                 remove(self.path)
             self._open_here()
-            homecoming.say_continues(self.connection, continues)
+            homecoming.say_continues(self.connection, continues, forgotten)
         except (StoreError, sqlite3.Error):
             self.path = before
             if old is not None:
@@ -170,7 +171,7 @@ class Opener:
         self.hot_only = True
         self._home = Path(before) if continues is not None else None
         self._asked_ns = self.clock.monotonic_ns()
-        self.notices.append(f"{_MEMORY_NOTICE} ({self.path}), the last 2 h only: {reason}")
+        self.notices.append(f"{_MEMORY_NOTICE} ({self.path}), the last {MEMORY_HOURS} h only: {reason}")
         return True
 
     def return_home(self) -> bool:

@@ -206,3 +206,12 @@ def test_an_hour_in_which_a_gpu_is_sliced_is_one_gpu_hour(file_lab: Lab) -> None
     sums = "SELECT sum(ms) FROM v_ledger_hour WHERE t=?"
     assert lab.rows(sums, first) == [(3_600_000,)]
     assert lab.rows(sums, first - 3600) == [(3_600_000,)]  # most of it unobserved
+
+
+def test_a_store_in_memory_keeps_two_hours_whatever_a_file_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StoreWriter, "hot_only", True)
+    box = Box(":memory:", Keep(hot_hours=48))
+    box.tick(360 * 3)
+    oldest = box.rows("SELECT min(ts_ms)/1000 FROM tick")[0][0]
+    assert 7200 <= box.now_s - oldest <= 7200 + 3600
+    box.kill()

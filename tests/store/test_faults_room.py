@@ -15,11 +15,12 @@ from support.store_rows import T0, first_tick, gpu_row, tick
 
 from gpuwatch.dataclass import replace
 from gpuwatch.errors import StoreError
-from gpuwatch.model import Batch, Event
+from gpuwatch.model import Batch, Event, Process, ProcessSample
 from gpuwatch.names import Missing
 from gpuwatch.store import ballast, check, columns, connection, location
 from gpuwatch.store.beside import open_beside
 from gpuwatch.store.connection import open_read
+from gpuwatch.store.forget import forget, wipe
 from gpuwatch.store.lease import Lease
 from gpuwatch.store.writer import StoreWriter
 
@@ -213,6 +214,43 @@ def test_the_next_recorder_takes_over_what_was_left_in_memory(tmp_path: Path, di
     assert again.begin_session(round(lab.clock.time() * 1000), 1000, "boot").previous_clean is True
     again.add(tick(0, gpu_row()))
     assert again.commit() and check.check(tmp_path / "gpuwatch.db") == []
+
+
+def test_who_is_forgotten_while_recording_is_in_memory_does_not_come_home(tmp_path: Path, disk: Disk) -> None:
+    home = tmp_path / "gpuwatch.db"
+    lab = Lab(home)
+    started = [100]
+
+    def procs(now: float) -> Batch:
+        if lab.writer.hot_only and 101 not in started:
+            started.append(101)
+        people = [Process(pid, 5000, f"p{pid}", user="alicia", uid=1234567, command=f"secret{pid}") for pid in started]
+        return Batch(
+            "procs", int(now), processes=people, process_samples=[ProcessSample(pid, 5000, cpu_ratio=0.5) for pid in started]
+        )
+
+    lab.record(Scripted("nvml", gpu_batch), Scripted("procs", procs), Scripted("host", host_batch), close_minutes=True)
+    _recorded(lab, until=100)
+    disk.free = 10**6
+    _recorded(lab, until=200)
+    assert lab.writer.hot_only and len(started) == 2
+    with open_beside(home) as db:
+        forget(db, "alicia")
+        assert wipe(db)
+    last = lab.rows("SELECT max(ts_ms) FROM tick")[0][0]
+    disk.free = 10**12
+    while lab.writer.hot_only:
+        last = lab.clock.time() * 1000
+        lab.tick()
+    assert lab.writer.problem == ""
+    _recorded(lab, until=400)
+    named = lab.rows("SELECT user, pid, command, first_ms>=? FROM v_process WHERE pid>0 ORDER BY pid", last)
+    assert named == [("alicia", 100, "secret100", 1), ("alicia", 101, "secret101", 0)]  # one that goes on is new, one began since
+    assert lab.rows("SELECT user, pid, command FROM v_process WHERE pid<0") == [("forgotten-1", -1, "")]
+    ((t0, t1, reason),) = lab.rows("SELECT start_ms, end_ms, reason FROM v_gap")
+    assert reason == "stall" and t1 == last and t1 - t0 > 90_000
+    assert check.check(home) == []
+    lab.db.close()
 
 
 def test_rows_in_memory_that_do_not_continue_the_file_stay_there(tmp_path: Path, disk: Disk, open_writer: Any) -> None:
