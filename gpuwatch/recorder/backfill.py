@@ -20,7 +20,7 @@ from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, split_minute, w
 from gpuwatch.store import rollup
 from gpuwatch.store.archive.seal import seal_all
 from gpuwatch.store.connection import transaction
-from gpuwatch.store.days import close_days, close_ledger_days
+from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
 from gpuwatch.store.hours import FINAL_AFTER_S, close_hours, close_ledger_hours
 from gpuwatch.store.ledger_rows import add_ledger
 from gpuwatch.store.retention import trim_hot
@@ -98,6 +98,7 @@ def _history(writer: StoreWriter, now_ms: int) -> None:
     for close in (close_hours, close_ledger_hours, close_days, close_ledger_days):
         close(db, now_ms)
     seal_all(db, now_ms)
+    close_hist_days(db, now_ms)
     while trim_hot(db, now_ms):
         pass
 

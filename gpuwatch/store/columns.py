@@ -59,7 +59,7 @@ TABLES = (
     *("meta", "host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "gap", "gap_energy", "event"),
     *("missing", "source_state", "import_file", "tick", *HOT_TABLES, "chunk"),
     *(f"{what}_{tier}" for what in ("gpu", "process", "workload", "ledger") for tier in ("minute", "hour", "day")),
-    *("hist_bin", "hist_hour", "ledger_span", "finding", "rollup_state"),
+    *("hist_bin", "hist_hour", "hist_day", "ledger_span", "finding", "rollup_state"),
 )
 
 SAMPLES: dict[str, type] = {
@@ -183,6 +183,7 @@ WORKLOAD_ROLLUP_FACTS = ("obs_ms", "n")
 GPU_ROLLUP = ("t", "gpu_id", *GPU_ROLLUP_FACTS, *(c.name for c in rollup(GpuSample)))
 PROCESS_ROLLUP = ("t", "proc_id", "gpu_id", *PROCESS_ROLLUP_FACTS, *(c.name for c in rollup(ProcessSample)))
 LEDGER = ("t", "gpu_id", "owner_id", "bucket", "cause", "tier", "ms", "energy_mj")
+HIST = ("t", "entity", "entity_id", "metric", "bin", "weight")
 
 
 def placeholders(columns: Sequence[str]) -> str:

@@ -7,16 +7,20 @@ belongs to the one day in which it begins; where a host has moved to another zon
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 
+from gpuwatch.dataclass import NamedTuple
+from gpuwatch.store.columns import HIST
 from gpuwatch.store.connection import transaction
-from gpuwatch.store.hours import closed_s, first_bucket, hour_offset_s, hour_start_s, ledger_statement, merge_statements
+from gpuwatch.store.hours import NEVER_S, closed_s, first_bucket, hour_offset_s, hour_start_s, ledger_statement, merge_statements
 from gpuwatch.store.watermarks import (
     DAY_TIER,
+    HIST_DAY_TIER,
     HOUR_TIER,
     LEDGER_DAY_TIER,
     LEDGER_HOUR_TIER,
+    SEAL_TIER,
     current_host,
     lower_watermark,
     set_watermark,
@@ -26,6 +30,16 @@ from gpuwatch.zone import host_zone, midnight_s, next_midnight_s
 
 _SHORTEST_DAY_S = 22 * 3600
 """No day needs to be looked for before so much time is closed beyond the last one."""
+_HIST_OF = (
+    "(m.entity=0 AND m.entity_id IN (SELECT gpu_id FROM gpu WHERE host_id=:host)"
+    " OR m.entity=1 AND m.entity_id IN (SELECT workload_id FROM workload WHERE host_id=:host))"
+)
+_NO_HIST = f"DELETE FROM hist_day AS m WHERE m.t=:t AND {_HIST_OF}"
+_HIST = (
+    f"INSERT INTO hist_day({','.join(HIST)}) SELECT :t,m.entity,m.entity_id,m.metric,m.bin,sum(m.weight) "
+    f"FROM hist_hour m WHERE m.t>=:t0 AND m.t<:t1 AND {_HIST_OF} GROUP BY m.entity,m.entity_id,m.metric,m.bin"
+)
+_FIRST_HIST = f"SELECT m.t FROM hist_hour m WHERE m.t>=:since AND {_HIST_OF} ORDER BY m.t LIMIT 1"
 
 
 def zone_of(db: sqlite3.Connection, host_id: int) -> tzinfo:
@@ -40,24 +54,56 @@ def close_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = Non
     Returns the starts of those that got rows, oldest first, at most ``limit``; call again while it is not empty. Each day is a
     transaction of its own.
     """
-    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, ledger=False)
+    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _MEASURED)
 
 
 def close_ledger_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, limit: int | None = None) -> list[int]:
     """The same for the ledger's hours."""
-    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, ledger=True)
+    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _LEDGER)
 
 
-def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, *, ledger: bool) -> list[int]:
-    tier, finer = (LEDGER_DAY_TIER, LEDGER_HOUR_TIER) if ledger else (DAY_TIER, HOUR_TIER)
-    statements = (ledger_statement("hour", "day"),) if ledger else merge_statements("hour", "day")
-    limit_s = min(now_ms // 1000, closed_s(db, finer, host))
-    done, closed = watermark(db, tier, host), list[int]()
+def close_hist_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, limit: int | None = None) -> list[int]:
+    """The same for distributions, whose hours are there when they are sealed."""
+    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _DISTRIBUTIONS)
+
+
+class _Kind(NamedTuple):
+    """What is closed: its tier, the one that must be closed before, the statements of a day, and the first hour with rows."""
+
+    tier: str
+    finer: str
+    statements: Callable[[], Sequence[str]]
+    first: Callable[[sqlite3.Connection, int | None, int], int | None]
+
+
+def _first_hist(db: sqlite3.Connection, since_s: int | None, host: int) -> int | None:
+    row = db.execute(_FIRST_HIST, {"since": NEVER_S if since_s is None else since_s, "host": host}).fetchone()
+    return int(row[0]) if row else None
+
+
+_MEASURED = _Kind(
+    DAY_TIER,
+    HOUR_TIER,
+    lambda: merge_statements("hour", "day"),
+    lambda db, since, host: first_bucket(db, "hour", since, host, ledger=False),
+)
+_LEDGER = _Kind(
+    LEDGER_DAY_TIER,
+    LEDGER_HOUR_TIER,
+    lambda: (ledger_statement("hour", "day"),),
+    lambda db, since, host: first_bucket(db, "hour", since, host, ledger=True),
+)
+_DISTRIBUTIONS = _Kind(HIST_DAY_TIER, SEAL_TIER, lambda: (_NO_HIST, _HIST), _first_hist)
+
+
+def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, kind: _Kind) -> list[int]:
+    limit_s = min(now_ms // 1000, closed_s(db, kind.finer, host))
+    done, closed = watermark(db, kind.tier, host), list[int]()
     if done is not None and limit_s - done < _SHORTEST_DAY_S:
         return closed
     zone = zone_of(db, host)
     while limit is None or len(closed) < limit:
-        first = first_bucket(db, "hour", done, host, ledger=ledger)
+        first = kind.first(db, done, host)
         if first is None:
             break
         end = next_midnight_s(first, zone)
@@ -66,9 +112,9 @@ def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, *,
         start = midnight_s(first, zone)
         start = start if done is None else max(start, done)
         with transaction(db):
-            for statement in statements:
+            for statement in kind.statements():
                 db.execute(statement, {"t": start, "t0": start, "t1": end, "host": host})
-            set_watermark(db, tier, end, host)
+            set_watermark(db, kind.tier, end, host)
         done = end
         closed.append(start)
     return closed
@@ -89,3 +135,12 @@ def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None =
             lower_watermark(db, tier, hour, host)
         for tier in (DAY_TIER, LEDGER_DAY_TIER):
             lower_watermark(db, tier, day, host)
+
+
+def reopen_hist(db: sqlite3.Connection, t: int, host_id: int) -> None:
+    """The distributions of the hour that starts at unix second ``t`` were made anew: its day is closed again later.
+
+    Part of the open transaction, if there is one.
+    """
+    if t < closed_s(db, HIST_DAY_TIER, host_id):
+        lower_watermark(db, HIST_DAY_TIER, midnight_s(t, zone_of(db, host_id)), host_id)

@@ -288,6 +288,17 @@ CREATE TABLE hist_bin (
     CONSTRAINT pk_hist_bin PRIMARY KEY (bin)
 );
 
+CREATE TABLE hist_day (
+    t INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    entity_id INTEGER NOT NULL,
+    metric INTEGER NOT NULL,
+    bin INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    CONSTRAINT pk_hist_day PRIMARY KEY (t, entity, entity_id, metric, bin)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE hist_hour (
     t INTEGER NOT NULL,
     entity INTEGER NOT NULL,

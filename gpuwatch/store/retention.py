@@ -67,6 +67,7 @@ RULES = (
     Rule("workload_hour", "hour_days", whose=_OF_WORKLOAD, above=DAY_TIER),
     Rule("ledger_hour", "hour_days", whose=_OF_GPU, above=LEDGER_DAY_TIER),
     Rule("hist_hour", "hour_days", whose=_OF_ENTITY),
+    Rule("hist_day", "hour_days", whose=_OF_ENTITY),
     Rule("event", "hour_days", "ts_ms", 1000),
     Rule("gap", "hour_days", "t1_ms", 1000),
     Rule("gap_energy", "hour_days", "t0_ms", 1000),

@@ -284,13 +284,9 @@ workload_minute = _rolled("workload_minute", _WORKLOAD_KEY, names.WORKLOAD_ROLLU
 workload_hour = _rolled("workload_hour", _WORKLOAD_KEY, names.WORKLOAD_ROLLUP_FACTS, TrainingSample, InferenceSample)
 workload_day = _rolled("workload_day", _WORKLOAD_KEY, names.WORKLOAD_ROLLUP_FACTS, TrainingSample, InferenceSample)
 hist_bin = Table("hist_bin", metadata, _id("bin"), *[Column(c, Double(), nullable=False) for c in ("lo", "mid", "hi")])
-hist_hour = Table(
-    "hist_hour",
-    metadata,
-    *[_int(c) for c in ("t", "entity", "entity_id", "metric", "bin", "weight")],
-    PrimaryKeyConstraint("t", "entity", "entity_id", "metric", "bin"),
-    sqlite_with_rowid=False,
-)
+_HIST_KEY = ("t", "entity", "entity_id", "metric", "bin")
+hist_hour = Table("hist_hour", metadata, *[_int(c) for c in names.HIST], PrimaryKeyConstraint(*_HIST_KEY), sqlite_with_rowid=False)
+hist_day = Table("hist_day", metadata, *[_int(c) for c in names.HIST], PrimaryKeyConstraint(*_HIST_KEY), sqlite_with_rowid=False)
 _LEDGER_KEY = ("t", "gpu_id", "owner_id", "bucket", "cause", "tier")
 ledger_minute = Table(
     "ledger_minute",

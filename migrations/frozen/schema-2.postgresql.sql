@@ -75,6 +75,16 @@ CREATE TABLE gpu_day (
     CONSTRAINT pk_gpu_day PRIMARY KEY (t, gpu_id)
 );
 
+CREATE TABLE hist_day (
+    t BIGINT NOT NULL,
+    entity BIGINT NOT NULL,
+    entity_id BIGINT NOT NULL,
+    metric BIGINT NOT NULL,
+    bin BIGINT NOT NULL,
+    weight BIGINT NOT NULL,
+    CONSTRAINT pk_hist_day PRIMARY KEY (t, entity, entity_id, metric, bin)
+);
+
 CREATE TABLE import_file (
     import_id BIGINT NOT NULL,
     sha256 TEXT NOT NULL,

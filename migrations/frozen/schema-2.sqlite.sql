@@ -77,6 +77,17 @@ CREATE TABLE gpu_day (
 )
  WITHOUT ROWID;
 
+CREATE TABLE hist_day (
+    t INTEGER NOT NULL,
+    entity INTEGER NOT NULL,
+    entity_id INTEGER NOT NULL,
+    metric INTEGER NOT NULL,
+    bin INTEGER NOT NULL,
+    weight INTEGER NOT NULL,
+    CONSTRAINT pk_hist_day PRIMARY KEY (t, entity, entity_id, metric, bin)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE import_file (
     import_id INTEGER NOT NULL,
     sha256 TEXT NOT NULL,

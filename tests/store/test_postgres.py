@@ -165,7 +165,7 @@ def _row(table: str, **values: object) -> dict[str, object]:
 
 
 COPIED = {
-    "host": "", "gpu": "", "user_account": "", "process": "", "workload": "", "owner": "", "gap": "", "hist_bin": "", "hist_hour": "",
+    "host": "", "gpu": "", "user_account": "", "process": "", "workload": "", "owner": "", "gap": "", "hist_bin": "", "hist_hour": "", "hist_day": "",
     "gpu_minute": f" WHERE t>={NOW - 7200}", "gpu_hour": "", "gpu_day": "", "process_hour": "", "ledger_hour": "",
 }  # fmt: skip
 

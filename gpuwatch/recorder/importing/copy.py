@@ -14,7 +14,7 @@ from gpuwatch.store.hours import HOUR_S
 _TIERS = ("minute", "hour", "day")
 _TABLES = (
     *(f"{what}_{tier}" for what in ("gpu", "process", "ledger") for tier in _TIERS),
-    *("ledger_span", "chunk", "hist_hour", "gap", "gap_energy"),
+    *("ledger_span", "chunk", "hist_hour", "hist_day", "gap", "gap_energy"),
 )
 _OF_GPU = "gpu_id IN (SELECT gpu_id FROM store.gpu WHERE host_id=?)"
 _OF_PROCESS = "proc_id IN (SELECT proc_id FROM store.process WHERE host_id=?)"
@@ -97,15 +97,17 @@ def _copy(db: sqlite3.Connection, lowest: dict[str, int], remade: Collection[int
 def _clear(db: sqlite3.Connection, hours: Collection[int], host_id: int) -> None:
     """Make room for hours and days that were made anew."""
     spans = [(t, t + HOUR_S) for t in hours]
-    days = [row[0] for row in db.execute("SELECT t FROM main.gpu_day UNION SELECT t FROM main.ledger_day")]
+    days = [
+        row[0]
+        for row in db.execute("SELECT t FROM main.gpu_day UNION SELECT t FROM main.ledger_day UNION SELECT t FROM main.hist_day")
+    ]
     for what, whose in (("gpu", _OF_GPU), ("process", _OF_PROCESS), ("ledger", _OF_GPU)):
         db.executemany(f"DELETE FROM store.{what}_minute WHERE t>=? AND t<? AND {whose}", [(*span, host_id) for span in spans])
         db.executemany(f"DELETE FROM store.{what}_hour WHERE t=? AND {whose}", [(t, host_id) for t in hours])
         db.executemany(f"DELETE FROM store.{what}_day WHERE t=? AND {whose}", [(t, host_id) for t in days])
-    db.executemany(
-        f"DELETE FROM store.hist_hour WHERE t=? AND entity=0 AND {_OF_GPU.replace('gpu_id IN', 'entity_id IN')}",
-        [(t, host_id) for t in hours],
-    )
+    for table, starts in (("hist_hour", hours), ("hist_day", days)):
+        sql = f"DELETE FROM store.{table} WHERE t=? AND entity=0 AND {_OF_GPU.replace('gpu_id IN', 'entity_id IN')}"
+        db.executemany(sql, [(t, host_id) for t in starts])
     db.executemany("DELETE FROM store.chunk WHERE host_id=? AND t0_ms=?", [(host_id, t * 1000) for t in hours])
     ends = [(host_id, start * 1000, end * 1000) for start, end in spans]
     db.executemany("DELETE FROM store.gap WHERE host_id=? AND t1_ms>? AND t1_ms<=?", ends)

@@ -30,7 +30,8 @@ _CONTEXTS: dict[int | None, Context | None] = {None: None, **{int(c): c for c in
 
 _OF_GPU = "gpu_id IN (SELECT gpu_id FROM gpu WHERE host_id=?)"
 _OF_PROCESS = "proc_id IN (SELECT proc_id FROM process WHERE host_id=?)"
-HOUR_TABLES = {"gpu_hour": _OF_GPU, "process_hour": _OF_PROCESS, "ledger_hour": _OF_GPU}
+_HIST_OF_GPU = f"entity=0 AND entity_id IN {_OF_GPU.removeprefix('gpu_id IN ')}"
+HOUR_TABLES = {"gpu_hour": _OF_GPU, "process_hour": _OF_PROCESS, "ledger_hour": _OF_GPU, "hist_hour": _HIST_OF_GPU}
 """Tables of hours, with the condition that their rows are of a host."""
 
 
@@ -39,7 +40,7 @@ def _only(db: sqlite3.Connection, hours: Collection[int]) -> None:
     db.execute("CREATE TABLE made(t INTEGER PRIMARY KEY)")
     db.executemany("INSERT INTO made VALUES(?)", [(t,) for t in hours])
     offset = next(iter(hours)) % HOUR_S
-    for table in ("gpu_minute", "process_minute", "ledger_minute", *HOUR_TABLES, "hist_hour"):
+    for table in ("gpu_minute", "process_minute", "ledger_minute", *HOUR_TABLES):
         db.execute(f"DELETE FROM {table} WHERE t-(t-{offset})%{HOUR_S} NOT IN (SELECT t FROM made)")
     db.execute("DELETE FROM chunk WHERE t0_ms/1000 NOT IN (SELECT t FROM made)")
 

@@ -26,7 +26,7 @@ from gpuwatch.store import columns
 from gpuwatch.store.archive.seal import SealJob
 from gpuwatch.store.archive.shapes import PROCESS
 from gpuwatch.store.bulk import Inserter
-from gpuwatch.store.days import close_days, close_ledger_days, zone_of
+from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days, zone_of
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import FINAL_AFTER_S, HOUR_S, close_hours, close_ledger_hours
 from gpuwatch.store.ledger_rows import ledger_inputs
@@ -338,6 +338,7 @@ class Pipeline:
             self._past.fill_days(db, self.hours, zone_of(db, host))
         close_days(db, now_ms, host_id=host)
         close_ledger_days(db, now_ms, host_id=host)
+        close_hist_days(db, now_ms, host_id=host)
         spans = [(gpu_id, *span) for gpu_id, book in self._books.items() for span in book.spans]
         db.executemany("INSERT INTO ledger_span(gpu_id,t0,t1) VALUES(?,?,?)", spans)
         forget_old(db, self._last_ms, self._keep)
