@@ -15,6 +15,7 @@ from gpuwatch.store.archive.hist import Histogram
 from gpuwatch.store.archive.shapes import GPU, SHAPES, Shape
 from gpuwatch.store.columns import insert_sql
 from gpuwatch.store.connection import transaction
+from gpuwatch.store.days import reopen_hist
 from gpuwatch.store.hours import HOUR_S
 from gpuwatch.store.ledger_rows import ONCE
 
@@ -155,6 +156,7 @@ class SealedHour:
                 return False
             self._db.execute(_CHUNK, row)
             histogram.write(self._db, self._t0 // 1000, self._entity)
+            reopen_hist(self._db, self._t0 // 1000, self._host)
         return True
 
 
