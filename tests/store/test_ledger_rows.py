@@ -59,7 +59,7 @@ def test_each_gpu_row_gets_the_holders_of_its_time(writer: StoreWriter) -> None:
     owners = dict(writer.connection.execute("SELECT o.owner_id, p.pid FROM owner o JOIN process p USING(proc_id)"))
     by_second = {(row.ts_ms - T0) // 1000: sorted(owners[owner] for owner, _, _ in row.shares) for row in rows}
     assert by_second == {1: [], 2: [7], 3: [7], 4: [7], 5: [7], 6: [7, 8], 7: [7, 8], 8: [7, 8]}
-    last = {owners[s.owner]: (s.sm_pm, s.memory_mib) for s in rows[-1].shares}
+    last = {owners[owner]: (sm_pm, memory_mib) for owner, sm_pm, memory_mib in rows[-1].shares}
     assert last == {7: (500, 1024), 8: (None, 2048)}
     job = writer.connection.execute(
         "SELECT job, u.name FROM owner o JOIN user_account u USING(user_id) ORDER BY owner_id"
