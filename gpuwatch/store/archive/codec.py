@@ -169,7 +169,9 @@ def encode(columns: Sequence[tuple[str, Sequence[Any]]], t0_ms: int, block_ms: i
 def _encode(values: Sequence[Any]) -> tuple[list[Any], bytes]:
     """The entry and the bytes of one column of a block."""
     first = values[0]
-    if values.count(first) == len(values) and (first or type(first) is not float):  # -0.0 and 0.0 are equal, but not the same
+    if (
+        values[-1] == first and values.count(first) == len(values) and (first or type(first) is not float)
+    ):  # -0.0 and 0.0 are equal, but not the same
         return [first], b""
     mask, present = b"", values
     if None in values:

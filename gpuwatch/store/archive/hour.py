@@ -13,19 +13,13 @@ from gpuwatch.errors import StoreError
 from gpuwatch.store.archive.codec import CODEC, Contents, Encoder, contents, decode
 from gpuwatch.store.archive.hist import Histogram
 from gpuwatch.store.archive.shapes import GPU, SHAPES, Shape
+from gpuwatch.store.archive.slices import Columns
 from gpuwatch.store.columns import insert_sql
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen_hist
-from gpuwatch.store.hours import HOUR_S
-from gpuwatch.store.ledger_rows import ONCE
 
-HOUR_MS = HOUR_S * 1000
 ONE_ROWS, MANY_ROWS = 900, 2400
 """So many rows has a block at most, of one thing or of many (processes): to replay an instant it is decoded as a whole."""
-_READ_CELLS = 12_000
-"""A step reads about so many values (2 ms)."""
-_FIRST_TICKS = 16
-"""So many ticks are read first where nobody knows how many rows each has."""
 _MOST_TICKS = 120
 """So many ticks are read at most then: the rows of others are passed over, also where there is none of this entity's."""
 _REACH_MS = 180_000
@@ -43,18 +37,17 @@ class _Chunk(NamedTuple):
 
 
 class SealedHour:
-    """What is to become the chunk of one entity's hour that starts at ``t0_ms`` and has so many ticks."""
+    """What is to become the chunk of one entity's hour that starts at ``t0_ms``: first all of its slices, then ``finish``."""
 
-    def __init__(self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int, ticks: int) -> None:
+    def __init__(self, db: sqlite3.Connection, kind: int, host_id: int, entity_id: int, t0_ms: int) -> None:
         self._db, self._shape, self._t0, self._entity = db, SHAPES[kind], t0_ms, entity_id
         self._at = len(self._shape.key)
         self._host = self._own_host(host_id)
         self._before = self._chunk()
         self._around: tuple[tuple[int, int], list[Row]] = ((0, 0), [])
-        self._sql = self._select()
-        at_once = _FIRST_TICKS if self._at else _READ_CELLS // len(self._shape.columns)
-        self._first_ms = max(1000, HOUR_MS * at_once // max(ticks, 1))
-        self._longest_ms = max(1000, HOUR_MS * _MOST_TICKS // max(ticks, 1)) if self._at else HOUR_MS
+        self._encoder, self._histogram = Encoder(self._shape.columns, t0_ms), Histogram(kind)
+        self._waiting: list[list[Any]] = [[] for _ in self._shape.columns]
+        """Rows that do not make a block yet, as columns in order of time."""
 
     def _own_host(self, host_id: int) -> int:
         """A GPU says itself which host it is in."""
@@ -73,62 +66,40 @@ class SealedHour:
         except StoreError:  # as good as none, but for that it must not be changed meanwhile
             return _Chunk(Contents((), ()), *row)
 
-    def _select(self) -> str:
-        shape = self._shape
-        cells = ",".join("k.ts_ms" if name == "ts_ms" else f"s.{name}" for name in shape.columns)
-        own = f" AND s.{shape.entity}=:entity" if shape.entity else " AND s.host_id=:host" if shape.has_host else ""
-        return (
-            f"SELECT {cells} FROM tick k CROSS JOIN {shape.table} s WHERE k.ts_ms>:t0 AND k.ts_ms<=:t1 AND {ONCE}"
-            f" AND s.tick_id=k.tick_id{own} ORDER BY k.ts_ms"
-        )
-
-    def seal(self) -> Generator[None, None, bool]:
-        """Write the chunk and its distributions, step by step; False if the chunk was changed meanwhile: all must be done again."""
-        encoder, histogram = Encoder(self._shape.columns, self._t0), Histogram(self._shape.kind)
-        for rows in self._blocks():
-            if rows:
-                columns = self._columns(rows)
-                histogram.add(columns)
-                yield
-                yield from encoder.add(list(columns.values()))
-            yield
-        return not encoder.rows or self._write(encoder, histogram)
-
-    def _blocks(self) -> Iterator[list[Row]]:
-        """The rows of the hour, as many at a time as make a block; an empty list where nothing but time has passed."""
+    def add(self, start_ms: int, end_ms: int, columns: Columns) -> Iterator[None]:
+        """Take the hot rows of the next slice, and encode what makes a block."""
+        if self._before is not None:
+            columns = self._merged(self._before, start_ms, end_ms, columns)
+        for waiting, more in zip(self._waiting, columns):
+            waiting.extend(more)
         most = MANY_ROWS if self._at else ONE_ROWS
-        rows, start, length, end = list[Row](), self._t0, self._first_ms, self._t0 + HOUR_MS
-        while start < end:
-            stop = min(start + length, end)
-            some = self._rows(start, stop)
-            rows += some
-            yield []
-            while len(rows) > most:
-                cut = self._instant(rows, most)
-                yield rows[:cut]
-                rows = rows[cut:]
-            wanted = length * _READ_CELLS // len(self._shape.columns) // max(len(some), 1)
-            start, length = stop, max(1000, min(wanted, length * 4, self._longest_ms))
-        yield rows
+        while len(self._waiting[0]) > most:
+            cut = self._instant(self._waiting[self._at], most)
+            block = [column[:cut] for column in self._waiting]
+            for column in self._waiting:
+                del column[:cut]
+            yield from self._encode(block)
 
-    def _instant(self, rows: Sequence[Row], most: int) -> int:
+    def finish(self) -> Generator[None, None, bool]:
+        """Write the chunk and its distributions; False if the chunk was changed meanwhile: all must be done again."""
+        if self._waiting[0]:
+            yield from self._encode(self._waiting)
+        return not self._encoder.rows or self._write(self._encoder, self._histogram)
+
+    @staticmethod
+    def _instant(times: Sequence[int], most: int) -> int:
         """Where the rows of an instant begin, at most ``most`` rows on, or the first one's end: no instant is cut in two."""
-        time = itemgetter(self._at)
-        begin = bisect_left(rows, time(rows[most]), key=time)
-        return begin or bisect_left(rows, time(rows[0]) + 1, key=time)
+        return bisect_left(times, times[most]) or bisect_left(times, times[0] + 1)
 
-    def _rows(self, start_ms: int, end_ms: int) -> list[Row]:
+    def _merged(self, before: _Chunk, start_ms: int, end_ms: int, columns: Columns) -> Columns:
         """The rows of a span in order of time: those that the chunk holds, and the hot ones that speak for other time."""
-        values = {"t0": start_ms, "t1": end_ms, "entity": self._entity, "host": self._host}
-        hot: list[Row] = self._db.execute(self._sql, values).fetchall()
-        if self._before is None:
-            return hot
-        span = self._before.contents.between(start_ms - _REACH_MS, end_ms + _REACH_MS)
+        span = before.contents.between(start_ms - _REACH_MS, end_ms + _REACH_MS)
         if self._around[0] != span:
-            self._around = span, [row for number in range(*span) for row in self._block(self._before, number)]
+            self._around = span, [row for number in range(*span) for row in self._block(before, number)]
         around, time = self._around[1], itemgetter(self._at)
         kept = [row for row in around if start_ms < time(row) <= end_ms]
-        return sorted([*kept, *_uncovered(around, hot, self._shape)], key=time)
+        hot = list(zip(*columns, strict=True))
+        return list(zip(*sorted([*kept, *_uncovered(around, hot, self._shape)], key=time), strict=True))
 
     def _block(self, before: _Chunk, number: int) -> Iterator[Row]:
         """The rows of one block of the chunk; none if it is damaged: what hot rows there are take their place."""
@@ -138,15 +109,18 @@ class SealedHour:
             return iter(())
         return zip(*found.values(), strict=True)
 
-    def _columns(self, rows: list[Row]) -> dict[str, Sequence[Any]]:
-        """The columns of a block, in order of key and time; of two rows of one instant the later one."""
+    def _encode(self, block: Columns) -> Iterator[None]:
+        """One block, in order of key and time; of two rows of one instant the later one."""
         if self._at:
-            rows = sorted(rows, key=itemgetter(*range(self._at)))  # they are in order of time already
-        columns = list(zip(*rows, strict=True))
-        places = list(zip(*columns[: self._at + 1], strict=True)) if self._at else columns[0]
+            block = _by_key(block, self._at)
+        places: Sequence[Any] = list(zip(*block[: self._at + 1], strict=True)) if self._at else block[0]
         if not all(map(lt, places, places[1:])):
-            columns = list(zip(*dict(zip(places, rows, strict=True)).values(), strict=True))
-        return dict(zip(self._shape.columns, columns, strict=True))
+            block = list(zip(*dict(zip(places, zip(*block, strict=True), strict=True)).values(), strict=True))
+        yield
+        self._histogram.add(dict(zip(self._shape.columns, block, strict=True)))
+        yield
+        yield from self._encoder.add(block)
+        yield
 
     def _write(self, encoder: Encoder, histogram: Histogram) -> bool:
         cols, body = encoder.finish()
@@ -158,6 +132,17 @@ class SealedHour:
             histogram.write(self._db, self._t0 // 1000, self._entity)
             reopen_hist(self._db, self._t0 // 1000, self._host)
         return True
+
+
+def _by_key(block: Columns, at: int) -> Columns:
+    """Columns in order of the first ``at`` ones, rows of the same key in the order in which they are."""
+    key = list(block[0] if at == 1 else zip(*block[:at], strict=True))
+    times, rows = block[at], len(key)
+    at_once = bisect_left(times, times[0] + 1)
+    if rows % at_once == 0 and key == key[:at_once] * (rows // at_once) and all(map(lt, key[:at_once], key[1:at_once])):
+        return [[value for n in range(at_once) for value in column[n::at_once]] for column in block]  # the same ones at any time
+    order = sorted(range(rows), key=key.__getitem__)
+    return [[column[n] for n in order] for column in block]
 
 
 def _uncovered(kept: Sequence[Row], rows: Sequence[Row], shape: Shape) -> list[Row]:

@@ -9,11 +9,12 @@ repeated at will, and a clock that was set back adds nothing twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from gpuwatch.dataclass import dataclass, replace
-from gpuwatch.store.archive.hour import HOUR_MS, SealedHour
-from gpuwatch.store.archive.shapes import GPU, SHAPES
+from gpuwatch.store.archive.hour import SealedHour
+from gpuwatch.store.archive.shapes import GPU, PROCESS, SHAPES
+from gpuwatch.store.archive.slices import HOUR_MS, HotRows
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.hours import hour_offset_s, hour_start_s
 from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER, current_host, set_watermark, watermark
@@ -36,21 +37,38 @@ class SealJob:
 
     def steps(self, db: sqlite3.Connection) -> Iterator[None]:
         """Do it, at most about 5 ms of work at a time. Stopping between two steps loses nothing and leaves nothing behind."""
-        sql = "SELECT count(*) FROM tick WHERE ts_ms>? AND ts_ms<=?"
-        ticks = int(db.execute(sql, (self.t0_ms, self.t0_ms + HOUR_MS)).fetchone()[0])
         entities = set[int]()
         for found in self._entities(db):
             entities |= found
             yield
-        for entity_id in sorted(entities):
-            while not (yield from SealedHour(db, self.kind, self.host_id, entity_id, self.t0_ms, ticks).seal()):
-                pass  # somebody has changed the chunk meanwhile
+        groups = [sorted(entities)] if self.kind == PROCESS else [[entity] for entity in sorted(entities)]
+        for group in groups:
+            while group:
+                group = yield from self._seal(db, group)
         with transaction(db):
             if self.seals_s is not None:
                 set_watermark(db, SEAL_TIER, self.seals_s, self.host_id)
             if self.seals_tick is not None:
                 db.execute("INSERT OR REPLACE INTO rollup_state VALUES(?,?,?)", (self.host_id, SEAL_TICK_TIER, self.seals_tick))
         yield
+
+    def _seal(self, db: sqlite3.Connection, entities: list[int]) -> Generator[None, None, list[int]]:
+        """Seal the hours of some entities in one pass; those whose chunk was changed meanwhile must be done again.
+
+        Rows of processes lie by process and not by GPU: to look for those of one GPU is to go through them all.
+        """
+        hours = {entity: SealedHour(db, self.kind, self.host_id, entity, self.t0_ms) for entity in entities}
+        only = None if self.kind == PROCESS else entities[0]
+        for start, end, columns in HotRows(db, SHAPES[self.kind], self.host_id, only, self.t0_ms):
+            yield
+            for entity, hour in hours.items():
+                yield from hour.add(start, end, columns.get(entity, ()))
+        again = []
+        for entity, hour in hours.items():
+            if not (yield from hour.finish()):
+                again.append(entity)
+            yield
+        return again
 
     def _entities(self, db: sqlite3.Connection) -> Iterator[set[int]]:
         """Which entities may have rows in the hour, slice by slice."""
