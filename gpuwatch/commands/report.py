@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BY = ("gpu", "user", "process", "host", "day", "hour")
 FORMS = ("text", "md", "csv", "json")
+_MOST_TOLD = 8
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -35,16 +36,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--by", choices=BY, default="gpu", help="what the main table is about")
     parser.add_argument("--host", metavar="NAME", action="append", help="a host of the store, or all; default the recorder's own")
     parser.add_argument("--format", choices=FORMS, help="text, or what the file's name ends with; csv is the main table alone")
-    parser.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
+    parser.add_argument(
+        "--json", action="store_const", dest="format", const="json", help="the same as --format json (docs/schemas/report.json)"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="the file to write; standard output without it")
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
-    parser.add_argument("--width", type=_width, metavar="N", help="columns of the text form; default the terminal's, else 100")
+    parser.add_argument(
+        "--width", type=_width, metavar="N", help="columns of the text form, 60 to 200; default the terminal's, else 100"
+    )
     parser.add_argument("--ascii", action="store_true", default=argparse.SUPPRESS, help="draw with ASCII characters only")
     return parser
 
 
 def _width(text: str) -> int:
-    if not text.isdigit() or not 60 <= int(text) <= 1000:
+    if not text.isdecimal() or not 60 <= int(text) <= 200:
         raise argparse.ArgumentTypeError(f"'{text}' is not a width: write a number from 60 to 200")
     return int(text)
 
@@ -82,9 +87,15 @@ def _build(args: argparse.Namespace, runtime: Runtime) -> Report:
         command=_command(args, start, end, runtime.tz),
     )
     with Window(runtime.store_path()) as window:
-        _check_hosts(args.host or (), {row[0] for row in window.rows("SELECT hostname FROM host", ())})
+        known = {row[0] for row in window.rows("SELECT hostname FROM host", ())}
+        _check_hosts(args.host or (), known)
         zone = "" if runtime.tz else zone_name(runtime.environ)
-        return build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz, zone=zone)
+        report = build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz, zone=zone)
+    others = sorted(known.difference(report.span.hosts))
+    if others and not args.host and not report.total.capacity_gpu_ms:
+        told = ", ".join(others[:_MOST_TOLD]) + (f" and {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else "")
+        print(f"gpuwatch: the store has other hosts: {told}; ask for one with --host NAME, or --host all", file=sys.stderr)
+    return report
 
 
 def _check_hosts(asked: Sequence[str], known: Collection[str]) -> None:
@@ -94,11 +105,19 @@ def _check_hosts(asked: Sequence[str], known: Collection[str]) -> None:
 
 
 def _command(args: argparse.Namespace, start: int, end: int, tz: tzinfo | None) -> str:
-    """The command line that makes the same report of the same store again, also tomorrow."""
+    """The command line that makes the same report of the same store again, also tomorrow.
+
+    A demo's store ends with the demo: its times are those that were asked for, and its figures those of a new one.
+    """
     since, until = (datetime.fromtimestamp(t, tz).astimezone(tz).isoformat() for t in (start, end))
     words = ["gpuwatch", *(["--store", args.store] if args.store else []), *(["--tz", args.tz] if args.tz else [])]
-    words += [f"--demo={args.demo}"] if args.demo else []
-    words += ["report", "--since", since, "--until", until, "--by", args.by]
+    if args.demo:
+        since, until = args.since, args.until
+        words += [f"--demo={args.demo}", "--seed", str(args.seed)]
+    words.append("report")
+    for name, time in (("--since", since), ("--until", until)):
+        words += [f"{name}={time}"] if time.startswith("-") else [name, time]
+    words += ["--by", args.by]
     for host in args.host or ():
         words += ["--host", host]
     return shlex.join(words)
@@ -129,7 +148,8 @@ def _formed(report: Report, form: str, args: argparse.Namespace, runtime: Runtim
     from gpuwatch.report.period_text import report_text
 
     tty = args.output == "-" and sys.stdout.isatty()
-    look = Look(color_tier(runtime.environ, runtime.settings.screen.colors, tty=tty), bool(runtime.settings.screen.ascii))
+    ascii = bool(runtime.settings.screen.ascii) or (args.output == "-" and not is_unicode())
+    look = Look(color_tier(runtime.environ, runtime.settings.screen.colors, tty=tty), ascii)
     return report_text(report, width=args.width or width(runtime.environ), look=look)
 
 

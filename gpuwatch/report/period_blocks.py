@@ -146,7 +146,7 @@ def owners(report: Report, figures: Figures, width: int, look: Look, most: int =
     total = "".join("  " + right(whole, each) for (_, _, whole), each in zip(columns, widths, strict=True))
     out.append(line((left("sum", name_width) + " " * (1 + bar) + total, "bold")))
     if len(kept) < len(rows):
-        out += wrapped(f"… {len(rows) - len(kept)} more, counted in the sum: gpuwatch report --by user", width, style="dim")
+        out += wrapped(f"… {len(rows) - len(kept)} more with --by user, counted in the sum", width, style="dim")
     return out
 
 

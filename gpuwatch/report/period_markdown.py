@@ -36,8 +36,8 @@ def sentence(text: str) -> str:
 
 def report_markdown(report: Report) -> str:
     """The whole document with a newline at its end."""
-    span, times, figures = report.span, words.Times(report.span), Figures(report.total)
-    when = f"{times.span(span.start_ms, span.end_ms)}, {words.zone(span)}"
+    span, figures = report.span, Figures(report.total)
+    when = f"{words.asked(report)}, {words.zone(span)}"
     parts = [f"# GPU report: {sentence(words.hosts(span))}, {sentence(when)}"]
     if span.simulated:
         parts.append(f"**SIMULATED** {escaped(span.scenario)}: nothing here was measured.".replace("  ", " "))
@@ -95,7 +95,7 @@ def _data(report: Report, figures: Figures) -> list[str]:
     texts += [words.event(row, times, many) for row in found.lost]
     texts += words.quality(report)
     for row in report.not_measured:
-        texts.append(f"not measured: {words.not_measured(row, many)}" + (f"; {row.enable}" if row.enable else ""))
+        texts.append(f"not measured: {words.not_measured(row, report)}" + (f"; {row.enable}" if row.enable else ""))
     if not report.total.observed_gpu_ms:
         texts.append("What can be measured here, and what not: gpuwatch doctor")
     return [text for text in (*texts, *words.absent(report)) if text]

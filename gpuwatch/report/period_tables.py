@@ -159,7 +159,7 @@ def _processes(report: Report, figures: Figures) -> Table:
         Head("command", [row.command or row.name for row in rows], "left", name=True),
     ]
     more = report.process_count - len(rows)
-    below = [f"… {fmt.number(more)} more: gpuwatch report --by process"] if more > 0 else []
+    below = [f"… {fmt.number(more)} more with --by process"] if more > 0 else []
     empty = "No process is known to have held a GPU in this span."
     return Table("Longest holders" if report.by != "process" else "Processes", columns, "hours x GPUs held", empty, below=below)
 

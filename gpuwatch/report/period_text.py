@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from gpuwatch.format import cut
+from gpuwatch.format import cells, cut
 from gpuwatch.names import Bucket
 from gpuwatch.report import period_words as words
 from gpuwatch.report.ink import Look
@@ -18,7 +18,7 @@ from gpuwatch.report.table import GAP, Column, table
 from gpuwatch.view.period.types import Report
 
 MIN_WIDTH, TWO_COLUMNS, MOST_WIDTH = 60, 120, 200
-NAMES = (32, 24, 20, 16, 12)
+NAMES = (32, 24, 20, 16, 13)
 """Cells of a foreign name, the first with which no column must be dropped."""
 GAPS, EVENTS, FIELDS = 5, 5, 8
 """So many of each are told; the JSON has more."""
@@ -48,11 +48,11 @@ def report_text(report: Report, *, width: int = 100, look: Look | None = None) -
 
 
 def _header(report: Report, width: int) -> Block:
-    span, times = report.span, words.Times(report.span)
+    span = report.span
     mark = words.simulated(span)
     name = cut(words.hosts(span), max(12, width - 40))
     first = line((" gpuwatch ", "badge"), " ", (name, "bold"), " ", (words.gpus(span), "dim"))
-    when = f"{times.span(span.start_ms, span.end_ms)} · {words.zone(span)}"
+    when = f"{words.asked(report)} · {words.zone(span)}"
     if width >= TWO_COLUMNS:
         return [spread([*first, ("  " + when, "bold")], line((mark, "notice")), width)]
     return [spread(first, line((mark, "notice")), width), line((when, "bold"))]
@@ -102,11 +102,18 @@ def _columns(of: Table, most: int) -> list[Column]:
     out = []
     for number, each in enumerate(of.columns):
         last = number == len(of.columns) - 1
-        texts = [cut(text, most) if each.name and not last else text for text in each.cells]
+        texts = [clipped(text, most) if each.name and not last else text for text in each.cells]
         if of.summed:
             texts.append(each.sum)
         out.append(Column(each.text, texts, align=each.align, drop=each.drop))
     return out
+
+
+def clipped(text: str, most: int) -> str:
+    """A foreign name in so many cells; the number of a GPU behind its host's name is never cut."""
+    host, colon, number = text.rpartition(":")
+    room = most - 1 - cells(number)
+    return f"{cut(host, room)}:{number}" if colon and " " not in host and room > 2 else cut(text, most)
 
 
 def _total(columns: Sequence[Column]) -> int:
@@ -129,11 +136,11 @@ def _data(report: Report, figures: Figures, width: int) -> Block:
     for text in texts:
         out += _item(text, width)
     for row in report.not_measured[:FIELDS]:
-        out += _item(f"not measured: {words.not_measured(row, many)}", width)
+        out += _item(f"not measured: {words.not_measured(row, report)}", width)
         if row.enable:
             out += wrapped(row.enable, width, indent=4, first="    ", style="accent")
     if len(report.not_measured) > FIELDS:
-        out += _item(f"… {len(report.not_measured) - FIELDS} more: gpuwatch doctor", width)
+        out += _item(f"… {len(report.not_measured) - FIELDS} more with --json", width)
     if not report.total.observed_gpu_ms:
         out += _item("What can be measured here, and what not: gpuwatch doctor", width)
     return out if len(out) > 1 else []

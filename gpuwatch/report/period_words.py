@@ -51,7 +51,7 @@ FIELDS = {
     "power_watts": "power",
     "energy_joules": "energy",
     "throttled_seconds": "throttling",
-    "temperature_celsius": "temperature",
+    "temperature_max_celsius": "temperature",
     "process_count": "processes",
     "gpu_memory_bytes": "memory of processes",
     "sm_utilization_ratio": "SM share of processes",
@@ -104,8 +104,8 @@ class Times:
         if start.time() != end.time() or (start.hour, start.minute) != (0, 0):
             if start.date() == end.date():
                 return f"{self.date(start)} {start:%H:%M}–{end:%H:%M}"
-            year = "" if start.year == end.year else f" {start.year}"
-            return f"{self.stamp(start_ms)}{year} – {self.day(end)} {MONTHS[end.month - 1]} {end.year} {end:%H:%M}"
+            first = self.stamp(start_ms) if start.year == end.year else f"{self.date(start)} {start:%H:%M}"
+            return f"{first} – {self.date(end)} {end:%H:%M}"
         last = self.at(end_ms - 1)
         if start.date() == last.date():
             return self.date(last)
@@ -129,14 +129,23 @@ def gpu_names(report: Report) -> dict[str, str]:
     }
 
 
+def asked(report: Report) -> str:
+    """The span that the report is about: what was summed, or what was asked for where nothing could be."""
+    span, times = report.span, Times(report.span)
+    if span.start_ms < span.end_ms:
+        return times.span(span.start_ms, span.end_ms)
+    return times.span(span.asked_start_ms, max(span.asked_end_ms, span.asked_start_ms + 60_000))
+
+
 def hosts(span: ReportSpan) -> str:
     """``node-07``, ``node-07, node-08``, ``12 hosts``."""
     return ", ".join(span.hosts) if len(span.hosts) <= 3 else counted(len(span.hosts), "host")
 
 
 def gpus(span: ReportSpan) -> str:
-    """``8 × H100 80GB``; nothing where no GPU was seen."""
-    return " + ".join(f"{count} × {short_model(name)}" if name else counted(count, "GPU") for name, count in span.gpu_names)
+    """``8 × H100 80GB``; nothing where no GPU was seen. Logs need not say which GPUs they are of."""
+    of = " of unknown model" if len(span.gpu_names) > 1 else ""
+    return " + ".join(f"{count} × {short_model(name)}" if name else counted(count, "GPU") + of for name, count in span.gpu_names)
 
 
 def simulated(span: ReportSpan) -> str:
@@ -177,7 +186,8 @@ def amounts(report: Report, figures: Figures) -> str:
     if total.energy_mj is not None:
         idle = "" if total.idle_energy_mj is None else f", {figures.power.shown(total.idle_energy_mj)} of them idle"
         parts.append(f"{figures.energy} kWh{idle}")
-    parts.append(f"mean utilization {percent(use.utilization_ratio)}")
+    known = use.utilization_ratio is not None
+    parts.append(f"mean utilization {percent(use.utilization_ratio)}" if known else "utilization not measured")
     parts.append(f"SM active {percent(use.sm_active_ratio)}" if use.sm_active_ratio is not None else "SM activity not measured")
     return " · ".join(parts)
 
@@ -239,10 +249,11 @@ def quality(report: Report) -> list[str]:
     return out
 
 
-def not_measured(row: NotMeasured, many_hosts: bool) -> str:
-    """``SM activity: GPU 6, 7, not supported``."""
-    host = f"{row.host}, " if many_hosts else ""
-    return f"{FIELDS.get(row.field, row.field)}: {host}{row.subject}, {MISSING[row.reason]}"
+def not_measured(row: NotMeasured, report: Report) -> str:
+    """``SM activity: GPU 6, 7, not supported``; of a log nobody knows what the GPU would have told."""
+    host = f"{row.host}, " if len(report.span.hosts) > 1 else ""
+    log = row.host in imported(report) and row.reason is Missing.NOT_SUPPORTED
+    return f"{FIELDS.get(row.field, row.field)}: {host}{row.subject}, {'not in the log' if log else MISSING[row.reason]}"
 
 
 def absent(report: Report) -> list[str]:

@@ -16,10 +16,10 @@ from gpuwatch.dataclass import replace
 from gpuwatch.format import cells
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.report.ink import MARKS, Look
-from gpuwatch.report.period_text import report_text
+from gpuwatch.report.period_text import clipped, report_text
 from gpuwatch.report.period_words import Times
 from gpuwatch.view.period.ledger import Sums, ledger, total
-from gpuwatch.view.period.types import BY, OwnerRow, Quality, Report
+from gpuwatch.view.period.types import BY, NotMeasured, OwnerRow, Quality, Report
 
 sample_report = cache(make_sample)
 GOLDEN = Path(__file__).parent / "golden"
@@ -275,6 +275,32 @@ def test_instances_are_named_by_their_board_everywhere() -> None:
     assert [line[:11].strip() for line in block(text, "GPUs")[2:10]] == ["0", "1", "2", "3", "4", "4/0 3g.40gb", "4/1 3g.40gb", "7"]
 
 
+def test_what_a_log_does_not_hold_is_not_called_unsupported() -> None:
+    sample = sample_report()
+    fields = tuple(NotMeasured("node-07", "all GPUs", name, Missing.NOT_SUPPORTED, "") for name in ("memory_used_bytes", "temperature_max_celsius"))  # fmt: skip
+    text = report_text(replace(sample, not_measured=fields), width=120)
+    assert "not measured: memory: all GPUs, not supported" in text and "not measured: temperature: all GPUs" in text
+    logs = replace(sample, not_measured=fields, host_rows=(replace(sample.host_rows[0], kind="imported"),))
+    assert "not measured: memory: all GPUs, not in the log" in report_text(logs, width=120)
+
+
+def test_gpus_of_unknown_model_are_counted_and_said() -> None:
+    sample = sample_report()
+
+    def title(*names: tuple[str, int]) -> str:
+        return report_text(replace(sample, span=replace(sample.span, gpu_names=names))).split("\n")[0]
+
+    assert " 8 GPUs " in title(("", 8)) and "×" not in title(("", 8))
+    assert " 2 GPUs of unknown model + 1 × A40 " in title(("", 2), ("NVIDIA A40", 1))
+
+
+def test_the_index_of_a_gpu_is_never_cut_from_its_host() -> None:
+    assert clipped("nanogpt-8gpu-baseline:7", 16) == "nanogpt-8gpu-…:7"
+    assert clipped("node-07:0/1 1g.10gb", 20) == "node-07:0/1 1g.10gb"
+    assert clipped("very-long-host-name:0/1 1g.10gb", 20) == "very-lo…:0/1 1g.10gb"
+    assert clipped("node-07:0-3 node-08:1", 16) == "node-07:0-3 nod…" and clipped("a" * 20, 8) == "aaaaaaa…"
+
+
 def test_gaps_of_a_log_are_not_a_recorders_and_short_ones_have_seconds() -> None:
     sample = sample_report()
     gap = replace(sample.quality.gaps[0], start_ms=START_MS + 61_000, end_ms=START_MS + 63_500, energy_mj=None)
@@ -292,6 +318,7 @@ def test_gaps_of_a_log_are_not_a_recorders_and_short_ones_have_seconds() -> None
     (HOUR_MS, DAY_MS + HOUR_MS, "Mon 9 Nov 01:00 – Tue 10 Nov 2026 01:00"),
     (0, 30 * DAY_MS, "Mon 9 Nov – Tue 8 Dec 2026"),
     (0, 60 * DAY_MS, "Mon 9 Nov 2026 – Thu 7 Jan 2027"),
+    (HOUR_MS, 60 * DAY_MS, "Mon 9 Nov 2026 01:00 – Fri 8 Jan 2027 00:00"),
     (-20 * DAY_MS, 0, "Tue 20 Oct 01:00 – Mon 9 Nov 2026 00:00"),
 ])  # fmt: skip
 def test_a_span_in_words(start: int, end: int, said: str) -> None:

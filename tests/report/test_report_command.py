@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from support.inprocess import Done, run_program
 from support.story import START, Hold, Story, process
 
 from gpuwatch.clock import FakeClock
+from gpuwatch.commands import report as report_command
 from gpuwatch.commands.report import color_tier
 from gpuwatch.names import Context
+from gpuwatch.parser import build_parser
 
 T = int(START)
 MINUTES = 40
@@ -92,6 +95,7 @@ def test_the_command_that_makes_it_again_makes_the_same(store: Path) -> None:
         (("--by", "colour"), 2, "invalid choice"),
         (("--format", "html"), 2, "invalid choice"),
         (("--width", "20"), 2, "is not a width"),
+        (("--width", "201"), 2, "from 60 to 200"),
         (("--host", "nowhere"), 2, "nowhere"),
         (("-o", "/nowhere/at/all.txt"), 3, "cannot be written"),
         (("--store", "/nowhere/x.db"), 3, "there is no store"),
@@ -109,6 +113,26 @@ def test_an_empty_span_is_said_in_words(store: Path) -> None:
         csv.DictReader(io.StringIO(report(store, "--since", "2001-01-01", "--until", "2001-01-02", "--format", "csv").stdout))
     )
     assert all(row["utilization_ratio"] == "" for row in rows)
+
+
+def test_output_that_takes_only_ascii_gets_the_marks_made_for_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuwatch.commands.report.is_unicode", lambda: False)
+    done = report(store, "--width", "65")
+    assert done.stdout.isascii() and max(map(len, done.stdout.split("\n"))) <= 65
+    assert "-- Where" in done.stdout and "\n: Waiting" in done.stdout
+
+
+def test_a_span_that_nothing_is_known_of_is_the_one_that_was_asked_for(store: Path) -> None:
+    done = report(store, "--since", "2025-12-01", "--until", "2025-12-03")
+    assert done.stdout.split("\n")[1].startswith("Mon 1 – Tue 2 Dec 2025")
+    done = report(store, "--since", "2025-12-01", "--until", "2025-12-03", "--format", "md")
+    assert done.stdout.startswith("# GPU report: node-07, Mon 1 – Tue 2 Dec 2025, ")
+
+
+def test_a_demo_is_made_again_by_the_times_that_were_asked_for() -> None:
+    args = build_parser(["report"]).parse_args(["--demo=mig", "--seed", "3", "report", "--since=-2h"])
+    command = report_command._command(args, 0, 7200, UTC)
+    assert command == "gpuwatch --demo=mig --seed 3 report --since=-2h --until now --by gpu"
 
 
 def test_simulated_is_said_everywhere(tmp_path: Path) -> None:

@@ -22,9 +22,15 @@ class Done:
     stderr: str
 
 
+class _Utf8(io.StringIO):
+    """A stream that takes every character, as a terminal does."""
+
+    encoding = "utf-8"
+
+
 def run_program(*arguments: str, env: Mapping[str, str] = os.environ, clock: Clock | None = None) -> Done:
     """What the program would print and return; ``clock`` is its clock."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = _Utf8(), _Utf8()
     words = normalise(arguments)
     with redirect_stdout(out), redirect_stderr(err):
         try:
