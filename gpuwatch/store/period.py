@@ -17,7 +17,16 @@ from typing import Any
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.store.hours import HOUR_S, NEVER_S, hour_start_s
-from gpuwatch.store.watermarks import DAY_TIER, HOUR_TIER, LEDGER_DAY_TIER, LEDGER_HOUR_TIER, LEDGER_TIER, MINUTE_TIER
+from gpuwatch.store.watermarks import (
+    DAY_TIER,
+    HIST_DAY_TIER,
+    HOUR_TIER,
+    LEDGER_DAY_TIER,
+    LEDGER_HOUR_TIER,
+    LEDGER_TIER,
+    MINUTE_TIER,
+    SEAL_TIER,
+)
 from gpuwatch.store.window import Window
 from gpuwatch.zone import days, host_zone
 
@@ -30,6 +39,7 @@ _DONE = {
     "gpu": (HOUR_TIER, DAY_TIER),
     "process": (HOUR_TIER, DAY_TIER),
     "ledger": (LEDGER_HOUR_TIER, LEDGER_DAY_TIER),
+    "hist": (SEAL_TIER, HIST_DAY_TIER),
 }
 
 
@@ -220,6 +230,11 @@ def _whole_days(host: PeriodHost, what: str, start_s: int, end_s: int) -> list[t
         old = min(limit, host.reach_s(what, "hour"))
         inside = [day for day in host.days(start_s, old) if day[0] >= start_s and day[1] <= old]
         found = [*inside, *(day for day in found if day[1] > old)]
+    return _own_days(host, what, found)
+
+
+def _own_days(host: PeriodHost, what: str, found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of some days in which no row of a day of the host's begins elsewhere."""
     if not found:
         return []
     rows = {row[0] for row in host.window.rows(_STARTS.format(what), (found[0][0], found[-1][1]))}
@@ -239,8 +254,24 @@ def _days_of_hours(start_s: int, end_s: int, zone: tzinfo, offset_s: int) -> lis
 
 def _strangers(host: PeriodHost, what: str, strange: Sequence[int]) -> list[int]:
     """Those of these days that are this host's own (another host's days begin when its do)."""
-    marks = ",".join(map(str, strange))
-    return [row[0] for row in host.window.rows(f"SELECT DISTINCT m.t FROM {what}_day m WHERE m.t IN ({marks}){host.only()}", ())]
+    marks, own = ",".join(map(str, strange)), host.only("m.entity_id" if what == "hist" else "m.gpu_id")
+    return [row[0] for row in host.window.rows(f"SELECT DISTINCT m.t FROM {what}_day m WHERE m.t IN ({marks}){own}", ())]
+
+
+def hist_pieces(host: PeriodHost, start_s: int, end_s: int) -> tuple[Piece, ...]:
+    """The days and, at the edges, hours inside a span of which a host can have distributions, each a piece, in order of time."""
+    if not host.tiered:
+        return ()
+    first, last = host.hour(start_s + HOUR_S - 1)[0], host.hour(end_s)[0]
+    limit = min(last, host.done_s("hist", "day"))
+    days = _own_days(host, "hist", _days_of_hours(first, limit, host.zone, host.offset_s)) if first < limit else []
+    out, at = [], first
+    for start, end in (*days, (last, last)):
+        out += [Piece(0, "hour", t, t + HOUR_S) for t in range(at, start, HOUR_S)]
+        if start < end:
+            out.append(Piece(0, "day", start, end))
+        at = end
+    return tuple(out)
 
 
 def _cover(host: PeriodHost, what: str, cell: int, span: tuple[int, int], whole: Sequence[tuple[int, int]]) -> Iterator[Piece]:

@@ -10,7 +10,6 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.columns import GPU_ROLLUP_FACTS, rollup
-from gpuwatch.store.hours import HOUR_S
 from gpuwatch.store.period import MINUTE_S, GpuScope, PeriodHost, Piece, Plan
 
 Row = tuple[int, int, int, int, int]
@@ -218,16 +217,16 @@ def _last_bucket(host: PeriodHost, tier: str, start: int, end: int) -> dict[int,
     return dict(host.window.rows(sql, (start, end)))
 
 
-def histogram(scope: GpuScope, hours: Sequence[int], metrics: Sequence[int]) -> dict[int, dict[int, dict[int, int]]]:
-    """gpu_id -> metric -> bin -> milliseconds, over the hours that start at these unix seconds."""
-    if not hours or not metrics:
-        return {}
-    sql = (
-        f"{_cells([Piece(0, 'hour', t, t + HOUR_S) for t in hours])}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) "
-        f"FROM c CROSS JOIN hist_hour m WHERE m.t>=c.a AND m.t<c.b AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))})"
-        f"{scope.only('m.entity_id')} GROUP BY 1, 2, 3"
-    )
+def histogram(scope: GpuScope, pieces: Sequence[Piece], metrics: Sequence[int]) -> dict[int, dict[int, dict[int, int]]]:
+    """gpu_id -> metric -> bin -> milliseconds, over whole hours and days."""
     out: dict[int, dict[int, dict[int, int]]] = {}
-    for gpu_id, metric, number, weight in scope.window.rows(sql, ()):
-        out.setdefault(gpu_id, {}).setdefault(metric, {})[number] = weight
+    for tier, some in _by_tier(pieces).items():
+        sql = (
+            f"{_cells(some)}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_{tier} m "
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))})"
+            f"{scope.only('m.entity_id')} GROUP BY 1, 2, 3"
+        )
+        for gpu_id, metric, number, weight in scope.window.rows(sql, ()):
+            bins = out.setdefault(gpu_id, {}).setdefault(metric, {})
+            bins[number] = bins.get(number, 0) + weight
     return out

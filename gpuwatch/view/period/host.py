@@ -8,20 +8,20 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from gpuwatch.names import Missing
-from gpuwatch.store.period import GpuScope, PeriodHost, Plan, plan
+from gpuwatch.store.period import GpuScope, PeriodHost, Piece, Plan, hist_pieces, plan
 from gpuwatch.store.period_sums import Held, Row, bucket_rows, histogram, owner_rows, process_sums, use_sums
 from gpuwatch.view.period.capacity import Member, families, unobserved
-from gpuwatch.view.period.cells import HOUR_S, MINUTE_S
+from gpuwatch.view.period.cells import MINUTE_S
 from gpuwatch.view.period.ledger import Sums, ledger, summed
 from gpuwatch.view.period.measured import METRIC_NUMBERS, NO_VALUES, Values, energy_source
 from gpuwatch.view.period.types import Ledger
 
 LATE_S = 180
 """The last minutes of a live recording are not closed yet: a span that ends so soon after the closed ones ends with them."""
-MOST_HIST_HOURS = 1500
-"""Percentiles are taken from so many GPU-hours at most, evenly spread (an hour of a GPU has some 50 rows)."""
-_STRIDES = (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-"""None of them meets the same hour of the day again and again."""
+MOST_HIST = 1500
+"""Percentiles are taken from so many GPU-days and GPU-hours at most, evenly spread (each has 50 to 100 rows)."""
+_STRIDES = (1, 2, 3, 5, 11, 13, 17, 19, 23, 25, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+"""None of them meets the same day of the week, or the same few hours of the day, again and again."""
 _GPU = (
     "SELECT gpu_id, uuid, gpu_index, name, parent_uuid, mig_profile, compute_fraction, memory_total_bytes, first_ms, last_ms FROM gpu "
     "WHERE host_id=? ORDER BY gpu_index, parent_uuid, uuid"
@@ -192,22 +192,24 @@ class HostPart:
         return out
 
     @cached_property
-    def hist_hours(self) -> range:
-        """Starts of the hours that percentiles are taken from."""
-        first, last = self.host.hour(self.start_s + HOUR_S - 1)[0], self.host.hour(self.end_s)[0]
-        count = (last - first) // HOUR_S * max(1, len(self.shared.scope.gpu_ids))
-        stride = next((each for each in _STRIDES if count <= MOST_HIST_HOURS * each), _STRIDES[-1])
-        return range(first, last if self.host.tiered else first, HOUR_S * stride)
+    def hist_stride(self) -> int:
+        """Percentiles are taken from one in so many days and hours."""
+        count = len(self._hist_pieces) * len(self.shared.scope.gpu_ids)
+        return next((each for each in _STRIDES if count <= MOST_HIST * each), _STRIDES[-1])
+
+    @cached_property
+    def _hist_pieces(self) -> tuple[Piece, ...]:
+        return hist_pieces(self.host, self.start_s, self.end_s)
 
     @cached_property
     def bins(self) -> Mapping[int, Mapping[int, Mapping[int, int]]]:
         """gpu_id -> metric -> bin -> milliseconds."""
-        return self.shared.ask(histogram_of, self.use_plan, self.hist_hours)
+        return self.shared.ask(_histogram, self.use_plan, self._hist_pieces[:: self.hist_stride])
 
 
-def histogram_of(scope: GpuScope, _: Plan, hours: range) -> dict[int, dict[int, dict[int, int]]]:
+def _histogram(scope: GpuScope, _: Plan, pieces: Sequence[Piece]) -> dict[int, dict[int, dict[int, int]]]:
     """The distributions that a report shows."""
-    return histogram(scope, hours, METRIC_NUMBERS)
+    return histogram(scope, pieces, METRIC_NUMBERS)
 
 
 def together(parts: Sequence[HostPart]) -> list[list[HostPart]]:

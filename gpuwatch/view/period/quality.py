@@ -10,7 +10,6 @@ from gpuwatch.format import counted, percent_sign
 from gpuwatch.names import Bucket, GapReason, Missing, Severity
 from gpuwatch.store.period import Plan
 from gpuwatch.store.period_sums import provisional_ms
-from gpuwatch.view.period.cells import HOUR_S
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.measured import SOURCES, energy_source, observed_ms
 from gpuwatch.view.period.types import EventRow, GapRow, GpuRow, Ledger, NotMeasured, Quality, TierUse
@@ -186,8 +185,8 @@ def _estimates(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> list[str]:
             out.append(f"Energy of sliced GPUs{name} is their instances' too and is not in the ledger.")
     stood = [found.coverage_ratio for row in gpus for name, found in row.quantiles.items() if name == "utilization_ratio"]
     if stood:
-        stride = max(part.hist_hours.step // HOUR_S for part in parts)
-        some = "closed hours" if stride == 1 else f"one in {stride} closed hours"
+        stride = max(part.hist_stride for part in parts)
+        some = "closed hours" if stride == 1 else f"one in {stride} closed days and hours"
         out.append(f"Percentiles stand on {some}: {percent_sign(sum(stood) / len(stood))} of the observed time.")
     return out
 
