@@ -1,7 +1,8 @@
 """Who is there: hosts, GPUs and processes as the collectors describe them, and which of it the store has not been told yet.
 
 Drivers name pids alone; a process is (pid, start time). A pid is joined to the process that the process collector sees under it.
-A pid that it cannot see (another namespace, already gone) becomes a process whose start is the moment it was first seen.
+A pid that has just left its list is still the process that it was: a driver may be asked a moment before it. A pid that it never saw
+(another namespace) becomes a process whose start is the moment it was first seen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class People:
         self._host: Host | None = None
         self._hosts: dict[str, Host] = {}
         self._pids: dict[int, Process] = {}
+        self._left: dict[int, Process] = {}
+        """Not in the last list, but in the one before, or named by a driver ever since."""
         self._listed: dict[str, Sequence[Gpu]] = {}
         self._described: dict[str, Mapping[int, Process]] = {}
         self._lists: dict[str, Sequence[Process]] = {}
@@ -50,7 +53,10 @@ class People:
         if batch.processes is not None and batch.processes is not self._lists.get(name):
             self._lists[name] = batch.processes
             self._described[name] = {process.pid: process for process in batch.processes}
+            before = self._pids
             self._pids = {pid: process for known in self._described.values() for pid, process in known.items()}
+            named = {pid: process for pid, process in self._left.items() if pid in self._last_seen}
+            self._left = {pid: process for pid, process in {**named, **before}.items() if pid not in self._pids}
             for process in batch.processes:
                 self._learn_process(process)
             self._forget_processes()
@@ -98,7 +104,7 @@ class People:
 
     def find(self, pid: int) -> Process | None:
         """The process that has this pid now."""
-        return self._pids.get(pid) or self._strangers.get(pid)
+        return self._pids.get(pid) or self._left.get(pid) or self._strangers.get(pid)
 
     def unknown(self, pids: Iterable[int]) -> bool:
         """Whether a driver names a pid that nobody has described and that is not yet taken for invisible."""
@@ -112,6 +118,9 @@ class People:
         process = self._pids.get(pid)
         if process is not None:
             return process
+        if pid in self._left:
+            self._last_seen[pid] = ts_ms
+            return self._left[pid]
         first = self._first_seen.setdefault(pid, ts_ms)
         self._last_seen[pid] = ts_ms
         if pid not in self._strangers:
@@ -122,10 +131,11 @@ class People:
         return self._strangers[pid]
 
     def forget_strangers(self, ts_ms: int) -> None:
-        """Forget invisible processes that no driver has named for a while: their pid may come back as another process."""
+        """Forget processes out of sight that no driver has named for a while: their pid may come back as another process."""
         for pid in [pid for pid, last in self._last_seen.items() if ts_ms - last > _FORGET_MS]:
-            del self._last_seen[pid], self._first_seen[pid]
-            self._strangers.pop(pid, None)
+            del self._last_seen[pid]
+            for known in (self._first_seen, self._strangers, self._left):
+                known.pop(pid, None)
 
 
 def _merge_hosts(hosts: Iterable[Host]) -> Host | None:

@@ -117,6 +117,23 @@ def test_a_pid_that_nobody_can_see_is_a_process_first_seen_now() -> None:
     assert [(row.pid, row.start_ms, row.gpu_uuid) for row in tick.process_rows] == [(100, 1_001_000, "GPU-a")]
 
 
+def test_a_process_that_ends_between_the_two_looks_is_still_itself() -> None:
+    merging = Merging()
+    merging.at(0, gpu_batch(0), proc_batch(0))
+    ticks = [merging.at(second, gpu_batch(second), *[proc_batch(second, pids=())] * (second % 2 == 0)) for second in range(1, 9)]
+    assert [tick.processes for tick in ticks] == [[]] * 8
+    assert {(row.pid, row.start_ms) for tick in ticks for row in tick.process_rows} == {(100, 5000)}
+
+
+def test_a_pid_that_comes_back_after_its_process_has_left_is_another_one() -> None:
+    merging = Merging()
+    merging.at(0, gpu_batch(0), proc_batch(0))
+    for second in (2, 4):
+        merging.at(second, gpu_batch(second, processes=0), proc_batch(second, pids=()))
+    tick = merging.at(6, gpu_batch(6), proc_batch(6, pids=()))
+    assert [(row.pid, row.start_ms) for row in tick.process_rows] == [(100, 1_006_000)]
+
+
 def test_an_invisible_pid_is_one_process_also_when_the_driver_lists_it_every_other_second() -> None:
     merging = Merging()
     told = []
