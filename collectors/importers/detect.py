@@ -41,7 +41,7 @@ def _looks(head: str) -> tuple[str, str]:
         return "looks like nvidia-smi -q -x", ""
     if "NVSMI LOG" in head:
         return "looks like nvidia-smi -q", ""
-    if start.startswith(("{", "[")):
+    if re.match(r'[\[{]\s*(["{}\[\]]|$)', start):
         return "looks like JSON", ""
     first = next((line for line in head.splitlines() if line.strip()), "")
     if not first:
@@ -52,11 +52,15 @@ def _looks(head: str) -> tuple[str, str]:
         return "looks like nvidia-smi pmon, which says nothing of GPUs", ""
     if re.search(r"\bpid\b", first):
         return "looks like a list of processes (nvidia-smi --query-compute-apps), which says nothing of GPUs", ""
-    if first.count(",") >= 2 and any(c.isdigit() for c in first):
-        return (
-            f"looks like a CSV file without a header: {quoted(first, 80)}",
-            "say its columns with --fields, as given to --query-gpu",
-        )
-    if first.count(",") >= 1:
+    if first.count(",") >= 1 and not any(_NUMBER(cell) for cell in first.split(",")):
         return f"looks like a CSV file with columns that are not known: {quoted(first, 80)}", "say what they are with --fields"
+    rows = [line for line in head.splitlines()[:100] if line.count(",") >= 1 and any(_NUMBER(cell) for cell in line.split(","))]
+    if first in rows or len(rows) >= 3:
+        return f"looks like a CSV file without a header: {quoted(rows[0], 80)}", _FIELDS
+    if _NUMBER(first):
+        return f"begins with {quoted(first, 80)}", "if it is one column of numbers, say which with --fields, as power.draw"
     return f"begins with {quoted(first, 80)}", ""
+
+
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:\.\d+)?\s*(?:%|[A-Za-z]{1,4})?\s*").fullmatch
+_FIELDS = "say its columns with --fields, as given to --query-gpu; - for one that is not to be used"

@@ -56,6 +56,8 @@ class Dmon:
 
 
 class _DmonRun(Run):
+    asks_units = False
+
     def head(self, lines: Sequence[str]) -> tuple[Layout | None, int]:
         for position, line in enumerate(lines):
             columns = self._names(line)

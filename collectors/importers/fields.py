@@ -156,7 +156,7 @@ def _known(text: str, key: str, unit: str) -> Column:
             if not UNITS[field.dimension]:
                 unit = field.unit
             elif not unit:
-                unit = field.unit if own in table or field.dimension == "count" else ""
+                unit = field.unit if own in table or field.dimension in ("count", "celsius") else ""
             elif unit not in UNITS[field.dimension]:
                 unit = ""
             return Column(text, kind, name, field._replace(unit=unit))

@@ -14,6 +14,8 @@ PREFERENCE = ("uuid", "bus", "index", "gpu", "serial", "name")
 _INDEX = re.compile(r"(?:(?:gpu|cuda)\s*[:#_-]?\s*)?(\d{1,3})", re.IGNORECASE).fullmatch
 BURST, BURSTS = 0.1, 0.25
 """Rows of several GPUs at one instant lie closer than a tenth of the interval; a quarter of all steps is then as short as that."""
+FEW, AT_ONCE_MS = 3, 500
+"""With fewer bursts than that only rows within half a second are taken to be of one instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,19 @@ def one_gpu_only(moments: Sequence[int], where: str) -> None:
     if not steps:
         return
     usual = sorted(steps)[int(len(steps) * 0.95)] if len(steps) > 20 else max(steps)
-    short = sum(step <= BURST * usual for step in steps) if usual else len(steps)
-    if short >= BURSTS * len(steps):
+    short = [step <= BURST * usual for step in steps] if usual else [True] * len(steps)
+    same = sum(step == 0 for step in steps)
+    if sum(short) >= BURSTS * len(steps) and (same >= BURSTS * len(steps) or _bursts(steps, short)):
         raise UsageError(
             f"{where}: several rows have the same time and no column says which GPU they are of",
             "log index or uuid too, or name the columns with --fields",
         )
+
+
+def _bursts(steps: Sequence[int], short: Sequence[bool]) -> bool:
+    """Whether rows come in bursts of one length, as those of several GPUs do; a log with a pause has stretches of any length."""
+    lengths = [len(run) + 1 for run in "".join("s" if each else " " for each in short).split(" ")]
+    most = max(set(lengths), key=lengths.count)
+    if len(lengths) < FEW:
+        return most > 1 and lengths.count(most) > 1 and max(step for step, each in zip(steps, short) if each) < AT_ONCE_MS
+    return most > 1 and lengths.count(most) >= len(lengths) / 2

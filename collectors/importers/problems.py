@@ -36,3 +36,20 @@ class Problems:
 def quoted(text: str, limit: int = 60) -> str:
     """Foreign text as it may stand in a message."""
     return clean(text.strip(), limit)
+
+
+def message(line: str) -> str:
+    """What nvidia-smi, a shell or a driver said between rows; empty for anything else."""
+    text = line.strip()
+    for start in MESSAGES:
+        if start in text:
+            return f"no row: {quoted(text, 100)}"
+    if text and not any(c.isdigit() for c in text) and " " in text and "," not in text:
+        return f"no row: {quoted(text, 100)}"
+    return ""
+
+
+MESSAGES = (
+    "Unable to determine the device handle", "Failed to initialize NVML", "NVIDIA-SMI has failed", "No devices were found",
+    "GPU is lost", "Unknown Error", "command not found", "is not a valid field", "Terminated", "Killed", "Timeout",
+)  # fmt: skip

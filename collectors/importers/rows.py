@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -12,10 +12,11 @@ from gpuwatch.collectors.importers.gpus import Gpus
 from gpuwatch.collectors.importers.identity import Identity, identify, one_gpu_only
 from gpuwatch.collectors.importers.layout import Layout, cells_of, header_of, prefix_time, split_head, strip_prefix
 from gpuwatch.collectors.importers.plan import Plan
-from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
+from gpuwatch.collectors.importers.problems import Problems, Unreadable, message, quoted
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import Times, mark_of
 from gpuwatch.collectors.importers.types import ImportOptions, LogRow, PastLog
+from gpuwatch.collectors.importers.units import WHY, ask, settled, with_units
 from gpuwatch.dataclass import replace
 from gpuwatch.errors import UsageError
 
@@ -25,6 +26,9 @@ SAMPLE_LINES = 600
 
 class Run:
     """The reading of one file. Other line formats override how its header is found and what a header is."""
+
+    asks_units = True
+    """Whether the user can say the unit of a column."""
 
     def __init__(self, source: Source, options: ImportOptions) -> None:
         self.source, self.options = source, options
@@ -41,6 +45,10 @@ class Run:
                 f"--fields names nothing that is measured: {quoted(options.fields, 100)}", "names as given to --query-gpu"
             )
         self.begins = position + 1
+        self.units: dict[str, str] = {}
+        """Column -> unit that its numbers say."""
+        if self.asks_units:
+            layout = self._with_units(layout)
         self.clock_less = not layout.prefixed and not any(column.name in ("time", "date", "clock") for column in layout.columns)
         self.mark = ""
         """The line of its own that said a time last, in a log whose rows have none."""
@@ -74,27 +82,36 @@ class Run:
             raise UsageError(f"{self.source.name}: it has a header and no rows")
         who = [(i, _candidate(c), c.text) for i, c in enumerate(layout.columns)]
         empty = Plan(layout, Identity(-1, "", -1), Trouble(), None)
-        times = [self._time_text(empty, cells, line) or str(number) for number, (line, cells) in enumerate(self._paired(layout))]
-        identity = identify(who, rows, times)
+        said = [(self._time_text(empty, cells, line), cells) for line, cells in self._paired(layout)]
+        timed = [(time, cells) for time, cells in said if mark_of(time)] or [(str(n), cells) for n, (_, cells) in enumerate(said)]
+        identity = identify(who, [cells for _, cells in timed], [time for time, _ in timed])
+        if self.marked and not any(mark_of(line) for _, line in self.sample[self.begins :]) and _again(timed, identity.key):
+            self.marked, self.clock_less = False, True  # the only time stands above rows of several instants
         return Plan(layout, identity, self.trouble, self.options.power_limit_watts)
+
+    def _with_units(self, layout: Layout) -> Layout:
+        """The layout with units that only the numbers say; those that nothing says are asked of the user."""
+        rows = [cells for _, cells in self._cells(layout, self.sample[self.begins :])]
+        self.units = settled(layout.columns, rows, lambda: (cells for _, cells in self._cells(layout, self.source.lines())))
+        layout = replace(layout, columns=with_units(layout.columns, self.units))
+        ask(layout.columns, rows, self.source.name)
+        return layout
 
     def _paired(self, layout: Layout) -> list[tuple[str, list[str]]]:
         """What says the time of a row (its line, or the mark before it), and its cells, of the sample's rows."""
         if self.marked:
             return self._marks(layout)
-        return self._cells(layout, self.sample[self.begins :])
+        return list(self._cells(layout, self.sample[self.begins :]))
 
-    def _cells(self, layout: Layout, lines: Sequence[tuple[int, str]]) -> list[tuple[str, list[str]]]:
+    def _cells(self, layout: Layout, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[str, list[str]]]:
         """The lines that have as many cells as the header, without headers that come again."""
-        found = []
         for _, line in lines:
             text = (strip_prefix(line) or "") if layout.prefixed else line
             cells = cells_of(text, layout.separator)
             if len(cells) == layout.width + 1 and not cells[-1].strip():
                 cells.pop()
             if len(cells) == layout.width and self.header(text, cells) is None:
-                found.append((line, cells))
-        return found
+                yield line, cells
 
     def _marks(self, layout: Layout) -> list[tuple[str, list[str]]]:
         found, mark = [], ""
@@ -261,7 +278,7 @@ class Run:
         cells = cells_of(line, self.plan.layout.separator)
         if not line.strip() or (self.marked and mark_of(line)):
             return
-        typical = self._cells(self.plan.layout, self.sample[self.begins :])
+        typical = list(self._cells(self.plan.layout, [each for each in self.sample[self.begins :] if each[0] != number]))
         if len(cells) == width and typical:
             shortest = min(len(row[-1].strip()) for _, row in typical)
             used = {place for _, place in self.plan.readers}
@@ -323,6 +340,7 @@ class Run:
     def _plan_for(self, number: int, columns: tuple[Column, ...]) -> Plan:
         """How rows under a header in the middle are read: as before, if its columns are the same or given by the user."""
         now = self.plan.layout
+        columns = with_units(columns, self.units)
         if self.options.fields or columns == now.columns or now.joiner:
             return self.plan
         layout = Layout(now.separator, columns, now.prefixed)
@@ -334,6 +352,8 @@ class Run:
         return plan
 
     def _say_unused(self, number: int) -> None:
+        for name in self.units:
+            self.problems.add(max(number, 1), f"column {quoted(name)}: {WHY}")
         if self.plan.unused:
             self.problems.add(max(number, 1), f"columns not used: {', '.join(self.plan.unused)}")
         for note in self.plan.notes:
@@ -359,25 +379,13 @@ class Run:
         log.problems[:] = self.problems.listed()
 
 
+def _again(rows: Sequence[tuple[str, list[str]]], key: int) -> bool:
+    """Whether rows of one time are more than the GPUs that they name."""
+    return len(rows) > len({cells[key] if key >= 0 else "" for _, cells in rows})
+
+
 def _candidate(column: Column) -> str:
     """What a column can say of which GPU a row is of."""
     if column.kind == "who":
         return column.name
     return column.name if column.name in ("name", "serial") else ""
-
-
-def message(line: str) -> str:
-    """What nvidia-smi, a shell or a driver said between rows; empty for anything else."""
-    text = line.strip()
-    for start in MESSAGES:
-        if start in text:
-            return f"no row: {quoted(text, 100)}"
-    if text and not any(c.isdigit() for c in text) and " " in text and "," not in text:
-        return f"no row: {quoted(text, 100)}"
-    return ""
-
-
-MESSAGES = (
-    "Unable to determine the device handle", "Failed to initialize NVML", "NVIDIA-SMI has failed", "No devices were found",
-    "GPU is lost", "Unknown Error", "command not found", "is not a valid field", "Terminated", "Killed", "Timeout",
-)  # fmt: skip

@@ -12,8 +12,7 @@ from itertools import islice
 
 from gpuwatch.collectors.importers.cells import Cells, Trouble, scale_of
 from gpuwatch.collectors.importers.fields import SAMPLE, Field
-from gpuwatch.collectors.importers.problems import Problems, Unreadable, quoted
-from gpuwatch.collectors.importers.rows import message
+from gpuwatch.collectors.importers.problems import Problems, Unreadable, message, quoted
 from gpuwatch.collectors.importers.smi_csv import SmiCsv
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import Times, mark_of

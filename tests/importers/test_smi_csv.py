@@ -374,13 +374,77 @@ def test_names_that_people_write(read):
     ]  # fmt: skip
 
 
-def test_a_number_without_a_unit_is_refused_and_said(read):
-    found = read("timestamp,gpu_id,gpu_util,temp\n1774958400,0,33,45\n1774958401,0,34,45 C\n", tz="")
-    assert found.values == [{}, {"temperature_celsius": 45}]
-    assert [text for _, text, _ in found.problems] == [
-        "column gpu_util: 33 has no unit, so the column is not used; say what it is with --fields",
-        "column temp: 45 has no unit, so the column is not used; say what it is with --fields",
-    ]
+def test_a_number_without_a_unit_is_asked_for_and_its_answer_is_given(read):
+    log = "timestamp,gpu_id,gpu_util,power,label\n1774958400,0,33,45,a\n1774958401,0,34,45 W,b\n"
+    with pytest.raises(UsageError, match="column power does not say in which unit 45 is") as refused:
+        read(log, tz="")
+    assert "--fields timestamp,index,utilization.gpu,power.draw,-;" in refused.value.hint
+    found = read(log, tz="", fields="timestamp,index,utilization.gpu,power.draw,-")
+    assert found.values == [{"utilization_ratio": 330, "power_watts": 45000}, {"utilization_ratio": 340, "power_watts": 45000}]
+
+
+def test_shares_are_percent_where_one_is_above_1(read):
+    head = "timestamp,gpu_id,gpu_util,temp\n"
+    early = [f"{1774958400 + n},0,{n % 2},45\n" for n in range(700)]
+    found = read(head + "".join(early) + "1774960000,0,39,45\n", tz="")
+    assert found.values[1] == {"utilization_ratio": 10, "temperature_celsius": 45}
+    assert found.values[-1]["utilization_ratio"] == 390
+    assert found.problems == [(1, "column gpu_util: read as percent, as its numbers show", 1)]
+    with pytest.raises(UsageError, match="column gpu_util does not say in which unit"):
+        read(head + "".join(early), tz="")
+    assert read(head + early[0] + early[2], tz="").values[1]["utilization_ratio"] == 0
+
+
+def test_a_torn_last_line_is_not_its_own_measure(read):
+    head = "timestamp, utilization.gpu [%], temperature.gpu\n"
+    found = read(head + "2026/03/31 12:00:00, 4 %, 34\n2026/03/31 12:00:01, 4 %, 34\n2026/03/31 12:00:02, 4 %, 3")
+    assert found.values[2] == {"utilization_ratio": 40}
+    assert found.problems == [(4, "the last line is cut off, so its last cell is not used", 1)]
+
+
+def test_a_pause_makes_no_several_gpus(read):
+    head = "timestamp, utilization.gpu [%]\n"
+    seconds = [0, 1, 2, 3, 3600, 3601, 3602, 7200, 7201]
+    times = [1774958400 + each for each in seconds]
+    assert len(read(head + "".join(f"{each}, 4 %\n" for each in times), tz="").rows) == 9
+    burst = [1774958400 + 60 * minute + each / 1000 for minute in range(3) for each in (0, 2, 3)]
+    for many in (burst, burst[:6]):
+        with pytest.raises(UsageError, match="no column says which GPU"):
+            read(head + "".join(f"{each:.3f}, 4 %\n" for each in many), tz="")
+
+
+def test_a_time_above_rows_of_several_instants_is_not_theirs(read):
+    head = "Fri Dec  3 13:29:07 2021\nindex, utilization.gpu [%]\n"
+    rows = "0, 1 %\n0, 2 %\n"
+    with pytest.raises(UsageError, match="no column of it is a time"):
+        read(head + rows)
+    found = read(head + rows, start_ms=0, interval_ms=1000)
+    assert found.times == [0, 1000]
+    assert len(read(head + "0, 1 %\n1, 2 %\n").rows) == 2
+
+
+def test_noise_of_a_shell_that_looks_like_a_row(read):
+    found = read(
+        "+ nvidia-smi --query-gpu=timestamp,index,utilization.gpu\ntimestamp, index, utilization.gpu [%]\n"
+        "2026/03/31 12:00:00, 0, 5 %\n2026/03/31 12:00:00, 1, 6 %\n"
+        '  File "train.py", line 3, in <module>\n2026/03/31 12:00:01, 0, 7 %\n'
+    )
+    assert found.gpus == ["0", "1", "0"]
+    assert [line for line, _, _ in found.problems] == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[2026-03-31 12:00:00] MEM:466MB | UTIL:0%\n", "begins with"),
+        ('["a", 1]\n', "looks like JSON"),
+        ("time,node1_w,node2_w\n2026-03-31,4484,6531\n", "columns that are not known"),
+        ("2026-03-31 12:00:00\n0, 12, 4\n1, 0, 4\n0, 2, 4\n", "without a header: 0, 12, 4"),
+    ],
+)
+def test_what_an_unknown_file_looks_like(read, text, said):
+    with pytest.raises(UsageError, match=said):
+        read(text)
 
 
 def test_mb_is_said_to_be_read_in_powers_of_two(read):
