@@ -31,7 +31,7 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder / "hot.db", half, none
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def windows(stores: tuple[Path, Path, Path]) -> Iterator[list[Window]]:
     opened = [Window(path) for path in stores]
     yield opened
@@ -98,8 +98,16 @@ def test_only_what_is_no_longer_hot_is_read_from_the_archive(windows: list[Windo
     assert isinstance(none.over(at_ms, 900_000), PastWindow)
 
 
-@pytest.mark.parametrize("name", ["minutes after the border", "just after the gap", "its ledger is not final"])
-@pytest.mark.parametrize("size", [(90, 40), (90, 20), (144, 600)])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("minutes after the border", (90, 40)),
+        ("just after the gap", (90, 40)),
+        ("just after the gap", (90, 20)),
+        ("just after the gap", (144, 600)),
+        ("its ledger is not final", (90, 20)),
+    ],
+)
 def test_details_are_the_same(windows: list[Window], name: str, size: tuple[int, int]) -> None:
     answers = []
     for window in windows:
