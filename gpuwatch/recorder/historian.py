@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from gpuwatch.model import Event
 from gpuwatch.names import Severity
-from gpuwatch.store.archive.seal import due
+from gpuwatch.store.archive.seal import SealJob, due
 from gpuwatch.store.capacity import fit, shrink
 from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
 from gpuwatch.store.deleting import Keep
@@ -27,6 +27,9 @@ from gpuwatch.store.writer import StoreWriter
 Work = Callable[[], Iterator[object]]
 _STEP_MS = 1000
 """One step for so much time: a recorder with longer periods takes several steps a tick."""
+_HOUR_STEPS, _HASTEN_STEPS = 1000, 100
+"""So many ticks sealing an hour may take: half an hour, since in the others minutes are closed. After so many steps more than are
+known to be needed it hastens."""
 
 
 class Historian:
@@ -39,6 +42,8 @@ class Historian:
         self._sealed_s: int | None = None
         """Up to which hour's end this recorder has sealed."""
         self._aged_s: int | None = None
+        self._hour_steps = self._sealing_steps = 0
+        """So many steps it took to seal an hour last, and what is sealed now has taken so many."""
         self._told = ""
 
     def plan(self, end_s: int, ts_ms: int) -> None:
@@ -59,15 +64,25 @@ class Historian:
             self._open.setdefault(name, begin())
 
     def work(self, period_ms: int) -> None:
-        """A tick's share of it."""
-        for _ in range(max(1, period_ms // _STEP_MS)):
-            if not self._open:
+        """A tick's share of it: a step a second, and more of sealing where an hour has too many for that."""
+        steps = max(1, period_ms // _STEP_MS)
+        for number in range(steps * self._pace()):
+            if not self._open or (number >= steps and self._next() != "seal"):
                 return
             self._step()
 
+    def _pace(self) -> int:
+        """How many steps at once seal an hour in time: by what the last one took, so that it is even, and by what this one does."""
+        late = self._sealing_steps - max(self._hour_steps, _HOUR_STEPS)
+        return max(-(-self._hour_steps // _HOUR_STEPS), 1 + max(0, late) // _HASTEN_STEPS)
+
+    def _next(self) -> str:
+        """The most urgent work."""
+        return next(name for name in ("sum", "trim", "seal", "age") if name in self._open)
+
     def _step(self) -> None:
-        """One step of the most urgent work."""
-        name = next(name for name in ("sum", "trim", "seal", "age") if name in self._open)
+        """One step of it."""
+        name = self._next()
         try:
             next(self._open[name])
         except StopIteration:
@@ -87,9 +102,18 @@ class Historian:
                 yield None
 
     def _seal(self, db: sqlite3.Connection, end_s: int, hour_s: int) -> Iterator[object]:
-        for job in due(db, end_s * 1000):
-            yield from job.steps(db)
+        self._sealing_steps = 0
+        yield from self._counted(db, due(db, end_s * 1000))
         self._sealed_s = hour_s
+
+    def _counted(self, db: sqlite3.Connection, jobs: list[SealJob]) -> Iterator[object]:
+        """Seal the oldest hours first, and know how many steps each takes."""
+        for job in jobs:
+            for _ in job.steps(db):
+                self._sealing_steps += 1
+                yield None
+            if job.seals_s is not None:
+                self._hour_steps, self._sealing_steps = self._sealing_steps, 0
 
     def _trim(self, db: sqlite3.Connection, ts_ms: int) -> Iterator[object]:
         hours = min(self._keep.hot_hours, MEMORY_HOURS) if self._writer.hot_only else self._keep.hot_hours

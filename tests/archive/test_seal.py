@@ -199,6 +199,23 @@ def test_rows_that_came_later_are_merged(record: Recording) -> None:
     assert [weight for _, weight in weights] == [HOUR_MS, HOUR_MS]
 
 
+def test_processes_that_come_go_and_move_and_values_that_stand_still_for_long(record: Recording) -> None:
+    """One pass reads all processes, and hands over a column only where it moves."""
+    db = record(20, 21).connection
+    (first,) = db.execute("SELECT max(tick_id)+1 FROM tick").fetchone()
+    for n in range(1, 1201):
+        db.execute("INSERT INTO tick VALUES(?,?,1)", (first + n, T0 + n * 3000))
+        here = [(proc, (1, 2, 0)[(proc + n // 500) % 3]) for proc in range(1, 12) if (n // 70 + proc) % 4 and (n > 300 or proc < 3)]
+        memory, written = None if n < 700 else 0, -5 if n == 901 else 2**40 if n > 1100 else 7
+        rows = [(first + n, proc, gpu, 3000, memory, n % 5 if proc < 4 else 0, written) for proc, gpu in here]
+        db.executemany("INSERT INTO process_sample(tick_id,proc_id,gpu_id,dt_ms,memory_pm,cpu_pm,write_kib) VALUES(?,?,?,?,?,?,?)", rows)  # fmt: skip
+    wanted = {key: rows for key, rows in hot(db, T0, END).items() if key[0] == PROCESS}
+    seal_all(db, END)
+    found = sealed(db)
+    assert {entity for _, entity in wanted} == {0, 1, 2}
+    assert {key: rows for key, rows in found.items() if key[0] == PROCESS} == wanted
+
+
 # ---------------------------------------------------------------------------------------------- a clock that was set back
 
 

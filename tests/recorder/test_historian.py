@@ -14,6 +14,7 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.model import Batch, Gpu, GpuSample
 from gpuwatch.recorder import Closer, historian
 from gpuwatch.store.archive.seal import SealJob
+from gpuwatch.store.archive.shapes import GPU
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.watermarks import watermark
 from gpuwatch.store.writer import StoreWriter
@@ -116,6 +117,48 @@ def test_a_backlog_of_many_hours_takes_one_step_a_second(box: Box, monkeypatch: 
         box.tick(1)
         assert len(steps) <= STEP
     assert box.rows("SELECT count(*) FROM gpu_hour") == [(3,)]
+
+
+def _long_sealing(monkeypatch: pytest.MonkeyPatch, steps: int) -> tuple[list[str], list[int]]:
+    """Sealing of an hour's GPU rows takes so many steps more; (steps of any kind since ``clear``, hours that were sealed)."""
+    real, step = SealJob.steps, historian.Historian._step
+    taken, sealed = list[str](), list[int]()
+
+    def longer(job: SealJob, db: sqlite3.Connection) -> Any:
+        if job.kind == GPU:
+            yield from [None] * steps
+        yield from real(job, db)
+        if job.seals_s is not None:
+            sealed.append(job.seals_s)
+
+    monkeypatch.setattr(SealJob, "steps", longer)
+    monkeypatch.setattr(historian.Historian, "_step", lambda self: (taken.append(self._next()), step(self))[1])
+    return taken, sealed
+
+
+def test_an_hour_of_many_processes_is_sealed_in_time_and_evenly(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, sealed = _long_sealing(monkeypatch, 5000)
+    box.tick(360)
+    for hour in (1, 2):
+        each = []
+        while HOUR_0 + 3600 * hour not in sealed:
+            taken.clear()
+            box.tick(1)
+            each.append(taken.count("seal"))
+            assert len(taken) - each[-1] <= STEP, "nothing but sealing is hastened"
+        assert len(each) * STEP <= (3600, 2100)[hour - 1], f"hour {hour} took {len(each) * STEP} s"
+        box.tick(360 - len(each))
+    busy = [count for count in each if count > STEP][1:-1]
+    assert max(busy) - min(busy) <= STEP, "by what the hour before took it is even"
+
+
+def test_an_hour_of_few_processes_takes_one_step_a_second(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, sealed = _long_sealing(monkeypatch, 900)
+    box.tick(360)
+    while not sealed:
+        taken.clear()
+        box.tick(1)
+        assert len(taken) <= STEP
 
 
 def test_what_fails_stops_neither_recording_nor_the_rest(
