@@ -48,7 +48,7 @@ class Run:
         self.units: dict[str, str] = {}
         """Column -> unit that its numbers say."""
         if self.asks_units:
-            layout = self._with_units(layout)
+            layout = self._settled(layout)
         self.clock_less = not layout.prefixed and not any(column.name in ("time", "date", "clock") for column in layout.columns)
         self.mark = ""
         """The line of its own that said a time last, in a log whose rows have none."""
@@ -89,7 +89,7 @@ class Run:
             self.marked, self.clock_less = False, True  # the only time stands above rows of several instants
         return Plan(layout, identity, self.trouble, self.options.power_limit_watts)
 
-    def _with_units(self, layout: Layout) -> Layout:
+    def _settled(self, layout: Layout) -> Layout:
         """The layout with units that only the numbers say; those that nothing says are asked of the user."""
         rows = [cells for _, cells in self._cells(layout, self.sample[self.begins :])]
         self.units = settled(layout.columns, rows, lambda: (cells for _, cells in self._cells(layout, self.source.lines())))
@@ -239,12 +239,12 @@ class Run:
                         problems.add(number, str(reason))
                         continue
                 values = values_of(cells, gpu)
+                lost = self._told(number) if trouble else False
                 if latest.get(gpu) == last_ts:
                     problems.add(number, "the same GPU at the same time again")
-                    trouble.clear()
                     continue
                 latest[gpu] = last_ts
-                yield new((last_ts, gpu, values, None, self._told(number) if trouble else False))
+                yield new((last_ts, gpu, values, None, bool(lost)))
             else:
                 return
 
@@ -264,12 +264,15 @@ class Run:
         except Unreadable as reason:
             self.problems.add(number, message(line) or str(reason))
             return
+        values = self.plan.values_of(cells, gpu)
+        lost = self._told(number) if self.trouble else False
+        if lost is None and not any(value is not None for value in values):
+            return  # without a time and without a value it is no row
         if gpu in self._seen:
             self._instant += self.options.interval_ms or 0
             self._seen.clear()
         self._seen.add(gpu)
-        values = self.plan.values_of(cells, gpu)
-        yield LogRow(self._instant, gpu, values, None, self._told(number))
+        yield LogRow(self._instant, gpu, values, None, bool(lost))
 
     def _last(self, tail: tuple[int, str], log: PastLog) -> Iterator[LogRow]:
         """The line that nothing ends: its last cell may be cut, so it must look like those before it."""
@@ -359,14 +362,14 @@ class Run:
         for note in self.plan.notes:
             self.problems.add(max(number, 1), note)
 
-    def _told(self, number: int) -> bool:
-        """Name the troubles of a row's cells; whether the GPU could not be used."""
+    def _told(self, number: int) -> bool | None:
+        """Name the troubles of a row's cells. True if they say that the GPU could not be used, ``None`` for any other."""
         lost = UNUSABLE in self.trouble
         for reason in self.trouble:
             if reason != UNUSABLE:
                 self.problems.add(number, reason)
         self.trouble.clear()
-        return lost
+        return lost or None
 
     def _finish(self, log: PastLog) -> None:
         source = self.source

@@ -23,15 +23,25 @@ def settled(columns: Sequence[Column], sample: Rows, every: Callable[[], Rows]) 
     is asked only if ``sample`` leaves a question.
     """
     largest: dict[int, float] = {place: -1.0 for place, column in enumerate(columns) if _lacks(column, "ratio")}
-    for rows in (lambda: sample, every):
-        if all(number > 1 for number in largest.values()):
-            break
-        for row in rows():
-            for place in [place for place, number in largest.items() if number <= 1]:
-                text = row[place].strip().strip("\"'")
-                if _BARE(text):
-                    largest[place] = max(largest[place], float(text))
+    _find(largest, sample)
+    largest = {place: number for place, number in largest.items() if number >= 0}
+    if any(number <= 1 for number in largest.values()):
+        _find(largest, every())
     return {columns[place].text: "%" for place, number in largest.items() if number > 1 or number == 0}
+
+
+def _find(largest: dict[int, float], rows: Rows) -> None:
+    """The largest bare number of each column, or one above 1."""
+    open_places = [place for place, number in largest.items() if number <= 1]
+    for row in rows:
+        for place in open_places:
+            text = row[place].strip().strip("\"'")
+            if _BARE(text):
+                largest[place] = max(largest[place], float(text))
+                if largest[place] > 1:
+                    open_places = [each for each in open_places if largest[each] <= 1]
+        if not open_places:
+            return
 
 
 def with_units(columns: Sequence[Column], units: Mapping[str, str]) -> tuple[Column, ...]:
@@ -54,7 +64,7 @@ def ask(columns: Sequence[Column], rows: Sequence[Sequence[str]], where: str) ->
             fields = ",".join(map(_as_asked, columns))
             raise UsageError(
                 f"{where}: column {quoted(column.text)} does not say in which unit {quoted(bare)} is",
-                f"if its numbers are what nvidia-smi prints (%, MiB, W, MHz): --fields {fields}; - is a column that is not to be used",
+                f"if its numbers are what nvidia-smi prints (%, MiB, W, MHz): --fields={fields}; - is a column that is not to be used",
             )
 
 

@@ -378,7 +378,7 @@ def test_a_number_without_a_unit_is_asked_for_and_its_answer_is_given(read):
     log = "timestamp,gpu_id,gpu_util,power,label\n1774958400,0,33,45,a\n1774958401,0,34,45 W,b\n"
     with pytest.raises(UsageError, match="column power does not say in which unit 45 is") as refused:
         read(log, tz="")
-    assert "--fields timestamp,index,utilization.gpu,power.draw,-;" in refused.value.hint
+    assert "--fields=timestamp,index,utilization.gpu,power.draw,-;" in refused.value.hint
     found = read(log, tz="", fields="timestamp,index,utilization.gpu,power.draw,-")
     assert found.values == [{"utilization_ratio": 330, "power_watts": 45000}, {"utilization_ratio": 340, "power_watts": 45000}]
 
@@ -421,6 +421,14 @@ def test_a_time_above_rows_of_several_instants_is_not_theirs(read):
     found = read(head + rows, start_ms=0, interval_ms=1000)
     assert found.times == [0, 1000]
     assert len(read(head + "0, 1 %\n1, 2 %\n").rows) == 2
+
+
+def test_a_line_of_which_nothing_can_be_read_is_no_sample(read):
+    log = "utilization.gpu [%], memory.used [MiB]\n95 %, 745 MiB\npid, process_name\n1580, /app/server\n[N/A], [N/A]\n90 %, x\n"
+    found = read(log, start_ms=0, interval_ms=1000)
+    assert found.values == [{"utilization_ratio": 950, "memory_used_bytes": 745}, {}, {"utilization_ratio": 900}]
+    assert found.times == [0, 1000, 2000]
+    assert {line for line, _, _ in found.problems} == {3, 4, 6}
 
 
 def test_noise_of_a_shell_that_looks_like_a_row(read):
