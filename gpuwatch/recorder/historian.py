@@ -21,7 +21,7 @@ from gpuwatch.store.hours import HOUR_S, close_hours, close_ledger_hours, hour_o
 from gpuwatch.store.opening import MEMORY_HOURS
 from gpuwatch.store.retention import aged, trim_hot
 from gpuwatch.store.rows import Tick
-from gpuwatch.store.watermarks import current_host
+from gpuwatch.store.watermarks import LEDGER_DAY_TIER, SEAL_TIER, behind, current_host
 from gpuwatch.store.writer import StoreWriter
 
 Work = Callable[[], Iterator[object]]
@@ -97,13 +97,15 @@ class Historian:
                 self._writer.stumbled(error)
 
     def _sum(self, db: sqlite3.Connection, end_s: int) -> Iterator[object]:
-        for close in (close_hours, close_ledger_hours, close_days, close_ledger_days, close_hist_days):
-            while close(db, end_s * 1000, limit=1):
-                yield None
+        for host in behind(db, LEDGER_DAY_TIER):
+            for close in (close_hours, close_ledger_hours, close_days, close_ledger_days, close_hist_days):
+                while close(db, end_s * 1000, host_id=host, limit=1):
+                    yield None
 
     def _seal(self, db: sqlite3.Connection, end_s: int, hour_s: int) -> Iterator[object]:
         self._sealing_steps = 0
-        yield from self._counted(db, due(db, end_s * 1000))
+        for host in behind(db, SEAL_TIER):
+            yield from self._counted(db, due(db, end_s * 1000, host_id=host))
         self._sealed_s = hour_s
 
     def _counted(self, db: sqlite3.Connection, jobs: list[SealJob]) -> Iterator[object]:

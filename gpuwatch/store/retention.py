@@ -1,7 +1,7 @@
 """Keeping the file small: how old each tier may get, in short slices beside a recorder.
 
-Old is counted from now for the host that records here, and from its own newest data for every other, so that a log of last year
-is not gone as soon as it is imported. Nothing goes before the tier above it has its sums, and always whole hours, so that an hour
+Old is counted from now for what was recorded here, and from its own newest data for a host of past logs, so that a log of last
+year is not gone as soon as it is imported. Nothing goes before the tier above it has its sums, and always whole hours, so that an hour
 that is computed again finds all its minutes or none. Days are kept for good. What the size cap takes is in ``capacity``.
 """
 
@@ -102,8 +102,8 @@ class Slice(NamedTuple):
 
 
 def newest_ms(db: sqlite3.Connection, host_id: int, now_ms: int) -> int:
-    """From when the ages of a host's data count: now for the one that records here, else its newest row (0: not known)."""
-    if host_id == current_host(db):
+    """From when the ages of a host's data count: now for one that was recorded here, else its newest row (0: not known)."""
+    if host_id > 0:  # a host of past logs has an id below 0
         return now_ms
     sql = "SELECT max(last_ms) FROM (SELECT last_ms FROM host WHERE host_id=? UNION ALL SELECT last_ms FROM gpu WHERE host_id=?)"
     return int(db.execute(sql, (host_id, host_id)).fetchone()[0] or 0)
@@ -217,7 +217,7 @@ def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: i
     sealed_tick = _FOR_EVER
     if watermark(db, MINUTE_TIER) is not None:
         cut_ms = min(cut_ms, closed_s(db, SEAL_TIER, current_host(db)) * 1000 + 1)
-        sealed_tick = watermark(db, SEAL_TICK_TIER) or 0
+        sealed_tick = watermark(db, SEAL_TICK_TIER, current_host(db)) or 0
     deleted = 0
     for _ in range(slices):
         last, count = None, 0

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.store.archive.hour import SealedHour
 from gpuwatch.store.archive.shapes import GPU, PROCESS, SHAPES
-from gpuwatch.store.archive.slices import HOUR_MS, HotRows
+from gpuwatch.store.archive.slices import HOUR_MS, OF_HOST, HotRows
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.hours import hour_offset_s, hour_start_s
 from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER, current_host, set_watermark, watermark
@@ -100,15 +100,16 @@ def due(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None) -> l
     host = current_host(db) if host_id is None else host_id
     offset = hour_offset_s(db, host)
     end_ms, done_s = hour_start_s(now_ms // 1000, offset) * 1000, watermark(db, SEAL_TIER, host)
-    start = f"(ts_ms-1-{offset * 1000})/{HOUR_MS}*{HOUR_MS}+{offset * 1000}"
-    hours = f"SELECT DISTINCT {start} FROM tick WHERE ts_ms>? AND ts_ms<=?"
+    start = f"(k.ts_ms-1-{offset * 1000})/{HOUR_MS}*{HOUR_MS}+{offset * 1000}"
+    hours = f"SELECT DISTINCT {start} FROM tick k WHERE k.ts_ms>:since AND k.ts_ms<=:until AND k.tick_id>:tick AND {OF_HOST}"
     since_ms = 0 if done_s is None else done_s * 1000
-    starts = {row[0] for row in db.execute(hours, (since_ms, end_ms))}
+    starts = {row[0] for row in db.execute(hours, {"host": host, "since": since_ms, "until": end_ms, "tick": 0})}
     if done_s is not None:
         tick = watermark(db, SEAL_TICK_TIER, host) or 0
         if tick > newest:  # all ticks were deleted since, and their ids began anew
             tick = 0
-        starts |= {row[0] for row in db.execute(f"{hours} AND tick_id>?", (0, min(since_ms, end_ms), tick))}
+        behind = {"host": host, "since": 0, "until": min(since_ms, end_ms), "tick": tick}
+        starts |= {row[0] for row in db.execute(hours, behind)}
     kinds = [kind for kind, shape in SHAPES.items() if kind == GPU or _any(db, shape.table)]
     return _with_marks([SealJob(kind, host, t0_ms) for t0_ms in sorted(starts) for kind in kinds], newest)
 

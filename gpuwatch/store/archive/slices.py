@@ -17,6 +17,8 @@ from gpuwatch.store.hours import HOUR_S
 from gpuwatch.store.ledger_rows import ONCE
 
 HOUR_MS = HOUR_S * 1000
+OF_HOST = "NOT EXISTS (SELECT 1 FROM session x WHERE x.session_id=k.session_id AND x.host_id<>:host)"
+"""Where hosts have recorded into the file one after the other, the ticks of one of them."""
 _CELLS = 12_000
 """A slice has about so many values (2 ms)."""
 _FIRST_TICKS = 16
@@ -105,5 +107,5 @@ class HotRows:
         own = " AND s.host_id=:host" if shape.has_host else own
         return (
             f"SELECT {entity},{same},{','.join(cells)} FROM tick k CROSS JOIN {shape.table} s"
-            f" WHERE k.ts_ms>:t0 AND k.ts_ms<=:t1 AND {ONCE} AND s.tick_id=k.tick_id{own} ORDER BY k.ts_ms"
+            f" WHERE k.ts_ms>:t0 AND k.ts_ms<=:t1 AND {OF_HOST} AND {ONCE} AND s.tick_id=k.tick_id{own} ORDER BY k.ts_ms"
         )
