@@ -61,6 +61,15 @@ def percent_sign(ratio: float | None, decimals: int = 0, reason: Missing | None 
     return glyph(reason) if ratio is None else percent(ratio, decimals) + "%"
 
 
+def covered(ratio: float | None, decimals: int = 0) -> str:
+    """A part of a whole: ``53 %``, and never all or nothing by rounding alone, but ``>99 %`` and ``<1 %``."""
+    if ratio is None:
+        return NOTHING
+    step = 10.0**-decimals / 100
+    mark, shown = ("<", step) if 0 < ratio < step else (">", 1 - step) if 1 - step < ratio < 1 else ("", ratio)
+    return f"{mark}{number(shown * 100, decimals)}\xa0%"
+
+
 def percent_range(low: float | None, high: float | None) -> str:
     """An efficiency: ``30%``, or ``28 to 50%`` where only bounds are known."""
     if low is None or high is None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from gpuwatch.format import cells, cut
 from gpuwatch.report.ink import Look
 
+_THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+"""The space in a large number."""
 Segment = tuple[str, str]
 """(text, style)."""
 Line = list[Segment]
@@ -61,7 +64,7 @@ def wrapped(text: str, width: int, *, indent: int = 0, first: str = "", style: s
     """Words in as many lines as they need; no-break spaces hold words together; a word that is too long for a line is divided."""
     out, now = list[Line](), first
     room = width - indent
-    for word in _words(text, room):
+    for word in _words(_THOUSANDS.sub("\xa0", text), room):
         if now.strip() and cells(now) + 1 + cells(word) > width:
             out.append(line((now, style)))
             now = ""

@@ -13,7 +13,7 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.format import NOTHING, number, shares
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.report.ink import MARKS
-from gpuwatch.view.period.types import Band, Ledger
+from gpuwatch.view.period.types import Band, GpuRow, HostRow, Ledger, PeriodRow, Report, Use
 
 HOUR_MS, KWH_MJ = 3_600_000, 3_600_000_000
 NBSP = "\xa0"
@@ -50,16 +50,6 @@ def percent(ratio: float | None, decimals: int = 0) -> str:
     return NOTHING if ratio is None else f"{number(ratio * 100, decimals)}{NBSP}%"
 
 
-def covered(ratio: float | None, decimals: int = 0) -> str:
-    """A coverage: never all or nothing by rounding alone, but ``>99 %`` and ``<1 %``."""
-    step = 10.0**-decimals / 100
-    if ratio is not None and 0 < ratio < step:
-        return f"<{percent(step, decimals)}"
-    if ratio is not None and 1 - step < ratio < 1:
-        return f">{percent(1 - step, decimals)}"
-    return percent(ratio, decimals)
-
-
 def band(of: Band | None, *, words: bool = False) -> str:
     """``50 %``, or where only bounds are known ``28–50 %`` (in sentences ``28 to 50 %``)."""
     if of is None:
@@ -73,11 +63,13 @@ def band(of: Band | None, *, words: bool = False) -> str:
 class Figures:
     """The printed figures of the report's total, and columns that add up to them."""
 
-    def __init__(self, total: Ledger) -> None:
-        self.total = total
+    def __init__(self, report: Report) -> None:
+        total = self.total = report.total
+        self.boards = _boards(report)
         self._ms: dict[Bucket, int] = {mark.bucket: total.buckets_gpu_ms.get(mark.bucket, 0) for mark in MARKS}
         self.time = Scale.of(HOUR_MS, total.capacity_gpu_ms)
-        self.power = Scale.of(KWH_MJ, total.energy_mj or 0)
+        self._measured = _measured(report.use) if self.boards else total.energy_mj
+        self.power = Scale.of(KWH_MJ, max(self._measured or 0, total.energy_mj or 0))
         capacity = self.time.steps(total.capacity_gpu_ms)
         self._steps = dict(zip(self._ms, shares(list(self._ms.values()), capacity), strict=True))
         observed: list[Bucket] = [bucket for bucket in self._ms if bucket]
@@ -128,19 +120,61 @@ class Figures:
         known = [bool(row.observed_gpu_ms) or Bucket.UNOBSERVED in buckets for row in rows]
         return [self.time.text(n, value) if k else NOTHING for n, value, k in zip(steps, values, known, strict=True)]
 
-    def energy_column(self, rows: Sequence[Ledger]) -> list[str]:
-        """Kilowatt-hours of the rows; they add up to what :meth:`energy` prints where all is known."""
-        values = [row.energy_mj if row.observed_gpu_ms else None for row in rows]
+    def energy_column(self, rows: Sequence[GpuRow | HostRow | PeriodRow]) -> list[str]:
+        """Kilowatt-hours of rows that are the whole total; they add up to what :attr:`energy` prints where all is known.
+
+        What a sliced board used is no part of a ledger: where there is one, the rows have what was measured.
+        """
+        own = [_measured(row.use) if self.boards else row.ledger.energy_mj if row.ledger.observed_gpu_ms else None for row in rows]
+        return self._energies(own, self._measured)
+
+    def ledger_energy_column(self, rows: Sequence[Ledger]) -> list[str]:
+        """Kilowatt-hours of owners, which only a ledger knows; they add up to what :attr:`ledger_energy` prints."""
+        return self._energies([row.energy_mj if row.observed_gpu_ms else None for row in rows], self.total.energy_mj)
+
+    def _energies(self, values: Sequence[int | None], whole: int | None) -> list[str]:
         known = [value for value in values if value is not None]
-        if self.total.energy_mj is None or sum(known) != self.total.energy_mj:
+        if whole is None or sum(known) != whole:
             return [self.power.shown(value) for value in values]
-        steps = iter(shares(known, self.power.steps(self.total.energy_mj)))
+        steps = iter(shares(known, self.power.steps(whole)))
         return [NOTHING if value is None else self.power.text(next(steps), value) for value in values]
 
     @property
     def energy(self) -> str:
         """Kilowatt-hours of observed time."""
+        return self.power.shown(self._measured)
+
+    @property
+    def ledger_energy(self) -> str:
+        """The part of it that is somebody's or nobody's: all but that of sliced boards."""
         return self.power.shown(self.total.energy_mj)
+
+    def energy_words(self) -> str:
+        """Energy in a sentence, what of it was idle, and what of it is in no owner's row; empty where none was measured."""
+        if self._measured is None:
+            return ""
+        idle = "" if self.total.idle_energy_mj is None else f"{self.power.shown(self.total.idle_energy_mj)} of them idle"
+        boards = sum(_measured(row.use) or 0 for row in self.boards)
+        if not boards:
+            return f"{self.energy} kWh" + (f", {idle}" if idle else "")
+        if self.total.energy_mj is None:
+            return f"{self.energy} kWh, all of sliced GPUs and in no user's row"
+        parts = shares([boards, max(0, self._measured - boards)], self.power.steps(self._measured))
+        sliced, whole = (self.power.text(steps, mj) for steps, mj in zip(parts, (boards, self._measured - boards), strict=True))
+        return f"{self.energy} kWh: {sliced} of sliced GPUs, in no user's row, and {whole} of whole ones" + (
+            f", {idle}" if idle else ""
+        )
+
+
+def _measured(use: Use) -> int | None:
+    """Millijoules that energy counters or power readings told."""
+    return None if use.energy_joules is None else round(use.energy_joules * 1000)
+
+
+def _boards(report: Report) -> list[GpuRow]:
+    """GPUs that are cut into instances."""
+    parents = {row.parent_uuid for row in report.gpus if row.parent_uuid}
+    return [row for row in report.gpus if row.gpu_uuid in parents]
 
 
 ALL = tuple(mark.bucket for mark in MARKS)

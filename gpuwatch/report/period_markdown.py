@@ -36,7 +36,7 @@ def sentence(text: str) -> str:
 
 def report_markdown(report: Report) -> str:
     """The whole document with a newline at its end."""
-    span, figures = report.span, Figures(report.total)
+    span, figures = report.span, Figures(report)
     when = f"{words.asked(report)}, {words.zone(span)}"
     parts = [f"# GPU report: {sentence(words.hosts(span))}, {sentence(when)}"]
     if span.simulated:

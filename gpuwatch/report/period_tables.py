@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gpuwatch import format as fmt
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.format import NOTHING
+from gpuwatch.format import NOTHING, covered
 from gpuwatch.names import Bucket
-from gpuwatch.report.period_figures import ALL, Figures, band, covered, percent
+from gpuwatch.report.period_figures import ALL, Figures, band, percent
 from gpuwatch.report.period_words import Times, gpu_names, on, zone
 from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
 
@@ -86,8 +86,8 @@ def _ledger_columns(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRo
     ]
 
 
-def _energy(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRow | OwnerRow]) -> Head:
-    return Head("kWh", figures.energy_column([row.ledger for row in rows]), drop=4, sum=figures.energy)
+def _energy(figures: Figures, rows: Sequence[GpuRow | HostRow | PeriodRow]) -> Head:
+    return Head("kWh", figures.energy_column(rows), drop=4, sum=figures.energy)
 
 
 def _gpus(report: Report, figures: Figures) -> Table:
@@ -122,12 +122,13 @@ def _users(report: Report, figures: Figures) -> Table:
         Head("user", [owner_name(row) for row in rows], "left", name=True, sum="sum"),
         Head("GPU-h", figures.column(ledgers, *ALL), sum=figures.hours(*ALL)),
         *_ledger_columns(figures, rows),
-        _energy(figures, rows),
+        Head("kWh", figures.ledger_energy_column(ledgers), drop=4, sum=figures.ledger_energy),
         Head("processes", [NOTHING if row.process_count is None else str(row.process_count) for row in rows], drop=8),
         Head("GiB peak", [_gib(row.gpu_memory_max_bytes) for row in rows], drop=7),
         Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=9, name=many),
     ]
-    return Table("Users", columns, "GPU-hours held", "Nobody held a GPU in this span.", summed=True)
+    below = ["energy of sliced GPUs is in no row"] if figures.boards else []
+    return Table("Users", columns, "GPU-hours held", "Nobody held a GPU in this span.", summed=True, below=below)
 
 
 def _efficiency(row: GpuRow | HostRow | PeriodRow | OwnerRow) -> str:

@@ -36,7 +36,7 @@ EXPLAINED: Mapping[str, Bucket | None] = {
 def report_text(report: Report, *, width: int = 100, look: Look | None = None) -> str:
     """The whole text with a newline at its end, no line wider than ``width`` cells (at least 60)."""
     width, look = min(max(width, MIN_WIDTH), MOST_WIDTH), look or Look()
-    figures = Figures(report.total)
+    figures = Figures(report)
     blocks = [_header(report, width), _score(report, figures, width)]
     if report.total.capacity_gpu_ms and report.total.observed_gpu_ms:
         blocks += _charts(report, figures, width, look)

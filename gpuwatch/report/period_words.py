@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from gpuwatch.format import NOTHING, WEEKDAYS, counted, duration, shares, short_model
+from gpuwatch.format import NOTHING, WEEKDAYS, counted, covered, duration, shares, short_model
 from gpuwatch.names import Bucket, GapReason, Missing, Tier
-from gpuwatch.report.period_figures import ALL, KWH_MJ, Figures, Scale, band, covered, percent
+from gpuwatch.report.period_figures import ALL, KWH_MJ, Figures, Scale, band, percent
 from gpuwatch.view.period.types import EventRow, GapRow, NotMeasured, Report, ReportSpan
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -181,11 +181,10 @@ def evidence(report: Report) -> str:
 
 def amounts(report: Report, figures: Figures) -> str:
     """Totals for a slide: GPU-hours, energy, mean activity."""
-    total, use = report.total, report.use
+    use = report.use
     parts = [f"{figures.hours(*(bucket for bucket in ALL if bucket))} GPU-h observed"]
-    if total.energy_mj is not None:
-        idle = "" if total.idle_energy_mj is None else f", {figures.power.shown(total.idle_energy_mj)} of them idle"
-        parts.append(f"{figures.energy} kWh{idle}")
+    if energy := figures.energy_words():
+        parts.append(energy)
     known = use.utilization_ratio is not None
     parts.append(f"mean utilization {percent(use.utilization_ratio)}" if known else "utilization not measured")
     parts.append(f"SM active {percent(use.sm_active_ratio)}" if use.sm_active_ratio is not None else "SM activity not measured")

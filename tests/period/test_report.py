@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from support.period_store import backfilled
 from support.report_sums import check
 
-from gpuwatch.names import Bucket
+from gpuwatch.names import Bucket, Missing
+from gpuwatch.report.period_figures import Figures
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.build import build_report
 from gpuwatch.view.period.types import BY, Report, ReportRequest
@@ -122,6 +124,30 @@ def test_a_span_with_instances_counts_each_board_once(tmp_path: Path) -> None:
         whole = sum(row.ledger.capacity_gpu_ms for row in family)
         assert 0 <= whole - (report.span.end_ms - report.span.start_ms) < len(family)  # shares of a millisecond
     assert set(report.quality.unobserved_gpu_ms) <= {"no_signal", "unknown"}
+
+
+def test_energy_of_sliced_boards_is_in_the_sums_and_in_nobodys_row(tmp_path: Path) -> None:
+    path, now_s = backfilled(tmp_path, "mig", 5)
+    report = made(path, now_s, 0)
+    check(report)
+    boards = {row.gpu_uuid: row for row in report.gpus if not row.parent_uuid}
+    sliced = [board for uuid, board in boards.items() if any(row.parent_uuid == uuid for row in report.gpus)]
+    whole = next(board for board in boards.values() if board not in sliced)
+    assert len(sliced) == 2 and all((row.use.energy_joules or 0) > 1e6 for row in boards.values())
+    for row in report.gpus:
+        assert (row.ledger.energy_mj is None) is (row is not whole) is (row.ledger.energy_reason is Missing.NOT_SUPPORTED)
+    assert report.total.energy_mj == whole.ledger.energy_mj
+    assert report.use.energy_joules == pytest.approx(sum(row.use.energy_joules or 0 for row in boards.values()))
+    energy = {row.user: row.ledger.energy_mj for row in report.owners}
+    assert energy["alice"] and energy["kim"] is None and energy["svc"] is None, "whose the rest was nobody can tell"
+    assert {row.user: row.ledger.energy_mj is None for row in report.processes} == {"alice": False, "kim": True, "svc": True, "bob": True}  # fmt: skip
+    assert report.quality.energy_sources == {"counter": 3}
+    figures = Figures(report)
+    printed = figures.energy_column(report.gpus)
+    assert [text == "–" for text in printed] == [bool(row.parent_uuid) for row in report.gpus]
+    assert sum(float(text) for text in printed if text != "–") == pytest.approx(float(figures.energy))
+    kwh, boards_kwh, whole_kwh = map(float, re.findall(r"[\d.]+", figures.energy_words())[:3])
+    assert boards_kwh + whole_kwh == pytest.approx(kwh) == pytest.approx((report.use.energy_joules or 0) / 3.6e6, abs=0.006)
 
 
 def test_a_lost_gpu_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from gpuwatch.dataclass import replace
 from gpuwatch.format import cells
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.report.ink import MARKS, Look
+from gpuwatch.report.lines import wrapped
 from gpuwatch.report.period_text import clipped, report_text
 from gpuwatch.report.period_words import Times
 from gpuwatch.view.period.ledger import Sums, ledger, total
@@ -324,3 +325,9 @@ def test_gaps_of_a_log_are_not_a_recorders_and_short_ones_have_seconds() -> None
 def test_a_span_in_words(start: int, end: int, said: str) -> None:
     """The last one crosses a change of clocks: its start is no midnight."""
     assert Times(sample_report().span).span(START_MS + start, START_MS + end) == said
+
+
+def test_a_large_number_is_not_divided_between_lines() -> None:
+    for width in range(20, 60):
+        texts = ["".join(text for text, _ in line) for line in wrapped("12 596.5 of 12 602.1 GPU-hours were not observed", width)]
+        assert "12\xa0596.5" in "\n".join(texts) and "12\xa0602.1" in "\n".join(texts)

@@ -125,6 +125,7 @@ def test_output_that_takes_only_ascii_gets_the_marks_made_for_it(store: Path, mo
 def test_a_span_that_nothing_is_known_of_is_the_one_that_was_asked_for(store: Path) -> None:
     done = report(store, "--since", "2025-12-01", "--until", "2025-12-03")
     assert done.stdout.split("\n")[1].startswith("Mon 1 – Tue 2 Dec 2025")
+    assert "begins in the future: it is 2025-11-14 15:12 now" in done.stdout
     done = report(store, "--since", "2025-12-01", "--until", "2025-12-03", "--format", "md")
     assert done.stdout.startswith("# GPU report: node-07, Mon 1 – Tue 2 Dec 2025, ")
 

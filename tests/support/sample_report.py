@@ -195,7 +195,7 @@ def _quality() -> Quality:
             TierUse(HOST, "ledger", "minute", START_MS + 167 * HOUR_MS, START_MS + HOURS * HOUR_MS),
         ),
         provisional_gpu_ms=16 * 60_000 * GPUS,
-        estimates=("Percentiles stand on closed hours: 98% of the observed time.",),
+        estimates=("Percentiles stand on closed hours: 98\xa0% of the observed time.",),
     )
 
 

@@ -29,6 +29,8 @@ class _Holder:
 
     sums: Sums = field(default_factory=dict)
     gpus: set[Place] = field(default_factory=set)
+    metered: bool = False
+    """Whether the ledger knows the energy of one of its GPUs."""
     processes: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -75,19 +77,22 @@ class Holders:
                 processes.append((owner.proc_id, key, ms, mj))
             if taken and ms and (owner_id, gpu_id) not in placed:
                 placed.add((owner_id, gpu_id))
-                self._place(names[user], number, owner.proc_id if owner else 0, (part.host.name, part.board_index(gpu_id)))
+                self._place(names[user], number, owner.proc_id if owner else 0, gpu_id)
         users += [(0, 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
         for user, sums in summed(users).items():
             add(self._users.setdefault(names[user], _Holder()).sums, sums)
         for proc_id, sums in summed(processes).items():
             add(self._processes.setdefault((number, proc_id), _Holder()).sums, sums)
 
-    def _place(self, kind: tuple[str, str | None], number: int, proc_id: int, place: Place) -> None:
-        holder = self._users.setdefault(kind, _Holder())
-        holder.gpus.add(place)
+    def _place(self, kind: tuple[str, str | None], number: int, proc_id: int, gpu_id: int) -> None:
+        part = self._parts[number]
+        holders = [self._users.setdefault(kind, _Holder())]
         if proc_id:
-            holder.processes.add((number, proc_id))
-            self._processes.setdefault((number, proc_id), _Holder()).gpus.add(place)
+            holders[0].processes.add((number, proc_id))
+            holders.append(self._processes.setdefault((number, proc_id), _Holder()))
+        for holder in holders:
+            holder.gpus.add((part.host.name, part.board_index(gpu_id)))
+            holder.metered = holder.metered or part.books_energy(gpu_id)
 
     def _measure(self, number: int, part: HostPart) -> None:
         for each in part.held:
@@ -110,7 +115,9 @@ class Holders:
                 OwnerRow(
                     user=user,
                     kind=kind,
-                    ledger=ledger(holder.sums, energy=reason),
+                    ledger=ledger(
+                        holder.sums, energy=reason if holder.metered or kind == _NOBODY else reason or Missing.NOT_SUPPORTED
+                    ),
                     gpus=tuple(sorted(holder.gpus)),
                     process_count=None if kind == _NOBODY else len(holder.processes),
                     gpu_memory_max_bytes=max(known) / MIB if known else None,
@@ -138,7 +145,7 @@ class Holders:
         part, holder = self._parts[key[0]], self._processes[key]
         who = who or people.Identity(0, 0, "", "", None, "", "", part.start_s * 1000, part.end_s * 1000)
         kept = {at: amounts for at, amounts in holder.sums.items() if at[0] not in NOT_ALLOCATED}
-        made = ledger(kept, energy=part.energy_reason())
+        made = ledger(kept, energy=None if holder.metered else part.energy_reason() or Missing.NOT_SUPPORTED)
         peak, (sm, known) = self._peaks.get(key), self._sm.get(key, (0, 0))
         values = {
             "gpu_memory_max_bytes": None if peak is None else peak / MIB,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -174,10 +174,21 @@ class HostPart:
         row = self.gpus[gpu_id]
         return self.board_index(gpu_id), bool(row["parent_uuid"]), row["gpu_index"], row["uuid"]
 
-    def energy_reason(self, gpu_ids: Sequence[int] | None = None) -> Missing | None:
-        """Why these GPUs (``None``: all) have no energy; ``None`` when one of them has."""
-        wanted = list(self.gpus) if gpu_ids is None else gpu_ids
-        if any(energy_source(self.used(gpu_id)) for gpu_id in wanted):
+    @cached_property
+    def sliced(self) -> frozenset[int]:
+        """Boards that are cut into instances."""
+        parents = {row["parent_uuid"] for row in self.gpus.values()}
+        return frozenset(gpu_id for gpu_id, row in self.gpus.items() if row["uuid"] in parents)
+
+    def books_energy(self, gpu_id: int) -> bool:
+        """Whether the ledger knows this GPU's energy: that of a sliced board is its instances' too, and belongs to none of them."""
+        known = bool(energy_source(self.used(gpu_id)))
+        return known and (gpu_id not in self.sliced or any(mj for _, mj in self.by_gpu.get(gpu_id, {}).values()))
+
+    def energy_reason(self, gpu_ids: Iterable[int] | None = None) -> Missing | None:
+        """Why these GPUs (``None``: all) have no energy in the ledger; ``None`` when one of them has."""
+        wanted = list(self.gpus) if gpu_ids is None else list(gpu_ids)
+        if any(self.books_energy(gpu_id) for gpu_id in wanted):
             return None
         reasons = [self.reasons.get(self.gpus[gpu_id]["uuid"], {}) for gpu_id in wanted]
         found = [own.get("energy_joules", own.get("power_watts")) for own in reasons]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 
-from gpuwatch.format import gpu_hours, percent_sign
+from gpuwatch.format import covered, gpu_hours
 from gpuwatch.names import Bucket
 from gpuwatch.store.period import PeriodHost
 from gpuwatch.view.period.host import HostPart
@@ -31,7 +31,7 @@ DEFINITIONS: Mapping[str, str] = {
     "capacity": "time x GPUs from when each was first seen; a MIG instance counts as its share of the board",
     "observed": "time for which there are rows; what is not observed is neither idle nor busy",
     "allocated": "somebody holds the GPU: a compute process is seen, or more memory is in use than the driver's own",
-    "held idle": "held and quiet (utilization under 5%, SM activity under 2%) for five minutes or more, counted from the start",
+    "held idle": "held and quiet (utilization under 5\xa0%, SM activity under 2\xa0%) for five minutes or more, counted from the start",
     "unused": "allocated, and nothing of the holder's has ever run on it",
     "free": "nobody holds the GPU",
     "idle ?": "quiet, and whether anybody holds the GPU cannot be known",
@@ -61,7 +61,7 @@ def notes(
     if missed >= _TOLD_MS and missed * 2000 >= whole.capacity_gpu_ms:
         reasons = [f"{_WHY[word]} ({gpu_hours(ms)})" for word, ms in found.unobserved_gpu_ms.items() if ms >= 180_000]
         why = f": {', '.join(reasons)}" if reasons else ""
-        share = percent_sign(missed / whole.capacity_gpu_ms, 1)
+        share = covered(missed / whole.capacity_gpu_ms, 1)
         out.append(f"{gpu_hours(missed)} of {gpu_hours(whole.capacity_gpu_ms)} GPU-hours ({share}) were not observed{why}.")
     if parts and all(part.host.imported for part in parts):
         out.append("All of this comes from imported logs: whatever they do not hold, such as users, is not known.")
@@ -69,7 +69,7 @@ def notes(
         names = ", ".join(part.host.name for part in parts if part.host.imported)
         out.append(f"Imported logs, with what they hold: {names}.")
     if found.provisional_gpu_ms:
-        out.append("The last 16 minutes are provisional: a quiet run that goes on may still be named held idle.")
+        out.append("The last 16 minutes of the recording are provisional: a quiet run that goes on may still be named held idle.")
     return tuple(out)
 
 
@@ -78,6 +78,8 @@ def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: Repo
     fresh = [host.name for host in others if host.fresh and host.last_ms >= span.asked_start_ms]
     if fresh:
         out.append(f"No whole minute of {', '.join(fresh)} is stored yet; single rows are in gpuwatch status.")
+    elif span.asked_start_ms >= span.made_ms:
+        out.append(f"The span begins in the future: it is {when(span.made_ms, tz)} now.")
     elif not parts:
         out.append(f"Nothing was recorded from {when(span.asked_start_ms, tz)} to {when(span.asked_end_ms, tz)}.")
     for host in others:
@@ -99,8 +101,8 @@ def _later(parts: Sequence[HostPart], span: ReportSpan, tz: tzinfo | None) -> li
         first, last = part.span_s[0] * 1000, part.span_s[1] * 1000
         late = first - span.asked_start_ms >= _LATE_MS
         if part.host.imported and (late or span.asked_end_ms - last >= _LATE_MS):
-            covered = f"{when(part.host.first_ms, tz)} to {when(part.host.last_ms, tz)}"
-            out.append(f"The imported log of {part.host.name} covers {covered}: nothing before or after is counted.")
+            told = f"{when(part.host.first_ms, tz)} to {when(part.host.last_ms, tz)}"
+            out.append(f"The imported log of {part.host.name} covers {told}: nothing before or after is counted.")
         elif late:
             of = f" of {part.host.name}" if len(parts) > 1 else ""
             out.append(f"The recording{of} begins at {when(first, tz)}: what was before is not counted.")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import NamedTuple
-from gpuwatch.format import counted, percent_sign
+from gpuwatch.format import counted, covered
 from gpuwatch.names import Bucket, GapReason, Missing, Severity
 from gpuwatch.store.period import Plan
 from gpuwatch.store.period_sums import provisional_ms
@@ -110,7 +110,7 @@ def quality(parts: Sequence[HostPart], whole: Ledger, gpus: Sequence[GpuRow]) ->
         found = gaps(part)
         reasons += unobserved(part, found)
         rows += [_gap_row(part, gap) for gap in found]
-        sources.update(SOURCES[energy_source(part.used(gpu_id))] for gpu_id in part.gpus)
+        sources.update(SOURCES[energy_source(part.used(gpu_id))] for gpu_id in part.boards())
         for of in (part.ledger_plan, part.use_plan, part.process_plan):
             tiers += [TierUse(part.host.name, of.what, tier, start * 1000, end * 1000) for tier, start, end in _spans(of)]
     energies = [row.energy_mj for row in rows if row.energy_mj is not None]
@@ -181,13 +181,13 @@ def _estimates(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> list[str]:
         process = part.process_plan
         if part.held and (process.start_s, process.end_s) != (part.start_s, part.end_s):
             out.append(f"Memory and SM utilization of processes{name} are of whole {_buckets(process)}s around the span.")
-        if any(row["parent_uuid"] for row in part.gpus.values()):
-            out.append(f"Energy of sliced GPUs{name} is their instances' too and is not in the ledger.")
+        if part.sliced:
+            out.append(f"A sliced GPU{name} has one energy counter for all its instances: what it used is nobody's in the ledger.")
     stood = [found.coverage_ratio for row in gpus for name, found in row.quantiles.items() if name == "utilization_ratio"]
     if stood:
         stride = max(part.hist_stride for part in parts)
         some = "closed hours" if stride == 1 else f"one in {stride} closed days and hours"
-        out.append(f"Percentiles stand on {some}: {percent_sign(sum(stood) / len(stood))} of the observed time.")
+        out.append(f"Percentiles stand on {some}: {covered(sum(stood) / len(stood))} of the observed time.")
     return out
 
 
