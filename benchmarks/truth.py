@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from scene import GIB, of_class
 
@@ -17,6 +19,12 @@ DUTY, PERIOD_MS = 0.37, 10_000
 SQUARE, SHORT = 2, 4
 """The GPU with the square wave, and the one on which the short process lives."""
 SHORT_SECONDS = 7
+SAMPLE_MS = 140
+"""The driver has a sample of utilization each 139 ms: the newest can be so old when it is read."""
+START_MS = 10_000
+"""A recorder has its first row after this at the latest."""
+LAST_READ_MS = 2_000
+"""Nothing tells when the last row of a recorder was read: within this."""
 _HOLDS = {
     0: {"train-a": 51},
     1: {"train-b": 31},
@@ -123,6 +131,40 @@ def _utilization(number: int, end_ms: int, dice: random.Random) -> list[tuple[in
     return out
 
 
+class Recorded:
+    """When the values of each recorded row were read, as its neighbours tell: a second that is overslept has no row.
+
+    A row of the time t is read at t or later, and its reading ends before the next row's time: else that slot would have passed
+    unseen. Means speak for the time since the reading before, which was no earlier than the row before.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._rows: dict[int, dict[int, int]] = {}
+        for row in sorted(rows, key=lambda row: row["ts_ms"]):
+            self._rows.setdefault(row["gpu_index"], {})[row["ts_ms"]] = round(row["duration_seconds"] * 1000)
+        self._until: dict[int, dict[int, int]] = {}
+        for gpu, durations in self._rows.items():
+            until = self._until[gpu] = {ts: ts + LAST_READ_MS for ts in durations}
+            until.update((ts, after) for ts, after in pairwise(durations) if durations[after])
+
+    def times(self, gpu: int, start_ms: float, end_ms: float) -> list[int]:
+        """Times of the GPU's rows in [start, end] (unix ms)."""
+        return [ts for ts in self._rows.get(gpu, ()) if start_ms <= ts <= end_ms]
+
+    def starting(self, gpu: int, at_ms: float) -> bool:
+        """Whether a recorder that had just started may not have had a readable row of the GPU yet."""
+        firsts = [ts for ts, duration in self._rows.get(gpu, {}).items() if not duration]
+        return any(ts - START_MS <= at_ms <= self._until[gpu][ts] for ts in firsts)
+
+    def read(self, gpu: int, ts_ms: int) -> tuple[int, int]:
+        """Between when the values of a row were read that tell of one moment."""
+        return ts_ms, self._until[gpu][ts_ms]
+
+    def covered(self, gpu: int, ts_ms: int) -> tuple[int, int]:
+        """The same for means; those of the driver's samples reach back as far again as the newest sample can be old."""
+        return ts_ms - max(self._rows[gpu][ts_ms], 1000) - SAMPLE_MS, self._until[gpu][ts_ms]
+
+
 @dataclass(slots=True)
 class Tally:
     """How far readings of one quantity from one source are off, in units of the last digit that is shown."""
@@ -137,14 +179,13 @@ class Tally:
     missing: int = 0
     example: str = ""
 
-    def add(self, shown: float | None, span: tuple[float, float], where: str) -> None:
-        """Compare one reading with the least and greatest true value of its span."""
+    def add(self, shown: float | None, span: tuple[float, float], where: str, *others: tuple[float, float]) -> None:
+        """Compare one reading with the least and greatest true value of its span, or of the one of several that fits best."""
         if shown is None:
             self.missing += 1
             self.example = self.example or f"{where}: missing"
             return
-        low, high = span
-        off = max(low - shown, shown - high, 0.0) / self.unit
+        off, low, high = min((max(low - shown, shown - high, 0.0) / self.unit, low, high) for low, high in (span, *others))
         if low == high:
             self.still += 1
             if off > self.worst:
