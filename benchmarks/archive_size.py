@@ -47,6 +47,7 @@ ROLLUPS = {
 }
 FAMILIES = ("gpu", "process", "ledger")
 OF_PROCESSES = ("chunks: process", "minutes of processes")
+FIRST_HOUR = f"t0_ms={archive_scene.START_S * 1000}"
 
 
 class Sealing(NamedTuple):
@@ -130,21 +131,23 @@ def weigh(db: sqlite3.Connection) -> dict[str, int]:
         now = file_bytes(db)
         out[name], left = left - now, now
     minutes = {"gpu": out["minutes of GPUs"], "process": out["minutes of processes"], "ledger": out["ledger minutes"]}
-    out["hours"] = round(sum(size * rows[f"{f}_hour"] / rows[f"{f}_minute"] for f, size in minutes.items()))
+    out["hours"] = round(sum(size * rows[f"{f}_hour"] / max(rows[f"{f}_minute"], 1) for f, size in minutes.items()))
     return out
 
 
 # ----------------------------------------------------------------------------------------------------------------- naive
 
 
-def naive(db: sqlite3.Connection, folder: Path) -> dict[int, float]:
-    """Bytes of the first hour's GPU and process rows in the table that one writes first."""
+def naive(db: sqlite3.Connection, folder: Path, where: str = FIRST_HOUR) -> dict[int, float]:
+    """Bytes of the GPU and process rows of these chunks in the table that one writes first."""
     uuids = dict(db.execute("SELECT gpu_id, uuid FROM gpu"))
     people = {row[0]: row[1:] for row in db.execute("SELECT p.proc_id, p.pid, coalesce(u.name,''), p.command FROM process p LEFT JOIN user_account u ON u.user_id=p.user_id")}  # fmt: skip
-    first = archive_scene.START_S * 1000
     out: dict[int, float] = {}
     for kind, sample_type in ((GPU, GpuSample), (PROCESS, ProcessSample)):
-        chunks = db.execute("SELECT entity_id, cols, body FROM chunk WHERE kind=? AND t0_ms=?", (kind, first)).fetchall()
+        chunks = db.execute(f"SELECT entity_id, cols, body FROM chunk WHERE kind=? AND {where}", (kind,)).fetchall()
+        if not chunks:
+            out[kind] = 0
+            continue
         scales = [(m.column, m.scale) for m in measures(sample_type).values()]
         measured = {name for _, cols, body in chunks for name, values in codec.decode(cols, body).items() if values.count(None) != len(values)}  # fmt: skip
         kept = [(name, scale) for name, scale in scales if name in measured]

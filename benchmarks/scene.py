@@ -66,11 +66,11 @@ def training(rank: int) -> list[str]:
     return ["python3", "train.py", "--config", "llama-8b.yaml", "--rank", str(rank), "--output", f"runs/llama-8b/{rank:03d}"]
 
 
-def moving(gpus: int, processes: int, *, seed: int = 1, still: bool = False) -> list[str]:
-    """A scenario: every value of every GPU and process moves each second of a minute (or none does)."""
+def moving(gpus: int, processes: int, *, seed: int = 1, still: bool = False, seconds: int = LOOP_SECONDS) -> list[str]:
+    """A scenario: every value of every GPU and process moves each second (or none does), and comes again after ``seconds``."""
     dice = random.Random(seed)
-    lines: list[str] = of_class("hopper-h100", gpus).replace("loop_ms 0", f"loop_ms {LOOP_SECONDS * 1000}").splitlines()
-    moments = range(0, 1000 if still else LOOP_SECONDS * 1000, 1000)
+    lines: list[str] = of_class("hopper-h100", gpus).replace("loop_ms 0", f"loop_ms {seconds * 1000}").splitlines()
+    moments = range(0, 1000 if still else seconds * 1000, 1000)
     for gpu in range(gpus):
         base = {
             "util": (40, 99),
