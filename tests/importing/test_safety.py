@@ -15,6 +15,7 @@ from support.past_logs import NOW, T0, ask, content, imported, log_of, new_store
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.importers.types import LogRow
+from gpuwatch.errors import UsageError
 from gpuwatch.recorder.importing import NothingToImport, Settings, Source, copy, import_log
 from gpuwatch.store.check import check
 
@@ -144,6 +145,15 @@ def test_any_rhythm_adds_up(tmp_path: Path, step_ms: int) -> None:
         assert ask(store, f"SELECT sum(ms) FROM ledger_{tier}") == [(told,)], tier
     assert ask(store, "SELECT sum(n) FROM chunk") == [(len(given),)]
     assert ask(store, "SELECT max(ms) FROM ledger_minute")[0][0] <= 60_000
+
+
+def test_rows_far_apart_say_nothing_of_the_time_between_them(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "gpuwatch.db")
+    with pytest.raises(UsageError, match="its rows are 2 h apart") as refused:
+        imported(store, rows(3, 7_200_000))
+    assert "--interval" in refused.value.hint and ask(store, "SELECT count(*) FROM host") == [(0,)]
+    outcome = imported(store, rows(3, 7_200_000), interval_ms=7_200_000)
+    assert outcome.sums.observed_ms == 2 * 2 * 7_200_000
 
 
 def test_a_log_out_of_order_is_sorted_first(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from operator import itemgetter
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
 from gpuwatch.dataclass import dataclass, field
+from gpuwatch.errors import UsageError
+from gpuwatch.format import duration
 from gpuwatch.ledger.facts import weight
 from gpuwatch.ledger.types import LedgerRow
 from gpuwatch.recorder.importing.gaps import Gap, joined
@@ -41,6 +43,21 @@ _FORGET_EVERY_MS = 86_400_000
 _LEDGER = columns.insert_sql("ledger_minute", (*columns.LEDGER, "final"))
 _TICK = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
 _PROCESS = Inserter("process_sample", columns.PROCESS_SAMPLE)
+
+
+LONGEST_MS = 3_600_000
+"""Rows further apart say nothing of the time between them, unless the user says that they do."""
+
+
+def _told_interval(rows: Sequence[LogRow | LogProcessRow]) -> int | None:
+    """The usual time between rows. :class:`UsageError` if it is too long to speak for itself."""
+    interval = usual_interval(by_gpu(rows))
+    if interval is not None and interval > LONGEST_MS and all(row.duration_ms is None for row in rows):
+        raise UsageError(
+            f"its rows are {duration(interval / 1000)} apart, which says nothing of the time between them",
+            "say for how much time a row speaks with --interval, for example 1h",
+        )
+    return interval
 
 
 class Held(Exception):
@@ -120,7 +137,7 @@ class Pipeline:
         """Read the log to its end. Raises :class:`Disordered` when it must be sorted first, :class:`Held` when it has holders."""
         rows = iter(self._log.rows)
         head = list(islice(rows, INTERVAL_ROWS))
-        interval = interval_ms or self._log.interval_ms or usual_interval(by_gpu(head))
+        interval = interval_ms or self._log.interval_ms or _told_interval(head)
         self.sums.interval_ms = interval
         self._reach_ms = PERIODS * (interval or 0)
         self._who.reach(interval or 1000)
