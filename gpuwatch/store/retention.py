@@ -29,7 +29,8 @@ from gpuwatch.store.watermarks import (
 )
 
 DAY_S = 86_400
-TRIM_SLICE_TICKS = 300
+TRIM_SLICE_TICKS, TRIM_SLICE_ROWS = 300, 6000
+_SAMPLE_TICKS = 4
 _FOR_EVER = 2**62
 COMMAND_DAYS = 35
 """Command lines and the reasons of missing values are kept so long."""
@@ -206,7 +207,7 @@ def _cell_size(value: object) -> int:
 
 
 def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: int = 4) -> int:
-    """Delete hot rows older than ``hours`` whose hours are sealed, in at most ``slices`` short transactions of 300 ticks.
+    """Delete hot rows older than ``hours`` whose hours are sealed, in at most ``slices`` short transactions of at most 300 ticks.
 
     What lies as far ahead is of a clock that was set back since, and goes too: it would keep all that came after it.
     Returns the number of ticks deleted; call again while it is not 0. Without any closed minute (a store in memory keeps none)
@@ -221,7 +222,7 @@ def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: i
     deleted = 0
     for _ in range(slices):
         last, count = None, 0
-        for tick_id, ts_ms in db.execute("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id LIMIT ?", (TRIM_SLICE_TICKS,)):
+        for tick_id, ts_ms in db.execute("SELECT tick_id, ts_ms FROM tick ORDER BY tick_id LIMIT ?", (_slice_ticks(db),)):
             if (cut_ms <= ts_ms or tick_id > sealed_tick) and ts_ms <= now_ms + kept_ms:
                 break
             last, count = tick_id, count + 1
@@ -232,3 +233,11 @@ def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: i
                 db.execute(f"DELETE FROM {table} WHERE tick_id<=?", (last,))
         deleted += count
     return deleted
+
+
+def _slice_ticks(db: sqlite3.Connection) -> int:
+    """How many ticks are deleted at once (4 ms), by how many rows the oldest ones have: fewer where there are many processes."""
+    first = db.execute("SELECT min(tick_id) FROM tick").fetchone()[0] or 0
+    counts = [f"(SELECT count(*) FROM {table} WHERE tick_id<:until)" for table in ("gpu_sample", "process_sample")]
+    rows = db.execute(f"SELECT {'+'.join(counts)}", {"until": first + _SAMPLE_TICKS}).fetchone()[0]
+    return max(_SAMPLE_TICKS, min(TRIM_SLICE_TICKS, TRIM_SLICE_ROWS * _SAMPLE_TICKS // max(rows, 1)))

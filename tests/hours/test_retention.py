@@ -72,6 +72,17 @@ def test_hot_rows_go_after_two_hours_in_slices_and_their_sums_stay(writer: Store
     assert db.execute("SELECT count(*), sum(obs_ms) FROM gpu_minute").fetchall() == minutes == [(240, 14_400_000)]
 
 
+def test_of_many_processes_fewer_ticks_go_at_once(writer: StoreWriter) -> None:
+    now, db = steps(writer, 4), writer.connection
+    close(writer, now)
+    (first,) = db.execute("SELECT min(tick_id) FROM tick").fetchone()
+    rows = [(first + n, proc, 1, 1000) for n in range(400) for proc in range(1000, 1199)]
+    db.executemany("INSERT INTO process_sample(tick_id,proc_id,gpu_id,dt_ms) VALUES(?,?,?,?)", rows)
+    (before,) = db.execute("SELECT count(*) FROM process_sample").fetchone()
+    assert 20 <= trim_hot(db, now, slices=1) <= 30
+    assert 5000 <= before - db.execute("SELECT count(*) FROM process_sample").fetchone()[0] <= 6000
+
+
 def test_hot_rows_stay_until_their_hour_is_sealed(writer: StoreWriter) -> None:
     now, db = steps(writer, 4.5), writer.connection
     close_minutes(db, now)
