@@ -22,7 +22,7 @@ _shtab_gpuwatch_db_check_option_strings=(-h --help --store --config --tz --demo 
 _shtab_gpuwatch_db_backup_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_prune_option_strings=(-h --help --dry-run --keep-raw --keep-minutes --keep-hours --max-mb --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_forget_option_strings=(-h --help --user --yes --store --config --tz --demo --seed --speed --debug)
-_shtab_gpuwatch_db_unpack_option_strings=(-h --help --since --until -o --output --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_db_unpack_option_strings=(-h --help --since --until -o --output --force --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_db_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo --seed --speed --debug --ascii --colors --read-only --no-record --no-mouse)
 
@@ -82,6 +82,7 @@ _shtab_gpuwatch_db_forget___help_nargs=0
 _shtab_gpuwatch_db_forget___yes_nargs=0
 _shtab_gpuwatch_db_unpack__h_nargs=0
 _shtab_gpuwatch_db_unpack___help_nargs=0
+_shtab_gpuwatch_db_unpack___force_nargs=0
 _shtab_gpuwatch_db_pos_0_nargs=A...
 _shtab_gpuwatch_db__h_nargs=0
 _shtab_gpuwatch_db___help_nargs=0

@@ -50,7 +50,13 @@ def add_prune(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--dry-run", action="store_true", help="only say what would go")
     for name, _, what in _KEEPS:
         parser.add_argument(f"--keep-{name}", type=seconds, metavar="7d", help=f"keep {what} so long, this time")
-    parser.add_argument("--max-mb", type=int, metavar="MB", help="size that the file may have, this time (0: no limit)")
+    parser.add_argument("--max-mb", type=_megabytes, metavar="MB", help="size that the file may have, this time (0: no limit)")
+
+
+def _megabytes(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size in MB: write it as 500, or 0 for no limit")
+    return int(text)
 
 
 def add_forget(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

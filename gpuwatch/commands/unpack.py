@@ -26,6 +26,7 @@ def add_unpack(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--since", metavar="T", required=True, help="from when: 7d, 2026-11-09, Thu 16:20, … (see gpuwatch replay)")
     parser.add_argument("--until", metavar="T", default="now", help="until when (default: now)")
     parser.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write; it must not exist")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there already")
 
 
 def run(args: argparse.Namespace, runtime: Runtime, source: Path) -> int:
@@ -38,9 +39,11 @@ def run(args: argparse.Namespace, runtime: Runtime, source: Path) -> int:
     target = Path(args.output).expanduser()
     if target.exists() and not target.is_file():
         raise UsageError(f"{target} is no ordinary file", "name another one with -o")
+    if target.exists() and target.samefile(source):
+        raise UsageError(f"{target} is the store itself", "name another file with -o")
     done: Unpacked | None = None
     try:
-        with whole_file(args.output, force=False) as part:
+        with whole_file(args.output, force=args.force) as part:
             done = unpack(source, part, start * 1000, end * 1000)
             if not any(done.rows.values()):
                 raise _NothingThere

@@ -119,6 +119,9 @@ def test_the_command(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert oct(out.stat().st_mode & 0o777) == "0o600"
     assert main(command) == 2
     assert "is there already" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+    assert main([*command[:-1], str(recorded), "--force"]) == 2
+    assert "is the store itself" in capsys.readouterr().err
     command[7] = "2025-11-13 14:59"
     command[9] = "2025-11-13 15:59"
     command[11] = str(tmp_path / "none.db")
