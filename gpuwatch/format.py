@@ -277,11 +277,11 @@ def short_model(name: str) -> str:
 
 
 def gpu_summary(names: Iterable[str]) -> str:
-    """``8 × H100 80GB``, ``4 × A100-SXM4-40GB + 1 × T4``, ``no GPU``."""
+    """``8 × H100 80GB``, ``4 × A100-SXM4-40GB + 1 × T4``, ``8 GPUs`` where a log does not name them, ``no GPU``."""
     counts: dict[str, int] = {}
     for name in names:
         counts[short_model(name)] = counts.get(short_model(name), 0) + 1
-    return " + ".join(f"{count} × {name}" for name, count in counts.items()) or "no GPU"
+    return " + ".join(f"{count} × {name}" if name else counted(count, "GPU") for name, count in counts.items()) or "no GPU"
 
 
 def cells(text: str) -> int:

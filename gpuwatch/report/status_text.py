@@ -47,8 +47,9 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
         if view.ledger and _has_past(view):
             blocks.append(_ledger(view, view.ledger, width, paint))
         blocks.append(_gpus(view, width, tz, paint))
-    if view.host:
-        blocks.append([_host(view.host, width)])
+    host = _host(view.host, width) if view.host else ""
+    if host:
+        blocks.append([host])
     processes = _processes(view, width, paint)
     if processes:
         blocks.append(processes)
@@ -207,6 +208,7 @@ def _users(gpu: GpuView) -> str:
 
 
 def _host(host: HostView, width: int) -> str:
+    """What is known of the host itself; empty for the host of a log that says nothing of it."""
     parts = []
     if host.cpu_ratio is not None:
         parts.append(
@@ -223,7 +225,7 @@ def _host(host: HostView, width: int) -> str:
         parts.append(f"I/O wait {fmt.percent_sign(host.iowait_ratio)}")
     if host.process_count is not None:
         parts.append(fmt.counted(host.process_count, "process", "es"))
-    return _filled(parts, width, first="Host  ")[0]
+    return _filled(parts, width, first="Host  ")[0] if parts else ""
 
 
 def _processes(view: View, width: int, paint: Paint) -> list[str]:

@@ -108,7 +108,7 @@ def first_view(feeder: Feeder) -> View | None:
             return None
         if view is not None and has_values(view):
             return view
-        if view is not None and view.recording.last_tick_ms is not None and not recorded:
+        if view is not None and view.recording.begun and not recorded:
             recorded = True
             end_ns = min(end_ns, clock.monotonic_ns() + round(WAIT_ON_SECONDS * 1e9))
             continue

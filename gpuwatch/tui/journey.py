@@ -29,10 +29,10 @@ class Journey:
         at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
         if recording.first_ms is None or recording.last_tick_ms is None:
             return
-        if at_ms >= recording.last_tick_ms:
+        if cells > 0 and at_ms >= recording.last_tick_ms:
             self.action_live()
-        else:
-            self._go(max(at_ms, recording.first_ms))
+        else:  # back from now the first stop is the end of a recording that has ended
+            self._go(max(min(at_ms, recording.last_tick_ms), recording.first_ms))
 
     def action_live(self) -> None:
         """Back to now, or to the end of a recording that has ended."""

@@ -127,9 +127,9 @@ def _why_empty(window: Window, rows: Rows, at_ms: int) -> tuple[str, ...]:
         return (
             f"Nothing was recorded then: {GapReason(gap[3]).label.replace('_', ' ')}, for {duration((gap[2] - gap[1]) / 1000)}.",
         )
-    minute = window.rows("SELECT 1 FROM gpu_minute WHERE t=? LIMIT 1", (at_ms // 60_000 * 60,))
-    hour = minute or window.rows("SELECT 1 FROM gpu_hour WHERE t>? AND t<=? LIMIT 1", (at_ms // 1000 - 3600, at_ms // 1000))
-    if hour:
+    own, at_s = "AND gpu_id IN (SELECT gpu_id FROM gpu WHERE host_id=?) LIMIT 1", at_ms // 1000
+    minute = window.rows(f"SELECT 1 FROM gpu_minute WHERE t=? {own}", (at_s // 60 * 60, window.host_id))
+    if minute or window.rows(f"SELECT 1 FROM gpu_hour WHERE t>? AND t<=? {own}", (at_s - 3600, at_s, window.host_id)):
         return ("The seconds of that time are no longer kept, only sums: gpuwatch report tells them.",)
     return ("Nothing was recorded then.",)
 
@@ -173,7 +173,9 @@ def _recording(
     window: Window, past: Recording | None, now_ms: int, holder_pid: int | None, lag_ms: int, reason: str
 ) -> RecordingView:
     if past is None:
-        return RecordingView(False, holder_pid, None, None, 1.0, False, "", reason)
+        log = window.host() if window.host_id < 0 else None  # past logs have no session
+        first_ms, last_ms = (log["first_ms"], log["last_ms"]) if log else (None, None)
+        return RecordingView(False, holder_pid, last_ms, first_ms, 1.0, False, "", reason, imported=log is not None)
     newest = window.last_tick()
     last_ms = newest[1] if newest else None
     live = holder_pid is not None and last_ms is not None and now_ms - last_ms <= max(lag_ms, 3 * past.period_ms)

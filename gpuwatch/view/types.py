@@ -237,6 +237,13 @@ class RecordingView:
     scenario: str
     read_only_reason: str = ""
     """Why nothing is recorded, in one line (store on tmpfs, disk full, newer file), or empty."""
+    imported: bool = False
+    """Nobody ever recorded here: all comes from past logs, and ``last_tick_ms`` is the end of the last one."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was ever recorded here."""
+        return self.last_tick_ms is not None and not self.imported
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.past_logs import T0, imported, new_store, row
 from support.sample_view import sample_view
 from support.story import START, Hold, Story, process
 from support.terminal import Terminal, python
@@ -18,6 +19,8 @@ from textual.pilot import Pilot
 from gpuwatch.cli import main
 from gpuwatch.clock import FakeClock
 from gpuwatch.names import Context
+from gpuwatch.report.status_text import status_text
+from gpuwatch.store.window import Window
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.journey import STEP_MS
 from gpuwatch.tui.options import TuiOptions
@@ -25,6 +28,7 @@ from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.registry import SCREENS
 from gpuwatch.tui.source import Feeder
+from gpuwatch.view.build import build_view
 from gpuwatch.view.types import View
 
 NOW = sample_view()
@@ -106,6 +110,35 @@ def test_arrows_step_by_cells_and_end_goes_live() -> None:
         assert await press(app, pilot, feeder, "right") is None
 
     play(script, at_ms)
+
+
+def test_back_from_now_stops_at_the_end_of_a_recording_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = replace(NOW, recording=replace(NOW.recording, live=False, last_tick_ms=NOW.at_ms - 86_400_000))
+    monkeypatch.setattr(Source, "build", lambda _, at_ms, __: ended if at_ms is None else replace(ended, at_ms=at_ms, past=True))
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int], feeder: Feeder) -> None:
+        assert await press(app, pilot, feeder, "left") == ended.recording.last_tick_ms
+        assert await press(app, pilot, feeder, "right") is None
+
+    play(script, None)
+
+
+def test_what_was_imported_is_shown_though_nobody_recorded_it(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "logs.db")
+    given = [row(T0 + second * 1000, utilization_ratio=0.5) for second in range(1, 400)]
+    imported(store, given)
+    with Window(store) as window:
+        end_ms = given[-1].ts_ms
+        past = build_view(window, end_ms, now_ms=end_ms + 86_400_000)
+        now = build_view(window, None, now_ms=end_ms + 86_400_000)
+    assert (past.recording.first_ms, past.recording.last_tick_ms) == (given[0].ts_ms, end_ms)
+    for screen in (OverviewScreen, SCREENS["2"]):
+        assert "Starting" not in sheet_of(screen, past, (120, 40)).text()
+        assert "Nothing is recorded yet" in sheet_of(screen, now, (120, 40)).text()
+        assert "recorder gone" not in sheet_of(screen, now, (120, 40)).text()
+    said = status_text(past)
+    assert "1 GPU" in said
+    assert not any(line.startswith("Host") for line in said.splitlines())
 
 
 def test_nobody_goes_before_the_recording_and_no_signal_is_sent_to_the_past() -> None:

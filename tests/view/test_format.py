@@ -74,6 +74,7 @@ DAY = 86_400
         (fmt.short_model("NVIDIA GeForce RTX 4090"), "RTX 4090"),
         (fmt.gpu_summary(["NVIDIA A100"] * 2 + ["Tesla T4"]), "2 × A100 + 1 × Tesla T4"),
         (fmt.gpu_summary([]), "no GPU"),
+        (fmt.gpu_summary(["", ""]), "2 GPUs"),
     ],
 )
 def test_how_it_reads(shown: str, wanted: str) -> None:

@@ -81,7 +81,7 @@ def trouble_of(context: Context, view: View) -> str:
         return "paused"
     recording = view.recording
     if not recording.live:
-        if recording.last_tick_ms is None:
+        if recording.last_tick_ms is None or recording.imported:
             return "no recorder yet"
         return f"recorder gone: no data for {duration(max(0, view.now_ms - recording.last_tick_ms) / 1000)}"
     for source in view.sources:

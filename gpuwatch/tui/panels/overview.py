@@ -74,7 +74,7 @@ def draw_overview(sheet: Sheet, context: Context) -> None:
     """By width: no borders below 100, a right column from 200 on."""
     view = context.view
     assert view is not None
-    if view.recording.last_tick_ms is None:
+    if not (view.past or view.recording.begun):
         draw_starting(sheet, context, view)
         return
     if not view.gpus or view.ledger is None:

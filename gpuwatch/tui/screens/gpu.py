@@ -36,7 +36,7 @@ class GpuScreen(PanelScreen):
         """By width: lanes of one row without borders below 100."""
         view = context.view
         assert view is not None
-        if view.recording.last_tick_ms is None:
+        if not (view.past or view.recording.begun):
             draw_starting(sheet, context, view)
             return
         if not view.gpus:

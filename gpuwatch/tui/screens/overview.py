@@ -67,7 +67,7 @@ class OverviewScreen(PanelScreen):
     def action_reverse(self) -> None:
         """The other order; where there is no GPU, ask for one."""
         app = self.gpuwatch
-        if app.view is None or app.view.gpus or app.view.recording.last_tick_ms is None:
+        if app.view is None or app.view.gpus or not app.view.recording.begun:
             app.action_reverse()
         elif app.options.retry is not None:
             app.ui.notice = app.options.retry()
@@ -99,7 +99,7 @@ class OverviewScreen(PanelScreen):
     def draw(self, context: Context) -> Sheet:
         """With the keys that exist for a moment only."""
         view = context.view
-        if view is None or view.recording.last_tick_ms is None:
+        if view is None or not (view.past or view.recording.begun):
             return super().draw(context)
         now = (("r", "retry"),) if not view.gpus else (("Esc", "hide steps"),) if steps_shown(context, view) else ()
         return super().draw(replace(context, keys=(*context.keys, *now)))
