@@ -239,5 +239,5 @@ def _slice_ticks(db: sqlite3.Connection) -> int:
     """How many ticks are deleted at once (4 ms), by how many rows the oldest ones have: fewer where there are many processes."""
     first = db.execute("SELECT min(tick_id) FROM tick").fetchone()[0] or 0
     counts = [f"(SELECT count(*) FROM {table} WHERE tick_id<:until)" for table in ("gpu_sample", "process_sample")]
-    rows = db.execute(f"SELECT {'+'.join(counts)}", {"until": first + _SAMPLE_TICKS}).fetchone()[0]
+    rows = int(db.execute(f"SELECT {'+'.join(counts)}", {"until": first + _SAMPLE_TICKS}).fetchone()[0])
     return max(_SAMPLE_TICKS, min(TRIM_SLICE_TICKS, TRIM_SLICE_ROWS * _SAMPLE_TICKS // max(rows, 1)))
