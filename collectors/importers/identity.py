@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
+from gpuwatch.collectors.importers.fields import Column
 from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import UsageError
 
@@ -89,3 +90,15 @@ def _bursts(steps: Sequence[int], short: Sequence[bool]) -> bool:
     if len(lengths) < FEW:
         return most > 1 and lengths.count(most) > 1 and max(step for step, each in zip(steps, short) if each) < AT_ONCE_MS
     return most > 1 and lengths.count(most) >= len(lengths) / 2
+
+
+def again(rows: Sequence[tuple[str, list[str]]], key: int) -> bool:
+    """Whether rows of one time are more than the GPUs that they name."""
+    return len(rows) > len({cells[key] if key >= 0 else "" for _, cells in rows})
+
+
+def candidate(column: Column) -> str:
+    """What a column can say of which GPU a row is of."""
+    if column.kind == "who":
+        return column.name
+    return column.name if column.name in ("name", "serial") else ""

@@ -9,7 +9,7 @@ from itertools import islice
 from gpuwatch.collectors.importers.cells import UNUSABLE, Trouble
 from gpuwatch.collectors.importers.fields import Column
 from gpuwatch.collectors.importers.gpus import Gpus
-from gpuwatch.collectors.importers.identity import Identity, identify, one_gpu_only
+from gpuwatch.collectors.importers.identity import Identity, again, candidate, identify, one_gpu_only
 from gpuwatch.collectors.importers.layout import Layout, cells_of, header_of, prefix_time, split_head, strip_prefix
 from gpuwatch.collectors.importers.plan import Plan
 from gpuwatch.collectors.importers.problems import Problems, Unreadable, message, quoted
@@ -17,6 +17,7 @@ from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import Times, mark_of
 from gpuwatch.collectors.importers.types import ImportOptions, LogRow, PastLog
 from gpuwatch.collectors.importers.units import WHY, ask, settled, with_units
+from gpuwatch.collectors.importers.within import SECOND, ask_interval, placed
 from gpuwatch.dataclass import replace
 from gpuwatch.errors import UsageError
 
@@ -80,12 +81,12 @@ class Run:
             )
         if not rows and len(self.sample) < SAMPLE_LINES and not any(line.strip() for _, line in self.sample[self.begins :]):
             raise UsageError(f"{self.source.name}: it has a header and no rows")
-        who = [(i, _candidate(c), c.text) for i, c in enumerate(layout.columns)]
+        who = [(i, candidate(c), c.text) for i, c in enumerate(layout.columns)]
         empty = Plan(layout, Identity(-1, "", -1), Trouble(), None)
         said = [(self._time_text(empty, cells, line), cells) for line, cells in self._paired(layout)]
         timed = [(time, cells) for time, cells in said if mark_of(time)] or [(str(n), cells) for n, (_, cells) in enumerate(said)]
         identity = identify(who, [cells for _, cells in timed], [time for time, _ in timed])
-        if self.marked and not any(mark_of(line) for _, line in self.sample[self.begins :]) and _again(timed, identity.key):
+        if self.marked and not any(mark_of(line) for _, line in self.sample[self.begins :]) and again(timed, identity.key):
             self.marked, self.clock_less = False, True  # the only time stands above rows of several instants
         return Plan(layout, identity, self.trouble, self.options.power_limit_watts)
 
@@ -152,13 +153,14 @@ class Run:
         if any("utc" in c.text.lower() for c in self.plan.layout.columns if c.kind == "who"):
             options = replace(options, tz="UTC")
         self.times = Times(texts, options, self.source.name, self._all_times)
-        moments, key = [], self.plan.identity.key
+        moments, contents, key = [], [], self.plan.identity.key
         for text, (_, cells) in zip(texts, paired):
             try:
                 moments.append(self.times.ms(text))
             except Unreadable:
                 continue
             self.seen.append((cells[key].strip() if key >= 0 else "", moments[-1]))
+            contents.append((*self.seen[-1], cells))
         if texts and not moments and len(texts) >= 3:
             raise UsageError(
                 f"{self.source.name}: the times of its rows cannot be read, like {quoted(texts[0])}",
@@ -166,7 +168,9 @@ class Run:
             )
         log.utc_offset_seconds = self.times.utc_offset_seconds
         self.times.restart()
-        if self.plan.identity.key < 0:
+        if self.plan.identity.key >= 0:
+            ask_interval(contents, options.interval_ms, self.source.name)
+        elif (options.interval_ms or SECOND) >= SECOND or any(moment % SECOND for moment in moments):
             one_gpu_only(moments, self.source.name)
 
     def _all_times(self) -> Iterator[str]:
@@ -206,7 +210,7 @@ class Run:
         assert times is not None
         trouble, problems, who, ms = self.trouble, self.problems, self.gpus.known, times.ms
         new = partial(tuple.__new__, LogRow)  # half the time of LogRow(…)
-        last_text, last_ts, latest = "\0", 0, self.gpus.latest
+        last_text, last_ts, latest, interval_ms = "\0", 0, self.gpus.latest, self.options.interval_ms
         while True:
             plan = self.plan
             width, separator, time, key = plan.layout.width, plan.layout.separator, plan.time, plan.identity.key
@@ -240,11 +244,15 @@ class Run:
                         continue
                 values = values_of(cells, gpu)
                 lost = self._told(number) if trouble else False
-                if latest.get(gpu) == last_ts:
-                    problems.add(number, "the same GPU at the same time again")
-                    continue
-                latest[gpu] = last_ts
-                yield new((last_ts, gpu, values, None, bool(lost)))
+                ts = last_ts
+                if latest.get(gpu, -1) >= ts:
+                    found = placed(latest[gpu], ts, interval_ms)
+                    if found is None:
+                        problems.add(number, "the same GPU at the same time again")
+                        continue
+                    ts = found
+                latest[gpu] = ts
+                yield new((ts, gpu, values, None, bool(lost)))
             else:
                 return
 
@@ -347,7 +355,7 @@ class Run:
         if self.options.fields or columns == now.columns or now.joiner:
             return self.plan
         layout = Layout(now.separator, columns, now.prefixed)
-        who = [(i, _candidate(c), c.text) for i, c in enumerate(columns)]
+        who = [(i, candidate(c), c.text) for i, c in enumerate(columns)]
         plan = Plan(layout, identify(who, [], []), self.trouble, self.options.power_limit_watts)
         if (plan.time < 0 and plan.date < 0 and not layout.prefixed) != (self.clock_less or self.marked):
             self.problems.add(number, "a header with and one without a time in one file: rows below it are not used")
@@ -380,15 +388,3 @@ class Run:
         log.lines_read = source.count
         log.zone = (self.times.zone if self.times is not None else "") or log.zone
         log.problems[:] = self.problems.listed()
-
-
-def _again(rows: Sequence[tuple[str, list[str]]], key: int) -> bool:
-    """Whether rows of one time are more than the GPUs that they name."""
-    return len(rows) > len({cells[key] if key >= 0 else "" for _, cells in rows})
-
-
-def _candidate(column: Column) -> str:
-    """What a column can say of which GPU a row is of."""
-    if column.kind == "who":
-        return column.name
-    return column.name if column.name in ("name", "serial") else ""

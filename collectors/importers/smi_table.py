@@ -17,6 +17,7 @@ from gpuwatch.collectors.importers.smi_csv import SmiCsv
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.times import Times, mark_of
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
+from gpuwatch.collectors.importers.within import ask_interval, placed
 from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.errors import UsageError
 from gpuwatch.model import Gpu, GpuSample, Process, ProcessSample, measures
@@ -103,13 +104,19 @@ class _Tables:
 
     def begin(self) -> str:
         """Look at the times before the first tables."""
-        texts, before = [], ""
+        texts, before, seen = [], "", list[tuple[str, str, str]]()
+        gpu: re.Match[str] | None = None
         for _, raw in islice(self.source.lines(), 5000):
             line = ESCAPES.sub("", raw)
             plain = line.strip()
             if TITLE.match(line):
                 texts += [before] if before else []
                 before = ""
+            elif gpu is not None:
+                seen.append((gpu["index"], texts[-1], plain))
+                gpu = None
+            elif texts and (gpu := GPU.match(plain)):
+                pass
             elif plain and plain[0] not in "|+":
                 before = mark_of(plain, dated=True) or before
         self.dated = bool(texts)
@@ -127,8 +134,19 @@ class _Tables:
             except Unreadable as reason:
                 raise UsageError(f"{self.source.name}: {reason}") from None
         zone = self.times.zone
+        self._ask_interval(seen, self.times)
         self.times.restart()
         return zone
+
+    def _ask_interval(self, seen: list[tuple[str, str, str]], times: Times) -> None:
+        """Tables that share their second need an interval; ``seen``: index, time and second line of GPUs."""
+        rows: list[tuple[str, int, object]] = []
+        for index, text, values in seen:
+            try:
+                rows.append((index, times.ms(text), values))
+            except Unreadable:
+                continue
+        ask_interval(rows, self.options.interval_ms, self.source.name)
 
     def rows(self, log: PastLog) -> Iterator[LogRow | LogProcessRow]:
         """The rows, table by table."""
@@ -257,11 +275,15 @@ class _Tables:
         elif not table.gpus:
             self.problems.add(table.line, "a table without a GPU")
         place = MEASURES.index("process_count")
+        known = max([self.latest.get(self._key(index), -1) for index in table.gpus], default=-1)
+        if known >= table.ts_ms:
+            found = placed(known, table.ts_ms, self.options.interval_ms)
+            if found is None:
+                self.problems.add(table.line, "the same GPU at the same time again", len(table.gpus))
+                return
+            table.ts_ms = found
         for index, (values, lost) in table.gpus.items():
             key = self._key(index)
-            if self.latest.get(key) == table.ts_ms:
-                self.problems.add(table.line, "the same GPU at the same time again")
-                continue
             self.latest[key] = table.ts_ms
             if table.closed:
                 count = sum(gpu == index and "C" in kind for gpu, _, kind, _, _ in table.processes)

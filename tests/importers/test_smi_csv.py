@@ -413,6 +413,22 @@ def test_a_pause_makes_no_several_gpus(read):
             read(head + "".join(f"{each:.3f}, 4 %\n" for each in many), tz="")
 
 
+def test_rows_of_one_second_are_placed_by_the_interval(read):
+    head = "timestamp, index, utilization.gpu [%]\n"
+    log = head + "".join(f"2026/03/31 12:00:0{n // 4}, {gpu}, {n} %\n" for n in range(8) for gpu in (0, 1))
+    with pytest.raises(UsageError, match="seconds only") as refused:
+        read(log)
+    assert "--interval" in refused.value.hint
+    found = read(log, interval_ms=250)
+    start = found.times[0]
+    assert [each - start for each in found.times[::2]] == [each - start for each in found.times[1::2]] == list(range(0, 2000, 250))
+    coarse = read(log, interval_ms=400)
+    assert (len(coarse.rows), coarse.problems) == (12, [(8, "the same GPU at the same time again", 4)])
+    one = log.replace(", 0,", ",").replace(", index", "")
+    one = "".join(line for line in one.splitlines(keepends=True) if ", 1," not in line)
+    assert len(read(one, interval_ms=250).rows) == 8
+
+
 def test_a_time_above_rows_of_several_instants_is_not_theirs(read):
     head = "Fri Dec  3 13:29:07 2021\nindex, utilization.gpu [%]\n"
     rows = "0, 1 %\n0, 2 %\n"

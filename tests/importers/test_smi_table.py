@@ -124,6 +124,20 @@ def test_without_a_date_start_and_interval_are_needed(read):
     assert sorted(set(found.times)) == [NOON, NOON + 5000]
 
 
+def test_tables_of_one_second_are_placed_by_the_interval(read):
+    log = "".join(DAY.format(n // 4) + OLD.replace("17%", f"{n:2}%") for n in range(8))
+    with pytest.raises(UsageError, match="seconds only") as refused:
+        read(log, tz="UTC")
+    assert "--interval" in refused.value.hint
+    found = read(log, tz="UTC", interval_ms=250)
+    assert [row.ts_ms - NOON for row in found.rows if isinstance(row, LogRow) and row.gpu.endswith(":0")] == list(
+        range(0, 2000, 250)
+    )
+    twice = read(DAY.format(0) + OLD + DAY.format(0) + OLD + DAY.format(1) + OLD, tz="UTC")
+    assert sum(isinstance(row, LogRow) for row in twice.rows) == 4
+    assert [(text, count) for _, text, count in twice.problems if "again" in text] == [("the same GPU at the same time again", 2)]
+
+
 def test_without_a_zone_it_is_asked_for(read):
     with pytest.raises(UsageError, match="--tz"):
         read(DAY.format(0) + OLD, tz="")
