@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
@@ -15,7 +15,7 @@ from gpuwatch.store.period import MINUTE_S, GpuScope, PeriodHost, Piece, Plan
 Row = tuple[int, int, int, int, int]
 Key = tuple[int, int, int]
 """(bucket, cause, tier)."""
-_KEY = "(m.bucket*8+m.cause)*4+m.tier"
+KEY = "(m.bucket*8+m.cause)*4+m.tier"
 KEYS: Mapping[int, Key] = {(b * 8 + c) * 4 + t: (int(b), int(c), int(t)) for b in Bucket for c in Cause for t in Tier}
 """What the key of a ledger row says."""
 
@@ -28,6 +28,8 @@ USE = (
     *("temperature_obs_ms", "temperature_c_max", "reasons_obs_ms"),
 )
 """Columns of a GPU's use of a span."""
+_ROOM = 1 << 24
+"""More than the MiB of any GPU."""
 _ADD, _OR, _MAX = range(3)
 _HOW = tuple(_OR if name == "energy_src" else _MAX if name.endswith("_max") else _ADD for name in USE)
 
@@ -55,7 +57,7 @@ class Held(NamedTuple):
     sm_observed_ms: int | None
 
 
-def _cells(pieces: Sequence[Piece]) -> str:
+def cells(pieces: Sequence[Piece]) -> str:
     """The pieces as a table ``c(i, a, b)``; neighbours of one cell are one row."""
     rows: list[tuple[int, int, int]] = []
     for cell, _, start, end in sorted(pieces):
@@ -66,7 +68,7 @@ def _cells(pieces: Sequence[Piece]) -> str:
     return "WITH c(i,a,b) AS (VALUES " + ",".join([f"({i},{a},{b})" for i, a, b in rows]) + ") "
 
 
-def _by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
+def by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     out: dict[str, list[Piece]] = {}
     for piece in pieces:
         out.setdefault(piece.tier, []).append(piece)
@@ -77,9 +79,9 @@ def use_sums(scope: GpuScope, plan: Plan, by: Literal["cell", "gpu"]) -> dict[in
     """Cell or gpu_id -> the sums of :data:`USE`."""
     out: dict[int, tuple[int | None, ...]] = {}
     key = "c.i" if by == "cell" else "m.gpu_id"
-    for tier, pieces in _by_tier(plan.pieces).items():
+    for tier, pieces in by_tier(plan.pieces).items():
         sql = (
-            f"{_cells(pieces)}SELECT {key}, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
+            f"{cells(pieces)}SELECT {key}, {','.join(_use_sql())} FROM c CROSS JOIN gpu_{tier} m "
             f"WHERE m.t>=c.a AND m.t<c.b{scope.only()} GROUP BY 1"
         )
         for at, *values in scope.window.rows(sql, ()):
@@ -97,60 +99,35 @@ def merge_use(first: Sequence[int | None], second: Sequence[int | None]) -> tupl
     )
 
 
-def bucket_rows(scope: GpuScope, plan: Plan) -> list[Row]:
-    """(cell, gpu_id, key, GPU milliseconds, millijoules): the ledger, all owners together. Unobserved time has no rows.
-
-    A cell that two tiers cover has rows from both.
-    """
-    out: list[Row] = []
-    for tier, pieces in _by_tier(plan.pieces).items():
-        out += scope.window.rows(
-            f"{_cells(pieces)}SELECT c.i, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) FROM c CROSS JOIN ledger_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{scope.only()} GROUP BY 1, 2, 3",
-            (),
-        )
-    return out
-
-
-def owner_rows(scope: GpuScope, plan: Plan) -> list[Row]:
-    """(owner_id, gpu_id, key, GPU milliseconds, millijoules) over the whole plan; owner 0 is nobody."""
-    out: list[Row] = []
-    for tier, pieces in _by_tier(plan.pieces).items():
-        out += scope.window.rows(
-            f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.owner_id, m.gpu_id, {_KEY}, sum(m.ms), sum(m.energy_mj) "
-            f"FROM c CROSS JOIN ledger_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.bucket>0{scope.only()} GROUP BY 1, 2, 3",
-            (),
-        )
-    return out
-
-
-def holder_sums(scope: GpuScope, plan: Plan, gpu_ids: Sequence[int]) -> dict[tuple[int, int, int], int]:
-    """(gpu_id, cell, owner_id) -> milliseconds that somebody held these GPUs."""
-    out: dict[tuple[int, int, int], int] = {}
-    marks = ",".join(map(str, gpu_ids)) or "NULL"
-    for tier, pieces in _by_tier(plan.pieces).items():
-        sql = (
-            f"{_cells(pieces)}SELECT m.gpu_id, c.i, m.owner_id, sum(m.ms) FROM c CROSS JOIN ledger_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.bucket>{int(Bucket.IDLE_UNATTRIBUTED)} AND m.gpu_id IN ({marks}) GROUP BY 1, 2, 3"
-        )
-        for gpu_id, cell, owner, ms in scope.window.rows(sql, ()):
-            out[gpu_id, cell, owner] = out.get((gpu_id, cell, owner), 0) + ms
-    return out
-
-
-def process_sums(scope: GpuScope, plan: Plan) -> list[Held]:
-    """What each process had on each GPU over the whole plan."""
+def process_sums(scope: GpuScope, plan: Plan, proc_ids: Collection[int] | None = None) -> list[Held]:
+    """What each of some processes (``None``: all) had on each GPU over the whole plan."""
     out: dict[tuple[int, int], Held] = {}
-    for tier, pieces in _by_tier(plan.pieces).items():
+    some = "" if proc_ids is None else f" AND m.proc_id IN ({','.join(map(str, proc_ids)) or 'NULL'})"
+    for tier, pieces in by_tier(plan.pieces).items():
         sql = (
-            f"{_cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), "
+            f"{cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), "
             f"sum(m.sm_pm_ms), sum(m.sm_obs_ms) FROM c CROSS JOIN process_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{scope.only()} GROUP BY 1, 2"
+            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{some}{scope.only()} GROUP BY 1, 2"
         )
         for row in scope.window.rows(sql, ()):
             had, new = out.get((row[0], row[1])), Held._make(row)
             out[row[0], row[1]] = new if had is None else _both(had, new)
     return list(out.values())
+
+
+def memory_peaks(scope: GpuScope, plan: Plan) -> dict[int, int | None]:
+    """proc_id -> most memory in MiB that it had on one GPU (``None``: not told), of all processes with rows on a GPU."""
+    out: dict[int, int] = {}
+    for tier, pieces in by_tier(plan.pieces).items():
+        sql = (  # one number a row: adding up a hundred thousand rows by SQL takes twice as long as reading them
+            f"{cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id*{_ROOM}+coalesce(m.gpu_memory_mib_max+1, 0) "
+            f"FROM c CROSS JOIN process_{tier} m WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{scope.only()}"
+        )
+        for (both,) in scope.window.each(sql):
+            proc_id = both // _ROOM
+            if out.get(proc_id, both) <= both:
+                out[proc_id] = both
+    return {proc_id: both % _ROOM - 1 if both % _ROOM else None for proc_id, both in out.items()}
 
 
 def _both(a: Held, b: Held) -> Held:
@@ -220,9 +197,9 @@ def _last_bucket(host: PeriodHost, tier: str, start: int, end: int) -> dict[int,
 def histogram(scope: GpuScope, pieces: Sequence[Piece], metrics: Sequence[int]) -> dict[int, dict[int, dict[int, int]]]:
     """gpu_id -> metric -> bin -> milliseconds, over whole hours and days."""
     out: dict[int, dict[int, dict[int, int]]] = {}
-    for tier, some in _by_tier(pieces).items():
+    for tier, some in by_tier(pieces).items():
         sql = (
-            f"{_cells(some)}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_{tier} m "
+            f"{cells(some)}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_{tier} m "
             f"WHERE m.t>=c.a AND m.t<c.b AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))})"
             f"{scope.only('m.entity_id')} GROUP BY 1, 2, 3"
         )

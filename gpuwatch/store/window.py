@@ -279,6 +279,13 @@ class Window(ClosedTime):
         """Any other rows, for readers that keep their own statements."""
         return self._all(sql, values)
 
+    def each(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        """The same one by one, where there are many."""
+        try:
+            yield from self._db.execute(sql)
+        except sqlite3.Error as error:
+            raise opening.explain(error, self.path or ":memory:") from error
+
     def process_rows(self, first_tick: int, last_tick: int) -> list[ProcessFacts]:
         """All process rows of these ticks, in order."""
         return [ProcessFacts._make(row) for row in self._all(_PROCESS_SQL, (first_tick, last_tick))]

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from support.period_rows import DAY_S, HOUR_S, MINUTE_S, Minutes, drop, ledger_of, start_s, store, use_of
 
 from gpuwatch.store.period import PeriodHost, Plan, period_hosts, plan
+from gpuwatch.store.period_books import books, process_books
 from gpuwatch.store.period_sums import (
     KEYS,
     USE,
     Row,
-    bucket_rows,
-    holder_sums,
     last_busy,
+    memory_peaks,
     merge_use,
-    owner_rows,
     process_sums,
     use_sums,
 )
@@ -56,6 +55,25 @@ def opened(writer: StoreWriter) -> PeriodHost:
 def edges_of(zone: str, found: list[int]) -> list[int]:
     edges = sorted({start_s(zone, *STARTS[zone]) + minute * MINUTE_S for minute in found})
     return edges if len(edges) > 1 else [edges[0], edges[0] + MINUTE_S]
+
+
+def bucket_rows(host: PeriodHost, made: Plan) -> list[Row]:
+    """(cell, gpu_id, key, milliseconds, millijoules) of all books."""
+    return [
+        (cell, gpu_id, key, ms, book.energy[cell][key])
+        for gpu_id, book in books(host, made).items()
+        for cell, time in book.time.items()
+        for key, ms in time.items()
+    ]
+
+
+def user_rows(host: PeriodHost, made: Plan) -> list[Row]:
+    """The same of all users, over all cells."""
+    return [
+        (0, gpu_id, key, ms, book.user_energy[user, key])
+        for gpu_id, book in books(host, made).items()
+        for (user, key), ms in book.user_time.items()
+    ]
 
 
 def true_buckets(rows: Minutes, start: int, end: int) -> Counter[tuple[int, int]]:
@@ -133,7 +151,7 @@ def test_where_finer_rows_are_gone_edges_move_and_nothing_is_lost_or_counted_twi
     sums = bucket_rows(host, made)
     for cell, (start, end) in enumerate(pairwise(made.edges)):
         assert summed(sums, cell) == true_buckets(rows, start, end)
-    assert summed(owner_rows(host, made), None) == true_buckets(rows, made.start_s, made.end_s)
+    assert summed(user_rows(host, made), None) == true_buckets(rows, made.start_s, made.end_s)
     writer.close()
 
 
@@ -151,14 +169,34 @@ def test_holders_processes_and_the_last_busy_minute(zone: str, found: Any, asked
         assert peak == max(seed % 4096 for seed in seeds)
         assert sm == sum(seed % 60_001 * (seed % 1001) for seed in seeds)
     assert {(row.proc_id, row.gpu_id) for row in held} == {(1 + seed % 2, gpu) for (_, gpu), seed in inside.items()}
-    holders = holder_sums(host, plan(host, "ledger", edges), (1, 2))
+    peaks = memory_peaks(host, plan(host, "process", edges))
+    assert peaks == {proc: max(seed % 4096 for seed in inside.values() if 1 + seed % 2 == proc) for proc in peaks}
+    assert {row.proc_id for row in held} == set(peaks)
+    assert process_sums(host, plan(host, "process", edges), [2]) == [row for row in held if row.proc_id == 2]
+    writer.connection.executemany(
+        "INSERT INTO owner(owner_id,host_id,user_id,proc_id) VALUES(?,1,?,?)", [(1, 11, 101), (2, 12, 102)]
+    )
+    made = plan(host, "ledger", edges)
+    found = books(host, made)
+    all_time = Counter[tuple[int, ...]]()
     for cell, (start, end) in enumerate(pairwise(edges)):
-        true = Counter[tuple[int, int]]()
+        true = Counter[tuple[int, int | None]]()
         for (t, gpu_id), seed in rows.items():
             if start <= t < end:
                 for row in ledger_of(t, gpu_id, seed):
-                    true[gpu_id, row.owner] += row.ms if row.bucket > 3 else 0
-        assert +Counter({(gpu_id, owner): ms for (gpu_id, at, owner), ms in holders.items() if at == cell}) == +true
+                    true[gpu_id, row.owner + 10 if row.owner else None] += row.ms if row.bucket > 3 else 0
+                    all_time[gpu_id, row.owner] += row.ms if row.bucket > 3 else 0
+        tenures = {(gpu, user): ms for gpu, book in found.items() for user, ms in book.tenures.get(cell, {}).items()}
+        assert +Counter(tenures) == +true
+    own = {
+        (gpu, user - 10): ms for gpu, book in found.items() for (user, proc), ms in book.held.items() if user and proc == user + 90
+    }
+    assert +Counter(own) == Counter({key: ms for key, ms in all_time.items() if key[1] and ms})
+    for some in (None, [102]):
+        of = Counter[tuple[int, int]]()
+        for proc, gpu, key, ms, _ in process_books(host, made, some):
+            of[gpu, proc - 100] += ms if key >= 128 else 0
+        assert +of == Counter({key: ms for key, ms in all_time.items() if key[1] in ([1, 2] if some is None else [2]) and ms})
     busy = {
         gpu_id: max(t for (t, gpu), seed in inside.items() if gpu == gpu_id and use_of(seed)["quiet_ms"] < use_of(seed)["obs_ms"])
         + MINUTE_S

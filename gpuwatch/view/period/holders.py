@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.ledger.ratios import NOT_ALLOCATED
-from gpuwatch.ledger.types import NOBODY
 from gpuwatch.model import MIB
 from gpuwatch.names import Bucket, Missing
-from gpuwatch.store.period_sums import KEYS
+from gpuwatch.store.period_books import HELD_KEY, process_books
+from gpuwatch.store.period_sums import process_sums
 from gpuwatch.view.period import people
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.ledger import Sums, add, ledger, summed
 from gpuwatch.view.period.rows import energy_reason
 from gpuwatch.view.period.types import OwnerRow, ProcessRow
 
-_FREE = frozenset(number for number, (bucket, _, _) in KEYS.items() if bucket in NOT_ALLOCATED)
 _USER, _UNKNOWN, _NOBODY = "user", "unknown", "nobody"
 _RANK = {_USER: 0, _UNKNOWN: 1, _NOBODY: 2}
 Place = tuple[str, int]
@@ -34,9 +32,15 @@ class _Holder:
     processes: set[tuple[int, int]] = field(default_factory=set)
 
 
-def held_ms(sums: Sums) -> int:
-    """Time in which somebody had the GPU."""
-    return sum(ms for (bucket, _, _), (ms, _) in sums.items() if bucket not in NOT_ALLOCATED)
+def _sm(part: HostPart, own: Sequence[int], some: tuple[int, ...] | None) -> dict[int, tuple[int, int]]:
+    """proc_id -> (SM utilization in per mille x milliseconds, milliseconds in which it was told)."""
+    out: dict[int, tuple[int, int]] = {}
+    wanted = set(own)
+    for each in part.shared.ask(process_sums, part.process_plan, some) if own else ():
+        if each.proc_id in wanted and each.gpu_id in part.gpus and each.sm_pm_ms is not None and each.sm_observed_ms:
+            had = out.get(each.proc_id, (0, 0))
+            out[each.proc_id] = (had[0] + each.sm_pm_ms, had[1] + each.sm_observed_ms)
+    return out
 
 
 class Holders:
@@ -45,63 +49,48 @@ class Holders:
     def __init__(self, parts: Sequence[HostPart]) -> None:
         self._parts = parts
         self._users: dict[tuple[str, str | None], _Holder] = {(_NOBODY, None): _Holder()}
-        self._processes: dict[tuple[int, int], _Holder] = {}
-        self._peaks: dict[tuple[int, int], int] = {}
-        self._sm: dict[tuple[int, int], tuple[int, int]] = {}
-        self.owners: list[Mapping[int, people.Owner]] = []
+        self._held: dict[tuple[int, int], int] = {}
+        """(number of the host, proc_id) -> milliseconds that it held GPUs."""
+        self.names: list[Mapping[int, str | None]] = []
+        """Per host: user_id -> name."""
         for number, part in enumerate(parts):
             self._book(number, part)
-            self._measure(number, part)
 
     def _book(self, number: int, part: HostPart) -> None:
-        known = people.owners(part.window, {row[0] for row in part.owned} - {NOBODY})
-        self.owners.append(known)
-        kinds = {
-            NOBODY: (_NOBODY, None),
-            **{at: (_UNKNOWN if each.user is None else _USER, each.user) for at, each in known.items()},
-        }
-        placed: set[tuple[int, int]] = set()
-        numbers: dict[tuple[str, str | None], int] = {(_NOBODY, None): 0, (_UNKNOWN, None): 1}
-        for kind in kinds.values():
-            numbers.setdefault(kind, len(numbers))
-        number_of = {owner_id: numbers[kind] for owner_id, kind in kinds.items()}
-        names = list(numbers)
-        users: list[tuple[int, int, int, int]] = []
-        processes: list[tuple[int, int, int, int]] = []
-        for owner_id, gpu_id, key, ms, mj in part.owned:
-            taken = key not in _FREE
-            user = number_of.get(owner_id, 1) or int(taken)  # the store says nobody where the holder is not visible
-            users.append((user, key, ms, mj))
-            owner = known.get(owner_id)
-            if owner and owner.proc_id:
-                processes.append((owner.proc_id, key, ms, mj))
-            if taken and ms and (owner_id, gpu_id) not in placed:
-                placed.add((owner_id, gpu_id))
-                self._place(names[user], number, owner.proc_id if owner else 0, gpu_id)
-        users += [(0, 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
-        for user, sums in summed(users).items():
-            add(self._users.setdefault(names[user], _Holder()).sums, sums)
-        for proc_id, sums in summed(processes).items():
-            add(self._processes.setdefault((number, proc_id), _Holder()).sums, sums)
+        books = part.books(part.ledger_plan)
+        names = people.users(part.window, {user for book in books.values() for user, _ in book.user_time if user})
+        self.names.append(names)
+        kinds: list[tuple[str, str | None]] = [(_NOBODY, None), (_UNKNOWN, None)]
+        number_of: dict[int | None, int] = {None: 0}
+        for user_id, name in names.items():
+            number_of[user_id] = 1 if name is None else len(kinds)
+            if name is not None:
+                kinds.append((_USER, name))
+        rows: list[tuple[int, int, int, int]] = []
+        for gpu_id, book in books.items():
+            for (user, key), ms in book.user_time.items():
+                taken = key >= HELD_KEY
+                kind = number_of.get(user, 1) or int(taken)  # the store says nobody where the holder is not visible
+                rows.append((kind, key, ms, book.user_energy[user, key]))
+                if taken and ms:
+                    self._place(self._holder(kinds[kind]), part, gpu_id)
+            for (user, proc_id), ms in book.held.items():
+                if ms:
+                    self._held[number, proc_id] = self._held.get((number, proc_id), 0) + ms
+                    self._holder(kinds[number_of.get(user, 1) or 1]).processes.add((number, proc_id))
+        rows += [(0, 0, ms, 0) for _, _, key, ms, _ in part.booked if not key]
+        for kind, sums in summed(rows).items():
+            add(self._holder(kinds[kind]).sums, sums)
 
-    def _place(self, kind: tuple[str, str | None], number: int, proc_id: int, gpu_id: int) -> None:
-        part = self._parts[number]
-        holders = [self._users.setdefault(kind, _Holder())]
-        if proc_id:
-            holders[0].processes.add((number, proc_id))
-            holders.append(self._processes.setdefault((number, proc_id), _Holder()))
-        for holder in holders:
-            holder.gpus.add((part.host.name, part.board_index(gpu_id)))
-            holder.metered = holder.metered or part.books_energy(gpu_id)
+    def _holder(self, kind: tuple[str, str | None]) -> _Holder:
+        found = self._users.get(kind)
+        if found is None:
+            found = self._users[kind] = _Holder()
+        return found
 
-    def _measure(self, number: int, part: HostPart) -> None:
-        for each in part.held:
-            key = (number, each.proc_id)
-            if each.memory_mib_max is not None:
-                self._peaks[key] = max(self._peaks.get(key, 0), each.memory_mib_max)
-            if each.sm_pm_ms is not None and each.sm_observed_ms:
-                had = self._sm.get(key, (0, 0))
-                self._sm[key] = (had[0] + each.sm_pm_ms, had[1] + each.sm_observed_ms)
+    def _place(self, holder: _Holder, part: HostPart, gpu_id: int) -> None:
+        holder.gpus.add((part.host.name, part.board_index(gpu_id)))
+        holder.metered = holder.metered or part.books_energy(gpu_id)
 
     # ----------------------------------------------------------------------------------------------------------- owners
 
@@ -110,7 +99,8 @@ class Holders:
         reason = energy_reason(self._parts)
         rows = []
         for (kind, user), holder in self._users.items():
-            known = [self._peaks[process] for process in holder.processes if process in self._peaks]
+            peaks = [self._parts[number].peaks.get(proc_id) for number, proc_id in holder.processes]
+            known = [peak for peak in peaks if peak is not None]
             rows.append(
                 OwnerRow(
                     user=user,
@@ -129,24 +119,37 @@ class Holders:
 
     def process_rows(self, top: int | None) -> tuple[tuple[ProcessRow, ...], int]:
         """The ``top`` processes by time held (``None``: all), and how many held a GPU."""
-        held = {key: ms for key, holder in self._processes.items() if (ms := held_ms(holder.sums))}
+        held = self._held
         order = sorted(held, key=lambda key: (-held[key], key))
         chosen = order if top is None else order[:top]
-        rows: list[ProcessRow] = []
-        who: dict[tuple[int, int], people.Identity] = {}
+        some = None if top is None else tuple(proc_id for _, proc_id in chosen)
+        rows: dict[tuple[int, int], ProcessRow] = {}
         for number, part in enumerate(self._parts):
-            found = people.processes(part.window, [proc_id for at, proc_id in chosen if at == number])
-            who.update({(number, proc_id): identity for proc_id, identity in found.items()})
-        for key in chosen:
-            rows.append(self._process(key, who.get(key)))
-        return tuple(rows), len(order)
+            own = [proc_id for at, proc_id in chosen if at == number]
+            found, holders, sm = people.processes(part.window, own), self._booked(part, own, some), _sm(part, own, some)
+            for proc_id in own:
+                rows[number, proc_id] = self._process(part, proc_id, holders[proc_id], found.get(proc_id), sm.get(proc_id, (0, 0)))
+        return tuple(rows[key] for key in chosen), len(order)
 
-    def _process(self, key: tuple[int, int], who: people.Identity | None) -> ProcessRow:
-        part, holder = self._parts[key[0]], self._processes[key]
+    def _booked(self, part: HostPart, own: Sequence[int], some: tuple[int, ...] | None) -> dict[int, _Holder]:
+        """What these processes of a host have; ``some`` are those of all hosts, which are asked for once."""
+        out = {proc_id: _Holder() for proc_id in own}
+        rows = []
+        for proc_id, gpu_id, key, ms, mj in part.shared.ask(process_books, part.ledger_plan, some) if own else ():
+            if proc_id in out and gpu_id in part.gpus and key >= HELD_KEY:
+                rows.append((proc_id, key, ms, mj))
+                if ms:
+                    self._place(out[proc_id], part, gpu_id)
+        for proc_id, sums in summed(rows).items():
+            out[proc_id].sums = sums
+        return out
+
+    def _process(
+        self, part: HostPart, proc_id: int, holder: _Holder, who: people.Identity | None, told: tuple[int, int]
+    ) -> ProcessRow:
         who = who or people.Identity(0, 0, "", "", None, "", "", part.start_s * 1000, part.end_s * 1000)
-        kept = {at: amounts for at, amounts in holder.sums.items() if at[0] not in NOT_ALLOCATED}
-        made = ledger(kept, energy=None if holder.metered else part.energy_reason() or Missing.NOT_SUPPORTED)
-        peak, (sm, known) = self._peaks.get(key), self._sm.get(key, (0, 0))
+        made = ledger(holder.sums, energy=None if holder.metered else part.energy_reason() or Missing.NOT_SUPPORTED)
+        peak, (sm, known) = part.peaks.get(proc_id), told
         values = {
             "gpu_memory_max_bytes": None if peak is None else peak / MIB,
             "sm_utilization_ratio": sm / known / 1000 if known else None,

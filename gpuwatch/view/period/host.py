@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from gpuwatch.names import Missing
 from gpuwatch.store.period import GpuScope, PeriodHost, Piece, Plan, hist_pieces, plan
-from gpuwatch.store.period_sums import Held, Row, bucket_rows, histogram, owner_rows, process_sums, use_sums
+from gpuwatch.store.period_books import Book, books
+from gpuwatch.store.period_sums import Row, histogram, memory_peaks, use_sums
 from gpuwatch.view.period.capacity import Member, families, unobserved
 from gpuwatch.view.period.cells import MINUTE_S
 from gpuwatch.view.period.ledger import Sums, ledger, summed
@@ -56,7 +56,6 @@ class Shared:
         ids = [gpu_id for host in hosts for gpu_id in host.gpu_ids]
         every = hosts[0].window.rows("SELECT count(*) FROM gpu", ())[0][0]
         self.scope = GpuScope(hosts[0].window, ids, alone=len(ids) == every)
-        self.hosts = hosts
         self._kept: dict[object, object] = {}
 
     def ask(self, what: Callable[..., Answer], plan: Plan, *more: object) -> Answer:
@@ -65,17 +64,6 @@ class Shared:
         if key not in self._kept:
             self._kept[key] = what(self.scope, plan, *more)
         return cast(Answer, self._kept[key])
-
-    def rows(self, what: Callable[..., list[Row]], plan: Plan, host: PeriodHost) -> list[Row]:
-        """The rows of one host, of rows whose second value is a GPU."""
-        key = (what, plan.pieces, "by host")
-        if key not in self._kept:
-            place = {gpu_id: each.host_id for each in self.hosts for gpu_id in each.gpu_ids}
-            found: dict[int, list[Row]] = {each.host_id: [] for each in self.hosts}
-            for row in what(self.scope, plan):
-                found[place[row[1]]].append(row)
-            self._kept[key] = found
-        return cast(dict[int, list[Row]], self._kept[key])[host.host_id]
 
 
 class HostPart:
@@ -105,10 +93,12 @@ class HostPart:
 
     def rows_of(self, of: Plan, first_cell: int) -> list[Row]:
         """The ledger with its unobserved time over the cells of any plan."""
-        rows = [row for row in self.shared.rows(bucket_rows, of, self.host) if row[1] in self.gpus]
-        seen: defaultdict[tuple[int, int], int] = defaultdict(int)
-        for cell, gpu_id, _, ms, _ in rows:
-            seen[cell, gpu_id] += ms
+        found, rows = self.books(of), list[Row]()
+        seen: dict[tuple[int, int], int] = {}
+        for gpu_id, book in found.items():
+            for cell, time in book.time.items():
+                energy, seen[cell, gpu_id] = book.energy[cell], sum(time.values())
+                rows += [(cell, gpu_id, key, ms, energy[key]) for key, ms in time.items()]
         rows += [(cell, gpu_id, 0, ms, 0) for (cell, gpu_id), ms in unobserved(seen, self.families, of.edges).items()]
         return [(cell + first_cell, gpu_id, key, ms, mj) for cell, gpu_id, key, ms, mj in rows] if first_cell else rows
 
@@ -138,15 +128,15 @@ class HostPart:
         """What was measured of one GPU over the whole span."""
         return self.shared.ask(use_sums, self.use_plan, "gpu").get(gpu_id, NO_VALUES)
 
-    @cached_property
-    def owned(self) -> Sequence[Row]:
-        """(owner_id, gpu_id, key, milliseconds, millijoules) over the whole span, without the unobserved time."""
-        return [row for row in self.shared.rows(owner_rows, self.ledger_plan, self.host) if row[1] in self.gpus]
+    def books(self, of: Plan) -> dict[int, Book]:
+        """gpu_id -> what the ledger says of it over any plan, without the unobserved time."""
+        found = self.shared.ask(books, of)
+        return {gpu_id: found[gpu_id] for gpu_id in self.gpus if gpu_id in found}
 
     @cached_property
-    def held(self) -> Sequence[Held]:
-        """What each process had on each GPU."""
-        return [each for each in self.shared.ask(process_sums, self.process_plan) if each.gpu_id in self.gpus]
+    def peaks(self) -> Mapping[int, int | None]:
+        """proc_id -> most memory that it had, in MiB; of this host's processes and perhaps of others."""
+        return self.shared.ask(memory_peaks, self.process_plan)
 
     @cached_property
     def process_plan(self) -> Plan:

@@ -1,4 +1,4 @@
-"""Who the owners and processes of a report are, looked up after everything has been summed."""
+"""Who the users and processes of a report are, looked up after everything has been summed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.store.window import Window
 
 _AT_ONCE = 900
-
-
-class Owner(NamedTuple):
-    """Who time belongs to; ``user`` is ``None`` when that is not known."""
-
-    user: str | None
-    proc_id: int
 
 
 class Identity(NamedTuple):
@@ -31,9 +24,7 @@ class Identity(NamedTuple):
     last_ms: int
 
 
-_OWNERS = (
-    "SELECT o.owner_id, {user}, o.proc_id FROM owner o LEFT JOIN user_account u ON u.user_id=o.user_id WHERE o.owner_id IN ({ids})"
-)
+_USERS = "SELECT u.user_id, {user} FROM user_account u WHERE u.user_id IN ({ids})"
 _PROCESSES = (
     "SELECT p.proc_id, p.pid, p.start_ms, p.name, p.command, {user}, p.job, coalesce(w.name, ''), p.first_ms, p.last_ms FROM process p "
     "LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN workload w ON w.workload_id=p.workload_id WHERE p.proc_id IN ({ids})"
@@ -47,12 +38,11 @@ def _parts(ids: Iterable[int]) -> Iterable[Sequence[int]]:
         yield wanted[start : start + _AT_ONCE]
 
 
-def owners(window: Window, owner_ids: Iterable[int]) -> dict[int, Owner]:
-    """owner_id -> who that is."""
-    out: dict[int, Owner] = {}
-    for part in _parts(owner_ids):
-        for owner_id, user, proc_id in window.rows(_OWNERS.format(user=_USER, ids=",".join(map(str, part))), ()):
-            out[owner_id] = Owner(user, proc_id)
+def users(window: Window, user_ids: Iterable[int]) -> dict[int, str | None]:
+    """user_id -> the name; ``None`` when it is not known."""
+    out: dict[int, str | None] = {}
+    for part in _parts(user_ids):
+        out.update(window.rows(_USERS.format(user=_USER, ids=",".join(map(str, part))), ()))
     return out
 
 

@@ -179,7 +179,7 @@ def _estimates(parts: Sequence[HostPart], gpus: Sequence[GpuRow]) -> list[str]:
                 f"{moved} between days or hours{name} moved to the next whole hour of the host: minutes of that time are no longer kept."
             )
         process = part.process_plan
-        if part.held and (process.start_s, process.end_s) != (part.start_s, part.end_s):
+        if part.peaks and (process.start_s, process.end_s) != (part.start_s, part.end_s):
             out.append(f"Memory and SM utilization of processes{name} are of whole {_buckets(process)}s around the span.")
         if part.sliced:
             out.append(f"A sliced GPU{name} has one energy counter for all its instances: what it used is nobody's in the ledger.")

@@ -10,12 +10,10 @@ from gpuwatch.format import shares
 from gpuwatch.ledger.ratios import BUSY
 from gpuwatch.names import Bucket
 from gpuwatch.store.period import Plan, plan
-from gpuwatch.store.period_sums import holder_sums
 from gpuwatch.view.period.cells import DAY_S, HOUR_S, MINUTE_S, column_edges
 from gpuwatch.view.period.holders import Holders
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.ledger import ledger, total
-from gpuwatch.view.period.people import Owner
 from gpuwatch.view.period.types import Lane, Strip, Tenure
 
 MOST_LANES = 24
@@ -37,9 +35,8 @@ def strip(parts: Sequence[HostPart], holders: Holders, edges_s: Sequence[int], t
         whole = {parts[0].host.hour(edge)[0] for edge in edges[1:-1]}  # no column needs to be cut out of minutes
         edges = [edges[0], *sorted(edge for edge in whole if edges[0] < edge < edges[-1]), edges[-1]]
     shown = _shown(parts)
-    everyone = tuple(sorted(gpu_id for own in shown for gpu_id in own))
     for number, part in enumerate(parts):
-        lanes += _lanes(part, edges, edges == list(edges_s), shown[number], everyone, holders.owners[number])
+        lanes += _lanes(part, edges, edges == list(edges_s), shown[number], holders.names[number])
     return Strip(step, tuple(edge * 1000 for edge in edges), tuple(lanes)) if lanes else None
 
 
@@ -66,13 +63,11 @@ def _shown(parts: Sequence[HostPart]) -> list[list[int]]:
     return [sorted((gpu_id for at, gpu_id in chosen if at == number), key=parts[number].order) for number in range(len(parts))]
 
 
-def _lanes(
-    part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int], everyone: tuple[int, ...], owners: Mapping[int, Owner]
-) -> list[Lane]:
+def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int], names: Mapping[int, str | None]) -> list[Lane]:
     start, end = part.start_s, part.end_s
     inner = [edge for edge in edges if start < edge < end]
     first = max(0, sum(1 for edge in edges if edge <= start) - 1)
-    made = plan(part.host, "ledger", [start, *inner, end])
+    made = part.ledger_plan if same else plan(part.host, "ledger", [start, *inner, end])
     columns = len(edges) - 1
     rest = [gpu_id for gpu_id in part.gpus if gpu_id not in shown and part.ledger(gpu_id).capacity_gpu_ms]
     lane_of = {**dict.fromkeys(rest, _REST), **{gpu_id: gpu_id for gpu_id in shown}}
@@ -81,7 +76,7 @@ def _lanes(
         if gpu_id in lane_of:
             amounts = cells.setdefault(lane_of[gpu_id], {}).setdefault(cell, {})
             amounts[key // _KEYS_A_BUCKET] = amounts.get(key // _KEYS_A_BUCKET, 0) + ms
-    tenures = _tenures(part, made, first, shown, everyone, owners)
+    tenures = _tenures(part, made, first, shown, names)
     out = []
     for gpu_id in shown:
         row, drawn = part.gpus[gpu_id], _drawn(cells.get(gpu_id, {}), columns)
@@ -108,25 +103,27 @@ def _drawn(cells: Mapping[int, Mapping[int, int]], columns: int) -> tuple[Mappin
 
 
 def _tenures(
-    part: HostPart, made: Plan, first: int, gpu_ids: Sequence[int], everyone: tuple[int, ...], owners: Mapping[int, Owner]
+    part: HostPart, made: Plan, first: int, gpu_ids: Sequence[int], names: Mapping[int, str | None]
 ) -> dict[int, tuple[Tenure, ...]]:
     """Per GPU who had most of each column, neighbours of one user together."""
     users: dict[tuple[int, int], dict[str | None, int]] = {}
-    for (gpu_id, cell, owner_id), ms in part.shared.ask(holder_sums, made, everyone).items():
-        if gpu_id not in gpu_ids:
-            continue
-        owner = owners.get(owner_id)
-        user = owner.user if owner else None
-        at = users.setdefault((gpu_id, cell), {})
-        at[user] = at.get(user, 0) + ms
+    found = part.books(made)
+    for gpu_id in (each for each in gpu_ids if each in found):
+        for cell, tenure in found[gpu_id].tenures.items():
+            at: dict[str | None, int] = {}
+            for user_id, ms in tenure.items():
+                user = names.get(user_id or 0)
+                at[user] = at.get(user, 0) + ms
+            if at:
+                users[gpu_id, cell] = at
     out: dict[int, list[Tenure]] = {}
-    for (gpu_id, cell), found in sorted(users.items()):
-        user = max(found, key=lambda each: (found[each], each or ""))
-        if found[user] * _HELD_PART < (made.edges[cell + 1] - made.edges[cell]) * 1000 * part.gpus[gpu_id]["compute_fraction"]:
+    for (gpu_id, cell), held in sorted(users.items()):
+        user = max(held, key=lambda each: (held[each], each or ""))
+        if held[user] * _HELD_PART < (made.edges[cell + 1] - made.edges[cell]) * 1000 * part.gpus[gpu_id]["compute_fraction"]:
             continue
         known, column = out.setdefault(gpu_id, []), cell + first
         if known and known[-1].user == user and known[-1].last_column == column - 1:
             known[-1] = replace(known[-1], last_column=column)
         else:
             known.append(Tenure(user, column, column))
-    return {gpu_id: tuple(found) for gpu_id, found in out.items()}
+    return {gpu_id: tuple(tenures) for gpu_id, tenures in out.items()}
