@@ -18,10 +18,8 @@ from gpuwatch.store.columns import insert_sql
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen_hist
 
-ONE_ROWS, MANY_ROWS = 900, 2400
+ONE_ROWS, MANY_ROWS = 900, 1600
 """So many rows has a block at most, of one thing or of many (processes): to replay an instant it is decoded as a whole."""
-_MOST_TICKS = 120
-"""So many ticks are read at most then: the rows of others are passed over, also where there is none of this entity's."""
 _REACH_MS = 180_000
 """A row speaks for at most so much time (three periods of a minute)."""
 _CHUNK = insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))

@@ -21,8 +21,8 @@ OF_HOST = "NOT EXISTS (SELECT 1 FROM session x WHERE x.session_id=k.session_id A
 """Where hosts have recorded into the file one after the other, the ticks of one of them."""
 _CELLS = 12_000
 """A slice has about so many values (2 ms)."""
-_FIRST_TICKS = 16
-"""So many ticks are read first where nobody knows how many rows each has."""
+_FIRST_TICKS, _MOST_TICKS = 16, 120
+"""So many ticks are read first, and so many at most, where nobody knows how many rows each has."""
 _ENOUGH_ROWS = 16
 """In fewer rows nothing is seen to stand still."""
 _NTH_TICK = "SELECT ts_ms FROM tick WHERE ts_ms>? AND ts_ms<=? ORDER BY ts_ms LIMIT 1 OFFSET ?"
@@ -51,7 +51,8 @@ class HotRows:
         """Columns that are not expected to stand still; of floats SQLite cannot tell 0.0 from -0.0."""
 
     def __iter__(self) -> Iterator[Slice]:
-        start, end, ticks = self._t0, self._t0 + HOUR_MS, _FIRST_TICKS if self._shape.key else _CELLS // len(self._shape.columns)
+        start, end, many = self._t0, self._t0 + HOUR_MS, bool(self._shape.key)
+        ticks, most = (_FIRST_TICKS, _MOST_TICKS) if many else (_CELLS // len(self._shape.columns), _CELLS)
         while start < end:
             found = self._db.execute(_NTH_TICK, (start, end, ticks - 1)).fetchone()
             stop = found[0] if found else end
@@ -59,7 +60,7 @@ class HotRows:
             yield Slice(start, stop, columns)
             width = len(self._shape.columns) - len(self._still) // 2
             wanted = ticks * _CELLS // width // max(sum(len(some[0]) for some in columns.values()), 1)
-            start, ticks = stop, max(1, min(wanted, ticks * 4))
+            start, ticks = stop, max(1, min(wanted, ticks * 4, most))
 
     def _read(self, start_ms: int, end_ms: int) -> dict[int, Columns]:
         still = self._still
