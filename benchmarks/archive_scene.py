@@ -59,12 +59,16 @@ class Board:
 
     def row(self, second: int) -> GpuRow:
         """The second that ends now."""
-        busy = self._load(second)
-        sample = self._sample(busy)
+        busy, sample = self.gauges(second)
         quiet = busy == 0
         self._quiet_ms = self._quiet_ms + 1000 if quiet else 0
         context = Context.PROCESS if self.processes else Context.NONE
         return GpuRow(self.gpu.uuid, 1000, quiet, context, self._quiet_ms, 1000, False, quantise(sample))
+
+    def gauges(self, second: int) -> tuple[float, GpuSample]:
+        """How busy it is in the second that ends now, and what can be read of it."""
+        busy = self._load(second)
+        return busy, self._sample(busy)
 
     def _load(self, second: int) -> float:
         """How busy it is: checkpoints stop a training, a server follows the hour."""
