@@ -221,7 +221,9 @@ def gap(row: GapRow, times: Times, report: Report) -> str:
     """``Wed 11 Nov 03:10–04:40, all GPUs: recorder off, 1 h 30 min``."""
     where = "all GPUs" if row.gpu_index is None else f"GPU {row.gpu_index}"
     host = f"{row.host}, " if len(report.span.hosts) > 1 else ""
-    energy = f", {Scale.of(KWH_MJ, row.energy_mj).shown(row.energy_mj)} kWh used meanwhile" if row.energy_mj else ""
+    part = row.start_ms == report.span.start_ms or row.end_ms == report.span.end_ms  # when it was used in the gap is not known
+    about = "about " if part else ""
+    energy = f", {about}{Scale.of(KWH_MJ, row.energy_mj).shown(row.energy_mj)} kWh used meanwhile" if row.energy_mj else ""
     length = duration((row.end_ms - row.start_ms) / 1000)
     return f"{times.range(row.start_ms, row.end_ms)}, {host}{where}: {_why(row.reason.label, row.host in imported(report))}, {length}{energy}"
 
@@ -244,7 +246,7 @@ def quality(report: Report) -> list[str]:
         out.append(f"Energy is from {told}.")
     tiers = sorted({use.tier for use in found.tiers}, key=("day", "hour", "minute").index)
     if tiers:
-        out.append(f"Summed from {' and '.join(f'{tier}s' for tier in tiers)}.")
+        out.append(f"Summed from {_listed([f'{tier}s' for tier in tiers])}.")
     return out
 
 

@@ -13,7 +13,7 @@ from support.period_rows import DAY_S, HOUR_S, MINUTE_S, Minutes, drop, start_s,
 from support.report_sums import check
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.names import Bucket
+from gpuwatch.names import Bucket, Missing
 from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
 from gpuwatch.view.period.build import build_report
@@ -107,6 +107,8 @@ def test_time_without_a_recorder_is_neither_idle_nor_busy_and_has_a_reason() -> 
     assert cut.total.observed_gpu_ms == 0
     assert cut.total.efficiency_ratio is None
     assert cut.total.idle_gpu_ms == cut.total.waste_gpu_ms == 0
+    for each in (cut.total, *(row.ledger for row in cut.gpus), cut.days[0].ledger, cut.owners[-1].ledger):
+        assert (each.energy_mj, each.idle_energy_mj, each.energy_reason) == (None, None, Missing.STALE), "nothing known is no zero"
     assert "Nothing was observed in this span." in cut.notes
     assert all(row.use.utilization_ratio is None and row.use.missing for row in cut.gpus)
     writer.close()

@@ -312,6 +312,14 @@ def test_gaps_of_a_log_are_not_a_recorders_and_short_ones_have_seconds() -> None
     assert "recorder off, 2 s" in report_text(replace(sample, quality=quality), width=120)
 
 
+def test_the_energy_of_a_gap_that_the_span_cuts_is_an_estimate() -> None:
+    sample = sample_report()
+    gap = replace(sample.quality.gaps[0], energy_mj=3_600_000_000)
+    for start_ms, said in ((gap.start_ms, ", 1.00 kWh used meanwhile"), (sample.span.start_ms, ", about 1.00 kWh used meanwhile")):
+        quality = replace(sample.quality, gaps=(replace(gap, start_ms=start_ms),))
+        assert said in report_text(replace(sample, quality=quality), width=160)
+
+
 @pytest.mark.parametrize(("start", "end", "said"), [
     (0, 7 * DAY_MS, "Mon 9 – Sun 15 Nov 2026"),
     (0, DAY_MS, "Mon 9 Nov 2026"),

@@ -125,7 +125,7 @@ GAP = _plain(
     ("gpu_uuid", "string|null", "GPU; null: the whole host"),
     ("gpu_index", "integer|null", "Its index"),
     ("reason", "string", "Why: off, crash, stall, suspend, clock, driver"),
-    ("energy_mj", "integer|null", "What energy counters gained meanwhile; null: none told"),
+    ("energy_mj", "integer|null", "What energy counters gained meanwhile (by time where the span cuts the gap); null: none told"),
 )
 EVENT = _plain(
     ("host", "string", "Host"),

@@ -55,7 +55,10 @@ def total(parts: Iterable[Mapping[tuple[int, int, int], tuple[int, int]]]) -> Su
 
 
 def ledger(sums: Mapping[tuple[int, int, int], tuple[int, int]], *, energy: Missing | None = None) -> Ledger:
-    """A ledger of sums that hold the unobserved time as well. ``energy``: why it has none, if it has none."""
+    """A ledger of sums that hold the unobserved time as well. ``energy``: why it has none, if it has none.
+
+    Where nothing was observed no energy is known either: that is no zero.
+    """
     parts = [LedgerPart(Bucket(b), Cause(c), Tier(t), ms, mj) for (b, c, t), (ms, mj) in sums.items() if ms or mj]
     figures = ratios(parts)
     buckets, wait, tiers = dict.fromkeys(Bucket, 0), {cause: 0 for cause in Cause if cause}, dict[Tier, int]()
@@ -71,6 +74,8 @@ def ledger(sums: Mapping[tuple[int, int, int], tuple[int, int]], *, energy: Miss
             tier = Tier.N if part.bucket is Bucket.BUSY_UNKNOWN else part.tier
             tiers[tier] = tiers.get(tier, 0) + part.ms
     capacity = sum(buckets.values())
+    if capacity and not figures.observed_ms and not energy_mj:
+        energy = Missing.STALE
     allocated = capacity - sum(buckets[bucket] for bucket in NOT_ALLOCATED)
     return Ledger(
         capacity_gpu_ms=capacity,

@@ -10,7 +10,8 @@ from gpuwatch.names import GapReason, Missing, Severity, Tier
 
 @dataclass(frozen=True, slots=True)
 class GapRow:
-    """Time without rows; ``gpu_index`` ``None``: the whole host. ``energy_mj``: what counters gained meanwhile, used by nobody knows whom."""
+    """Time without rows; ``gpu_index`` ``None``: the whole host. ``energy_mj``: what counters gained meanwhile, used by nobody
+    knows whom; of a gap that the span cuts as large a part as of its time, since no one knows when."""
 
     host: str
     gpu_uuid: str | None

@@ -114,7 +114,8 @@ class Ledger:
     coverage_ratio: float | None
     """Observed of capacity."""
     energy_mj: int | None
-    """Energy of observed time; ``None``: no GPU of it has a counter or a power reading (``energy_reason``)."""
+    """Energy of observed time; ``None``: nothing was observed, or no GPU of it has an energy of its own (``energy_reason``): neither
+    a counter nor a power reading, or one for all instances of a sliced board."""
     idle_energy_mj: int | None
     """The part of it in held idle, unused, free and idle ?."""
     energy_reason: Missing | None = None
