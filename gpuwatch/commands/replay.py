@@ -27,18 +27,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser("replay", help="the live screen at a moment of the past", description=_DESCRIPTION)
     parser.add_argument("--at", metavar="T", help="the moment (default: an hour ago, or the end of an older recording)")
+    parser.add_argument("--json", action="store_true", help="print that moment as JSON instead (docs/schemas/status.json)")
     return parser
 
 
 def run(args: argparse.Namespace, runtime: Runtime) -> int:
-    """Open the screen there; without a terminal print that moment once."""
+    """Open the screen there; with ``--json`` or without a terminal print that moment once."""
     from gpuwatch.commands.screen import has_terminal
     from gpuwatch.store.window import Window
 
-    if not has_terminal(runtime.environ):
+    if args.json or not has_terminal(runtime.environ):
         from gpuwatch.commands import status
 
-        args.json = False
         args.at = args.at or ""
         return status.run(args, runtime)
     with Window(runtime.store_path()) as window:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -204,6 +205,15 @@ def test_replay_without_a_terminal_prints_the_end_of_an_old_recording(store: Pat
     assert main(["replay", "--store", str(store), "--tz", "UTC"]) == 0
     assert "2025-11-14 14:35:20" in capsys.readouterr().out
     assert main(["replay", "--store", str(store.with_name("none.db"))]) == 3
+
+
+def test_replay_as_json_is_status_at_that_moment(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpuwatch.commands.screen.has_terminal", lambda environ: True)
+    assert main(["replay", "--store", str(store), "--tz", "UTC", "--at", "2025-11-14 14:34", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["at"]) == ("status", START + 120)
 
 
 def test_replay_in_a_terminal_starts_no_recorder(store: Path) -> None:
