@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gpuwatch.collectors.importers.detect import detect
 from gpuwatch.collectors.importers.source import Source as File
+from gpuwatch.collectors.importers.source import size_of
 from gpuwatch.collectors.importers.times import zone
 from gpuwatch.collectors.importers.types import ImportOptions
 from gpuwatch.errors import GpuwatchError, StoreError, UsageError
@@ -90,7 +91,8 @@ class Importer:
             return self._read("standard input", path)
 
     def _read(self, name: str, path: str) -> ImportView:
-        digest = content_hash(path)
+        size = size_of(path)
+        digest = content_hash(path, size)
         with closing(self._reader()) as db:
             known = db.execute(
                 "SELECT f.imported_ms, h.hostname FROM import_file f LEFT JOIN host h ON h.host_id=f.host_id WHERE sha256=?",
@@ -101,7 +103,7 @@ class Importer:
                 return ImportView(name, "known", host=known[1] or "", message=f"already imported on {day} as host {known[1]}")
             label = self._label(db, path)
         settings = Settings(label, self._zone, self._args.interval_ms, self._runtime.keep())
-        source = Source(clean(os.path.basename(name), 200), digest, partial(detect, path, self._options, label))
+        source = Source(clean(os.path.basename(name), 200), digest, partial(detect, path, self._options, label, size))
         outcome = import_log(self._path, source, settings, now_ms=self._runtime.now_ms(), dry_run=self._args.dry_run)
         return view_of(name, label, outcome, tried=self._args.dry_run)
 
@@ -128,9 +130,9 @@ class Importer:
         return label
 
 
-def content_hash(name: str) -> str:
-    """SHA-256 of what a file holds (unpacked), as hexadecimal text."""
-    return File(name).digest()
+def content_hash(name: str, size: int | None = None) -> str:
+    """SHA-256 of what a file holds (unpacked, of its first ``size`` bytes), as hexadecimal text."""
+    return File(name, size=size).digest()
 
 
 def prepare(path: Path, *, create: bool = True) -> None:

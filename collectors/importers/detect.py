@@ -19,12 +19,12 @@ READERS: tuple[LogReader, ...] = (Exports(), Dmon(), SmiTable(), SmiCsv())
 KNOWN = "gpuwatch import reads: nvidia-smi --query-gpu CSV, nvidia-smi dmon, nvidia-smi tables, exports of gpuwatch"
 
 
-def detect(path: str, options: ImportOptions, label: str = "") -> PastLog:
-    """Open a past log (``-``: standard input). ``label`` names GPUs without a UUID, else the file's name does.
+def detect(path: str, options: ImportOptions, label: str = "", size: int | None = None) -> PastLog:
+    """Open a past log (``-``: standard input), its first ``size`` bytes. ``label`` names GPUs without a UUID, else the file's name does.
 
     :class:`UsageError` if no reader knows the file, or says which option supplies what it lacks.
     """
-    source = Source(path, label)
+    source = Source(path, label, size)
     for reader in READERS:
         if reader.reads(source.head, options):
             return reader.open(source, options)

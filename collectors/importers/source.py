@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from typing import IO, cast
@@ -22,10 +23,13 @@ SPOOL = 1 << 24
 
 
 class Source:
-    """One file. It can be read several times, standard input (``-``) too. ``label`` names GPUs without a UUID."""
+    """One file. It can be read several times, standard input (``-``) too. ``label`` names GPUs without a UUID.
 
-    def __init__(self, path: str, label: str = "") -> None:
-        self.path = path
+    No more than ``size`` bytes of it are read: a log that is still written grows between two readings.
+    """
+
+    def __init__(self, path: str, label: str = "", size: int | None = None) -> None:
+        self.path, self._size = path, size
         self.name = "standard input" if path == "-" else clean(os.path.basename(path), 120)
         self.label = clean(label or ("stdin" if path == "-" else self.name), 120)
         self.tail: tuple[int, str] | None = None
@@ -60,12 +64,16 @@ class Source:
 
     def opened(self) -> IO[bytes]:
         """The bytes, unpacked."""
-        if self.path == "-":
-            return cast("IO[bytes]", io.BufferedReader(_View(_standard_input())))
         try:
-            return _unpacked(self.path)
+            return _unpacked(self._raw(), self.path)
         except (OSError, ValueError) as problem:
             raise UsageError(f"{self.name}: cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+
+    def _raw(self) -> io.BufferedReader:
+        if self.path == "-":
+            return io.BufferedReader(_View(_standard_input()))
+        file = open(self.path, "rb")  # noqa: SIM115  (closed by who reads)
+        return file if self._size is None else io.BufferedReader(_View(file, self._size))
 
     def digest(self) -> str:
         """SHA-256 of what the file holds, unpacked; of as much as can be read where it is broken."""
@@ -115,20 +123,25 @@ class Source:
 
 
 class _View(io.RawIOBase):
-    """The copy of standard input from its beginning; closing it leaves the copy open for the next."""
+    """The copy of standard input from its beginning, which stays open for the next, or the first ``size`` bytes of a file of one's own."""
 
-    def __init__(self, copy: IO[bytes]) -> None:
-        self._copy, self._at = copy, 0
+    def __init__(self, copy: IO[bytes], size: int | None = None) -> None:
+        self._copy, self._at, self._size = copy, 0, size
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         self._copy.seek(self._at)
-        data = self._copy.read(len(buffer))
+        data = self._copy.read(len(buffer) if self._size is None else min(len(buffer), self._size - self._at))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def close(self) -> None:
+        if self._size is not None:
+            self._copy.close()
+        super().close()
 
 
 _copies: dict[int, tuple[IO[bytes], IO[bytes]]] = {}
@@ -148,23 +161,40 @@ def _standard_input() -> IO[bytes]:
     return known[1]
 
 
-def _unpacked(path: str) -> IO[bytes]:
-    ending = path.lower()
-    if ending.endswith(".gz"):
+def size_of(path: str) -> int | None:
+    """Bytes of a file now; ``None`` for what has no size, such as a pipe, and for what cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def _unpacked(raw: io.BufferedReader, path: str) -> IO[bytes]:
+    """By what the file begins with, whatever its name."""
+    start = raw.peek(6)[:6]
+    packed = next((kind for mark, kind in PACKED.items() if start.startswith(mark)), "")
+    if not packed:
+        return cast("IO[bytes]", raw)
+    if path != "-":
+        raw.close()
+    file = raw if path == "-" else path
+    if packed == "gzip":
         import gzip
 
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if ending.endswith(".xz"):
+        return cast("IO[bytes]", gzip.open(file, "rb"))
+    if packed == "xz":
         import lzma
 
-        return cast("IO[bytes]", lzma.open(path, "rb"))
-    if ending.endswith(".bz2"):
+        return cast("IO[bytes]", lzma.open(file, "rb"))
+    if packed == "bzip2":
         import bz2
 
-        return cast("IO[bytes]", bz2.open(path, "rb"))
-    if ending.endswith((".zst", ".zip")):
-        raise UsageError(f"{clean(os.path.basename(path), 120)}: packed in a way that is not read here", "unpack it first")
-    return open(path, "rb")
+        return cast("IO[bytes]", bz2.open(file, "rb"))
+    raise UsageError(f"{clean(os.path.basename(path), 120)}: packed with {packed}, which is not read here", "unpack it first")
+
+
+PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 
 
 def _encoding(start: bytes) -> tuple[str, str]:

@@ -581,3 +581,25 @@ def test_reasons_are_bounded(read):
     found = read(HEADER + line() + "".join(f"{'x,' * n}\n" for n in range(6, 1000)) + line(1))
     assert len(found.problems) <= 102
     assert sum(count for _, _, count in found.problems) == 994
+
+
+def test_a_packed_log_is_known_by_what_it_begins_with(read, tmp_path):
+    log = (HEADER + line()).encode()
+    for name, data in (("a.csv", gzip.compress(log)), ("b", lzma.compress(log)), ("c.log", bz2.compress(log))):
+        (tmp_path / name).write_bytes(data)
+        assert len(list(detect(str(tmp_path / name), ImportOptions(tz="UTC")).rows)) == 1
+    (tmp_path / "d.csv").write_bytes(b"PK\x03\x04" + log)
+    with pytest.raises(UsageError, match="packed with zip"):
+        detect(str(tmp_path / "d.csv"), ImportOptions(tz="UTC"))
+
+
+def test_what_is_written_while_a_log_is_read_stays_out(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(HEADER + line() + line(1))
+    size = source.size_of(str(path))
+    digest = source.Source(str(path), size=size).digest()
+    log = detect(str(path), ImportOptions(tz="UTC"), "box", size)
+    with path.open("a") as file:
+        file.write(line(2) + line(3))
+    assert len(list(log.rows)) == 2
+    assert source.Source(str(path), size=size).digest() == digest
