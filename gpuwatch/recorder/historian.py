@@ -19,7 +19,7 @@ from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import HOUR_S, close_hours, close_ledger_hours, hour_offset_s, hour_start_s
 from gpuwatch.store.opening import MEMORY_HOURS
-from gpuwatch.store.retention import aged, trim_hot
+from gpuwatch.store.retention import aged, leapt, trim_hot
 from gpuwatch.store.rows import Tick
 from gpuwatch.store.watermarks import LEDGER_DAY_TIER, SEAL_TIER, behind, current_host
 from gpuwatch.store.writer import StoreWriter
@@ -124,7 +124,8 @@ class Historian:
 
     def _age(self, db: sqlite3.Connection, hour_s: int, ts_ms: int) -> Iterator[object]:
         """Once an hour; the many processes once a day."""
-        yield from aged(db, ts_ms, self._keep, people=hour_s // HOUR_S % 24 == 0)
+        if not leapt(db, ts_ms):
+            yield from aged(db, ts_ms, self._keep, people=hour_s // HOUR_S % 24 == 0)
         yield from fit(db, ts_ms, self._keep, lambda sentence: self._tell(ts_ms, sentence))
         yield from shrink(db)
         self._aged_s = hour_s

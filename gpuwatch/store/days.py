@@ -13,7 +13,16 @@ from datetime import tzinfo
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.store.columns import HIST
 from gpuwatch.store.connection import transaction
-from gpuwatch.store.hours import NEVER_S, closed_s, first_bucket, hour_offset_s, hour_start_s, ledger_statement, merge_statements
+from gpuwatch.store.hours import (
+    NEVER_S,
+    closed_s,
+    first_bucket,
+    hour_offset_s,
+    hour_start_s,
+    ledger_statement,
+    merge_statements,
+    open_statements,
+)
 from gpuwatch.store.watermarks import (
     DAY_TIER,
     HIST_DAY_TIER,
@@ -123,7 +132,7 @@ def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, ki
 def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None = None) -> None:
     """Minutes behind the watermarks got rows, as after a clock that was set back: their hours and days are closed again later.
 
-    Part of the open transaction, if there is one. ``minutes`` are starts of minutes, unix seconds.
+    Until then they, and what a clock that was ahead has closed after them, have no rows. Part of the open transaction, if there is one. ``minutes`` are starts of minutes, unix seconds.
     """
     if not minutes:
         return
@@ -131,10 +140,11 @@ def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None =
     hour = hour_start_s(min(minutes), hour_offset_s(db, host))
     day = midnight_s(hour, zone_of(db, host))
     with transaction(db):
-        for tier in (HOUR_TIER, LEDGER_HOUR_TIER):
-            lower_watermark(db, tier, hour, host)
-        for tier in (DAY_TIER, LEDGER_DAY_TIER):
-            lower_watermark(db, tier, day, host)
+        for period, t, tiers in (("hour", hour, (HOUR_TIER, LEDGER_HOUR_TIER)), ("day", day, (DAY_TIER, LEDGER_DAY_TIER))):
+            for tier in tiers:
+                lower_watermark(db, tier, t, host)
+            for statement in open_statements(period):
+                db.execute(statement, {"t": t, "host": host})
 
 
 def reopen_hist(db: sqlite3.Connection, t: int, host_id: int) -> None:

@@ -100,6 +100,16 @@ def ledger_statement(source: str, target: str) -> str:
     )
 
 
+@cache
+def open_statements(period: str) -> tuple[str, ...]:
+    """What deletes the rows of a tier from ``:t`` on, for the host ``:host``: its buckets are open again."""
+    families = [*((family.name, family.entity, family.key[0]) for family in rollings()), ("ledger", "gpu", "gpu_id")]
+    return tuple(
+        f"DELETE FROM {name}_{period} WHERE t>=:t AND {key} IN (SELECT {key} FROM {entity} WHERE host_id=:host)"
+        for name, entity, key in families
+    )
+
+
 def closed_s(db: sqlite3.Connection, tier: str, host_id: int) -> int:
     """The watermark as a limit for the tier above; before all time if nothing is closed."""
     done = watermark(db, tier, host_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.store.capacity import fit, shrink
@@ -32,6 +33,7 @@ DAY_S = 86_400
 TRIM_SLICE_TICKS, TRIM_SLICE_ROWS = 300, 6000
 _SAMPLE_TICKS = 4
 _FOR_EVER = 2**62
+LEAP_MS, SETTLED_MS = 10 * DAY_S * 1000, 3_600_000
 COMMAND_DAYS = 35
 """Command lines and the reasons of missing values are kept so long."""
 
@@ -126,6 +128,16 @@ def old_slices(db: sqlite3.Connection, now_ms: int, keep: Keep) -> list[Slice]:
             cut = hour_start_s(until_s, offset) * rule.unit
             out.append(Slice(rule, host, cut, rule.whose.format(table=rule.table, host=host) if len(hosts) > 1 else ""))
     return out
+
+
+def leapt(db: sqlite3.Connection, now_ms: int) -> bool:
+    """Whether the clock stands far ahead of all that was recorded before, since less than an hour.
+
+    A computer whose clock is wrong until it has asked the network must not lose its history for that. Who has really been off for
+    so long loses nothing by waiting an hour.
+    """
+    sessions = db.execute("SELECT started_ms, last_ms FROM session ORDER BY session_id DESC LIMIT 50").fetchall()
+    return any(0 <= now_ms - begun < SETTLED_MS and begun - last > LEAP_MS for (begun, _), (_, last) in pairwise(sessions))
 
 
 def aged(db: sqlite3.Connection, now_ms: int, keep: Keep, *, people: bool = True) -> Iterator[int]:

@@ -178,14 +178,15 @@ def _open_minutes(db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
 
 
 def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:
-    """Behind the watermark, where only a clock that was set back leads: close the minutes of this session that nobody recorded.
+    """Behind the watermark, where only a clock that was set back leads: close the minutes that were not closed yet, or have no ledger.
 
     A minute that was closed before the clock was set back stays as it is. Returns the starts of the closed ones.
     """
     end_ms = now_ms // 60_000 * 60_000
-    fresh = (
-        f"SELECT DISTINCT {_MINUTE} FROM tick k WHERE k.session_id=(SELECT max(session_id) FROM session) AND k.ts_ms>? AND k.ts_ms<=?"
-        " EXCEPT SELECT t FROM gpu_minute WHERE t>=? ORDER BY 1"
+    fresh = (  # what past logs say of a minute, under ids below 0, closes nothing
+        f"SELECT DISTINCT {_MINUTE} FROM tick k WHERE k.ts_ms>? AND k.ts_ms<=?"
+        " EXCEPT SELECT m.t FROM gpu_minute m WHERE m.t>=? AND m.gpu_id>0"
+        " AND EXISTS (SELECT 1 FROM ledger_minute l WHERE l.t=m.t AND l.gpu_id>0) ORDER BY 1"
     )
     first_ms = end_ms - _AGAIN_MS
     minutes = [row[0] for row in db.execute(fresh, (first_ms, end_ms, first_ms // 1000))]
