@@ -9,6 +9,7 @@ from typing import Any
 from gpuwatch.dataclass import fields
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.report import sheet
+from gpuwatch.view.period.ledger import ledger
 from gpuwatch.view.period.types import (
     GpuRow,
     HostRow,
@@ -16,6 +17,7 @@ from gpuwatch.view.period.types import (
     OwnerRow,
     PeriodRow,
     ProcessRow,
+    Quantiles,
     Report,
     Use,
 )
@@ -28,15 +30,27 @@ Cells = dict[str, Any]
 
 def report_csv(report: Report) -> str:
     """One table, for ``--by``. What is simulated says so in its last column. ``None`` is an empty cell."""
-    kind = _ROWS[report.by]
     rows = [_row(row) for row in report.main()]
-    names = list(rows[0]) if rows else _names(kind)
+    names = _columns(_ROWS[report.by])
     if report.span.simulated:
         names.append("simulated")
         rows = [row | {"simulated": 1} for row in rows]
     out = io.StringIO()
-    sheet.write(out, names, [list(row.values()) for row in rows])
+    sheet.write(out, names, [[row[name] for name in names] for row in rows])
     return out.getvalue()
+
+
+def _columns(kind: type) -> list[str]:
+    """The columns of a table, the same whether it has rows or not."""
+    names = _names(kind)
+    if kind in (OwnerRow, ProcessRow):
+        names.append("gpus")
+    names += _ledger(ledger({}))
+    if kind in (GpuRow, HostRow, PeriodRow):
+        names += _names(Use)
+    if kind is GpuRow:
+        names += _quantiles({})
+    return list(dict.fromkeys(names))  # a process has its held idle time by itself and in its ledger
 
 
 def _names(kind: type) -> list[str]:
@@ -51,10 +65,17 @@ def _row(row: GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow) -> Cells:
     if isinstance(row, (GpuRow, HostRow, PeriodRow)):
         out |= {name: _cell(getattr(row.use, name)) for name in _names(Use)}
     if isinstance(row, GpuRow):
-        for name in _PERCENTILES:
-            found, (stem, _, unit) = row.quantiles.get(name), name.rpartition("_")
-            out |= {f"{stem}_p50_{unit}": found.p50 if found else None, f"{stem}_p95_{unit}": found.p95 if found else None}
+        out |= _quantiles(row.quantiles)
     return out
+
+
+def _quantiles(found: Mapping[str, Quantiles]) -> Cells:
+    """Two percentiles of each quantity, and the least share of observed time that one of them stands on."""
+    out: Cells = {}
+    for name in _PERCENTILES:
+        of, (stem, _, unit) = found.get(name), name.rpartition("_")
+        out |= {f"{stem}_p50_{unit}": of.p50 if of else None, f"{stem}_p95_{unit}": of.p95 if of else None}
+    return out | {"percentiles_coverage_ratio": min((of.coverage_ratio for of in found.values()), default=None)}
 
 
 def _cell(value: Any) -> Any:

@@ -26,7 +26,7 @@ MISSING = {
     Missing.NOT_SUPPORTED: "not supported",
     Missing.NO_PERMISSION: "no permission",
     Missing.DRIVER_ERROR: "driver error",
-    Missing.STALE: "stale",
+    Missing.STALE: "no reading",
     Missing.NOT_ATTACHED: "not attached",
 }
 ABSENT = {

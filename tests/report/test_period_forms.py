@@ -124,6 +124,9 @@ def test_what_is_not_measured_is_empty_and_never_0() -> None:
     rows = table(sample_report("gpu"))
     assert rows[6]["sm_active_ratio"] == rows[6]["sm_active_p95_ratio"] == rows[5]["throttled_seconds"] == ""
     assert float(rows[0]["sm_active_p95_ratio"]) == 0.83
+    assert float(rows[0]["percentiles_coverage_ratio"]) == min(
+        each.coverage_ratio for each in sample_report().gpus[0].quantiles.values()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))

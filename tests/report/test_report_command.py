@@ -109,10 +109,9 @@ def test_mistakes_are_one_line(store: Path, options: tuple[str, ...], code: int,
 def test_an_empty_span_is_said_in_words(store: Path) -> None:
     done = report(store, "--since", "2001-01-01", "--until", "2001-01-02")
     assert done.returncode == 0 and "Nothing was observed in this span" in done.stdout and "0.0" not in done.stdout
-    rows = list(
-        csv.DictReader(io.StringIO(report(store, "--since", "2001-01-01", "--until", "2001-01-02", "--format", "csv").stdout))
-    )
-    assert all(row["utilization_ratio"] == "" for row in rows)
+    for by in ("gpu", "user", "process", "host", "day", "hour"):
+        empty = report(store, "--since", "2001-01-01", "--until", "2001-01-02", "--format", "csv", "--by", by).stdout
+        assert empty == report(store, "--format", "csv", "--by", by).stdout.partition("\n")[0] + "\n", "a head, and no row"
 
 
 def test_output_that_takes_only_ascii_gets_the_marks_made_for_it(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
