@@ -16,7 +16,8 @@ from gpuwatch.zone import midnight_s, next_midnight_s
 
 USEFUL = (Bucket.EFFECTIVE, Bucket.STALLED_SM, Bucket.EMPTY_SM, Bucket.BUSY_UNKNOWN)
 """Counted as one when the largest share is looked for."""
-DAY_MS = 86_400_000
+DAY_MS, MONTH_MS = 86_400_000, 28 * 86_400_000
+"""In more than a month a weekday and a number are no date."""
 _MAX_NAME = 14
 _STEPS_MS = [minutes * 60_000 for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360)]
 """Between the clock times of a short span's axis."""
@@ -171,7 +172,10 @@ def _ticks(start: int, end: int, times: words.Times) -> list[tuple[int, str]]:
         out = []
         while at * 1000 < end:
             if at * 1000 >= start:
-                out.append((at * 1000, times.day(times.at(at * 1000))))
+                local = times.at(at * 1000)
+                out.append(
+                    (at * 1000, times.day(local) if end - start <= MONTH_MS else f"{local.day} {words.MONTHS[local.month - 1]}")
+                )
             at = next_midnight_s(at, times.tz)
         return out
     step = next((step for step in _STEPS_MS if (end - start) / step <= 10), _STEPS_MS[-1])

@@ -96,6 +96,7 @@ def test_a_strip_of_any_length_fits_and_has_times_on_its_axis(hours: int) -> Non
         drawn = strip(replace(sample, strip=Strip(3600, edges, tuple(lanes))), width, Look())
         assert max(map(size, drawn)) <= width
         assert drawn[1][0][0].strip(), "an axis without a time says nothing"
+        assert ("Dec" in drawn[1][0][0]) is (hours == 720), "in a month a weekday and a number are no date"
 
 
 # ------------------------------------------------------------------------------------------------------------------ lines

@@ -86,9 +86,8 @@ def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: Repo
         if host.name in fresh:
             continue
         end_ms = max(host.last_ms, host.first_ms)
-        out.append(
-            f"{host.name} was {'imported' if host.imported else 'recorded'} from {when(host.first_ms, tz)} to {when(end_ms, tz)}."
-        )
+        told = f"{when(host.first_ms, tz)} to {when(end_ms, tz)}: ask for that with --since and --until."
+        out.append(f"The imported log of {host.name} covers {told}" if host.imported else f"{host.name} was recorded from {told}")
     for part in parts:
         if not part.gpus:
             out.append(f"No GPU was seen on {part.host.name}.")
