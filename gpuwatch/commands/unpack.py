@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch.errors import EXIT_NOTHING, UsageError
+from gpuwatch.errors import EXIT_CHECK, EXIT_NOTHING, UsageError
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -30,7 +30,10 @@ def add_unpack(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def run(args: argparse.Namespace, runtime: Runtime, source: Path) -> int:
-    """Write the file and say what is in it. Exit code 3 when there was no row in the span; then no file is written."""
+    """Write the file and say what is in it. Exit code 1 when damaged hours were left out, 3 when there was no row in the span.
+
+    Without a row no file is written.
+    """
     from gpuwatch.commands.outfile import whole_file
     from gpuwatch.store.archive.unpack import unpack
     from gpuwatch.when import span_s
@@ -48,11 +51,12 @@ def run(args: argparse.Namespace, runtime: Runtime, source: Path) -> int:
             if not any(done.rows.values()):
                 raise _NothingThere
     except _NothingThere:
+        _say_what_is_damaged(done, source)
         print("gpuwatch: no single row of that span is kept, and no file was written", file=sys.stderr)
         return EXIT_NOTHING
     print(f"{target}: {_rows(done)}")
     _say_what_was_not_there(done, runtime)
-    return 0
+    return EXIT_CHECK if _say_what_is_damaged(done, source) else 0
 
 
 class _NothingThere(Exception):
@@ -62,6 +66,17 @@ class _NothingThere(Exception):
 def _rows(done: Unpacked) -> str:
     found = [f"{count:,} {table.removesuffix('_sample')}".replace(",", " ") for table, count in done.rows.items() if count]
     return ", ".join(found) + " rows"
+
+
+def _say_what_is_damaged(done: Unpacked | None, source: Path) -> bool:
+    from gpuwatch.format import counted
+
+    if done is None or not done.damaged:
+        return False
+    hours = counted(done.damaged, "sealed hour")
+    print(f"gpuwatch: {hours} of a GPU or of its processes cannot be read and were left out", file=sys.stderr)
+    print(f"  try: gpuwatch db check --store {source}", file=sys.stderr)
+    return True
 
 
 def _say_what_was_not_there(done: Unpacked, runtime: Runtime) -> None:

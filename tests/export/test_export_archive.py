@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archived import FIRST_BORDER_MS, seal, tell
+from support.archived import END_MS, FIRST_BORDER_MS, seal
+from support.archived import told as told_in
 
 from gpuwatch.store import export
 from gpuwatch.store.archive.seal import due
-from gpuwatch.store.connection import open_read, open_write
+from gpuwatch.store.connection import close_cleanly, open_read, open_write
 
 BORDER_S = FIRST_BORDER_MS // 1000
 
@@ -19,12 +20,12 @@ BORDER_S = FIRST_BORDER_MS // 1000
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A store with all its seconds hot, and its end."""
-    path = tmp_path_factory.mktemp("told") / "hot.db"
-    story = tell(path)
+    path = told_in(tmp_path_factory.mktemp("told") / "hot.db")
+    db = open_write(path)
     for statement in ("DELETE FROM chunk", "DELETE FROM hist_hour", "DELETE FROM rollup_state WHERE tier LIKE 'seal%'"):
-        story.writer.connection.execute(statement)
-    story.writer.close()
-    return path, story.now_ms
+        db.execute(statement)
+    close_cleanly(db)
+    return path, END_MS
 
 
 def rows_of(path: Path, what: str, start_s: int, end_s: int) -> list[dict[str, Any]]:

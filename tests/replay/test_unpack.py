@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.archived import FIRST_BORDER_MS, HOUR_MS, seal, tell
+from support.archived import END_MS, FIRST_BORDER_MS, HOUR_MS, seal, told
 from support.story import START
 
 from gpuwatch.cli import main
@@ -15,20 +16,19 @@ from gpuwatch.store.archive.unpack import unpack
 from gpuwatch.store.columns import HOT_TABLES
 from gpuwatch.store.window import Window
 
-NOW_MS = FIRST_BORDER_MS + 4_200_000
+NOW_MS = END_MS
 ALL = (round(START * 1000) - 1, NOW_MS)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("unpack") / "hot.db"
-    story = tell(path)
-    db = story.writer.connection
+    path = told(tmp_path_factory.mktemp("unpack") / "hot.db")
+    db = connection.open_write(path)
     db.execute("DELETE FROM chunk")
     db.execute("DELETE FROM rollup_state WHERE tier LIKE 'seal%'")  # the rows that follow come before their hours are sealed
     db.execute("INSERT INTO extra_sample SELECT tick_id,'loss',0,0,'1',tick_id/7.0 FROM tick WHERE tick_id%10=0")
     db.execute("INSERT INTO extra_sample SELECT tick_id,'accuracy',1,0,'ratio',0.5 FROM tick WHERE tick_id%9=0")
-    story.writer.close()
+    connection.close_cleanly(db)
     return path
 
 
@@ -128,3 +128,20 @@ def test_the_command(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(command) == 3
     assert "no single row of that span is kept" in capsys.readouterr().err
     assert not list(tmp_path.glob("*none*"))
+
+
+def test_what_is_damaged_is_left_out_and_told(recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = seal(recorded, tmp_path / "store.db", NOW_MS, FIRST_BORDER_MS + HOUR_MS)
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute(
+            "UPDATE chunk SET body=substr(body,1,length(body)/2) WHERE kind=0 AND entity_id=1 AND t1_ms<=?", (FIRST_BORDER_MS,)
+        )
+    out = tmp_path / "out.db"
+    done = unpack(store, tmp_path / "whole.db", *ALL)
+    assert done.damaged == 1
+    assert main(["db", "unpack", "--store", str(store), "--since", "2025-11-14", "--until", "2025-11-15", "-o", str(out)]) == 1
+    assert "1 sealed hour of a GPU" in capsys.readouterr().err
+    before, after = rows(recorded), rows(out)
+    assert after["process_sample"] == before["process_sample"]
+    missing = set(before["gpu_sample"]) - set(after["gpu_sample"])
+    assert missing and all(row[1] == 1 and row[0] <= FIRST_BORDER_MS for row in missing)

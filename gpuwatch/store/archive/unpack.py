@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, field
+from gpuwatch.errors import StoreError
 from gpuwatch.store import connection
 from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.read import HOUR_MS
@@ -44,10 +45,12 @@ Row = tuple[Any, ...]
 
 @dataclass(slots=True)
 class Unpacked:
-    """What was written: rows by hot table, and the spans (unix ms) of whole hours of which there was no row."""
+    """What was written: rows by hot table, the spans (unix ms) of whole hours of which there was no row, and damaged chunks."""
 
     rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(HOT_TABLES, 0))
     empty: list[tuple[int, int]] = field(default_factory=list)
+    damaged: int = 0
+    """Sealed hours of an entity that cannot be read; they are left out."""
 
 
 def unpack(source: Path, target: Path, start_ms: int, end_ms: int, progress: Callable[[int], None] = lambda _: None) -> Unpacked:
@@ -133,14 +136,22 @@ class _Unpacking:
             (host, start - HOUR_MS, end, start),
         )
         sealed: dict[int, dict[int, set[int]]] = {kind: {} for kind in SHAPES}
-        for kind, entity, cols, body in chunks:
-            for rows in self._blocks(SHAPES.get(kind), cols, body, start, end, ("ts_ms",)):
-                sealed[kind].setdefault(entity, set()).update(row[0] for row in rows)
+        whole: list[Row] = []
+        for chunk in chunks:
+            kind, entity, cols, body = chunk
+            try:  # inflating any column of a block checks every byte of it
+                known = {row[0] for rows in self._blocks(SHAPES.get(kind), cols, body, start, end, ("ts_ms",)) for row in rows}
+            except StoreError:
+                self._done.damaged += 1
+                continue
+            whole.append(chunk)
+            if known:
+                sealed[kind].setdefault(entity, set()).update(known)
         hot = {kind: self._hot_times(shape, host, start, end) for kind, shape in SHAPES.items()}
         times = set[int]().union(*(each for known in sealed.values() for each in known.values()), *hot.values())
         number = self._number(host, sorted(times))
         written = 0
-        for kind, entity, cols, body in chunks:
+        for kind, entity, cols, body in whole:
             shape = SHAPES.get(kind)
             for rows in self._blocks(shape, cols, body, start, end, shape.columns if shape else ()):
                 written += self._write(shape, entity if shape.entity else host, rows, number) if shape else 0
