@@ -22,11 +22,16 @@ class Journey:
 
     def action_step(self, cells: int) -> None:
         """Go so many cells through time; past the end of the recording it is live again."""
-        if self.feeder is None or self.view is None:
+        if self.feeder is None:
+            return
+        start = self.view.at_ms if self.feeder.at_ms is None and self.view is not None else self.feeder.at_ms
+        if start is None:
+            return
+        at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
+        if self.view is None:  # the first instant cannot be read: away from it
+            self._go(at_ms)
             return
         recording = self.view.recording
-        start = self.view.at_ms if self.feeder.at_ms is None else self.feeder.at_ms
-        at_ms = ((start if cells > 0 else start + STEP_MS - 1) // STEP_MS + cells) * STEP_MS
         if recording.first_ms is None or recording.last_tick_ms is None:
             return
         if cells > 0 and at_ms >= recording.last_tick_ms:

@@ -124,6 +124,18 @@ def test_back_from_now_stops_at_the_end_of_a_recording_that_has_ended(monkeypatc
     play(script, None)
 
 
+def test_an_instant_that_cannot_be_read_is_left_by_the_arrows() -> None:
+    at_ms = NOW.at_ms // STEP_MS * STEP_MS - 600_000
+
+    async def script(app: GpuwatchApp, pilot: Pilot[int], feeder: Feeder) -> None:
+        app.view = None
+        app.show(None, "a sealed hour in the store is damaged")
+        assert await press(app, pilot, feeder, "shift+right") == at_ms + 10 * STEP_MS
+        assert app.view is not None
+
+    play(script, at_ms)
+
+
 def test_what_was_imported_is_shown_though_nobody_recorded_it(tmp_path: Path) -> None:
     store = new_store(tmp_path / "logs.db")
     given = [row(T0 + second * 1000, utilization_ratio=0.5) for second in range(1, 400)]
