@@ -1,14 +1,15 @@
 """What real recordings take in the archive: minutes of the real ``gpuwatch record``, and past logs of real GPUs.
 
 ``python benchmarks/record_size.py --minutes 10`` runs ``gpuwatch record`` in real time on the fake driver: 8 H100 with GPM in the
-four states of ``archive_scene.py`` with its noise in every digit, 16 real sleeping processes on each but the empty ones. With ``--busy``
-each of the 8 has 16 that all compute, and every value is drawn anew in each second, evenly from a wide span: nothing compresses worse,
-so no budget of size is held against it. It prints what the recorder cost, then seals a copy of its store with the recorder's own
-functions as if the hour were over, and weighs that. ``--logs FOLDER`` imports each log of a folder with ``gpuwatch import``.
+four states of ``archive_scene.py`` with its noise in every digit, 16 real sleeping processes on each but the empty ones. With
+``--busy`` each of the 8 has 16 that all compute, and every value is drawn anew in each second, evenly from a wide span: that
+compresses worse than what is real, so no budget of size is held against it. It prints what the recorder cost, then seals a copy of
+its store with the recorder's own functions as if the hour were over, and weighs that. ``--logs FOLDER`` imports each log of a folder
+with ``gpuwatch import``.
 
 How it is scaled to the day of a GPU: chunks by rows (a recording has 86,400 a day, a log as many as it has at its own pace), minutes
 and their ledger by minutes (1440), hours, distributions and the heads of chunks by hours (24; those of a part of an hour count as a
-whole one). What is weighed are rows, without what is empty in their pages: a store of whole hours has some 4 % of that. The naive
+whole one). What is weighed are rows, and for each chunk of a recording the half page that it leaves empty in the middle. The naive
 table holds the same rows (see ``archive_size.py``) and is scaled by rows, with its pages.
 """
 
@@ -46,8 +47,8 @@ GPUS, PER_GPU = 8, archive_scene.PROCESSES
 WARM_SECONDS, END_SECONDS = 11, 3
 BUDGET_KIB, BUDGET_RSS_MB = 20, 30
 DAY_S, HOUR_MS = 86_400, 3_600_000
-ROW = 40
-"""What a chunk takes beside its two texts."""
+ROW = 40 + 2048
+"""What a chunk takes beside its two texts: its other columns, and half a page that stays empty."""
 GAUGES = {
     "util": ("utilization_ratio", 100),
     "memutil": ("memory_utilization_ratio", 100),
