@@ -114,6 +114,10 @@ class PeriodHost(GpuScope):
         self.last_ms = max([self.last_ms, *(last_ms for _, last_ms in gpus)])
         self._done: dict[str, int] = dict(window.rows("SELECT tier, done_s FROM rollup_state WHERE host_id=?", (self.host_id,)))
         self._reach: dict[tuple[str, str], int] = {}
+        self.asked: GpuScope = self
+        """The GPUs of all hosts that are asked about."""
+        self.known: dict[object, dict[int, int]] = {}
+        """Answers for all of them, by GPU; all these hosts have them together."""
 
     def closed_s(self) -> int:
         """Unix second up to which minutes are closed; an imported host is closed to its end."""
@@ -160,8 +164,16 @@ class PeriodHost(GpuScope):
     def _amount(self, what: str, tier: str, start_s: int, end_s: int) -> int:
         """What tells whether rows are missing."""
         column = "ms" if what == "ledger" else "n"
-        sql = f"SELECT coalesce(sum(m.{column}), 0) FROM {what}_{tier} m WHERE m.t>=? AND m.t<?{self.only()}"
-        return int(self.window.rows(sql, (start_s, end_s))[0][0])
+        sql = f"SELECT m.gpu_id, sum(m.{column}) FROM {what}_{tier} m WHERE m.t>=? AND m.t<?{self.asked.only()} GROUP BY 1"
+        return sum(self.by_gpu(sql, start_s, end_s).values())
+
+    def by_gpu(self, sql: str, start_s: int, end_s: int) -> dict[int, int]:
+        """gpu_id -> a number, of this host's GPUs; hosts that ask the same of the same time ask the store once."""
+        key = (sql, start_s, end_s)
+        if key not in self.known:
+            self.known[key] = dict(self.window.rows(sql, (start_s, end_s)))
+        found = self.known[key]
+        return {gpu_id: found[gpu_id] for gpu_id in self.gpu_ids if gpu_id in found}
 
     def hour(self, t: int) -> tuple[int, int]:
         """Start and end of the host's hour that ``t`` lies in."""
@@ -185,7 +197,12 @@ def period_hosts(window: Window, names: Sequence[str] = ()) -> list[PeriodHost]:
         wanted = found
     else:
         wanted = [row for row in found if row[1] in names]
-    return [PeriodHost(window, row, alone=len(found) == 1, tiered=tiered) for row in wanted]
+    hosts = [PeriodHost(window, row, alone=len(found) == 1, tiered=tiered) for row in wanted]
+    asked = GpuScope(window, [gpu_id for host in hosts for gpu_id in host.gpu_ids], alone=len(hosts) == len(found))
+    known: dict[object, dict[int, int]] = {}
+    for host in hosts:
+        host.asked, host.known = asked, known
+    return hosts
 
 
 def plan(host: PeriodHost, what: str, edges: Sequence[int]) -> Plan:

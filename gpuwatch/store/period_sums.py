@@ -10,6 +10,7 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.columns import GPU_ROLLUP_FACTS, rollup
+from gpuwatch.store.hours import HOUR_S
 from gpuwatch.store.period import MINUTE_S, GpuScope, PeriodHost, Piece, Plan
 
 Row = tuple[int, int, int, int, int]
@@ -68,6 +69,13 @@ def cells(pieces: Sequence[Piece]) -> str:
     return "WITH c(i,a,b) AS (VALUES " + ",".join([f"({i},{a},{b})" for i, a, b in rows]) + ") "
 
 
+def _buckets(tier: str, pieces: Sequence[Piece]) -> str:
+    """The starts of all buckets of pieces as a table ``c(a)``."""
+    step = {"minute": MINUTE_S, "hour": HOUR_S}.get(tier)
+    starts = [t for _, _, start, end in pieces for t in (range(start, end, step) if step else (start,))]
+    return "WITH c(a) AS (VALUES " + ",".join([f"({t})" for t in starts]) + ") "
+
+
 def by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
     out: dict[str, list[Piece]] = {}
     for piece in pieces:
@@ -102,12 +110,14 @@ def merge_use(first: Sequence[int | None], second: Sequence[int | None]) -> tupl
 def process_sums(scope: GpuScope, plan: Plan, proc_ids: Collection[int] | None = None) -> list[Held]:
     """What each of some processes (``None``: all) had on each GPU over the whole plan."""
     out: dict[tuple[int, int], Held] = {}
-    some = "" if proc_ids is None else f" AND m.proc_id IN ({','.join(map(str, proc_ids)) or 'NULL'})"
     for tier, pieces in by_tier(plan.pieces).items():
+        if proc_ids is None:
+            table, which = cells([piece._replace(cell=0) for piece in pieces]), "m.t>=c.a AND m.t<c.b"
+        else:  # a step of the key for each bucket and process, past all others
+            table, which = _buckets(tier, pieces), f"m.t=c.a AND m.proc_id IN ({','.join(map(str, proc_ids)) or 'NULL'})"
         sql = (
-            f"{cells([piece._replace(cell=0) for piece in pieces])}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), "
-            f"sum(m.sm_pm_ms), sum(m.sm_obs_ms) FROM c CROSS JOIN process_{tier} m "
-            f"WHERE m.t>=c.a AND m.t<c.b AND m.gpu_id<>0{some}{scope.only()} GROUP BY 1, 2"
+            f"{table}SELECT m.proc_id, m.gpu_id, sum(m.obs_ms), max(m.gpu_memory_mib_max), sum(m.sm_pm_ms), sum(m.sm_obs_ms) "
+            f"FROM c CROSS JOIN process_{tier} m WHERE {which} AND m.gpu_id<>0{scope.only()} GROUP BY 1, 2"
         )
         for row in scope.window.rows(sql, ()):
             had, new = out.get((row[0], row[1])), Held._make(row)
@@ -190,8 +200,8 @@ def _ended(host: PeriodHost, tier: str, t: int, gpu_ids: set[int]) -> dict[int, 
 
 
 def _last_bucket(host: PeriodHost, tier: str, start: int, end: int) -> dict[int, int]:
-    sql = f"SELECT m.gpu_id, max(m.t) FROM gpu_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.only()} GROUP BY 1"
-    return dict(host.window.rows(sql, (start, end)))
+    sql = f"SELECT m.gpu_id, max(m.t) FROM gpu_{tier} m WHERE m.t>=? AND m.t<? AND m.quiet_ms<m.quiet_known_ms{host.asked.only()} GROUP BY 1"
+    return host.by_gpu(sql, start, end)
 
 
 def histogram(scope: GpuScope, pieces: Sequence[Piece], metrics: Sequence[int]) -> dict[int, dict[int, dict[int, int]]]:
