@@ -1,9 +1,10 @@
 """Builds the two stores that ``history.py`` asks: 30 days of 8 GPUs with 96 processes, and 90 days of 64 GPUs in hour and day rows.
 
-Two days go second by second through the recorder's own pipeline (rows, minutes, ledger, hours, days, archive). The rest repeats
-them into the past: chunks are shifted in time, those of GPUs decoded and encoded again with fresh noise on their power; rollups are
-copied with fresh noise on their integrals; ledger and distributions are repeated as they are, since their sums must stay exact;
-each repetition has processes and owners of its own.
+Two days (or fewer hours) go second by second through the recorder's own pipeline (rows, minutes, ledger, hours, archive). The rest
+repeats them into the past: chunks are shifted in time, those of GPUs decoded and encoded again with fresh noise on their power;
+rollups are copied with fresh noise on their integrals; ledger and distributions are repeated as they are, since their sums must stay
+exact. Processes and owners live for two days, minutes are kept as long as a recorder keeps them, and days are closed at the end as a
+recorder closes them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.seal import seal_all
 from gpuwatch.store.archive.shapes import GPU
 from gpuwatch.store.columns import GPU_ROLLUP, LEDGER, PROCESS_ROLLUP
-from gpuwatch.store.days import close_days, close_ledger_days
+from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
 from gpuwatch.store.hours import close_hours, close_ledger_hours
 
 HOUR_S, DAY_S = 3600, 86_400
 REAL_HOURS = 48
 BOARDS = archive_scene.STATES * 2
 FAR = 1_000_000
-"""Ids of one repetition are so far from those of the next."""
+"""Ids of one generation of processes are so far from those of the next."""
+LIVES_H = 48
+"""Hours that processes live."""
+MINUTE_DAYS = {"gpu": 35, "process": 7, "ledger": 35}
+"""As a recorder keeps them."""
 _NOISY = {"gpu": GPU_ROLLUP, "process": PROCESS_ROLLUP}
 _KEYS = ("t", "gpu_id", "proc_id", "obs_ms", "n")
 Say = Callable[[str], None]
@@ -44,62 +49,71 @@ def real_days(path: Path, hours: int = REAL_HOURS) -> int:
 
 
 def close_all(db: sqlite3.Connection, end_s: int) -> None:
-    """Close what ended by ``end_s``; the ledger of its last hour as if its look-ahead were over."""
-    for close in (close_hours, close_ledger_hours, close_days, close_ledger_days):
+    """Close the hours that ended by ``end_s``; the ledger of the last one as if its look-ahead were over."""
+    for close in (close_hours, close_ledger_hours):
         close(db, (end_s + 2 * HOUR_S) * 1000)
     seal_all(db, end_s * 1000)
+
+
+def close_the_days(db: sqlite3.Connection, say: Say) -> None:
+    """Close the days of all hosts."""
+    for (host,) in db.execute("SELECT host_id FROM host").fetchall():
+        db.execute("BEGIN")
+        for close in (close_days, close_ledger_days, close_hist_days):
+            close(db, (archive_scene.START_S + 400 * DAY_S) * 1000, host_id=host)
+        db.execute("COMMIT")
+        say(f"  days of host {host}")
 
 
 # ----------------------------------------------------------------------------------------------- 30 days of one host
 
 
-def a_month(path: Path, days: int, hours: int, say: Say) -> None:
-    """Repeat the recorded hours of ``path`` into the past until there are ``days``."""
+def a_month(path: Path, days: int, hours: int, say: Say, *, archive: bool = True) -> None:
+    """Repeat the recorded hours of ``path`` into the past until there are ``days``; without ``archive`` rollups only."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA synchronous=OFF")
     rng, repeats = random.Random(11), days * 24 // hours - 1
-    chunks = db.execute("SELECT kind, host_id, entity_id, t0_ms, t1_ms, n, codec, cols, body FROM chunk").fetchall()
+    chunks = (
+        db.execute("SELECT kind, host_id, entity_id, t0_ms, t1_ms, n, codec, cols, body FROM chunk").fetchall() if archive else []
+    )
+    if not archive:
+        db.execute("DELETE FROM chunk")
     for number in range(1, repeats + 1):
         back_s = number * hours * HOUR_S
         db.execute("BEGIN")
-        _people(db, number, back_s)
-        for tier in ("minute", "hour", "day"):
-            _rollups(db, tier, number, back_s)
+        lives = number * hours // LIVES_H
+        if lives != (number - 1) * hours // LIVES_H:
+            _people_of(db, 0, lives, back_s)
+        for tier in ("minute", "hour"):
+            _rollups(db, tier, lives, back_s)
         _distributions(db, back_s)
         db.executemany(
-            "INSERT INTO chunk VALUES(?,?,?,?,?,?,?,?,?)", [_earlier(chunk, back_s * 1000, number, rng) for chunk in chunks]
+            "INSERT INTO chunk VALUES(?,?,?,?,?,?,?,?,?)", [_earlier(chunk, back_s * 1000, lives, rng) for chunk in chunks]
         )
         db.execute("COMMIT")
         say(f"  {number} of {repeats} repetitions")
     back_ms = repeats * hours * HOUR_S * 1000
     db.execute("UPDATE host SET first_ms=first_ms-?", (back_ms,))
     db.execute("UPDATE gpu SET first_ms=first_ms-?", (back_ms,))
-    db.execute("UPDATE ledger_span SET t0=t0-?", (back_ms // 1000,))
+    db.execute("UPDATE ledger_span SET t0=t0-?", (min(back_ms // 1000, MINUTE_DAYS["ledger"] * DAY_S),))
+    close_the_days(db, say)
     db.execute("ANALYZE")
     db.close()
-
-
-def _people(db: sqlite3.Connection, number: int, back_s: int) -> None:
-    """Processes and owners of one repetition."""
-    real = f"WHERE proc_id<{FAR}"
-    names = [row[1] for row in db.execute("PRAGMA table_info(process)")]
-    moved = {"proc_id": f"proc_id+{number * FAR}", "start_ms": f"start_ms-{back_s * 1000}", "first_ms": f"first_ms-{back_s * 1000}", "last_ms": f"last_ms-{back_s * 1000}"}  # fmt: skip
-    db.execute(f"INSERT INTO process SELECT {','.join(moved.get(n, n) for n in names)} FROM process {real}")
-    db.execute(
-        f"INSERT INTO owner SELECT owner_id+{number * FAR}, host_id, user_id, job, workload_id, proc_id+{number * FAR} "
-        f"FROM owner WHERE owner_id<{FAR}"
-    )
 
 
 def _rollups(db: sqlite3.Connection, tier: str, number: int, back_s: int, gpu: int = 0) -> None:
     """One repetition of what was really recorded, in one tier; ``gpu`` is added to the ids of GPUs."""
     recorded = f"t>={archive_scene.START_S} AND gpu_id<={len(BOARDS)}"
     for what, columns in _NOISY.items():
+        if tier == "minute" and back_s > MINUTE_DAYS[what] * DAY_S:
+            continue
         cells = [_cell(name, number, back_s, gpu) for name in columns]
         own = f"{recorded} AND proc_id<{FAR}" if what == "process" else recorded
         db.execute(f"INSERT INTO {what}_{tier}({','.join(columns)}) SELECT {','.join(cells)} FROM {what}_{tier} WHERE {own}")
     cells = [f"t-{back_s}", f"gpu_id+{gpu}", f"CASE owner_id WHEN 0 THEN 0 ELSE owner_id+{number * FAR} END", *LEDGER[3:]]
     columns = LEDGER
+    if tier == "minute" and back_s > MINUTE_DAYS["ledger"] * DAY_S:
+        return
     if tier == "minute":
         cells, columns = [*cells, "1"], (*LEDGER, "final")
     own = f"{recorded} AND owner_id<{FAR}"
@@ -174,16 +188,17 @@ def a_quarter(source: Path, path: Path, days: int, hours: int, hosts: int, say: 
         if host:
             _host(db, host)
         for number in range(0 if host else 1, repeats):
-            back_s, people = number * hours * HOUR_S, host * 1000 + number
-            _people_of(db, host, people, back_s)
-            for tier in ("hour", "day"):
-                _rollups(db, tier, people, back_s, gpu=host * len(BOARDS))
+            back_s, lives = number * hours * HOUR_S, host * 1000 + number * hours // LIVES_H
+            if not number or lives != host * 1000 + (number - 1) * hours // LIVES_H:
+                _people_of(db, host, lives, back_s)
+            _rollups(db, "hour", lives, back_s, gpu=host * len(BOARDS))
             _distributions(db, back_s, gpu=host * len(BOARDS))
         db.execute("COMMIT")
         say(f"  host {host + 1} of {hosts}")
     back_ms = (repeats - 1) * hours * HOUR_S * 1000
     for table in ("host", "gpu"):
         db.execute(f"UPDATE {table} SET first_ms=first_ms-?", (back_ms,))
+    close_the_days(db, say)
     db.execute("VACUUM")
     db.execute("ANALYZE")
     db.close()
@@ -204,7 +219,7 @@ def _host(db: sqlite3.Connection, number: int) -> None:
 
 
 def _people_of(db: sqlite3.Connection, host: int, number: int, back_s: int) -> None:
-    """Processes and owners of one repetition on one host."""
+    """Processes and owners of one generation on one host."""
     if not number:
         return
     names = [row[1] for row in db.execute("PRAGMA table_info(process)")]
