@@ -113,13 +113,15 @@ class Closer:
             steps = rollup.minute_steps(self._db, end_s * 1000)
             add(lambda: self._go_on(steps))
             done = rollup.watermark(self._db, LEDGER_TIER)
+            since_ms = None
             if self._final_from is None:
+                since_ms = 0
                 self._final_from = (done or end_s) - _DAY_S
                 self._open.update(self._unfinished(self._final_from))
             for minute in self._minutes(done, end_s):
                 add(partial(self._begin_minute, minute, ts_ms))
             if done is not None and done > end_s:
-                add(lambda: self._close_again(end_s, ts_ms))
+                add(lambda: self._close_again(end_s, ts_ms, since_ms))
             add(lambda: rollup.set_watermark(self._db, LEDGER_TIER, end_s))
             add(lambda: self._name_open_runs(ts_ms))
             add(lambda: self._make_final(end_s - FINAL_AFTER_S, ts_ms))
@@ -130,9 +132,12 @@ class Closer:
         if next(steps, self) is not self:
             self._jobs.appendleft(lambda: self._go_on(steps))
 
-    def _close_again(self, end_s: int, ts_ms: int) -> None:
-        """The clock was set back behind the watermarks: what it has not told before is closed without them."""
-        for minute in reversed(rollup.close_again(self._db, end_s * 1000)):
+    def _close_again(self, end_s: int, ts_ms: int, since_ms: int | None) -> None:
+        """The clock was set back behind the watermarks: what it has not told before is closed without them.
+
+        At its start a recorder looks at all rows (``since_ms`` 0): another one may have been killed then, long ago.
+        """
+        for minute in reversed(rollup.close_again(self._db, end_s * 1000, since_ms=since_ms)):
             self._jobs.appendleft(partial(self._begin_minute, minute, ts_ms))
 
     def _minutes(self, done_s: int | None, end_s: int) -> list[int]:

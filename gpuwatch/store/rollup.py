@@ -63,6 +63,18 @@ _MINUTE = "(k.ts_ms-1)/60000*60"
 _COLUMN = re.compile(r"\bs\.(\w+)")
 
 
+_HAS = (
+    f"SELECT {_MINUTE} FROM tick k WHERE k.ts_ms>:first AND k.ts_ms<=:end AND {ONCE}"
+    " AND EXISTS (SELECT 1 FROM {} s WHERE s.tick_id=k.tick_id AND s.dt_ms>0)"
+)
+_FRESH = (  # what past logs say of a minute, under ids below 0, closes nothing
+    f"SELECT * FROM ({_HAS.format('gpu_sample')} EXCEPT SELECT m.t FROM gpu_minute m WHERE m.t>=:t AND m.gpu_id>0"
+    " AND EXISTS (SELECT 1 FROM ledger_minute l WHERE l.t=m.t AND l.gpu_id>0))"
+    f" UNION SELECT * FROM ({_HAS.format('process_sample')} EXCEPT SELECT m.t FROM process_minute m WHERE m.t>=:t AND m.proc_id>0)"
+    " ORDER BY 1"
+)
+
+
 def _expression(column: Rolled, absent: frozenset[str] = frozenset()) -> str:
     sources = [name for name in column.sources or (column.source,) if name not in absent]
     if not sources:
@@ -177,19 +189,15 @@ def _open_minutes(db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
     return done, end_s
 
 
-def close_again(db: sqlite3.Connection, now_ms: int) -> list[int]:
+def close_again(db: sqlite3.Connection, now_ms: int, *, since_ms: int | None = None) -> list[int]:
     """Behind the watermark, where only a clock that was set back leads: close the minutes that were not closed yet, or have no ledger.
 
-    A minute that was closed before the clock was set back stays as it is. Returns the starts of the closed ones.
+    A minute that was closed before the clock was set back stays as it is. Looks at rows after ``since_ms``, by default at those of
+    the last hour. Returns the starts of the closed minutes.
     """
     end_ms = now_ms // 60_000 * 60_000
-    fresh = (  # what past logs say of a minute, under ids below 0, closes nothing
-        f"SELECT DISTINCT {_MINUTE} FROM tick k WHERE k.ts_ms>? AND k.ts_ms<=?"
-        " EXCEPT SELECT m.t FROM gpu_minute m WHERE m.t>=? AND m.gpu_id>0"
-        " AND EXISTS (SELECT 1 FROM ledger_minute l WHERE l.t=m.t AND l.gpu_id>0) ORDER BY 1"
-    )
-    first_ms = end_ms - _AGAIN_MS
-    minutes = [row[0] for row in db.execute(fresh, (first_ms, end_ms, first_ms // 1000))]
+    first_ms = end_ms - _AGAIN_MS if since_ms is None else since_ms
+    minutes = [row[0] for row in db.execute(_FRESH, {"first": first_ms, "end": end_ms, "t": first_ms // 60_000 * 60})]
     with transaction(db):
         for minute in minutes:
             _close(db, (minute * 1000, minute * 1000 + 60_000))

@@ -47,11 +47,12 @@ def missing(lab: Lab) -> list[Any]:
     return lab.rows(sql, int(START), int(lab.clock.time()) // 60 * 60)
 
 
-def test_a_recorder_that_is_killed_after_it_leaves_no_minute_open(lab: Lab) -> None:
+@pytest.mark.parametrize("off", [100, 5000])
+def test_a_recorder_that_is_killed_after_it_leaves_no_minute_open(lab: Lab, off: int) -> None:
     run(lab, 350)
     lab.writer.commit()
     lab.reopen()
-    lab.clock.advance(100)
+    lab.clock.advance(off)
     begin(lab)
     run(lab, 300)
     assert missing(lab) == []
