@@ -8,7 +8,7 @@ from gpuwatch.collectors.importers.fields import UNITS, Field
 from gpuwatch.collectors.importers.problems import quoted
 from gpuwatch.model import GpuSample, measures
 
-CACHED = 50_000
+CACHED = 100_000
 LOST = ("requires reset", "is lost", "gpu lost", "reset required")
 """What nvidia-smi prints in place of the values of a GPU that cannot be used."""
 NOTHING = frozenset(("", "-", "--", "n/a", "na", "nan", "none", "null", "err!", "not supported", "unknown error", "not available"))
