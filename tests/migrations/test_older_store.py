@@ -53,6 +53,9 @@ def test_a_view_that_it_has_not_got_is_one_clear_line(store: Path, gpuwatch: Run
         f"gpuwatch: {store} has schema 1, written by an older gpuwatch; this one needs schema 2 for that",
         "  try: restart the recorder; where none runs: gpuwatch db upgrade",
     ]
+    out = store.with_name("out.db")
+    unpacked = gpuwatch("db", "unpack", "--since", "2020-01-01", "-o", str(out), "--store", str(store))
+    assert (unpacked.returncode, unpacked.stderr) == (3, done.stderr) and not list(store.parent.glob("*out.db*"))
     typo = gpuwatch("query", "SELECT 1 FROM v_nothing", "--store", str(store))
     assert typo.returncode == 2 and "no such table: v_nothing" in typo.stderr
 

@@ -18,7 +18,7 @@ from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.read import HOUR_MS
 from gpuwatch.store.archive.shapes import HOST, RECORDER, SHAPES, Shape
 from gpuwatch.store.bulk import Inserter
-from gpuwatch.store.columns import HOT_TABLES
+from gpuwatch.store.columns import HOT_TABLES, SCHEMA_VERSION
 from gpuwatch.store.hours import hour_offset_s
 from gpuwatch.store.ledger_rows import ONCE
 
@@ -57,9 +57,16 @@ def unpack(source: Path, target: Path, start_ms: int, end_ms: int, progress: Cal
     """Write all rows with ``start_ms < ts_ms <= end_ms`` of the store ``source`` into the new store ``target``.
 
     ``source`` is only read, also beside its recorder. ``progress`` is told the time that has been reached. Raises
-    :class:`StoreError` for a source that cannot be read or a target that cannot be written.
+    :class:`StoreError` for a source that cannot be read or is of an older schema, or a target that cannot be written.
     """
-    db, out = connection.open_read(source), connection.open_write(target, wal=False)
+    db = connection.open_read(source)
+    try:
+        if (version := connection.schema_version(db, source)) < SCHEMA_VERSION:  # it has no sealed hours: all its rows are plain
+            raise connection.older(source, version)
+        out = connection.open_write(target, wal=False)
+    except StoreError:
+        db.close()
+        raise
     try:
         out.execute("PRAGMA synchronous=OFF")  # a file that is not whole is thrown away
         return _Unpacking(db, out, source, target, start_ms, end_ms).run(progress)
@@ -112,7 +119,8 @@ class _Unpacking:
             self._copy(table, where, {"start": self._start, "end": self._end})
 
     def _copy(self, table: str, where: str, values: dict[str, object]) -> None:
-        known = [row[1] for row in self._read(f"PRAGMA table_info({table})")]  # an older store has fewer columns
+        own = {row[1] for row in self._out.execute(f"PRAGMA table_info({table})")}
+        known = [row[1] for row in self._read(f"PRAGMA table_info({table})") if row[1] in own]  # a newer store may have more
         rows = self._read(f"SELECT {','.join(known)} FROM {table} WHERE {where}", values) if known else []
         if rows:
             Inserter(table, known).insert(self._out, rows)
