@@ -12,6 +12,7 @@ the figures are by the best of those times.
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import resource
 import sys
@@ -278,6 +279,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder) / "bench.db", args.process_seconds)
         run.tick()
+        gc.freeze()  # as the recorder does after its first tick
         run.stopwatch.spent.clear()
         run.kept, run.whole, run.dearest = array("d"), 0.0, []
         wrote, early = written(), 0

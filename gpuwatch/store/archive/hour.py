@@ -114,7 +114,6 @@ class SealedHour:
         places: Sequence[Any] = list(zip(*block[: self._at + 1], strict=True)) if self._at else block[0]
         if not all(map(lt, places, places[1:])):
             block = list(zip(*dict(zip(places, zip(*block, strict=True), strict=True)).values(), strict=True))
-        yield
         self._histogram.add(dict(zip(self._shape.columns, block, strict=True)))
         yield
         yield from self._encoder.add(block)

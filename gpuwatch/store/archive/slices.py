@@ -19,7 +19,7 @@ from gpuwatch.store.ledger_rows import ONCE
 HOUR_MS = HOUR_S * 1000
 OF_HOST = "NOT EXISTS (SELECT 1 FROM session x WHERE x.session_id=k.session_id AND x.host_id<>:host)"
 """Where hosts have recorded into the file one after the other, the ticks of one of them."""
-_CELLS = 12_000
+_CELLS = 10_000
 """A slice has about so many values (2 ms)."""
 _FIRST_TICKS, _MOST_TICKS = 16, 120
 """So many ticks are read first, and so many at most, where nobody knows how many rows each has."""
