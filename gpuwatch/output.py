@@ -39,6 +39,13 @@ def is_unicode() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
 
+def as_data() -> None:
+    """What is printed from here on is for programs: UTF-8 in every locale, unless a terminal shows it."""
+    stream: Any = sys.stdout
+    if not is_unicode() and hasattr(stream, "reconfigure") and not stream.isatty():
+        stream.reconfigure(encoding="utf-8", errors=stream.errors)
+
+
 def abandon() -> None:
     """Nobody takes stdout any more; what is left in it goes nowhere, or Python would complain about it at exit."""
     with suppress(OSError, ValueError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__
 from gpuwatch.errors import EXIT_OK, UsageError
+from gpuwatch.output import as_data
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -92,6 +93,7 @@ def _write(
         rows = ((*row, 1) for row in rows)
     names = [column.name for column in columns]
     if args.output == "-":
+        as_data()
         return sheet.write(sys.stdout, names, rows)
     with whole_file(args.output, force=args.force) as path:
         if form == "parquet":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuwatch.errors import EXIT_OK
-from gpuwatch.output import is_unicode
+from gpuwatch.output import as_data, is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     simulated = meta.get("simulated") == "1"
     if simulated:
         print(f"gpuwatch: SIMULATED data, scenario {meta.get('scenario', '?')}", file=sys.stderr)
+    if args.format == "csv":
+        as_data()
     write(sys.stdout, args.format, columns, rows, simulated=simulated)
     return EXIT_OK
 

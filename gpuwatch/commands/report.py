@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from gpuwatch.errors import EXIT_OK, UsageError
-from gpuwatch.output import is_unicode
+from gpuwatch.output import as_data, is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.report.ink import Tier
@@ -60,6 +60,8 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     report = _build(args, runtime)
     text = _formed(report, form, args, runtime)
     if args.output == "-":
+        if form in ("md", "csv"):
+            as_data()
         sys.stdout.write(text)
         if report.span.simulated and form == "csv":
             print(f"gpuwatch: SIMULATED data, scenario {report.span.scenario}", file=sys.stderr)

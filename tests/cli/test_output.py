@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from gpuwatch import output
 
 GPUWATCH = f"{sys.executable} -m gpuwatch"
 
@@ -46,3 +49,15 @@ def test_what_an_encoding_lacks_is_written_as_its_nearest(encoding: str) -> None
     text = done.stdout.decode(encoding)
     assert "8 x H100" in text or "8 × H100" in text
     assert json.loads(shell("gpuwatch --demo status --json", PYTHONIOENCODING=encoding).stdout)["simulated"] is True
+
+
+def test_what_is_for_programs_is_utf8_in_every_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, expected in ((False, "é·你".encode()), (True, b"\\xe9\\xb7\\u4f60")):
+        raw = io.BytesIO()
+        stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+        monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr(sys, "stdout", stream)
+        output.as_data()
+        stream.write("é·你")
+        stream.flush()
+        assert raw.getvalue() == expected
