@@ -69,13 +69,13 @@ class Queries:
             self.ms += (time.process_time() - began) * 1000
             return out
 
-        Window.rows = lambda window, sql, values: timed(lambda: rows(window, sql, values))  # type: ignore[method-assign]
+        Window.rows = lambda window, sql, values: timed(lambda: rows(window, sql, values))  # type: ignore[method-assign,assignment]
 
         def read_twice(window: Window, sql: str) -> Iterator[tuple[Any, ...]]:
             timed(lambda: list(deque(each(window, sql), maxlen=0)))  # once for the time, without what is done with the rows
             return each(window, sql)
 
-        Window.each = read_twice  # type: ignore[method-assign]
+        Window.each = read_twice  # type: ignore[method-assign,assignment]
 
     def of(self, work: Callable[[], object]) -> float:
         """CPU milliseconds of the queries of one try."""

@@ -29,6 +29,8 @@ USE = (
     *("temperature_obs_ms", "temperature_c_max", "reasons_obs_ms"),
 )
 """Columns of a GPU's use of a span."""
+_METRICS, _BINS = 64, 2048
+"""More than there are of each: a bin of 2047 would hold values of 10 to the power of 35."""
 _ROOM = 1 << 24
 """More than the MiB of any GPU."""
 _ADD, _OR, _MAX = range(3)
@@ -209,11 +211,12 @@ def histogram(scope: GpuScope, pieces: Sequence[Piece], metrics: Sequence[int]) 
     out: dict[int, dict[int, dict[int, int]]] = {}
     for tier, some in by_tier(pieces).items():
         sql = (
-            f"{cells(some)}SELECT m.entity_id, m.metric, m.bin, sum(m.weight) FROM c CROSS JOIN hist_{tier} m "
+            f"{cells(some)}SELECT (m.entity_id*{_METRICS}+m.metric)*{_BINS}+m.bin+1, sum(m.weight) FROM c CROSS JOIN hist_{tier} m "
             f"WHERE m.t>=c.a AND m.t<c.b AND m.entity=0 AND m.metric IN ({','.join(map(str, metrics))})"
-            f"{scope.only('m.entity_id')} GROUP BY 1, 2, 3"
+            f"{scope.only('m.entity_id')} GROUP BY 1"
         )
-        for gpu_id, metric, number, weight in scope.window.rows(sql, ()):
+        for key, weight in scope.window.rows(sql, ()):  # one number is sorted faster than three
+            (gpu_id, metric), number = divmod(key // _BINS, _METRICS), key % _BINS - 1
             bins = out.setdefault(gpu_id, {}).setdefault(metric, {})
             bins[number] = bins.get(number, 0) + weight
     return out
