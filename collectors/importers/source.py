@@ -133,10 +133,22 @@ class _View(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         self._copy.seek(self._at)
-        data = self._copy.read(len(buffer) if self._size is None else min(len(buffer), self._size - self._at))
+        data = self._copy.read(len(buffer) if self._size is None else min(len(buffer), max(0, self._size - self._at)))
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Parquet is read from its end."""
+        if whence == io.SEEK_END:
+            offset += self._copy.seek(0, io.SEEK_END) if self._size is None else self._size
+        elif whence == io.SEEK_CUR:
+            offset += self._at
+        self._at = max(0, offset)
+        return self._at
 
     def close(self) -> None:
         if self._size is not None:
