@@ -40,7 +40,9 @@ def _rhythm(file: ImportView) -> str:
 
 
 def _amounts(file: ImportView) -> str:
-    parts = [f"{number(file.rows_used)} samples of {number(file.rows_read)} lines", counted(file.gpu_count, "GPU")]
+    samples, lines = ("" if count == 1 else "s" for count in (file.rows_used, file.rows_read))
+    read = f"{number(file.rows_used)} sample{samples} of {number(file.rows_read)} line{lines}"
+    parts = [read, counted(file.gpu_count, "GPU")]
     if file.process_count:
         parts.append(counted(file.process_count, "process", "es"))
     if file.rows_left_out:
