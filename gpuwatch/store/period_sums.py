@@ -79,6 +79,7 @@ def _buckets(tier: str, pieces: Sequence[Piece]) -> str:
 
 
 def by_tier(pieces: Iterable[Piece]) -> dict[str, list[Piece]]:
+    """Tier -> its pieces, in the order of the plan."""
     out: dict[str, list[Piece]] = {}
     for piece in pieces:
         out.setdefault(piece.tier, []).append(piece)

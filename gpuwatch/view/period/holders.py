@@ -72,8 +72,8 @@ class Holders:
                 taken = key >= HELD_KEY
                 kind = number_of.get(user, 1) or int(taken)  # the store says nobody where the holder is not visible
                 rows.append((kind, key, ms, book.user_energy[user, key]))
-                if taken and ms:
-                    self._place(self._holder(kinds[kind]), part, gpu_id)
+                if ms:
+                    self._place(self._holder(kinds[kind]), part, gpu_id, held=taken)
             for (user, proc_id), ms in book.held.items():
                 if ms:
                     self._held[number, proc_id] = self._held.get((number, proc_id), 0) + ms
@@ -88,8 +88,9 @@ class Holders:
             found = self._users[kind] = _Holder()
         return found
 
-    def _place(self, holder: _Holder, part: HostPart, gpu_id: int) -> None:
-        holder.gpus.add((part.host.name, part.board_index(gpu_id)))
+    def _place(self, holder: _Holder, part: HostPart, gpu_id: int, *, held: bool = True) -> None:
+        if held:
+            holder.gpus.add((part.host.name, part.board_index(gpu_id)))
         holder.metered = holder.metered or part.books_energy(gpu_id)
 
     # ----------------------------------------------------------------------------------------------------------- owners
@@ -105,9 +106,7 @@ class Holders:
                 OwnerRow(
                     user=user,
                     kind=kind,
-                    ledger=ledger(
-                        holder.sums, energy=reason if holder.metered or kind == _NOBODY else reason or Missing.NOT_SUPPORTED
-                    ),
+                    ledger=ledger(holder.sums, energy=None if holder.metered else reason or Missing.NOT_SUPPORTED),
                     gpus=tuple(sorted(holder.gpus)),
                     process_count=None if kind == _NOBODY else len(holder.processes),
                     gpu_memory_max_bytes=max(known) / MIB if known else None,
