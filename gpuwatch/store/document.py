@@ -63,7 +63,7 @@ _KEEPING = """\
 | the file | at most {keep.max_mb} MB: beyond it the oldest days of single rows go first, then minutes; an event says so | `max_mb` (0: no limit) |
 
 Ages count from now, and for a host that was imported from its own newest data. A command line is erased {command} days after its
-process was last seen. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
+process was last seen. A clock that has leapt by more than ten days makes nothing old for an hour: it may be wrong. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
 """
 
 
