@@ -70,7 +70,7 @@ def test_every_second_row_comes_later(tmp_path: Path) -> None:
     imported(store, [each for n, each in enumerate(rows) if n // 2 % 2], name="odd", interval_ms=5000)
     imported(store, [each for n, each in enumerate(rows) if not n // 2 % 2], name="even", interval_ms=5000)
     found, expected = content(store), whole(tmp_path / "whole.db", rows)
-    for table in ("gpu_minute", "gpu_hour", "rows", "ledger_minute", "ledger_hour", "hist"):
+    for table in ("gpu_minute", "gpu_hour", "rows", "ledger_minute", "ledger_hour", "hist_hour"):
         assert found[table] == expected[table], table
 
 

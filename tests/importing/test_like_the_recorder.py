@@ -99,7 +99,7 @@ def test_minutes_and_ledger_are_those_of_the_recorder(tmp_path: Path, seed: int,
     on_gpus = [minute for minute in expected["process_minute"] if dict(minute)["gpu_id"][0]]
     assert found["process_minute"] == on_gpus and bool(on_gpus) == held
     assert [row for row in found["rows"] if row[0] == GPU] == [row for row in expected["rows"] if row[0] == GPU] != []
-    assert found["hist"] == expected["hist"] and len(found["hist"]) > 50
+    assert found["hist_hour"] == expected["hist_hour"] and len(found["hist_hour"]) > 50
     assert buckets(found) == buckets(expected)
     by_owner, recorded_by_owner = buckets(found, "owner_id"), buckets(expected, "owner_id")
     assert by_owner.keys() == recorded_by_owner.keys()

@@ -185,7 +185,7 @@ def test_an_export_comes_back_the_same(tmp_path: Path) -> None:
     done = run_program("import", "--store", str(other), "--host", "box", str(rows_csv), clock=clock)
     assert done.returncode == 0, done.stderr
     before, after = content(store), content(other)
-    for table in ("gpu_minute", "gpu_hour", "gpu_day", "ledger_minute", "ledger_hour", "hist", "rows", "gap"):
+    for table in ("gpu_minute", "gpu_hour", "gpu_day", "ledger_minute", "ledger_hour", "hist_hour", "hist_day", "rows", "gap"):
         assert after[table] == before[table], table
 
 

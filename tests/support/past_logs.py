@@ -89,9 +89,9 @@ def content(store: Path) -> dict[str, list[Any]]:
             (hosts[g["host_id"]], gpus[g["gpu_id"]][1], g["t0_ms"], g["t1_ms"], g["reason"])
             for g in db.execute("SELECT * FROM gap")
         )
-        out["hist"] = sorted(
-            (*gpus[h["entity_id"]], h["t"], h["metric"], h["bin"], h["weight"]) for h in db.execute("SELECT * FROM hist_hour")
-        )
+        for table in ("hist_hour", "hist_day"):
+            found = db.execute(f"SELECT * FROM {table}")
+            out[table] = sorted((*gpus[h["entity_id"]], h["t"], h["metric"], h["bin"], h["weight"]) for h in found)
         out["rows"] = []
         for chunk in db.execute("SELECT * FROM chunk ORDER BY t0_ms, kind"):
             cells = decode(chunk["cols"], chunk["body"])
