@@ -100,10 +100,9 @@ def test_only_what_is_no_longer_hot_is_read_from_the_archive(windows: list[Windo
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("minutes after the border", (90, 40)),
         ("just after the gap", (90, 20)),
         ("just after the gap", (144, 600)),
-        ("its ledger is not final", (90, 20)),
+        ("its ledger is not final", (90, 40)),
     ],
 )
 def test_details_are_the_same(windows: list[Window], name: str, size: tuple[int, int]) -> None:

@@ -82,13 +82,23 @@ def _tell(path: Path, *, mig: bool) -> Story:
 
 
 def seal(source: Path, target: Path, now_ms: int, keep_from_ms: int) -> Path:
-    """A copy with its hours closed and sealed, whose single rows begin at ``keep_from_ms``."""
-    shutil.copy(source, target)
+    """A copy with its hours closed and sealed, whose single rows begin at ``keep_from_ms``. The source is sealed once a process."""
+    target.write_bytes(_sealed(source, source.stat().st_mtime_ns, now_ms))
     db = connection.open_write(target)
-    seal_all(db, now_ms)
-    close_hours(db, now_ms)
-    close_ledger_hours(db, now_ms)
     for table in (*HOT_TABLES, "tick"):
         db.execute(f"DELETE FROM {table} WHERE tick_id IN (SELECT tick_id FROM tick WHERE ts_ms<?)", (keep_from_ms,))
     connection.close_cleanly(db)
     return target
+
+
+@lru_cache(maxsize=3)
+def _sealed(source: Path, _changed_ns: int, now_ms: int) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "sealed.db"
+        shutil.copy(source, path)
+        db = connection.open_write(path)
+        seal_all(db, now_ms)
+        close_hours(db, now_ms)
+        close_ledger_hours(db, now_ms)
+        connection.close_cleanly(db)
+        return path.read_bytes()
