@@ -1492,7 +1492,7 @@ CREATE VIEW v_ledger_minute AS WITH RECURSIVE weighted AS (SELECT gpu.gpu_id, gp
     CASE m.cause WHEN 0 THEN 'none' WHEN 1 THEN 'peers' WHEN 2 THEN 'input' WHEN 3 THEN 'host' WHEN 4 THEN 'transfer' WHEN 5 THEN 'demand' WHEN 6 THEN 'unexplained' END AS "cause",
     CASE m.tier WHEN 0 THEN 'n' WHEN 1 THEN 'p' WHEN 2 THEN 'h' WHEN 3 THEN 'g' END AS "tier",
     m.ms AS "ms",
-    m.energy_mj AS "energy_mj",
+    CASE WHEN g.parent_uuid='' THEN m.energy_mj END AS "energy_mj",
     m.provisional AS "provisional"
 FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, CASE m.final WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m WHERE m.bucket>0 UNION ALL SELECT c.t, c.gpu_id, 0, 0, 0, 0, ((c.t+60)*1000*c.weight/840-c.t*1000*c.weight/840)-c.ms, 0, c.provisional FROM (SELECT m.t, m.gpu_id, (CASE WHEN g.weight>0 THEN g.weight ELSE 840-(SELECT coalesce(sum(CAST(round(c.compute_fraction*840) AS INTEGER)),0) FROM gpu c JOIN gpu_minute r ON r.t=m.t AND r.gpu_id=c.gpu_id WHERE c.host_id=g.host_id AND c.parent_uuid=g.uuid) END) AS weight, sum(m.ms) AS ms, CASE min(m.final) WHEN 0 THEN 1 ELSE 0 END AS provisional FROM ledger_minute m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, m.gpu_id, g.weight, g.host_id, g.uuid) c WHERE ((c.t+60)*1000*c.weight/840-c.t*1000*c.weight/840)>c.ms UNION ALL SELECT m.t, m.gpu_id, 0, 0, 0, 0, ((m.t+60)*1000*m.weight/840-m.t*1000*m.weight/840), 0, 0 FROM hole m) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
 
@@ -1511,7 +1511,7 @@ CREATE VIEW v_ledger_hour AS WITH weighted AS (SELECT gpu.gpu_id, gpu.host_id, g
     CASE m.cause WHEN 0 THEN 'none' WHEN 1 THEN 'peers' WHEN 2 THEN 'input' WHEN 3 THEN 'host' WHEN 4 THEN 'transfer' WHEN 5 THEN 'demand' WHEN 6 THEN 'unexplained' END AS "cause",
     CASE m.tier WHEN 0 THEN 'n' WHEN 1 THEN 'p' WHEN 2 THEN 'h' WHEN 3 THEN 'g' END AS "tier",
     m.ms AS "ms",
-    m.energy_mj AS "energy_mj",
+    CASE WHEN g.parent_uuid='' THEN m.energy_mj END AS "energy_mj",
     m.provisional AS "provisional"
 FROM (SELECT m.t, m.gpu_id, m.owner_id, m.bucket, m.cause, m.tier, m.ms, m.energy_mj, 0 AS provisional FROM ledger_hour m WHERE m.bucket>0 UNION ALL SELECT c.t, c.board, 0, 0, 0, 0, 3600000-c.ms, 0, 0 FROM (SELECT m.t, g.board, sum(m.ms) AS ms FROM ledger_hour m JOIN weighted g ON g.gpu_id=m.gpu_id GROUP BY m.t, g.board) c WHERE c.ms<3600000) m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN host h ON h.host_id=g.host_id LEFT JOIN owner o ON o.owner_id=m.owner_id LEFT JOIN process p ON p.proc_id=o.proc_id LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=o.workload_id;
 
@@ -2111,7 +2111,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_ledger_minute','cause','word','Why it waits; none for other buckets'),
     ('v_ledger_minute','tier','word','Evidence behind the split of busy time: n, p, h, g'),
     ('v_ledger_minute','ms','milliseconds','Time, a whole number, so that sums are exact'),
-    ('v_ledger_minute','energy_mj','millijoules','Energy, a whole number, so that sums are exact'),
+    ('v_ledger_minute','energy_mj','millijoules','Energy, a whole number, so that sums are exact; NULL for a MIG instance, whose energy nobody measures apart'),
     ('v_ledger_minute','provisional','flag','1 while the bucket may still be recomputed'),
     ('v_ledger_hour','t','unix seconds','Start of the bucket, UTC'),
     ('v_ledger_hour','host','text','Host name'),
@@ -2127,7 +2127,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_ledger_hour','cause','word','Why it waits; none for other buckets'),
     ('v_ledger_hour','tier','word','Evidence behind the split of busy time: n, p, h, g'),
     ('v_ledger_hour','ms','milliseconds','Time, a whole number, so that sums are exact'),
-    ('v_ledger_hour','energy_mj','millijoules','Energy, a whole number, so that sums are exact'),
+    ('v_ledger_hour','energy_mj','millijoules','Energy, a whole number, so that sums are exact; NULL for a MIG instance, whose energy nobody measures apart'),
     ('v_ledger_hour','provisional','flag','1 while the bucket may still be recomputed'),
     ('v_finding','host','text','Host name'),
     ('v_finding','gpu_uuid','id','UUID of the GPU or MIG instance'),

@@ -87,7 +87,12 @@ def ledger_view(period: str) -> View:
         Col("cause", words("m.cause", Cause), "word", "Why it waits; none for other buckets"),
         Col("tier", words("m.tier", Tier), "word", "Evidence behind the split of busy time: n, p, h, g"),
         Col("ms", "m.ms", "milliseconds", "Time, a whole number, so that sums are exact"),
-        Col("energy_mj", "m.energy_mj", "millijoules", "Energy, a whole number, so that sums are exact"),
+        Col(
+            "energy_mj",
+            "CASE WHEN g.parent_uuid='' THEN m.energy_mj END",
+            "millijoules",
+            "Energy, a whole number, so that sums are exact; NULL for a MIG instance, whose energy nobody measures apart",
+        ),
         Col("provisional", "m.provisional", "flag", "1 while the bucket may still be recomputed"),
     )
     return View(
