@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class PastSource:
     """Reads one store. ``build(None, …)`` is its end, which grows while somebody records."""
 
-    def __init__(self, runtime: Runtime, path: Path) -> None:
+    def __init__(self, runtime: Runtime, path: Path, host_id: int | None = None) -> None:
         self._runtime = runtime
-        self._window = Window(path)
+        self._window = Window(path, host_id=host_id)
         self._version = -1
 
     def changed(self) -> bool:
@@ -30,6 +30,9 @@ class PastSource:
     def build(self, at_ms: int | None, cells: int) -> View:
         """The view of an instant, or of the end of the recording."""
         runtime = self._runtime
+        host = self._window.host() if at_ms is None and self._window.imported else None
+        if host is not None:  # a log does not grow
+            at_ms = int(host["last_ms"])
         holder = runtime.lease_holder() if at_ms is None else None
         return build_view(self._window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz, cells=cells, holder_pid=holder)
 

@@ -272,12 +272,12 @@ class Runtime:
 
     # ---------------------------------------------------------------------------------------------------------- the screen
 
-    def replay(self, at_ms: int) -> int:
-        """The screen at an instant of what the store holds; nothing is recorded."""
+    def replay(self, at_ms: int, host_id: int | None = None) -> int:
+        """The screen at an instant of what the store holds (of its own host, or another); nothing is recorded."""
         from gpuwatch import tui
         from gpuwatch.past import PastSource
 
-        source = PastSource(self, self.store_path())
+        source = PastSource(self, self.store_path(), host_id)
         self._closing.append(source.close)
         screen = self.settings.screen
         options = tui.TuiOptions(

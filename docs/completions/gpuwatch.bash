@@ -8,10 +8,10 @@
 _shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget unpack)
 _shtab_gpuwatch_subparsers=(status record report replay query import export doctor db)
 
-_shtab_gpuwatch_status_option_strings=(-h --help --json --at --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_status_option_strings=(-h --help --json --at --host --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_report_option_strings=(-h --help --since --until --by --host --format --json -o --output --force --width --ascii --store --config --tz --demo --seed --speed --debug)
-_shtab_gpuwatch_replay_option_strings=(-h --help --at --json --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_replay_option_strings=(-h --help --at --host --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_query_option_strings=(-h --help --format --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_import_option_strings=(-h --help --host --power-limit --start --interval --date-order --fields --dry-run --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_export_option_strings=(-h --help --what --every --since --until --host --format -o --output --force --store --config --tz --demo --seed --speed --debug)

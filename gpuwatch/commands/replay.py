@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch.errors import GpuwatchError
+from gpuwatch.errors import GpuwatchError, UsageError
 from gpuwatch.when import unix_s
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Declare the command."""
     parser = subparsers.add_parser("replay", help="the live screen at a moment of the past", description=_DESCRIPTION)
     parser.add_argument("--at", metavar="T", help="the moment (default: an hour ago, or the end of an older recording)")
+    parser.add_argument(
+        "--host", metavar="NAME", help="a host of the store other than the one that was recorded last, as of an import"
+    )
     parser.add_argument("--json", action="store_true", help="print that moment as JSON instead (docs/schemas/status.json)")
     return parser
 
@@ -41,17 +45,33 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
 
         args.at = args.at or ""
         return status.run(args, runtime)
-    with Window(runtime.store_path()) as window:
+    path = runtime.store_path()
+    host_id = named_host(path, args.host)
+    with Window(path, host_id=host_id) as window:
         at_ms = instant_ms(args.at or "", window, runtime)
-    return runtime.replay(at_ms)
+    return runtime.replay(at_ms, host_id)
 
 
-def view_at(text: str, runtime: Runtime) -> View:
+def named_host(path: Path, name: str | None) -> int | None:
+    """The id of the host of that name; ``None`` for no name. Raises :class:`UsageError` for one that the store does not have."""
+    if name is None:
+        return None
+    from gpuwatch.store.window import Window
+
+    with Window(path) as window:
+        known = dict(window.rows("SELECT hostname, host_id FROM host ORDER BY last_ms", ()))
+    if name not in known:
+        raise UsageError(f"the store has no host '{name}'", f"it has: {', '.join(sorted(known)) or 'none'}")
+    return int(known[name])
+
+
+def view_at(text: str, runtime: Runtime, host: str | None = None) -> View:
     """The view of the moment that ``text`` names; empty: what ``replay`` shows first."""
     from gpuwatch.store.window import Window
     from gpuwatch.view.build import build_view
 
-    with Window(runtime.store_path()) as window:
+    path = runtime.store_path()
+    with Window(path, host_id=named_host(path, host)) as window:
         at_ms = instant_ms(text, window, runtime)
         return build_view(window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz)
 
@@ -75,4 +95,4 @@ def recorded(window: Window) -> tuple[int, int]:
     host = window.host()
     if host is None:
         raise GpuwatchError("nothing was ever recorded in this store", "start a recorder with: gpuwatch record")
-    return int(host["first_ms"]), max(int(host["last_ms"]), window.newest_ms())
+    return int(host["first_ms"]), int(host["last_ms"]) if window.imported else max(int(host["last_ms"]), window.newest_ms())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gpuwatch.errors import EXIT_OK
+from gpuwatch.errors import EXIT_OK, UsageError
 from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--json", action="store_true", help="print JSON (docs/schemas/status.json)")
     parser.add_argument("--at", metavar="T", help="what was so then: -2h, 13:21, Thu 16:20, 2026-11-09 13:21:40 (needs a store)")
+    parser.add_argument("--host", metavar="NAME", help="with --at: a host of the store other than the one that was recorded last")
     return parser
 
 
@@ -44,7 +45,9 @@ def _view(args: argparse.Namespace, runtime: Runtime) -> View:
     if getattr(args, "at", None) is not None:
         from gpuwatch.commands.replay import view_at
 
-        return view_at(args.at, runtime)
+        return view_at(args.at, runtime, args.host)
+    if getattr(args, "host", None) is not None:
+        raise UsageError("--host names a host of the past", "say when, too, as in: --at 13:21")
     from gpuwatch.view.build import build_view
 
     with runtime.observe() as window:

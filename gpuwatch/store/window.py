@@ -167,6 +167,11 @@ class Window(ClosedTime):
             self._host_id = int(row[0])
         return self._host_id
 
+    @property
+    def imported(self) -> bool:
+        """Whether the host is that of a log: it has no hot rows and nobody records it."""
+        return self.host_id < 0
+
     def host(self) -> Mapping[str, Any] | None:
         """The host's row by column name."""
         return self._named("SELECT * FROM host WHERE host_id=?", (self.host_id,), key=None).get(0)

@@ -19,9 +19,12 @@ from textual.pilot import Pilot
 
 from gpuwatch.cli import main
 from gpuwatch.clock import FakeClock
+from gpuwatch.model import Gpu, GpuSample, Host, quantise
 from gpuwatch.names import Context
 from gpuwatch.report.status_text import status_text
+from gpuwatch.store.rows import GpuRow, Tick
 from gpuwatch.store.window import Window
+from gpuwatch.store.writer import StoreWriter
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.journey import STEP_MS
 from gpuwatch.tui.options import TuiOptions
@@ -239,3 +242,27 @@ def test_replay_in_a_terminal_starts_no_recorder(store: Path) -> None:
         terminal.send("q")
         assert terminal.wait(20) == 0
     assert sorted(os.listdir(store.parent)) == before
+
+
+def test_another_host_of_the_store_is_shown_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log's time is that of the recorder's hot rows: neither is taken for the other's."""
+    store = tmp_path / "both.db"
+    writer = StoreWriter.open(store, clock=FakeClock(T0 / 1000))
+    writer.begin_session(T0, 1000, "")
+    for second in range(1, 400):
+        start = {"host": Host("m", "own"), "gpus": [Gpu("GPU-own", 0, "H100")]} if second == 1 else {}
+        values = quantise(GpuSample("GPU-own", utilization_ratio=0.25))
+        writer.add(
+            Tick(T0 + second * 1000, gpu_rows=[GpuRow("GPU-own", 1000, False, Context.PROCESS, 0, 1000, False, values)], **start)
+        )  # type: ignore[arg-type]
+    writer.end_session()
+    writer.close()
+    imported(store, [row(T0 + second * 1000, utilization_ratio=0.5) for second in range(1, 400)])
+    for host, uuid, ratio in (("box", "import:box:0", 0.5), (None, "GPU-own", 0.25)):
+        at = ["status", "--json", "--store", str(store), "--at", "2025-11-14T14:05:00Z", *(["--host", host] if host else [])]
+        assert main(at) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["host"] == (host or "own")
+        assert [(gpu["gpu_uuid"], gpu["utilization_ratio"]) for gpu in shown["gpus"]] == [(uuid, ratio)]
+    assert main(["status", "--store", str(store), "--at", "1h", "--host", "nobody"]) == 2
+    assert "it has: box, own" in capsys.readouterr().err

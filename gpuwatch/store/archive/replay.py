@@ -319,7 +319,7 @@ class PastWindow(Window):
 def over(window: Window, at_ms: int, back_ms: int, gpu_ids: Collection[int] | None) -> Window:
     """What :meth:`Window.over` returns."""
     if not isinstance(window, PastWindow):
-        oldest_ms = window.first_tick_ms()
+        oldest_ms = None if window.imported else window.first_tick_ms()
         if (oldest_ms is not None and oldest_ms <= at_ms - back_ms) or not _has_chunks(window):
             return window
     kept: dict[object, PastWindow] = window.memo.setdefault(PAST, {})
@@ -328,7 +328,7 @@ def over(window: Window, at_ms: int, back_ms: int, gpu_ids: Collection[int] | No
     if past is None:
         past = kept[key] = PastWindow(window.path or _copy(window.connection), window.host_id)
     host = window.host()
-    past.stand(at_ms, back_ms, max(window.newest_ms(), host["last_ms"] if host else 0), gpu_ids)
+    past.stand(at_ms, back_ms, max(0 if window.imported else window.newest_ms(), host["last_ms"] if host else 0), gpu_ids)
     return past
 
 
