@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -23,6 +24,7 @@ from gpuwatch.errors import GpuwatchError, StoreError, UsageError
 from gpuwatch.recorder.importing import MACHINE, Outcome, Settings, Source, import_log
 from gpuwatch.store import connection
 from gpuwatch.store.columns import SCHEMA_VERSION
+from gpuwatch.store.forget_host import BEING_FORGOTTEN, half_forgotten
 from gpuwatch.store.location import network_filesystem
 from gpuwatch.store.opening import MixedStore, disk_room, kept_free
 from gpuwatch.text import clean
@@ -98,6 +100,8 @@ class Importer:
                 "SELECT f.imported_ms, h.hostname FROM import_file f LEFT JOIN host h ON h.host_id=f.host_id WHERE sha256=?",
                 (digest,),
             ).fetchone()
+            if known is not None and half_forgotten(db, known[1] or ""):
+                raise _half(known[1])
             if known is not None:
                 day = f"{datetime.fromtimestamp(known[0] / 1000, self._zone):%Y-%m-%d %H:%M}"
                 return ImportView(name, "known", host=known[1] or "", message=f"already imported on {day} as host {known[1]}")
@@ -121,6 +125,8 @@ class Importer:
                     f"{self._args.host} is recorded in this store; past logs never mix with what is recorded",
                     f"give them another name, as in --host {self._args.host}-before",
                 )
+            if half_forgotten(db, self._args.host):
+                raise _half(self._args.host)
             return str(self._args.host)
         base = label = label_of(name)
         number = 1
@@ -128,6 +134,11 @@ class Importer:
             number += 1
             label = f"{base}-{number}"
         return label
+
+
+def _half(host: str) -> UsageError:
+    name = host.removesuffix(BEING_FORGOTTEN)
+    return UsageError(f"host {name} is half forgotten", f"finish it first: gpuwatch db forget --host {shlex.quote(name)} --yes")
 
 
 def content_hash(name: str, size: int | None = None) -> str:

@@ -1,4 +1,4 @@
-"""``gpuwatch db prune`` and ``db forget``: what goes for good, said before and after."""
+"""``gpuwatch db prune`` and ``db forget --user``: what goes for good, said before and after."""
 
 from __future__ import annotations
 
@@ -63,10 +63,13 @@ def add_forget(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """Declare ``forget``."""
     text = (
         "Remove what identifies a person: the account becomes forgotten-N, its GPU time and energy stay, so that no sum changes."
+        " Or remove a host of past logs with all its data, so that they can be imported again, for example with another --tz."
         " Backups, exports and files that were set aside are not touched."
     )
-    parser = actions.add_parser("forget", help="remove what identifies a person", description=text)
-    parser.add_argument("--user", required=True, metavar="NAME", help="user name, or a uid without a name")
+    parser = actions.add_parser("forget", help="remove what identifies a person, or an imported host", description=text)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--user", metavar="NAME", help="user name, or a uid without a name")
+    which.add_argument("--host", metavar="NAME", help="a host of past logs (gpuwatch import); all that is known of it goes")
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -86,14 +89,16 @@ def prune(args: argparse.Namespace, runtime: Runtime, path: Path) -> int:
     for line in _plan_lines(old, hosts, runtime):
         print(line)
     if args.dry_run:
-        print(f"{path}: {_size(before)}; nothing was deleted." if old else _nothing(path, before))
+        print(f"{path}: {size_text(before)}; nothing was deleted." if old else _nothing(path, before))
         return 0
     deleted = with_room(path, lambda: _prune(path, runtime.now_ms(), keep))
     after = path.stat().st_size
     if not deleted and after >= before:
         print(_nothing(path, after))
     else:
-        print(f"{path}: {_count(deleted, 'row')} deleted; the file shrank by {_size(max(0, before - after))} to {_size(after)}.")
+        print(
+            f"{path}: {count_text(deleted, 'row')} deleted; the file shrank by {size_text(max(0, before - after))} to {size_text(after)}."
+        )
     return 0
 
 
@@ -122,20 +127,21 @@ def _plan_lines(old: Sequence[Old], hosts: dict[int, str], runtime: Runtime) -> 
     for part in old:
         until = datetime.fromtimestamp(part.until_s, runtime.tz).strftime("%Y-%m-%d %H:%M")
         what = _WORDS.get(part.table, part.table) + (f" of {hosts.get(part.host_id, '?')}" if len(hosts) > 1 else "")
-        rows.append((what, f"before {until}", f"{part.rows:,}".replace(",", " "), _size(part.size_bytes)))
+        rows.append((what, f"before {until}", f"{part.rows:,}".replace(",", " "), size_text(part.size_bytes)))
     wide = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
     return [f"  {a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}} rows  {d:>{wide[3]}}" for a, b, c, d in rows]
 
 
 def _nothing(path: Path, size: int) -> str:
-    return f"{path}: {_size(size)}; nothing is older than it is kept."
+    return f"{path}: {size_text(size)}; nothing is older than it is kept."
 
 
-def _size(size: int) -> str:
+def size_text(size: int) -> str:
+    """``12.3 MB``, ``45 kB``."""
     return f"{size / 1e6:,.1f} MB".replace(",", " ") if size >= 10_000_000 else f"{size / 1e3:,.0f} kB".replace(",", " ")
 
 
-def _count(number: int, word: str) -> str:
+def count_text(number: int, word: str) -> str:
     """``2 processes``."""
     many = word if number == 1 else word + ("es" if word.endswith("s") else "s")
     return f"{number:,} {many}".replace(",", " ")
@@ -192,7 +198,7 @@ def _what(found: Found) -> str:
     counts = zip(
         (found.accounts, found.processes, found.workloads, found.jobs), ("account", "process", "workload", "job"), strict=True
     )
-    return ", ".join(_count(number, word) for number, word in counts)
+    return ", ".join(count_text(number, word) for number, word in counts)
 
 
 def _told(user: str, path: Path, done: Forgotten, *, wiped: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""``gpuwatch db``: care of the store: where it is, bring it up to date, check it, back it up, make it smaller, forget people."""
+"""``gpuwatch db``: care of the store: where it is, bring it up to date, check it, back it up, make it smaller, forget people and past logs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpuwatch.commands import care, unpack
+from gpuwatch.commands import care, forget_host, unpack
 from gpuwatch.errors import EXIT_CHECK, StoreError
 
 if TYPE_CHECKING:
@@ -103,14 +103,20 @@ def _backup(args: argparse.Namespace, runtime: Runtime) -> int:
 
 
 def _prune(args: argparse.Namespace, runtime: Runtime) -> int:
+    return care.prune(args, runtime, _on_disk(runtime))
+
+
+def _on_disk(runtime: Runtime) -> Path:
     """The store itself, also while its recorder had to move into memory because the disk is full."""
     from gpuwatch.store import connection
 
     asked = runtime.place.path
-    return care.prune(args, runtime, asked if connection.exists(asked) else _existing(runtime))
+    return asked if connection.exists(asked) else _existing(runtime)
 
 
 def _forget(args: argparse.Namespace, runtime: Runtime) -> int:
+    if args.host is not None:
+        return forget_host.run(args, _on_disk(runtime))
     return care.forget(args, runtime, [*_beside(runtime), _existing(runtime)])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from gpuwatch.dataclass import NamedTuple
-from gpuwatch.recorder.importing.scratch import IDS, lowest_ids
+from gpuwatch.recorder.importing.scratch import IDS, Ground, files_of, lowest_ids
 from gpuwatch.store import connection
 from gpuwatch.store.hours import HOUR_S
 
@@ -44,14 +44,15 @@ class Imported(NamedTuple):
 
 
 class Collision(Exception):
-    """Another import has taken the same row ids meanwhile; this one must be made again."""
+    """Meanwhile another import has taken the same row ids or joined the same host, or that was forgotten; this one must be made again."""
 
 
-def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], remade: Collection[int], file: Imported) -> None:
+def copy(db: sqlite3.Connection, target: Path, known: Ground, remade: Collection[int], file: Imported) -> None:
     """Write all of ``db`` and the file's own row into the store at ``target``.
 
-    ``remade`` are the hours (unix seconds) that take the place of what the store has of the host. ``lowest`` are the ids that were in use there when the import began. Raises :class:`Collision` if they are others now, and
-    :class:`gpuwatch.errors.StoreError`; in both cases nothing was written.
+    ``remade`` are the hours (unix seconds) that take the place of what the store has of the host. ``known`` is what was there when
+    the import began. Raises :class:`Collision` if it is something else now, and :class:`gpuwatch.errors.StoreError`; in both cases
+    nothing was written.
     """
     try:
         db.execute("ATTACH DATABASE ? AS store", (str(target),))
@@ -60,7 +61,7 @@ def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], remade: C
             db.execute("PRAGMA wal_autocheckpoint=4000")
             db.execute("BEGIN IMMEDIATE")
             try:
-                _copy(db, lowest, remade, file)
+                _copy(db, known, remade, file)
                 db.execute("COMMIT")
             finally:
                 connection.roll_back(db)
@@ -70,8 +71,9 @@ def copy(db: sqlite3.Connection, target: Path, lowest: dict[str, int], remade: C
         raise connection.explain(error, target) from error
 
 
-def _copy(db: sqlite3.Connection, lowest: dict[str, int], remade: Collection[int], file: Imported) -> None:
-    if lowest_ids(db, "store.") != lowest:
+def _copy(db: sqlite3.Connection, known: Ground, remade: Collection[int], file: Imported) -> None:
+    machine_id = db.execute("SELECT machine_id FROM main.host").fetchone()[0]
+    if lowest_ids(db, "store.") != known.lowest or files_of(db, machine_id, "store.") != known.files:
         raise Collision
     if remade:
         _clear(db, remade, file.host_id)

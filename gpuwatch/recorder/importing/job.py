@@ -115,7 +115,7 @@ def _attempt(target: Path, source: Source, settings: Settings, now_ms: int, dry_
             sums.last_ms,
             now_ms,
         )
-        copy(db, target, known.lowest, pipeline.hours if past else (), file)
+        copy(db, target, known, pipeline.hours if past else (), file)
         gaps = _inside(pipeline.gaps, sums)
         return Outcome(log, sums, gaps, host.timezone, host.utc_offset_seconds, past is not None, pipeline.host_id)
 

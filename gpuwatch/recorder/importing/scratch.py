@@ -52,9 +52,11 @@ def forget_old(db: sqlite3.Connection, newest_ms: int, keep: Keep) -> None:
 
 @dataclass(slots=True)
 class Ground:
-    """What the real store knew when the import began: the lowest ids, and who is known of the host that is imported into."""
+    """What the real store knew when the import began: the lowest ids, and what is known of the host that is imported into."""
 
     lowest: dict[str, int]
+    files: frozenset[str] = frozenset()
+    """Hashes of the files that the host has come from so far."""
     host_id: int = 0
     timezone: str = ""
     utc_offset_seconds: int = 0
@@ -70,9 +72,15 @@ def lowest_ids(db: sqlite3.Connection, schema: str = "") -> dict[str, int]:
     return {table: min(0, db.execute(f"SELECT min({key}) FROM {schema}{table}").fetchone()[0] or 0) for table, key in IDS.items()}
 
 
+def files_of(db: sqlite3.Connection, machine_id: str, schema: str = "") -> frozenset[str]:
+    """Hashes of the files of a host. ``schema`` (``store.``) names an attached store."""
+    sql = f"SELECT f.sha256 FROM {schema}import_file f JOIN {schema}host h ON h.host_id=f.host_id WHERE h.machine_id=?"
+    return frozenset(row[0] for row in db.execute(sql, (machine_id,)))
+
+
 def ground(db: sqlite3.Connection, machine_id: str) -> Ground:
     """Read it from the real store."""
-    found = Ground(lowest_ids(db))
+    found = Ground(lowest_ids(db), files_of(db, machine_id))
     sql = "SELECT host_id, timezone, utc_offset_seconds, hour_offset_seconds FROM host WHERE machine_id=?"
     row = db.execute(sql, (machine_id,)).fetchone()
     if row is None:
