@@ -14,7 +14,7 @@ COMMANDS = {
     "import": "read past logs into the store",
     "export": "write rows as CSV or Parquet",
     "doctor": "what can be measured here, what not, and why",
-    "db": "where the store is; upgrade, check, back it up",
+    "db": "where the store is; upgrade, check, back up, prune, forget",
 }
 
 MODULES = {"import": "import_"}

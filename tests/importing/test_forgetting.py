@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from support.inprocess import Done, run_program
-from support.past_logs import NOW, T0, ask, content, imported, log_of, new_store, row
+from support.past_logs import T0, ask, content, imported, new_store, row
 from support.store_rows import first_tick, gpu_row, tick
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow
 from gpuwatch.model import Process, ProcessSample, quantise
-from gpuwatch.recorder.importing import Settings, Source, import_log
+from gpuwatch.recorder.importing import job
 from gpuwatch.store.beside import open_beside
 from gpuwatch.store.forget_host import find_host, forget_host
 from gpuwatch.store.writer import StoreWriter
@@ -182,22 +182,26 @@ def test_a_kill_in_the_middle_is_made_good_by_doing_it_again(store: Path) -> Non
     assert all(found == [] for found in everything(store).values())
 
 
-def _meanwhile(store: Path, new: list[Any], act: Callable[[], object]) -> None:
-    """Import rows as ``box``, while something else happens to the store after the first ones are read."""
+def _late(store: Path, new: list[Any], act: Callable[[], object], patch: pytest.MonkeyPatch) -> None:
+    """Import rows as ``box``, while something else happens to the store just before they would be written."""
     done: list[bool] = []
 
-    def read() -> Iterator[Any]:
-        for number, each in enumerate(new):
-            if number == 5 and not done:
-                done.append(True)
-                act()
-            yield each
+    def copy(*arguments: Any) -> None:
+        if not done:
+            done.append(True)
+            act()
+        real(*arguments)
 
-    source = Source("late", "hash of late", lambda: log_of(read()))
-    import_log(store, source, Settings("box", interval_ms=20_000), now_ms=NOW)
+    real = job.copy
+    with patch.context() as patched:
+        patched.setattr(job, "copy", copy)
+        imported(store, new, name="late", interval_ms=20_000)
 
 
-def test_a_host_that_is_forgotten_while_a_log_joins_it_does_not_come_back(tmp_path: Path, store: Path) -> None:
+@pytest.mark.parametrize("slices", [1, 5, None])
+def test_a_host_that_is_forgotten_while_a_log_joins_it_does_not_come_back(
+    tmp_path: Path, store: Path, slices: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = [each for each in rows() if isinstance(each, LogRow)]
     new = [row(each.ts_ms + 7000, each.gpu, power_watts=50.0) for each in old]
     imported(store, old, interval_ms=20_000)
@@ -205,25 +209,28 @@ def test_a_host_that_is_forgotten_while_a_log_joins_it_does_not_come_back(tmp_pa
 
     def forget() -> None:
         with open_beside(store) as db:
-            list(forget_host(db, find_host(db, "box")))
+            list(islice(forget_host(db, find_host(db, "box")), slices))
 
-    _meanwhile(store, new, forget)
+    _late(store, new, forget, monkeypatch)
+    half = [] if slices is None else ["box (being forgotten)"]
+    assert [name for (name,) in ask(store, "SELECT hostname FROM host ORDER BY 1")] == ["box", *half, "other"]
     alone = new_store(tmp_path / "alone.db")
     imported(alone, new, interval_ms=20_000)
-    assert {t: [r for r in found if "import:other" not in repr(r)] for t, found in _hosts(store).items()} == _hosts(alone)
+    assert _of_box(store) == _of_box(alone)
 
 
-def test_two_logs_that_join_one_host_at_once_are_both_there(tmp_path: Path, store: Path) -> None:
+def test_two_logs_that_join_one_host_at_once_are_both_there(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = [row(each.ts_ms, each.gpu, power_watts=100.0) for each in rows() if isinstance(each, LogRow)]
-    cut = len(old) // 6 * 2
-    parts = old[:cut:2] + old[1:cut:2], old[cut : cut + 40], old[cut + 40 :]
+    parts = [[each for n, each in enumerate(old) if n // 40 % 3 == part] for part in range(3)]
     imported(store, parts[0], name="a", interval_ms=20_000)
-    _meanwhile(store, parts[1], lambda: imported(store, parts[2], name="c", interval_ms=20_000))
+    _late(store, parts[1], lambda: imported(store, parts[2], name="c", interval_ms=20_000), monkeypatch)
     whole = new_store(tmp_path / "whole.db")
     imported(whole, old, interval_ms=20_000)
-    assert _hosts(store) == _hosts(whole)
+    assert _of_box(store) == _of_box(whole)
 
 
-def _hosts(store: Path) -> dict[str, list[Any]]:
-    """What is told of hosts by name, but for GPUs in gaps, which are named without their host."""
-    return {table: found for table, found in content(store).items() if table != "gap"}
+def _of_box(store: Path) -> dict[str, list[Any]]:
+    """What is told of the host that is called so, but for gaps, which name a GPU without its host."""
+    found = {table: [r for r in own if "'import:box'" in repr(r)] for table, own in content(store).items() if table != "gap"}
+    assert found["gpu_day"] and found["rows"]
+    return found
