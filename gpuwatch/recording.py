@@ -18,6 +18,9 @@ STANDBY_SECONDS = 1.0
 NETWORK_COMMIT_SECONDS = 60.0
 """Commits on a network file system, where each one is slow and locks are fragile."""
 
+_ARENA_MAX = -8
+"""``M_ARENA_MAX`` of glibc's malloc.h."""
+
 
 class Recording:
     """One recorder of this program. ``talk``: say on stderr what a person should know."""
@@ -59,6 +62,7 @@ class Recording:
         from gpuwatch.recorder import Closer, CostMeter, Recorder
 
         runtime = self._runtime
+        _one_heap()
         if runtime.simulated:
             runtime.fill_demo()
         writer = runtime.open_writer(runtime.place.path)
@@ -104,3 +108,11 @@ class Recording:
         writer.moved, writer.noticed = moved, noticed
         writer.lay_ballast()
         self._say(f"recording to {writer.path}")
+
+
+def _one_heap() -> None:
+    """Let all threads share one heap of the C library: each would get one of its own, 1 to 3 MB that nobody needs."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # a C library without it (musl) has one heap anyway
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
