@@ -15,7 +15,7 @@ from gpuwatch.recorder.importing.sums import Facts, minutes
 from gpuwatch.recorder.importing.track import Timed
 from gpuwatch.store import columns
 from gpuwatch.store.archive.codec import CODEC, Encoder
-from gpuwatch.store.archive.hist import METRICS, Histogram, bin_of
+from gpuwatch.store.archive.hist import METRICS, Histogram, bin_of, bins_of
 from gpuwatch.store.archive.shapes import GPU, SHAPES
 
 COLUMNS = columns.measure_columns(GpuSample)
@@ -26,7 +26,8 @@ _BUSY = tuple(_AT[name] for name in ("graphics_active_pm", "utilization_pm", "sm
 _UTILIZATION, _ENERGY, _POWER = _AT["utilization_pm"], _AT["energy_mj"], _AT["power_mw"]
 _FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
 _CHUNK = columns.insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))
-_MOST_BINS = 200_000
+_MOST_BINS = 20_000
+_GUESS_ROWS = 256
 _BLOCK_ROWS = 900
 """So many rows has a block of a chunk: to replay an instant it is decoded as a whole."""
 Cells = Sequence[int | None]
@@ -159,7 +160,9 @@ def _binned(column: str, values: Cells, lengths: Sequence[int]) -> dict[str, Seq
     if None in values:
         lengths = [length for value, length in zip(values, lengths) if value is not None]
         values = [value for value in values if value is not None]
-    numbers = [_BINS[value] for value in values]  # type: ignore[index]
+    some = values[:_GUESS_ROWS]
+    few = 2 * len(set(some)) < len(some)  # values that do not repeat are not worth remembering
+    numbers = list(map(_BINS.__getitem__, values)) if few else bins_of(values)  # type: ignore[arg-type]
     times: dict[int, int] = defaultdict(int)
     for number, length in zip(numbers, lengths):
         times[number] += length

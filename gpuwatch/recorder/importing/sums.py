@@ -91,8 +91,8 @@ class _Hour:
         self._metered = _running(has and not better for has, better in zip(metered, counted))
         self._empty: list[int | None] = [None] * len(_ROLLED)
         self._plan = [(place, *found) for place, c in enumerate(_ROLLED) if (found := self._sum(c, cells, used, dt))]
-        self._peaks: list[tuple[int, Callable[[Iterable[int]], int], Cells]] = [
-            (place, max if c.how == "max" else min, cells[_AT[c.source]])
+        self._peaks: list[tuple[int, Callable[[Iterable[int]], int], Cells, bool]] = [
+            (place, max if c.how == "max" else min, cells[_AT[c.source]], None not in cells[_AT[c.source]])
             for place, c in enumerate(_ROLLED)
             if c.how in ("max", "min") and _AT[c.source] in used
         ]
@@ -133,10 +133,10 @@ class _Hour:
         for place, sums, known in self._plan:
             if known is None or known[end] > known[start]:
                 out[place] = sums[end] - sums[start]
-        for place, peak, values in self._peaks:
-            own = [value for value in values[start:end] if value is not None]
+        for place, peak, values, whole in self._peaks:
+            own = values[start:end] if whole else [value for value in values[start:end] if value is not None]
             if own:
-                out[place] = peak(own)
+                out[place] = peak(own)  # type: ignore[arg-type]
         return out
 
 

@@ -5,6 +5,7 @@ A log has millions of rows and few different ones: a fact is asked of the ledger
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from operator import sub
@@ -25,8 +26,10 @@ _AT = {name: number for number, name in enumerate(_MEASURES)}
 _QUIET = ("utilization_ratio", "graphics_active_ratio", "sm_active_ratio", "encoder_utilization_ratio", "decoder_utilization_ratio")
 _CONTEXT = ("process_count", "memory_used_bytes")
 _CLOCKS = ("clock_event_reasons", "sm_clock_hertz", "power_limit_watts")
-_ENERGY = _AT["energy_joules"]
+_ENERGY, _REASONS = _AT["energy_joules"], _AT["clock_event_reasons"]
 _MOST_KEPT = 100_000
+_MOST_MEMORY = 1 << 40
+"""More than any GPU has, in the store's unit."""
 _AWAKE: tuple[bool | None, Context | None] = (False, None)
 _Values = tuple[int | None, ...]
 
@@ -60,9 +63,36 @@ class _Fact(dict[_Values, _T]):
     def of(self, cells: Sequence[_Values]) -> list[_T]:
         """The fact of every row; ``cells`` are the columns of all measures."""
         columns = [cells[at] for at in self._at]
-        if all(own.count(None) == len(own) for own in columns):
-            return [self[(None,) * len(columns)]] * len(columns[0])
-        return [self[key] for key in zip(*columns)]
+        nothing: list[int | None] = [None] * len(columns)
+        known = [at for at, own in enumerate(columns) if own.count(None) != len(own)]
+        if not known:
+            return [self[tuple(nothing)]] * len(columns[0])
+        if len(known) > 1:
+            return [self[key] for key in zip(*columns)]
+        (only,) = known
+        facts = {value: self[(*nothing[:only], value, *nothing[only + 1 :])] for value in set(columns[only])}
+        return [facts[value] for value in columns[only]]
+
+
+class _Held(_Fact[Context | None]):
+    """The context. Of the memory only counts whether it is more than an empty GPU has: the largest integer that is not, is looked for once."""
+
+    def __init__(self, gpu: Gpu, *, sliced: bool) -> None:
+        super().__init__(_CONTEXT, lambda sample: facts.context(sample, gpu, sliced=sliced))
+        most = self[None, _MOST_MEMORY]
+        self._limit = (
+            bisect_left(range(_MOST_MEMORY), True, key=lambda used: self._ask(sample_of(_CONTEXT, (None, used))) is most) - 1
+        )
+
+    def of(self, cells: Sequence[_Values]) -> list[Context | None]:
+        """The context of every row."""
+        counts, memory = (cells[at] for at in self._at)
+        limit = self._limit
+        if None not in memory and counts.count(None) == len(counts):
+            little, much = self[None, 0], self[None, limit + 1]
+            return [much if used > limit else little for used in memory]  # type: ignore[operator]
+        over = [None if used is None else limit + 1 if used > limit else 0 for used in memory]
+        return [self[key] for key in zip(counts, over)]
 
 
 class Timed(NamedTuple):
@@ -91,7 +121,7 @@ class Track:
         self._quiet_ms = 0
         self._before: tuple[bool | None, Context | None] = (None, None)
         self._quiet = _Fact(_QUIET, facts.quiet)
-        self._context = _Fact(_CONTEXT, lambda sample: facts.context(sample, gpu, sliced=sliced))
+        self._context = _Held(gpu, sliced=sliced)
         self._clocks = _Fact(_CLOCKS, lambda sample: facts.kappa_pm(sample, gpu))
 
     @property
@@ -113,9 +143,10 @@ class Track:
         for at in [at for at, gone in enumerate(lost) if gone]:
             quiet[at] = context[at] = None
         used = self._over_gaps(cells, lengths, times)
+        kappa = self._clocks.of(cells) if any(cells[_REASONS]) else [self._clocks[None, None, None]] * len(times)
         runs, labels = self._runs(lengths, quiet, context, lost)
         self.last_ms = times[-1]
-        return Timed(times, lengths, quiet, context, runs, self._clocks.of(cells), lost, cells, labels, gaps, used)
+        return Timed(times, lengths, quiet, context, runs, kappa, lost, cells, labels, gaps, used)
 
     def _lengths(self, rows: Sequence[LogRow], times: list[int]) -> tuple[list[int], list[tuple[int, int]]]:
         """The time that each row speaks for, and the gaps."""

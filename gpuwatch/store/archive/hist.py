@@ -60,6 +60,11 @@ def bin_of(value: int) -> int:
     return ceil(log(value) * _PER_BIN) if value > 0 else ZERO
 
 
+def bins_of(values: Iterable[int]) -> list[int]:
+    """The bin of each."""
+    return [ceil(log(value) * _PER_BIN) if value > 0 else ZERO for value in values]
+
+
 def edges(number: int) -> tuple[float, float, float]:
     """Lower edge, middle and upper edge of a bin."""
     if number == ZERO:
