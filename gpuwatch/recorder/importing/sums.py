@@ -89,10 +89,13 @@ class _Hour:
         metered = [value is not None for value in power] or [False] * len(dt)
         self._counted = _running(counted)
         self._metered = _running(has and not better for has, better in zip(metered, counted))
+        self._whole = {
+            number for number in used if None not in cells[number]
+        }  # to look through a column costs as much as to add it up
         self._empty: list[int | None] = [None] * len(_ROLLED)
         self._plan = [(place, *found) for place, c in enumerate(_ROLLED) if (found := self._sum(c, cells, used, dt))]
         self._peaks: list[tuple[int, Callable[[Iterable[int]], int], Cells, bool]] = [
-            (place, max if c.how == "max" else min, cells[_AT[c.source]], None not in cells[_AT[c.source]])
+            (place, max if c.how == "max" else min, cells[_AT[c.source]], _AT[c.source] in self._whole)
             for place, c in enumerate(_ROLLED)
             if c.how in ("max", "min") and _AT[c.source] in used
         ]
@@ -104,16 +107,16 @@ class _Hour:
         self, c: Rolled, cells: Sequence[Cells], used: set[int], dt: Sequence[int]
     ) -> tuple[list[int], list[int] | None] | None:
         """Running sums of a column, and of how many rows have it (``None``: all)."""
-        sources = [cells[_AT[name]] for name in c.sources or (c.source,) if _AT[name] in used]
-        if not sources or c.how in ("max", "min"):
+        numbers = [_AT[name] for name in c.sources or (c.source,) if _AT[name] in used]
+        if not numbers or c.how in ("max", "min"):
             return None
-        values = sources[0]
+        values = cells[numbers[0]]
         if c.how == "observed":
-            if any(None not in own for own in sources):
+            if not self._whole.isdisjoint(numbers):
                 return self._time, None
-            known = [any(value is not None for value in row) for row in zip(*sources)]
+            known = [any(value is not None for value in row) for row in zip(*[cells[number] for number in numbers])]
             return self._of(known, dt), _running(known)
-        if None not in values:
+        if numbers[0] in self._whole:
             return (self._of(values, dt) if c.how == "integral" else _running(values)), None  # type: ignore[arg-type]
         plain = [0 if value is None else value for value in values]
         known = [value is not None for value in values]
