@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from support.archived import END_MS, FIRST_BORDER_MS, HOUR_MS, seal, told
+from support.past_logs import T0, imported, new_store, row
 from support.story import START
 
+from gpuwatch.collectors.importers.types import LogProcessRow
+from gpuwatch.model import Process, ProcessSample, quantise
 from gpuwatch.store.archive.replay import PastWindow
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
@@ -118,3 +121,15 @@ def test_details_are_the_same(windows: list[Window], name: str, size: tuple[int,
         for mine, theirs in zip(found, answers[0], strict=True):
             assert mine.gpu == theirs.gpu
             assert mine == theirs
+
+
+def test_a_slow_row_across_the_border_of_hours_brings_its_processes(tmp_path: Path) -> None:
+    """At the full hour the row that ends half a minute later speaks, and so do the processes that came with it, in the next chunk."""
+    times = [T0 + minute * 60_000 + 30_000 for minute in range(120)]
+    held = [LogProcessRow(ts, (7, 1), "0", quantise(ProcessSample(7, 1, gpu_memory_bytes=2**30))) for ts in times]
+    store = new_store(tmp_path / "slow.db")
+    imported(store, [each for ts, of in zip(times, held, strict=True) for each in (row(ts, utilization_ratio=0.5), of)],
+             interval_ms=60_000, processes=[Process(7, 1, "train", user="ann")])  # fmt: skip
+    with Window(store) as window:
+        for at_ms in (T0 + HOUR_MS - 1000, T0 + HOUR_MS, T0 + HOUR_MS + 29_000, T0 + HOUR_MS + 600_000):
+            assert [process.pid for process in view_at(window, at_ms).processes] == [7]

@@ -93,7 +93,8 @@ class PastWindow(Window):
                     self._gpus[gpu_id] = found
             last_ms = max((ts for columns in self._gpus.values() if (ts := _before(columns, at_ms))), default=at_ms)
             started = max(self.from_ms, last_ms - PROCESSES_MS) if gpu_ids is None else self.from_ms
-            self._held = [(i, *part) for i in (0, *ids) for part in self._processes(i, started, at_ms)]
+            until_ms = max((_over(columns, at_ms) for columns in self._gpus.values()), default=at_ms)
+            self._held = [(i, *part) for i in (0, *ids) for part in self._processes(i, started, until_ms)]
             self._host = self._columns(HOST, 0, last_ms - _HOST_MS, at_ms, _HOST_ROW)
         times = set[int]().union(*(columns["ts_ms"] for columns in self._gpus.values()))
         for _, columns, _ in self._held:
@@ -373,6 +374,13 @@ def _before(columns: Columns, at_ms: int) -> int:
     """The time of the last row up to an instant; 0: none."""
     at = bisect_right(columns["ts_ms"], at_ms)
     return columns["ts_ms"][at - 1] if at else 0
+
+
+def _over(columns: Columns, at_ms: int) -> int:
+    """Where the row ends that speaks for an instant: after it, if the rhythm is slow; else the instant."""
+    at = bisect_right(columns["ts_ms"], at_ms)
+    speaks = at < len(columns["ts_ms"]) and columns["ts_ms"][at] - columns["dt_ms"][at] < at_ms
+    return columns["ts_ms"][at] if speaks else at_ms
 
 
 def _place(columns: Columns, ts: int) -> int | None:
