@@ -31,10 +31,12 @@ ensure() {
   [ -n "${GPUWATCH_CONSTRAINTS:-}" ] && what+=(-c "$GPUWATCH_CONSTRAINTS")
   [ -x "$dir/bin/python" ] || "$(find_python)" -m venv "$dir"
   echo "setting up $(basename "$dir"), once ..." >&2
-  (
-    cd "$here"
-    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-    "$dir/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt "${what[@]}"
-  ) >&2
+  local said # what build tools warn of is told only if it fails
+  said=$(
+    exec 2>&1
+    cd "$here" &&
+      "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' &&
+      "$dir/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt "${what[@]}"
+  ) || { printf '%s\n' "$said" >&2 && exit 1; }
   echo "$level $now" >"$dir/.gpuwatch-setup"
 }
