@@ -86,7 +86,13 @@ def instant_ms(text: str, window: Window, runtime: Runtime) -> int:
         from gpuwatch.format import since
 
         begins = since(first_ms, runtime.now_ms(), runtime.tz)
-        raise GpuwatchError(f"nothing was recorded at '{text}': the recording begins at {begins}", "name a later moment with --at")
+        others = [
+            name for (name,) in window.rows("SELECT hostname FROM host WHERE host_id<>? ORDER BY hostname", (window.host_id,))
+        ]
+        hint = "name a later moment with --at" + (f", or another host with --host: {', '.join(others)}" if others else "")
+        host = window.host()
+        of = f" of {host['hostname']}" if others and host else ""
+        raise GpuwatchError(f"nothing was recorded at '{text}': the recording{of} begins at {begins}", hint)
     return min(at_ms, max(last_ms, runtime.now_ms()))
 
 

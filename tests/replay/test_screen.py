@@ -266,3 +266,7 @@ def test_another_host_of_the_store_is_shown_by_its_name(tmp_path: Path, capsys: 
         assert [(gpu["gpu_uuid"], gpu["utilization_ratio"]) for gpu in shown["gpus"]] == [(uuid, ratio)]
     assert main(["status", "--store", str(store), "--at", "1h", "--host", "nobody"]) == 2
     assert "it has: box, own" in capsys.readouterr().err
+    assert main(["status", "--store", str(store), "--at", "2020-01-01"]) == 3
+    told = capsys.readouterr().err
+    assert "the recording of own begins at" in told
+    assert "or another host with --host: box" in told
