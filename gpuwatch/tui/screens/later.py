@@ -40,23 +40,25 @@ class WasteScreen(LaterScreen):
     SENTENCE = (
         "Findings with evidence and advice will stand here once rules exist. The ledger on screen 1 already counts the waste."
     )
-    COMMAND = 'gpuwatch query "SELECT * FROM v_ledger_minute"'
-    ANSWER = "gives the recorded waste today"
+    COMMAND = "gpuwatch report --since 24h --by user"
+    ANSWER = "says what was wasted, and whose it was"
 
 
 class HistoryScreen(LaterScreen):
-    """Screen 5, until time travel exists."""
+    """Screen 5, until days and weeks can be drawn."""
 
     NAME, DIGIT = "History", "5"
-    SENTENCE = "The overview at any second of the recording will stand here. Everything is already being recorded for it."
-    COMMAND = 'gpuwatch query "SELECT * FROM v_gpu_minute"'
-    ANSWER = "gives the recorded minutes today"
+    SENTENCE = (
+        "Days and weeks will be drawn here. Any second of the recording is on the other screens: the left arrow goes back to it."
+    )
+    COMMAND = "gpuwatch report --since 24h --by hour"
+    ANSWER = "sums the hours; or: gpuwatch replay --at 14:00"
 
 
 class ReportScreen(LaterScreen):
-    """Screen 6, until reports exist."""
+    """Screen 6, until reports are drawn on the screen."""
 
     NAME, DIGIT = "Report", "6"
-    SENTENCE = "GPU hours, waste and energy by user, job and GPU will stand here. Everything is already being recorded for it."
-    COMMAND = 'gpuwatch query "SELECT * FROM v_ledger_minute"'
-    ANSWER = "gives the ledger today"
+    SENTENCE = "GPU hours, waste and energy by user, job and GPU will stand here. Everything is recorded for it, and printed by:"
+    COMMAND = "gpuwatch report"
+    ANSWER = "of the last 7 days; see --since, --by and --format"
