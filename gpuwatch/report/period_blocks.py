@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.format import cells, cut, left, right, shares
+from gpuwatch.format import NOTHING, cells, cut, left, right, shares
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.report.ink import MARK, MARKS, Look
 from gpuwatch.report.lines import Block, Line, head, line, wrapped
@@ -45,7 +45,7 @@ class Step:
 
 def waterfall(report: Report, figures: Figures, width: int, look: Look) -> Block:
     """From the capacity down to what was effective; each subtotal is what the rows before it leave."""
-    rows = steps(report.total, figures)
+    rows = steps(report, figures)
     title = f"Where {figures.hours(*ALL)} GPU-hours went"
     note = "share of observed" if report.total.observed_gpu_ms else ""
     numbers = max(cells(step.hours) for step in rows) + 6
@@ -68,16 +68,20 @@ def waterfall(report: Report, figures: Figures, width: int, look: Look) -> Block
     return out
 
 
-def steps(total: Ledger, figures: Figures) -> list[Step]:
-    """The rows of the waterfall, in order."""
+def steps(report: Report, figures: Figures) -> list[Step]:
+    """The rows of the waterfall, in order. Where no GPU says whether it is throttled, that row has a dash and no zero."""
+    total = report.total
+    told = report.use.throttled_seconds is not None
     out = [Step("Capacity", None, 0, total.capacity_gpu_ms, figures.hours(*ALL), "")]
     at, rest = 0, list(ALL)
     for mark in MARKS:
         ms = total.buckets_gpu_ms.get(mark.bucket, 0)
         rest.remove(mark.bucket)
         if ms or mark.always:
-            share = "" if mark.bucket is Bucket.UNOBSERVED else figures.share(mark.bucket)
-            out.append(Step(mark.word, mark.bucket, at, ms, figures.hours(mark.bucket), share))
+            hours, share = figures.hours(mark.bucket), "" if mark.bucket is Bucket.UNOBSERVED else figures.share(mark.bucket)
+            if mark.bucket is Bucket.THROTTLED and not (ms or told):
+                hours = share = NOTHING
+            out.append(Step(mark.word, mark.bucket, at, ms, hours, share))
         if mark.bucket is Bucket.WAIT:
             out += _causes(total, figures, at)
         at += ms

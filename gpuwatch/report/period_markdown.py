@@ -67,7 +67,7 @@ def _list(items: Sequence[str]) -> str:
 def _waterfall(report: Report, figures: Figures) -> str:
     rows = [
         (f"**{step.word}**" if step.bucket is None else step.word.strip(), step.hours, step.share)
-        for step in steps(report.total, figures)
+        for step in steps(report, figures)
     ]
     lines = ["| part | GPU-h | % of observed |", "|---|---:|---:|"]
     return "\n".join([*lines, *(f"| {word} | {escaped(hours)} | {share} |" for word, hours, share in rows)])

@@ -28,6 +28,7 @@ EXPLAINED: Mapping[str, Bucket | None] = {
     "wait": Bucket.WAIT,
     "unused": Bucket.ALLOCATED_UNUSED,
     "idle ?": Bucket.IDLE_UNATTRIBUTED,
+    "throttled": Bucket.THROTTLED,
     "busy, quality unknown": Bucket.BUSY_UNKNOWN,
 }
 """Words that are explained where there is any of it; Markdown and JSON explain all."""

@@ -59,7 +59,7 @@ def test_nothing_was_recorded() -> None:
     assert report.total.allocation_ratio is None
     assert report.notes[0] == "Nothing was recorded from 2026-01-04 00:00 to 2026-01-04 23:00."
     assert report.notes[1].startswith("lab was recorded from 2026-01-05 00:00 to ")
-    assert report.notes[1].endswith(": ask for that with --since and --until.")
+    assert report.notes[1].endswith(": ask for that with --host lab --since 2026-01-05T00:00 --until 2026-01-05T01:00")
     writer.close()
 
 

@@ -230,6 +230,17 @@ def test_an_hour_without_data_is_neither_idle_nor_busy_nor_zero() -> None:
     assert len(lines) == 1 and lines[0].split()[3:] == ["8.0", "0", "%", *"–" * 8]
 
 
+def test_throttling_that_nobody_measured_is_no_zero() -> None:
+    report = sample_report()
+    buckets = {**report.total.buckets_gpu_ms, Bucket.THROTTLED: 0}
+    for seconds, figures in ((0.0, ["0.0", "0.0"]), (None, ["–", "–"])):
+        blind = replace(
+            report, total=replace(report.total, buckets_gpu_ms=buckets), use=replace(report.use, throttled_seconds=seconds)
+        )
+        (row,) = [text for text in report_text(blind, width=100).splitlines() if text.startswith("! Throttled")]
+        assert row.split()[2:] == figures
+
+
 def test_no_gpu_at_all() -> None:
     sample = sample_report()
     empty = replace(

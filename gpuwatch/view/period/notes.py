@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 
@@ -38,6 +39,7 @@ DEFINITIONS: Mapping[str, str] = {
     "idle": "held idle + unused + free + idle ?",
     "wait": "held and not busy, less than five minutes at a time",
     "lost": "throttled, done again, or overhead",
+    "throttled": "of busy time with lowered clocks the part that they cost; the column throttled h counts all of that time",
     "busy, quality unknown": "busy, and no signal says how well the GPU was filled",
     "efficiency": "allocation x running x fill: effective of observed GPU time; a range where fill is not measured",
     "utilization": "share of time in which at least one kernel was resident, over the time in which it was measured",
@@ -86,7 +88,9 @@ def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: Repo
         if host.name in fresh:
             continue
         end_ms = max(host.last_ms, host.first_ms)
-        told = f"{when(host.first_ms, tz)} to {when(end_ms, tz)}: ask for that with --since and --until."
+        since, until = when(host.first_ms, tz).replace(" ", "T"), when(end_ms + 59_999, tz).replace(" ", "T")
+        asked = f"--host {shlex.quote(host.name)} --since {since} --until {until}"
+        told = f"{when(host.first_ms, tz)} to {when(end_ms, tz)}: ask for that with {asked}"
         out.append(f"The imported log of {host.name} covers {told}" if host.imported else f"{host.name} was recorded from {told}")
     for part in parts:
         if not part.gpus:
