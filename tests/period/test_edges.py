@@ -13,7 +13,7 @@ from support.period_rows import DAY_S, HOUR_S, MINUTE_S, Minutes, drop, start_s,
 from support.report_sums import check
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.names import Bucket, Missing
+from gpuwatch.names import Bucket, GapReason, Missing
 from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
 from gpuwatch.view.period.build import build_report
@@ -122,6 +122,25 @@ def test_a_recorder_that_stopped_is_told() -> None:
     assert report.total.capacity_gpu_ms == 2 * 4 * HOUR_S * 1000
     assert report.quality.unobserved_gpu_ms["off"] == 2 * 3 * HOUR_S * 1000
     assert "the recorder was off (6.0)" in " ".join(report.notes)
+    writer.close()
+
+
+def test_a_log_has_no_recorder_that_was_off() -> None:
+    rows = minutes(FIRST, FIRST + HOUR_S) | minutes(FIRST + 4 * HOUR_S, FIRST + 5 * HOUR_S)
+    db = imported(store("UTC", rows, FIRST + 5 * HOUR_S))
+    span = ((FIRST + HOUR_S) * 1000, (FIRST + 4 * HOUR_S) * 1000)
+    db.execute("INSERT INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(-1,0,?,?,?)", (*span, GapReason.OFF))
+    report = made(db, FIRST, FIRST + 5 * HOUR_S, FIRST + DAY_S, hosts=("old-lab",))
+    assert report.quality.unobserved_gpu_ms["off"] == 2 * 3 * HOUR_S * 1000
+    told = " ".join(report.notes)
+    assert "the log has no rows then (6.0)" in told
+    assert "recorder" not in told
+
+
+def test_a_recording_that_has_just_begun_is_no_news_for_an_earlier_span() -> None:
+    writer = store("UTC", minutes(FIRST, FIRST + HOUR_S), FIRST)
+    report = made(writer.connection, FIRST - DAY_S, FIRST - HOUR_S, FIRST + 50)
+    assert "No whole minute" not in " ".join(report.notes)
     writer.close()
 
 

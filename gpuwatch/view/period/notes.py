@@ -23,6 +23,9 @@ _WHY = {
     "unknown": "nothing says why",
 }
 
+_NO_ROWS = "the log has no rows then"
+"""What ``off`` is of a past log: it has no recorder."""
+
 _TOLD_MS = 180_000
 """Unobserved time that is told in a note: what shows as 0.1 GPU-hours, and at least 0.05 %."""
 
@@ -61,7 +64,8 @@ def notes(
         out.append("Nothing was observed in this span.")
     missed = whole.buckets_gpu_ms[Bucket.UNOBSERVED]
     if missed >= _TOLD_MS and missed * 2000 >= whole.capacity_gpu_ms:
-        reasons = [f"{_WHY[word]} ({gpu_hours(ms)})" for word, ms in found.unobserved_gpu_ms.items() if ms >= 180_000]
+        whys = {**_WHY, "off": _NO_ROWS} if all(part.host.imported for part in parts) else _WHY
+        reasons = [f"{whys[word]} ({gpu_hours(ms)})" for word, ms in found.unobserved_gpu_ms.items() if ms >= 180_000]
         why = f": {', '.join(reasons)}" if reasons else ""
         share = covered(missed / whole.capacity_gpu_ms, 1)
         out.append(f"{gpu_hours(missed)} of {gpu_hours(whole.capacity_gpu_ms)} GPU-hours ({share}) were not observed{why}.")
@@ -77,7 +81,9 @@ def notes(
 
 def _nothing(parts: Sequence[HostPart], others: Sequence[PeriodHost], span: ReportSpan, tz: tzinfo | None) -> list[str]:
     out = []
-    fresh = [host.name for host in others if host.fresh and host.last_ms >= span.asked_start_ms]
+    fresh = [
+        host.name for host in others if host.fresh and span.asked_start_ms <= host.last_ms and host.first_ms < span.asked_end_ms
+    ]
     if fresh:
         out.append(f"No whole minute of {', '.join(fresh)} is stored yet; single rows are in gpuwatch status.")
     elif span.asked_start_ms >= span.made_ms:
