@@ -136,3 +136,16 @@ def ask_all(store: Path, sql: str) -> None:
     with closing(sqlite3.connect(store)) as db:
         db.execute(sql)
         db.commit()
+
+
+def test_rows_that_fill_a_gap_take_its_energy_too(tmp_path: Path) -> None:
+    """The counter's energy over a hole belongs to the gap; where rows say it second by second there is none."""
+    store = new_store(tmp_path / "filled.db")
+    outer = [row(T0 + second * 1000, utilization_ratio=0.5, energy_joules=100.0) for second in (*range(1, 11), *range(101, 111))]
+    inner = [row(T0 + second * 1000, utilization_ratio=0.5, energy_joules=100.0) for second in range(11, 101)]
+    imported(store, outer, name="outer", interval_ms=1000)
+    assert ask(store, "SELECT count(*) FROM gap") == [(1,)]
+    assert ask(store, "SELECT count(*) FROM gap_energy") == [(1,)]
+    imported(store, inner, name="inner", interval_ms=1000)
+    assert ask(store, "SELECT count(*) FROM gap") == [(0,)]
+    assert ask(store, "SELECT count(*) FROM gap_energy") == [(0,)]

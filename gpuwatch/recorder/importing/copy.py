@@ -112,6 +112,8 @@ def _clear(db: sqlite3.Connection, hours: Collection[int], host_id: int) -> None
         db.executemany(sql, [(t, host_id) for t in starts])
     db.executemany("DELETE FROM store.chunk WHERE host_id=? AND t0_ms=?", [(host_id, t * 1000) for t in hours])
     ends = [(host_id, start * 1000, end * 1000) for start, end in spans]
+    ended = "SELECT 1 FROM store.gap g WHERE g.host_id=e.host_id AND g.t0_ms=e.t0_ms AND g.gpu_id IN (0,e.gpu_id) AND g.t1_ms>? AND g.t1_ms<=?"
+    db.executemany(f"DELETE FROM store.gap_energy AS e WHERE host_id=? AND EXISTS ({ended})", ends)
     db.executemany("DELETE FROM store.gap WHERE host_id=? AND t1_ms>? AND t1_ms<=?", ends)
     db.execute("DELETE FROM main.ledger_span")
     db.execute(f"DELETE FROM store.ledger_span WHERE {_OF_GPU}", (host_id,))
