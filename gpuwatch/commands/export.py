@@ -62,13 +62,14 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     with closing(connection.open_read(path)) as db:
         try:
             known = export.known_hosts(db)
-            if args.host is not None and args.host not in known:
+            host = args.host if args.host in known or args.host != "all" else None  # as a report takes it
+            if host is not None and host not in known:
                 raise UsageError(f"the store has no host '{args.host}'", f"it has: {', '.join(known) or 'none'}")
             meta = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('simulated', 'scenario')"))
             simulated = meta.get("simulated") == "1"
             if simulated:
                 print(f"gpuwatch: SIMULATED data, scenario {meta.get('scenario', '?')}", file=sys.stderr)
-            rows = export.rows(db, source, start, end, args.host)
+            rows = export.rows(db, source, start, end, host)
             facts = {"what": args.what, "since": str(start), "until": str(end), "version": __version__}
             count = _write(args, form, source, rows, facts, simulated, meta.get("scenario", ""))
         except sqlite3.Error as error:

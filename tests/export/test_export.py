@@ -208,3 +208,7 @@ def test_simulated_rows_do_not_become_real_ones(tmp_path: Path) -> None:
     exported(tmp_path / "sim.db", "-o", str(tmp_path / "rows.csv"))
     done = run_program("import", "--store", str(tmp_path / "real.db"), str(tmp_path / "rows.csv"))
     assert done.returncode == 2 and "simulated rows" in done.stdout + done.stderr
+
+
+def test_all_hosts_may_be_asked_for_by_that_word(store: Path) -> None:
+    assert exported(store, "--host", "all") == exported(store)
