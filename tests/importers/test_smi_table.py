@@ -62,7 +62,7 @@ NEW = """\
 |  GPU   GI   CI              PID   Type   Process name                        GPU Memory |
 |        ID   ID                                                               Usage      |
 |=========================================================================================|
-|    0    2    0            21180      C   /root/tools/mem hog                    2296MiB |
+|    0    2    0            21180      C   /srv/tools/mem hog                     2296MiB |
 |    1   N/A  N/A            2140    C+G   ...em32\\ApplicationFrameHost.exe      N/A      |
 +-----------------------------------------------------------------------------------------+
 """
