@@ -68,10 +68,16 @@ def waterfall(report: Report, figures: Figures, width: int, look: Look) -> Block
     return out
 
 
+_BY_HOLDER = (Bucket.HELD_IDLE, Bucket.UNALLOCATED)
+"""Idle time that has its name from whether somebody held the GPU."""
+
+
 def steps(report: Report, figures: Figures) -> list[Step]:
-    """The rows of the waterfall, in order. Where no GPU says whether it is throttled, that row has a dash and no zero."""
+    """The rows of the waterfall, in order. What no GPU could say has a dash and no zero: throttling, or who held it."""
     total = report.total
     told = report.use.throttled_seconds is not None
+    held = total.buckets_gpu_ms
+    blind = bool(held.get(Bucket.IDLE_UNATTRIBUTED)) and not any(held.get(bucket) for bucket in _BY_HOLDER)
     out = [Step("Capacity", None, 0, total.capacity_gpu_ms, figures.hours(*ALL), "")]
     at, rest = 0, list(ALL)
     for mark in MARKS:
@@ -79,7 +85,7 @@ def steps(report: Report, figures: Figures) -> list[Step]:
         rest.remove(mark.bucket)
         if ms or mark.always:
             hours, share = figures.hours(mark.bucket), "" if mark.bucket is Bucket.UNOBSERVED else figures.share(mark.bucket)
-            if mark.bucket is Bucket.THROTTLED and not (ms or told):
+            if (mark.bucket is Bucket.THROTTLED and not (ms or told)) or (mark.bucket in _BY_HOLDER and blind):
                 hours = share = NOTHING
             out.append(Step(mark.word, mark.bucket, at, ms, hours, share))
         if mark.bucket is Bucket.WAIT:

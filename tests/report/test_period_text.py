@@ -127,6 +127,10 @@ def waterfall(text: str) -> dict[str, tuple[int, int | None]]:
     out = {}
     for line in block(text, "Where")[1:]:
         name = next((word for word in WORDS if line[2:].startswith(word)), line[2:].rpartition("  ")[0][:18].rstrip())
+        if re.search(r" –  +–$", line):  # nobody measured it: the model has no time there either
+            assert "Free" in line or "Held idle" in line or "Throttled" in line
+            out[name] = (0, 0)
+            continue
         found = re.search(rf" {HOURS}(?: +(\d+\.\d|–))?$", line)
         assert found, line
         out[name] = (number(found[1]), None if found[2] in (None, "–") else round(float(found[2]) * 10))
