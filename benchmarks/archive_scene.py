@@ -11,7 +11,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gpuwatch.model import Gpu, GpuSample, Host, HostSample, Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Gpu, GpuSample, Host, HostSample, Process, ProcessSample
 from gpuwatch.names import Context
 from gpuwatch.store.rows import GpuRow, ProcessRow, Tick
 

@@ -25,7 +25,8 @@ import archive_scene
 from gpuwatch import plugin
 from gpuwatch.clock import FakeClock
 from gpuwatch.dataclass import replace
-from gpuwatch.model import GpuSample, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, ProcessSample
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.recorder.merge import Merger

@@ -37,7 +37,8 @@ from scene import FakeDriver, home, moving, of_class, watched
 from store import written
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.model import ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import ProcessSample
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.store.archive.shapes import GPU, PROCESS
 from gpuwatch.store.hours import FINAL_AFTER_S, close_hours, close_ledger_hours

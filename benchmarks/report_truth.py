@@ -18,7 +18,7 @@ from support.period_store import backfilled
 from support.report_sums import check
 from support.span_truth import GpuTruth, SpanTruth
 
-from gpuwatch.model import MIB
+from gpuwatch.measure import MIB
 from gpuwatch.names import Bucket
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.build import build_report

@@ -22,7 +22,8 @@ from sqlalchemy import Float, ForeignKey, Integer, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.model import Gpu, GpuSample, Host, Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Gpu, GpuSample, Host, Process, ProcessSample
 from gpuwatch.names import Context
 from gpuwatch.store.rollup import close_minutes
 from gpuwatch.store.rows import GpuRow, ProcessRow, Tick

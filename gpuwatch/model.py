@@ -1,4 +1,4 @@
-"""What gpuwatch knows: who (entities) and what (samples). Standard library only; imports nothing but ``names``.
+"""What gpuwatch knows: who (entities) and what (samples). Standard library only; imports only ``names`` and ``measure``.
 
 Sample fields carry base units (ratios 0-1, bytes, watts, joules, hertz, seconds) under their public names: the same name is used
 in SQL views, JSON, CSV and OpenMetrics. ``None`` is "not measured" and stays so to the pixel; the reason travels in
@@ -7,61 +7,12 @@ in SQL views, JSON, CSV and OpenMetrics. ``None`` is "not measured" and stays so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from operator import attrgetter
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from gpuwatch.dataclass import dataclass, field, fields
-from gpuwatch.names import Missing, Severity
-
-Kind = Literal["gauge", "delta", "state", "counter"]
-"""gauge: a value at (or a mean over) the row's time; delta: an amount within the row's time; state: an enumeration, a mask or a
-flag, never averaged; counter: cumulative since ``epoch`` of its entity."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """How one sample field is named, kept and explained.
-
-    ``group`` names the fields that are missing together and so share one denominator in the rollups.
-    """
-
-    column: str
-    unit: str
-    scale: float
-    kind: Kind
-    group: str
-    help: str
-    source: str
-
-
-def measure(column: str, unit: str, scale: float, kind: Kind, group: str, help: str, source: str) -> Any:
-    """A dataclass field that is ``None`` until measured and carries its :class:`Measure`."""
-    return field(default=None, metadata={"measure": Measure(column, unit, scale, kind, group, help, source)})
-
-
-@cache
-def measures(sample_type: type) -> Mapping[str, Measure]:
-    """Public field name -> :class:`Measure`, in declaration order, of a sample dataclass."""
-    return {f.name: f.metadata["measure"] for f in fields(sample_type) if "measure" in f.metadata}
-
-
-@cache
-def _quantiser(sample_type: type) -> tuple[Callable[[object], tuple[float | None, ...]], tuple[float, ...]]:
-    found = measures(sample_type)
-    return attrgetter(*found), tuple(m.scale for m in found.values())
-
-
-def quantise(sample: object) -> tuple[int | None, ...]:
-    """The measures of a sample as the store's integers, in declaration order; ``None`` stays ``None``."""
-    sample_type: type = type(sample)
-    values, scales = _quantiser(sample_type)
-    return tuple([None if value is None else round(value * scale) for value, scale in zip(values(sample), scales)])
-
-
-KIB, MIB = 1 / 1024, 1 / 1024**2
-
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.measure import KIB, MIB, measure
+from gpuwatch.names import Latency, Missing, Quality, ServerState, Severity
 
 # --------------------------------------------------------------------------------------------------------------- who
 
@@ -165,6 +116,51 @@ class Workload:
     engine_version: str = ""
     user: str = ""
     job: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSource:
+    """Where one number of a server comes from: a field of ``InferenceSample`` (or ``ttft``, ``itl``, ``e2e``, ``queue``), how it is
+    counted, and the family, route or formula that gives it."""
+
+    field: str
+    quality: Quality
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What is known of the server of an inference workload; the first three fields are the workload's key.
+
+    For a server elsewhere, which only the configuration names, ``root_pid`` is 0 and ``root_start_ms`` a number made of its URL.
+    ``url`` holds no credentials. ``verified`` is False for an engine whose page was never seen by the makers of its table.
+    ``scrape_seconds`` is the time that one look takes, ``interval_seconds`` the time between two looks. Limits that the server does
+    not tell are ``None``. A new object only where something worth telling has changed.
+    """
+
+    root_pid: int
+    root_start_ms: int
+    port: int
+    state: ServerState
+    detail: str = ""
+    hint: str = ""
+    url: str = ""
+    engine: str = ""
+    engine_version: str = ""
+    served_model: str = ""
+    verified: bool = True
+    max_model_tokens: int | None = None
+    max_running_requests: int | None = None
+    kv_cache_tokens: int | None = None
+    interval_seconds: float = 0.0
+    scrape_seconds: float | None = None
+    page_bytes: int | None = None
+    fields: tuple[FieldSource, ...] = ()
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """(root_pid, root_start_ms, port): the workload's identity on its host."""
+        return self.root_pid, self.root_start_ms, self.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,19 +291,66 @@ class TrainingSample:
 
 @dataclass(frozen=True, slots=True)
 class InferenceSample:
-    """One inference server over the time since its previous sample (filled by the engines, a later issue)."""
+    """One inference server over the time since its previous good reading.
+
+    Counts are differences; they are ``None`` at the first reading and after a break. Which family each comes from, and whether it is
+    exact, stands in ``Server.fields``. ``interval_seconds`` is the present time between two readings if it is longer than the
+    collector's own.
+    """
 
     root_pid: int
     root_start_ms: int = 0
     port: int = 0
+    interval_seconds: float = 0.0
     output_tokens_total: float | None = measure("output_tokens", "total", 1, "delta", "tokens", "Tokens generated (decode)", "server metrics")  # fmt: skip
     prefill_tokens_total: float | None = measure("prefill_tokens", "total", 1, "delta", "tokens", "Prompt tokens computed", "server metrics")  # fmt: skip
     cached_tokens_total: float | None = measure("cached_tokens", "total", 1, "delta", "tokens", "Prompt tokens taken from the prefix cache", "server metrics")  # fmt: skip
-    requests_total: float | None = measure("requests", "total", 1, "delta", "requests", "Requests ended", "server metrics")
+    requests_total: float | None = measure("requests", "total", 1, "delta", "requests", "Requests ended", "server metrics")  # fmt: skip
     preemptions_total: float | None = measure("preemptions", "total", 1, "delta", "requests", "Requests preempted", "server metrics")  # fmt: skip
     running_requests: float | None = measure("running_milli", "count", 1000, "gauge", "queue", "Requests running", "server metrics")  # fmt: skip
     waiting_requests: float | None = measure("waiting_milli", "count", 1000, "gauge", "queue", "Requests waiting", "server metrics")  # fmt: skip
-    kv_cache_ratio: float | None = measure("kv_cache_pm", "ratio", 1000, "gauge", "kv", "KV cache in use", "server metrics")
+    kv_cache_ratio: float | None = measure("kv_cache_pm", "ratio", 1000, "gauge", "kv", "KV cache in use", "server metrics")  # fmt: skip
+    kv_cache_max_ratio: float | None = measure("kv_cache_max_pm", "ratio", 1000, "gauge", "kv", "KV cache in use, of the fullest engine behind the server", "server metrics")  # fmt: skip
+    server_state: int | None = measure("server_state", "state", 1, "state", "state", "What the server tells: 1 up, 2 starting, 3 metrics off, 4 key needed, 5 unreachable, 6 other namespace, 7 port unknown, 8 foreign page, 9 page too large, 10 no metrics", "server metrics")  # fmt: skip
+    window_seconds: float | None = measure("window_ms", "seconds", 1000, "delta", "window", "True time between the two readings that the counts lie between", "server metrics")  # fmt: skip
+    prompt_tokens_total: float | None = measure("prompt_tokens", "total", 1, "delta", "prompt", "Prompt tokens of requests, cached ones included", "server metrics")  # fmt: skip
+    prefix_query_tokens_total: float | None = measure("prefix_query_tokens", "total", 1, "delta", "prefix", "Prompt tokens that were looked up in the prefix cache", "server metrics")  # fmt: skip
+    prefix_hit_tokens_total: float | None = measure("prefix_hit_tokens", "total", 1, "delta", "prefix", "Prompt tokens that were found there", "server metrics")  # fmt: skip
+    drafts_total: float | None = measure("drafts", "total", 1, "delta", "speculation", "Drafts of speculative decoding", "server metrics")  # fmt: skip
+    draft_tokens_total: float | None = measure("draft_tokens", "total", 1, "delta", "speculation", "Tokens drafted", "server metrics")  # fmt: skip
+    accepted_tokens_total: float | None = measure("accepted_tokens", "total", 1, "delta", "speculation", "Drafted tokens that were accepted", "server metrics")  # fmt: skip
+    finished_stop_total: float | None = measure("finished_stop", "total", 1, "delta", "finished", "Requests ended by a stop token or string", "server metrics")  # fmt: skip
+    finished_length_total: float | None = measure("finished_length", "total", 1, "delta", "finished", "Requests ended by their length limit", "server metrics")  # fmt: skip
+    finished_aborted_total: float | None = measure("finished_aborted", "total", 1, "delta", "finished", "Requests aborted by the client", "server metrics")  # fmt: skip
+    finished_error_total: float | None = measure("finished_error", "total", 1, "delta", "finished", "Requests that failed", "server metrics")  # fmt: skip
+    flops_total: float | None = measure("gflop", "total", 1e-09, "delta", "flops", "Floating-point operations per GPU, as the server estimates", "server metrics")  # fmt: skip
+    ttft_count_total: float | None = measure("ttft_count", "total", 1, "delta", "ttft", "Times to first token that were measured", "server metrics")  # fmt: skip
+    ttft_sum_seconds: float | None = measure("ttft_sum_us", "seconds", 1000000.0, "delta", "ttft", "Times to first token, added up", "server metrics")  # fmt: skip
+    itl_count_total: float | None = measure("itl_count", "total", 1, "delta", "itl", "Times between tokens that were measured", "server metrics")  # fmt: skip
+    itl_sum_seconds: float | None = measure("itl_sum_us", "seconds", 1000000.0, "delta", "itl", "Times between tokens, added up", "server metrics")  # fmt: skip
+    e2e_count_total: float | None = measure("e2e_count", "total", 1, "delta", "e2e", "Times of whole requests that were measured", "server metrics")  # fmt: skip
+    e2e_sum_seconds: float | None = measure("e2e_sum_us", "seconds", 1000000.0, "delta", "e2e", "Times of whole requests, added up", "server metrics")  # fmt: skip
+    queue_count_total: float | None = measure("queue_count", "total", 1, "delta", "queue", "Times in the queue that were measured", "server metrics")  # fmt: skip
+    queue_sum_seconds: float | None = measure("queue_sum_us", "seconds", 1000000.0, "delta", "queue", "Times in the queue, added up", "server metrics")  # fmt: skip
+
+
+OPEN_US = 10**15
+"""The upper bound of a bucket without one (``le="+Inf"``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyCounts:
+    """How many more observations each bucket of one histogram of a server holds than at the previous reading.
+
+    ``buckets``: (lower bound in microseconds, upper bound or ``OPEN_US``, count), exclusive of each other and only where the
+    count is not 0: an observation v lies in the bucket with lower < v <= upper.
+    """
+
+    root_pid: int
+    root_start_ms: int
+    port: int
+    latency: Latency
+    buckets: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +374,8 @@ class Batch:
 
     ``t`` is the grid second (unix), ``monotonic_ns`` the true instant of reading, ``duration_ns`` how long reading took,
     ``driver_calls``/``driver_ns`` what it cost the driver. ``error`` is one clear line when nothing could be read; the rest is
-    then empty. ``gpus``, ``processes`` list every entity that exists now (``None``: not looked at this time).
+    then empty. ``gpus``, ``processes`` list every entity that exists now (``None``: not looked at this time); ``servers`` those of
+    which something is new.
     """
 
     collector: str
@@ -349,6 +393,8 @@ class Batch:
     host_sample: HostSample | None = None
     training_samples: Sequence[TrainingSample] = ()
     inference_samples: Sequence[InferenceSample] = ()
+    latency_counts: Sequence[LatencyCounts] = ()
+    servers: Sequence[Server] = ()
     extra_samples: Sequence[ExtraSample] = ()
     events: Sequence[Event] = ()
     missing: Mapping[MissingKey, Missing] = field(default_factory=dict)

@@ -113,3 +113,49 @@ class GapReason(_Word):
     SUSPEND = 3
     CLOCK = 4
     DRIVER = 5
+
+
+class ServerState(_Word):
+    """What an inference server's own numbers can tell right now; stored with each of its rows."""
+
+    UP = 1
+    STARTING = 2
+    """It is there, but nothing answers on its port yet."""
+    METRICS_OFF = 3
+    """It answers, and its page of metrics is off; ``Server.hint`` names the flag that turns it on."""
+    AUTH_NEEDED = 4
+    UNREACHABLE = 5
+    """It answered before, or should by now, and does not."""
+    OTHER_NAMESPACE = 6
+    """It listens in another network namespace, and no port of it is published."""
+    PORT_UNKNOWN = 7
+    FOREIGN_PAGE = 8
+    """What answers is not a page that any known engine makes."""
+    TOO_LARGE = 9
+    """The page is larger than what gpuwatch reads."""
+    NO_METRICS = 10
+    """This engine has no numbers of its own."""
+
+
+class Quality(_Word):
+    """How a server's number came about."""
+
+    EXACT = 0
+    """Counted as it happens."""
+    ESTIMATED = 1
+    """Derived from something else; shown with ``~``."""
+    AT_END = 2
+    """Counted when a request ends: right over a long time, not for a moment."""
+
+
+class Latency(_Word):
+    """Which of a server's waiting times a histogram measures."""
+
+    TTFT = 1
+    """Time to first token."""
+    ITL = 2
+    """Inter-token latency: between two tokens of one request."""
+    E2E = 3
+    """The whole request."""
+    QUEUE = 4
+    """From arrival until the request is first scheduled."""

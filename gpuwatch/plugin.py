@@ -45,6 +45,50 @@ class WatchedPids:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A process that serves inference, by its command line; what it says there of where it listens.
+
+    ``workload`` is the key of the workload that its tree is (root pid, root start, port or 0). ``port`` is 0 and ``host`` empty
+    when the command line does not tell them. ``uid`` owns the process; ``worker`` is True for a process of the engine that does
+    GPU work and is never to be asked. ``flags`` are names of options that say something about metrics, without values.
+    """
+
+    pid: int
+    start_ms: int
+    uid: int | None
+    workload: tuple[int, int, int]
+    engine: str
+    model: str = ""
+    host: str = ""
+    port: int = 0
+    tls: bool = False
+    worker: bool = False
+    flags: frozenset[str] = frozenset()
+    parent_pid: int = 0
+
+
+class ServerBoard:
+    """Which serving processes there are now: written by the process collector, read by the inference collector. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: tuple[ServerProcess, ...] = ()
+        self._version = 0
+
+    def publish(self, servers: Iterable[ServerProcess]) -> None:
+        """Replace what is known."""
+        found = tuple(servers)
+        with self._lock:
+            if found != self._servers:
+                self._servers, self._version = found, self._version + 1
+
+    def current(self) -> tuple[int, tuple[ServerProcess, ...]]:
+        """A number that changes with every change, and the processes."""
+        with self._lock:
+            return self._version, self._servers
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorContext:
     """What a collector is given: nothing here is global, so tests inject all of it."""
 
@@ -53,6 +97,7 @@ class CollectorContext:
     sys_root: Path = Path("/sys")
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("gpuwatch.collectors"))
     gpu_pids: WatchedPids = field(default_factory=WatchedPids)
+    servers: ServerBoard = field(default_factory=ServerBoard)
     options: Mapping[str, Any] = field(default_factory=dict)
     """The collector's own section of the configuration (``[collectors.NAME]``) plus ``command_lines``."""
 

@@ -23,7 +23,7 @@ from gpuwatch.clock import Clock, SystemClock
 from gpuwatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from gpuwatch.plugin import Collector, CollectorContext, WatchedPids
+    from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, WatchedPids
     from gpuwatch.store.deleting import Keep
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
@@ -148,16 +148,18 @@ class Runtime:
 
     # ----------------------------------------------------------------------------------------------------------- sources
 
-    def context(self, name: str, pids: WatchedPids | None = None) -> CollectorContext:
+    def context(self, name: str, pids: WatchedPids | None = None, servers: ServerBoard | None = None) -> CollectorContext:
         """What the collector of that name is given."""
-        from gpuwatch.plugin import CollectorContext, WatchedPids
+        from gpuwatch.plugin import CollectorContext, ServerBoard, WatchedPids
 
         options = dict(self.settings.collector_options.get(name, {}))
         options["command_lines"] = self.settings.privacy.command_lines
         if name == "simulated":
             options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed, "epoch": self.demo_epoch}
         log = logging.getLogger(f"gpuwatch.collectors.{name}")
-        return CollectorContext(clock=self.clock, logger=log, gpu_pids=pids or WatchedPids(), options=options)
+        return CollectorContext(
+            clock=self.clock, logger=log, gpu_pids=pids or WatchedPids(), servers=servers or ServerBoard(), options=options
+        )
 
     def collector_names(self) -> Sequence[str]:
         """The collectors that this run uses."""
@@ -165,12 +167,12 @@ class Runtime:
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""
-        from gpuwatch.plugin import WatchedPids
+        from gpuwatch.plugin import ServerBoard, WatchedPids
         from gpuwatch.recorder import load_collectors
 
-        pids = WatchedPids()
+        pids, servers = WatchedPids(), ServerBoard()
         names = list(self.collector_names())
-        found = load_collectors(names, {name: self.context(name, pids) for name in names})
+        found = load_collectors(names, {name: self.context(name, pids, servers) for name in names})
         for collector in found:
             collector.interval_seconds *= self.settings.record.interval_seconds
         return found

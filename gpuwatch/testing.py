@@ -16,6 +16,7 @@ from typing import Any
 from gpuwatch.clock import FakeClock
 from gpuwatch.dataclass import fields
 from gpuwatch.errors import Unavailable
+from gpuwatch.measure import measures, quantise
 from gpuwatch.model import (
     Batch,
     Event,
@@ -29,8 +30,6 @@ from gpuwatch.model import (
     ProcessSample,
     TrainingSample,
     Workload,
-    measures,
-    quantise,
 )
 from gpuwatch.names import Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory

@@ -25,7 +25,7 @@ ensure() {
   case $level in
     1) what=(-e .) ;;
     2) what=(-e . --group test) ;;
-    3) what=(-e '.[postgres,parquet]' --group test --group check --group docs --group torch) ;;
+    3) what=(-e '.[postgres,parquet]' --group test --group check --group docs --group torch --group servers) ;;
     9) what=(--group peers) ;;
   esac
   [ -n "${GPUWATCH_CONSTRAINTS:-}" ] && what+=(-c "$GPUWATCH_CONSTRAINTS")

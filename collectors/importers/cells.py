@@ -6,7 +6,8 @@ import re
 
 from gpuwatch.collectors.importers.fields import UNITS, Field
 from gpuwatch.collectors.importers.problems import quoted
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 
 CACHED = 100_000
 LOST = ("requires reset", "is lost", "gpu lost", "reset required")

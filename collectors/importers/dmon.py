@@ -12,7 +12,7 @@ from gpuwatch.collectors.importers.plan import MEASURES
 from gpuwatch.collectors.importers.rows import Run
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.types import ImportOptions, LogRow, PastLog
-from gpuwatch.model import KIB
+from gpuwatch.measure import KIB
 
 FORMAT = "nvidia-smi dmon"
 NAMES = re.compile(r"^#\s*(?:date\b[\s,]*)?(?:time\b[\s,]*)?gpu\b(?![^\n]*\bpid\b)", re.IGNORECASE | re.MULTILINE)

@@ -13,7 +13,8 @@ from gpuwatch.collectors.importers.problems import Problems, quoted
 from gpuwatch.collectors.importers.source import Source
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
 from gpuwatch.errors import UsageError
-from gpuwatch.model import Gpu, GpuSample, Measure, Process, ProcessSample, measures
+from gpuwatch.measure import Measure, measures
+from gpuwatch.model import Gpu, GpuSample, Process, ProcessSample
 from gpuwatch.text import clean, sheet_unsafe
 
 GPU_FORMAT, PROCESS_FORMAT = "gpuwatch export of GPUs", "gpuwatch export of processes"

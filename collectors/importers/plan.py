@@ -10,7 +10,8 @@ from gpuwatch.collectors.importers.fields import DECIMAL_NAMES, REASONS
 from gpuwatch.collectors.importers.gpus import Statics
 from gpuwatch.collectors.importers.identity import Identity
 from gpuwatch.collectors.importers.layout import Layout
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 
 ValuesOf = Callable[[Sequence[str], str], tuple[int | None, ...]]
 """A row's cells and its GPU -> its values."""

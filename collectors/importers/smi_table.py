@@ -20,7 +20,8 @@ from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, Lo
 from gpuwatch.collectors.importers.within import ask_interval, placed
 from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.errors import UsageError
-from gpuwatch.model import Gpu, GpuSample, Process, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Gpu, GpuSample, Process, ProcessSample
 from gpuwatch.text import clean
 
 FORMAT = "nvidia-smi tables"

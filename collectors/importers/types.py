@@ -16,7 +16,7 @@ class LogRow(NamedTuple):
     """One GPU at one instant. A tuple, since a log has millions.
 
     ``gpu`` is a key of :attr:`PastLog.gpus`. ``values`` are the store's integers in the order of ``measures(GpuSample)``
-    (what ``model.quantise`` gives); ``None`` is "the log does not say". ``duration_ms`` is ``None`` unless the log itself says
+    (what ``measure.quantise`` gives); ``None`` is "the log does not say". ``duration_ms`` is ``None`` unless the log itself says
     how much time the row speaks for (our own exports do). ``unavailable``: the log says that the GPU is lost or needs a reset.
     Rows of a GPU may be out of order; the reader leaves out a row at the very time of the one before it and counts it, a
     repetition further on is the loader's to leave out.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gpuwatch.collectors.nvml import library as nvml
-from gpuwatch.model import GpuSample, MissingKey, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, MissingKey
 from gpuwatch.names import Missing
 
 _FIELDS = tuple(measures(GpuSample))

@@ -18,7 +18,8 @@ from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
 from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.utilization import Flag, Utilization
 from gpuwatch.dataclass import replace
-from gpuwatch.model import Gpu, GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Gpu, GpuSample
 from gpuwatch.names import Missing
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2

@@ -17,7 +17,8 @@ from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
 from gpuwatch.dataclass import replace
-from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload
 from gpuwatch.names import Missing
 
 HOSTNAME = "demo-01"

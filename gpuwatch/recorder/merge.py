@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey, measures, quantise
+from gpuwatch.measure import measures, quantise
+from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey
 from gpuwatch.names import Context, GapReason, Missing
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows

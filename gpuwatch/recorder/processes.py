@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
-from gpuwatch.model import Batch, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Batch, ProcessSample
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store.rows import ProcessRow, Values

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from gpuwatch.clock import Clock
 from gpuwatch.dataclass import replace
-from gpuwatch.model import Batch, Event, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Batch, Event
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.plugin import Collector
 from gpuwatch.recorder.collector_thread import CollectorThread

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Literal
 
 from gpuwatch.dataclass import dataclass, fields
+from gpuwatch.measure import measures
 from gpuwatch.model import (
     Gpu,
     GpuSample,
@@ -21,18 +22,17 @@ from gpuwatch.model import (
     RecorderSample,
     TrainingSample,
     Workload,
-    measures,
 )
 
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """``user_version`` of the files that this program writes: the ordinal of the newest migration."""
 
 
 def measure_columns(sample_type: type) -> tuple[str, ...]:
-    """The store columns of a sample's measures, in declaration order (the order of ``model.quantise``)."""
+    """The store columns of a sample's measures, in declaration order (the order of ``measure.quantise``)."""
     return tuple(m.column for m in measures(sample_type).values())
 
 
@@ -43,6 +43,7 @@ HOST_SAMPLE = ("tick_id", "host_id", "dt_ms", *measure_columns(HostSample))
 RECORDER_SAMPLE = ("tick_id", "host_id", "dt_ms", *measure_columns(RecorderSample))
 TRAINING_SAMPLE = ("tick_id", "workload_id", "dt_ms", *measure_columns(TrainingSample))
 INFERENCE_SAMPLE = ("tick_id", "workload_id", "dt_ms", *measure_columns(InferenceSample))
+LATENCY_SAMPLE = ("tick_id", "workload_id", "latency", "lower_us", "upper_us", "n")
 EXTRA_SAMPLE = ("tick_id", "name", "gpu_id", "proc_id", "unit", "value")
 
 HOT_TABLES = (
@@ -52,13 +53,29 @@ HOT_TABLES = (
     "recorder_sample",
     "training_sample",
     "inference_sample",
+    "latency_sample",
     "extra_sample",
 )
 
 TABLES = (
-    *("meta", "host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "gap", "gap_energy", "event"),
+    *(
+        "meta",
+        "host",
+        "gpu",
+        "user_account",
+        "workload",
+        "server",
+        "server_field",
+        "process",
+        "owner",
+        "run",
+        "session",
+        "gap",
+        "gap_energy",
+        "event",
+    ),
     *("missing", "source_state", "import_file", "tick", *HOT_TABLES, "chunk"),
-    *(f"{what}_{tier}" for what in ("gpu", "process", "workload", "ledger") for tier in ("minute", "hour", "day")),
+    *(f"{what}_{tier}" for what in ("gpu", "process", "workload", "latency", "ledger") for tier in ("minute", "hour", "day")),
     *("hist_bin", "hist_hour", "hist_day", "ledger_span", "finding", "rollup_state"),
 )
 
@@ -127,6 +144,7 @@ _PEAKS = {
     "rss_mib": "max",
     "waiting_milli": "max",
     "kv_cache_pm": "max",
+    "kv_cache_max_pm": "max",
 }
 
 
@@ -183,6 +201,7 @@ WORKLOAD_ROLLUP_FACTS = ("obs_ms", "n")
 GPU_ROLLUP = ("t", "gpu_id", *GPU_ROLLUP_FACTS, *(c.name for c in rollup(GpuSample)))
 PROCESS_ROLLUP = ("t", "proc_id", "gpu_id", *PROCESS_ROLLUP_FACTS, *(c.name for c in rollup(ProcessSample)))
 LEDGER = ("t", "gpu_id", "owner_id", "bucket", "cause", "tier", "ms", "energy_mj")
+LATENCY = ("t", "workload_id", "latency", "lower_us", "upper_us", "n")
 HIST = ("t", "entity", "entity_id", "metric", "bin", "weight")
 
 

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gpuwatch.model import GpuSample, HostSample, Measure, ProcessSample, measures
+from gpuwatch.measure import Measure, measures
+from gpuwatch.model import GpuSample, HostSample, ProcessSample
 from gpuwatch.names import Context
 from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS

@@ -9,7 +9,7 @@ from gpuwatch.model import Event, ExtraSample, Gpu, Host, MissingKey, Process, W
 from gpuwatch.names import Context, GapReason, Missing
 
 Values = tuple[int | None, ...]
-"""``model.quantise(sample)``: the sample's measures as store integers, in declaration order."""
+"""``measure.quantise(sample)``: the sample's measures as store integers, in declaration order."""
 
 
 @dataclass(frozen=True, slots=True)

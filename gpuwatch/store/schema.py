@@ -150,6 +150,31 @@ owner = Table(
     UniqueConstraint("host_id", "user_id", "job", "workload_id", "proc_id"),
     comment="who time belongs to; 0 and '' where a part is not known; owner_id 0 is nobody and has no row",
 )
+server = Table(
+    "server",
+    metadata,
+    Column("workload_id", BIG, ForeignKey("workload.workload_id"), primary_key=True, autoincrement=False),
+    _int("state"),
+    *[_text(c) for c in ("detail", "hint", "url", "engine", "engine_version", "served_model")],
+    _int("verified", default=1),
+    *_values(("max_model_tokens", "max_running_requests", "kv_cache_tokens")),
+    _int("interval_ms"),
+    *_values(("scrape_us", "page_bytes")),
+    *_seen(),
+    comment="what is known of an inference workload's server now",
+)
+server_field = Table(
+    "server_field",
+    metadata,
+    _ref("workload_id", "workload.workload_id"),
+    _text("field", default=None),
+    _int("quality"),
+    _text("source"),
+    _int("since_ms"),
+    PrimaryKeyConstraint("workload_id", "field"),
+    sqlite_with_rowid=False,
+    comment="where each number of a server comes from, and how it is counted",
+)
 run = Table(
     "run",
     metadata,
@@ -249,6 +274,15 @@ host_sample = _hot("host_sample", names.HOST_SAMPLE, ("tick_id", "host_id"))
 recorder_sample = _hot("recorder_sample", names.RECORDER_SAMPLE, ("tick_id", "host_id"))
 training_sample = _hot("training_sample", names.TRAINING_SAMPLE, ("tick_id", "workload_id"))
 inference_sample = _hot("inference_sample", names.INFERENCE_SAMPLE, ("tick_id", "workload_id"))
+_LATENCY_KEY = ("workload_id", "latency", "lower_us", "upper_us")
+latency_sample = Table(
+    "latency_sample",
+    metadata,
+    *[_int(c) for c in names.LATENCY_SAMPLE],
+    PrimaryKeyConstraint("tick_id", *_LATENCY_KEY),
+    sqlite_with_rowid=False,
+    comment="observations in (lower_us, upper_us] since the server was read before; upper_us 10^15: no upper bound",
+)
 extra_sample = Table(
     "extra_sample",
     metadata,
@@ -287,6 +321,8 @@ hist_bin = Table("hist_bin", metadata, _id("bin"), *[Column(c, Double(), nullabl
 _HIST_KEY = ("t", "entity", "entity_id", "metric", "bin")
 hist_hour = Table("hist_hour", metadata, *[_int(c) for c in names.HIST], PrimaryKeyConstraint(*_HIST_KEY), sqlite_with_rowid=False)
 hist_day = Table("hist_day", metadata, *[_int(c) for c in names.HIST], PrimaryKeyConstraint(*_HIST_KEY), sqlite_with_rowid=False)
+for _tier in ("minute", "hour", "day"):
+    Table(f"latency_{_tier}", metadata, *[_int(c) for c in names.LATENCY], PrimaryKeyConstraint("t", *_LATENCY_KEY), sqlite_with_rowid=False)  # fmt: skip
 _LEDGER_KEY = ("t", "gpu_id", "owner_id", "bucket", "cause", "tier")
 ledger_minute = Table(
     "ledger_minute",

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuwatch.dataclass import dataclass, fields
-from gpuwatch.model import (
-    Measure,
-    measures,
-)
+from gpuwatch.measure import Measure, measures
 from gpuwatch.names import Bucket, Cause, Context, GapReason, Severity, Tier
 from gpuwatch.store.columns import entity_columns, rollup
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 from gpuwatch.store import connection as opening
 from gpuwatch.store.closed import ClosedTime
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION

@@ -7,7 +7,8 @@ from operator import itemgetter
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, fields
-from gpuwatch.model import GpuSample, HostSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, HostSample
 from gpuwatch.names import Context, Missing, State
 from gpuwatch.store.facts import ProcessFacts, ProcessIdentity
 from gpuwatch.store.window import Window

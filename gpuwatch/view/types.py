@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
+from gpuwatch.view.inference_types import InferenceHistory, InferenceView
 
 _NO_MISSING: Mapping[str, Missing] = {}
 
@@ -148,7 +149,7 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadView:
-    """A process tree that does a job; rates come with later issues and are ``None`` until then."""
+    """A process tree that does a job. ``tokens_per_second`` are output tokens of a server; ``inference`` tells the rest of it."""
 
     root_pid: int
     root_start_ms: int
@@ -161,6 +162,8 @@ class WorkloadView:
     gpu_indices: tuple[int, ...]
     attached: bool
     tokens_per_second: float | None = None
+    inference: InferenceView | None = None
+    """``None``: not a server, or nothing was ever asked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +358,8 @@ class DetailRequest:
     cell_seconds: int = 40
     process: tuple[int, int] | None = None
     """pid and start time in unix milliseconds."""
+    workload: tuple[int, int, int] | None = None
+    """Root pid, root start and port: the past of one workload."""
     day_start_ms: int = 0
     """Local midnight: every GPU's day since then, in cells of ``cell_seconds``; 0: not asked for."""
 
@@ -374,3 +379,6 @@ class DetailView:
     process: ProcessHistory | None = None
     days: tuple[DayView, ...] = ()
     """One for each GPU of the View, in its order."""
+    inference: InferenceHistory | None = None
+    workload_ledger: LedgerView | None = None
+    """Where the GPU time of the workload went in the last 15 minutes: its processes' share of closed minutes."""

@@ -12,7 +12,8 @@ from support.store_rows import gpu, gpu_row, process
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.ledger.types import BucketRow
-from gpuwatch.model import GpuSample, Host, InferenceSample, ProcessSample, Workload, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import GpuSample, Host, InferenceSample, ProcessSample, Workload
 from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.columns import GPU_SAMPLE, PROCESS_SAMPLE, rollup
 from gpuwatch.store.days import close_days, close_ledger_days

@@ -11,7 +11,8 @@ import pytest
 from gpuwatch.collectors.importers import detect
 from gpuwatch.collectors.importers.types import ImportOptions, LogProcessRow, LogRow, PastLog
 from gpuwatch.dataclass import dataclass
-from gpuwatch.model import GpuSample, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, ProcessSample
 
 NAMES = list(measures(GpuSample))
 PROCESS_NAMES = list(measures(ProcessSample))

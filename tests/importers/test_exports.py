@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwatch.errors import UsageError
-from gpuwatch.model import GpuSample, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, ProcessSample
 
 from .conftest import read_file
 

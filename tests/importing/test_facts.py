@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.past_logs import row
 
 from gpuwatch.ledger import facts
-from gpuwatch.model import Gpu, GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Gpu, GpuSample
 from gpuwatch.recorder.importing.track import Track, sample_of
 from gpuwatch.store.archive.hist import bin_of, bins_of
 

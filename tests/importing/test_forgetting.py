@@ -19,7 +19,8 @@ from support.store_rows import first_tick, gpu_row, tick
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow
-from gpuwatch.model import Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Process, ProcessSample
 from gpuwatch.recorder.importing import job
 from gpuwatch.store.beside import open_beside
 from gpuwatch.store.forget_host import find_host, forget_host

@@ -9,7 +9,8 @@ import pytest
 from support.past_logs import T0, ask, content, imported, new_store, row
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow
-from gpuwatch.model import Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Process, ProcessSample
 
 PEOPLE = [Process(7, 1, "train", user="ann")]
 

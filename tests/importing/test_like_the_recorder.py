@@ -12,7 +12,8 @@ from support.past_logs import NOW, T0, content, imported, log_of, new_store, row
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow
-from gpuwatch.model import Batch, Gpu, GpuSample, Host, Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Batch, Gpu, GpuSample, Host, Process, ProcessSample
 from gpuwatch.recorder import Closer
 from gpuwatch.recorder.importing import Settings, Source, import_log
 from gpuwatch.recorder.merge import Merger

@@ -6,7 +6,8 @@ import pytest
 from fake_nvml import CLASSES, fault
 
 from gpuwatch.collectors.nvml import factory
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 from gpuwatch.names import Missing
 from gpuwatch.testing import check_batch, check_collector
 

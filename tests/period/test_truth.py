@@ -8,7 +8,7 @@ import pytest
 from support.period_store import backfilled
 from support.span_truth import SpanTruth
 
-from gpuwatch.model import MIB
+from gpuwatch.measure import MIB
 from gpuwatch.names import Bucket
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.build import build_report

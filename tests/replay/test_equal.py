@@ -12,7 +12,8 @@ from support.past_logs import T0, imported, new_store, row
 from support.story import START
 
 from gpuwatch.collectors.importers.types import LogProcessRow
-from gpuwatch.model import Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Process, ProcessSample
 from gpuwatch.store.archive.replay import PastWindow
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view

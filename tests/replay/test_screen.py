@@ -19,7 +19,8 @@ from textual.pilot import Pilot
 
 from gpuwatch.cli import main
 from gpuwatch.clock import FakeClock
-from gpuwatch.model import Gpu, GpuSample, Host, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Gpu, GpuSample, Host
 from gpuwatch.names import Context
 from gpuwatch.report.status_text import status_text
 from gpuwatch.store.rows import GpuRow, Tick

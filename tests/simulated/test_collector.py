@@ -11,7 +11,8 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.simulated import factory
 from gpuwatch.collectors.simulated.scenario import names
 from gpuwatch.errors import Unavailable, UsageError
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.testing import check_collector

@@ -11,7 +11,8 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.collectors import nvml
 from gpuwatch.collectors.simulated.people import People
 from gpuwatch.collectors.simulated.text import dumps
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 from gpuwatch.plugin import CollectorContext
 
 pytest.importorskip("pynvml")

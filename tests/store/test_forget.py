@@ -11,7 +11,8 @@ from support.store_rows import T0, first_tick, gpu_row, process, process_row, ti
 
 from gpuwatch.errors import StoreError, UsageError
 from gpuwatch.ledger.types import BucketRow
-from gpuwatch.model import Event, TrainingSample, Workload, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Event, TrainingSample, Workload
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.store import check
 from gpuwatch.store.beside import open_beside

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from support.store_rows import T0, first_tick, gpu, gpu_row, process, process_row, tick
 
-from gpuwatch.model import InferenceSample, Workload, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import InferenceSample, Workload
 from gpuwatch.names import Context
 from gpuwatch.store.rollup import MINUTE_TIER, close_minutes, minute_steps, set_watermark, watermark
 from gpuwatch.store.rows import WorkloadRow

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from support.kept import objects
 
-from gpuwatch.model import GpuSample, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, ProcessSample
 from gpuwatch.store import columns, connection, generate, views
 from gpuwatch.store.schema import metadata
 

@@ -11,7 +11,8 @@ from support.store_rows import HOST, T0, first_tick, gpu, gpu_row, process, proc
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.errors import StoreError
-from gpuwatch.model import Event, ExtraSample, HostSample, RecorderSample, Workload, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Event, ExtraSample, HostSample, RecorderSample, Workload
 from gpuwatch.names import GapReason, Missing, Severity
 from gpuwatch.store import buffer
 from gpuwatch.store.rows import GapRow, SourceState, Tick, WorkloadRow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gpuwatch.measure import quantise
 from gpuwatch.model import (
     ExtraSample,
     GpuSample,
@@ -13,7 +14,6 @@ from gpuwatch.model import (
     RecorderSample,
     TrainingSample,
     Workload,
-    quantise,
 )
 from gpuwatch.names import Context
 from gpuwatch.store.rows import GpuRow, ProcessRow, Tick, WorkloadRow

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gpuwatch.collectors.importers.types import LogProcessRow, LogRow, PastLog
-from gpuwatch.model import Gpu, GpuSample, Process, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Gpu, GpuSample, Process
 from gpuwatch.recorder.importing import Outcome, Settings, Source, import_log
 from gpuwatch.store import connection
 from gpuwatch.store.archive.codec import decode

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpuwatch.model import Gpu, GpuSample, Host, Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Gpu, GpuSample, Host, Process, ProcessSample
 from gpuwatch.names import Context
 from gpuwatch.store.rows import GpuRow, ProcessRow, Tick
 

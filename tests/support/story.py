@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.model import Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, quantise
+from gpuwatch.measure import quantise
+from gpuwatch.model import Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample
 from gpuwatch.names import Context, Missing
 from gpuwatch.recorder.closer import Closer
 from gpuwatch.store.rows import GpuRow, ProcessRow, SourceState, Tick

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gpuwatch.errors import Unavailable
-from gpuwatch.model import Batch, Event, Gpu, GpuSample, HostSample, Process, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Batch, Event, Gpu, GpuSample, HostSample, Process, ProcessSample
 from gpuwatch.names import Missing
 from gpuwatch.testing import ContractError, check_collector
 

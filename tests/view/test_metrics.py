@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gpuwatch.model import GpuSample, HostSample, ProcessSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample, HostSample, ProcessSample
 from gpuwatch.names import Bucket, Missing, State
 from gpuwatch.view import parts
 from gpuwatch.view.metrics import metrics_document

@@ -10,7 +10,8 @@ from itertools import compress, repeat
 from operator import mul
 
 from gpuwatch.ledger.alone import Columns
-from gpuwatch.model import GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import GpuSample
 from gpuwatch.recorder.importing.sums import Facts, minutes
 from gpuwatch.recorder.importing.track import Timed
 from gpuwatch.store import columns

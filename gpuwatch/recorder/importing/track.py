@@ -17,7 +17,8 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.alone import ACTIVE, label
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.model import Gpu, GpuSample, measures
+from gpuwatch.measure import measures
+from gpuwatch.model import Gpu, GpuSample
 from gpuwatch.names import Context
 from gpuwatch.recorder.timeline import PERIODS
 

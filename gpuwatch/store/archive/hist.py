@@ -15,7 +15,8 @@ from math import ceil, log
 from typing import Any
 
 from gpuwatch.dataclass import NamedTuple
-from gpuwatch.model import GpuSample, InferenceSample, Measure, measures
+from gpuwatch.measure import Measure, measures
+from gpuwatch.model import GpuSample, InferenceSample
 from gpuwatch.store.archive.shapes import GPU, INFERENCE
 
 ALPHA = 0.02

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.model import MIB
+from gpuwatch.measure import MIB
 from gpuwatch.names import Bucket, Missing
 from gpuwatch.store.period_books import HELD_KEY, process_books
 from gpuwatch.store.period_sums import process_sums

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from gpuwatch.model import MIB
+from gpuwatch.measure import MIB
 from gpuwatch.names import Missing
 from gpuwatch.store.archive.hist import METRICS, percentile
 from gpuwatch.store.period_sums import USE, merge_use

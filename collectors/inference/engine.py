@@ -1,0 +1,85 @@
+"""What the table of an engine is made of: for each number the families that may give it, newest name first.
+
+The kind of a field (a counter to take differences of, or a gauge) is that of its measure in ``model.InferenceSample``. A family that
+is not on the page makes the field unknown, never 0; the first candidate that is there wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.names import Latency, Quality
+
+Evidence = Literal["live", "captured", "source"]
+"""How a table's line is known: read from a running server by its makers, from a page somebody captured, from source or docs only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One family that a field can come from.
+
+    ``family`` is the full name of the series; of a histogram or summary the base name, and ``part`` says which part of it. Only
+    series whose labels have the values of ``labels`` count (an empty value also matches a label that is absent; several values are
+    given as ``a|b``). ``how`` joins what is left: over engines and label values. ``minus`` is subtracted (per page, not per
+    series); without it on the page the candidate is not there. ``scale`` turns the family's unit into the field's.
+    """
+
+    family: str
+    part: Literal["value", "sum", "count"] = "value"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    how: Literal["sum", "max", "mean", "first"] = "sum"
+    scale: float = 1.0
+    quality: Quality = Quality.EXACT
+    minus: tuple[Source, ...] = ()
+    over: tuple[Source, ...] = ()
+    """Gauges only: divided by the sum of these (used blocks over all blocks)."""
+    evidence: Evidence = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A limit or a name: the value of a family (``label`` empty), or a label's value on any series of it.
+
+    ``times`` are labels or families whose numbers are multiplied with it (blocks x block size).
+    """
+
+    family: str
+    label: str = ""
+    times: tuple[str, ...] = ()
+    how: Literal["sum", "max", "first"] = "first"
+    evidence: Evidence = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One engine, or one shape of its page.
+
+    ``name`` is the word that the process collector uses. ``paths`` are asked in this order until one answers (at most two).
+    ``prefixes`` are what a line must begin with to be read at all, ``marks`` the families any of which proves that a page is this
+    engine's (also for processes that nobody recognised). ``aliases`` are prefixes that stand for ``prefixes[0]`` on other pages
+    (Ray's ``ray_vllm_``; the empty one for a page without prefix), tried in order. ``metrics_off`` says what to add to the command.
+    """
+
+    name: str
+    title: str
+    default_port: int
+    paths: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    marks: tuple[str, ...]
+    fields: Mapping[str, tuple[Source, ...]]
+    latencies: Mapping[Latency, tuple[Source, ...]] = field(default_factory=dict)
+    facts: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
+    """Of ``model.Server``: served_model, engine_version, max_model_tokens, max_running_requests, kv_cache_tokens."""
+    aliases: tuple[str, ...] = ()
+    metrics_off: str = ""
+    metrics_port: int = 0
+    """Where the page is when it is not on the port that serves; 0: the same."""
+    metrics_port_options: tuple[str, ...] = ()
+    verified: bool = False
+    """Whether some page of it was seen (live or captured)."""
+    reader: str = ""
+    """``module:Class`` of a reader of its own, where a table cannot say it; empty: the page alone is read."""
+    notes: str = ""
+    """For ``docs/engines.md``: traps and what is not covered."""
