@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+Serve = Callable[..., "LlamaServer"]
+"""``serve(parallel=1, metrics=False, …)``, the fixture of tests/inference_live, starts a server that ends with the test."""
 
 
 class LlamaServer:
@@ -64,7 +68,7 @@ class LlamaServer:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """End it as a user would: it closes its stdin, and what does not end then is killed."""
+        """Let it end: its stdin closes, as it also does when the tests die; what does not end then is killed."""
         assert self._shell.stdin is not None and self._shell.stdout is not None
         self._shell.stdin.close()
         self._shell.stdout.close()

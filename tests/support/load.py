@@ -7,6 +7,7 @@ event of the stream carries. Nothing here reads the server's statistics.
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import random
 import socket
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from gpuwatch.dataclass import dataclass, field
 
@@ -122,9 +123,11 @@ class Load:
         self.answers: list[Answer] = []
         self._stop = threading.Event()
         self._sockets: dict[int, socket.socket] = {}
-        self._clients = [threading.Thread(target=self._run, args=(number, concurrency), daemon=True) for number in range(concurrency)]
+        self._clients = [
+            threading.Thread(target=self._run, args=(number, concurrency), daemon=True) for number in range(concurrency)
+        ]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for client in self._clients:
             client.start()
         return self
@@ -206,7 +209,7 @@ class Load:
             times = [when for when, _ in list(answer.arrivals)]
             if times and since <= times[0] < until:
                 first.append(times[0] - answer.sent)
-            gaps += [after - before for before, after in zip(times, times[1:], strict=False) if since <= after < until]
+            gaps += [after - before for before, after in itertools.pairwise(times) if since <= after < until]
         return Counts(
             seconds=until - since,
             sent=len(sent),
