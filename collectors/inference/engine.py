@@ -33,6 +33,8 @@ class Source:
     scale: float = 1.0
     quality: Quality = Quality.EXACT
     minus: tuple[Source, ...] = ()
+    plus: tuple[Source, ...] = ()
+    """Added in the same way as ``minus`` is subtracted; without one of them on the page the candidate is not there."""
     over: tuple[Source, ...] = ()
     """Gauges only: divided by the sum of these (used blocks over all blocks)."""
     evidence: Evidence = "source"
@@ -77,9 +79,11 @@ class Engine:
     metrics_port: int = 0
     """Where the page is when it is not on the port that serves; 0: the same."""
     metrics_port_options: tuple[str, ...] = ()
+    repeats: bool = False
+    """Several processes of it tell of the same tokens (a frontend and its workers): of one workload one page is taken, never a sum."""
     verified: bool = False
     """Whether some page of it was seen (live or captured)."""
     reader: str = ""
-    """``module:Class`` of a reader of its own, where a table cannot say it; empty: the page alone is read."""
+    """``module:Class`` of a reader of its own, where a table cannot say it, made as ``Class(engine)``; empty: the page alone is read."""
     notes: str = ""
     """For ``docs/engines.md``: traps and what is not covered."""

@@ -60,15 +60,20 @@ class Reading:
     """False: the page is not of a known engine."""
     detail: str = ""
     """Something worth telling beside the numbers, in one line (a model partly in host memory)."""
+    hint: str = ""
+    """What to add to the server's command for numbers that are not in this reading (it has some all the same)."""
 
 
 class Reader(Protocol):
     """Reads one server. Readers keep what they need between looks; a restarted server gets a new reader."""
 
     def paths(self, now_ns: int) -> Sequence[str]:
-        """The paths to ask at this look, in order; at most two, and only those of the engine's own table."""
+        """The paths to ask at this look, each of them; at most two, and only those of the engine's own table."""
         ...
 
     def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
-        """Make a reading of the good answers (status 200); raises ``ValueError`` with one clear line for one that makes no sense."""
+        """Make a reading of the good answers (status 200); raises ``ValueError`` with one clear line for one that makes no sense.
+
+        Called when at least one answer is good, with all of the look: a reader learns from the others what is off.
+        """
         ...
