@@ -310,7 +310,7 @@ class InferenceSample:
     running_requests: float | None = measure("running_milli", "count", 1000, "gauge", "queue", "Requests running", "server metrics")  # fmt: skip
     waiting_requests: float | None = measure("waiting_milli", "count", 1000, "gauge", "queue", "Requests waiting", "server metrics")  # fmt: skip
     kv_cache_ratio: float | None = measure("kv_cache_pm", "ratio", 1000, "gauge", "kv", "KV cache in use", "server metrics")  # fmt: skip
-    kv_cache_max_ratio: float | None = measure("kv_cache_max_pm", "ratio", 1000, "gauge", "kv", "KV cache in use, of the fullest engine behind the server", "server metrics")  # fmt: skip
+    kv_cache_fullest_ratio: float | None = measure("kv_cache_fullest_pm", "ratio", 1000, "gauge", "kv", "KV cache in use, of the fullest engine behind the server", "server metrics")  # fmt: skip
     server_state: int | None = measure("server_state", "state", 1, "state", "state", "What the server tells: 1 up, 2 starting, 3 metrics off, 4 key needed, 5 unreachable, 6 other namespace, 7 port unknown, 8 foreign page, 9 page too large, 10 no metrics", "server metrics")  # fmt: skip
     window_seconds: float | None = measure("window_ms", "seconds", 1000, "delta", "window", "True time between the two readings that the counts lie between", "server metrics")  # fmt: skip
     prompt_tokens_total: float | None = measure("prompt_tokens", "total", 1, "delta", "prompt", "Prompt tokens of requests, cached ones included", "server metrics")  # fmt: skip
@@ -330,8 +330,8 @@ class InferenceSample:
     itl_sum_seconds: float | None = measure("itl_sum_us", "seconds", 1000000.0, "delta", "itl", "Times between tokens, added up", "server metrics")  # fmt: skip
     e2e_count_total: float | None = measure("e2e_count", "total", 1, "delta", "e2e", "Times of whole requests that were measured", "server metrics")  # fmt: skip
     e2e_sum_seconds: float | None = measure("e2e_sum_us", "seconds", 1000000.0, "delta", "e2e", "Times of whole requests, added up", "server metrics")  # fmt: skip
-    queue_count_total: float | None = measure("queue_count", "total", 1, "delta", "queue", "Times in the queue that were measured", "server metrics")  # fmt: skip
-    queue_sum_seconds: float | None = measure("queue_sum_us", "seconds", 1000000.0, "delta", "queue", "Times in the queue, added up", "server metrics")  # fmt: skip
+    queue_count_total: float | None = measure("queue_count", "total", 1, "delta", "queue_time", "Times in the queue that were measured", "server metrics")  # fmt: skip
+    queue_sum_seconds: float | None = measure("queue_sum_us", "seconds", 1000000.0, "delta", "queue_time", "Times in the queue, added up", "server metrics")  # fmt: skip
 
 
 OPEN_US = 10**15

@@ -144,7 +144,7 @@ _PEAKS = {
     "rss_mib": "max",
     "waiting_milli": "max",
     "kv_cache_pm": "max",
-    "kv_cache_max_pm": "max",
+    "kv_cache_fullest_pm": "max",
 }
 
 

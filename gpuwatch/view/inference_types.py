@@ -90,7 +90,7 @@ class InferenceView:
     max_running_requests: int | None = None
     max_model_tokens: int | None = None
     kv_cache_ratio: float | None = None
-    kv_cache_max_ratio: float | None = None
+    kv_cache_fullest_ratio: float | None = None
     kv_cache_tokens: int | None = None
     preemptions_per_second: float | None = None
     prefix_hit_ratio: float | None = None
