@@ -12,18 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 CHILD = Path(__file__).with_name("llama_child.py")
-READY_SECONDS = 60.0
 
 
 def installed() -> bool:
     """Whether the library that holds the server is there; it is not imported."""
     return importlib.util.find_spec("xllamacpp") is not None and importlib.util.find_spec("gguf") is not None
-
-
-needs_llama = pytest.mark.skipif(not installed(), reason="xllamacpp is not installed (scripts/test --all)")
 
 
 def free_port() -> int:
@@ -60,7 +54,7 @@ class LlamaServer:
             self.stop()
             raise RuntimeError(f"llama-server did not start:\n{log.read_text(errors='replace')[-2000:]}")
         self.port = int(address.rpartition(":")[2])
-        self.pid = _only_child(self._shell.pid)
+        self.pid = only_child(self._shell.pid)
 
     @property
     def url(self) -> str:
@@ -83,7 +77,8 @@ class LlamaServer:
         self._shell.wait(10)
 
 
-def _only_child(pid: int) -> int:
+def only_child(pid: int) -> int:
+    """The pid of the one child that ``pid`` has."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
 
 
