@@ -146,6 +146,15 @@ def rate(value: float | None) -> str:
     return f"{value / 1000:.3g}G"
 
 
+def latency(seconds: float | None, reason: Missing | None = None) -> str:
+    """A waiting time in three digits: ``4.2 ms``, ``412 ms``, ``12.4 s``, ``132 s``."""
+    if seconds is None:
+        return glyph(reason)
+    if seconds < 0.9995:
+        return number(seconds * 1000, 1 if 0 < seconds < 0.00995 else 0) + " ms"
+    return number(seconds, 1 if seconds < 99.95 else 0) + " s"
+
+
 def gpu_hours(milliseconds: float | None, decimals: int = 1) -> str:
     """GPU time in GPU·h without the unit: ``116.3``."""
     return number(None if milliseconds is None else milliseconds / 3_600_000, decimals)

@@ -99,6 +99,8 @@ class InferenceView:
     """Mean accepted tokens a draft, the bonus token not counted."""
     latencies: tuple[LatencyView, ...] = ()
     """In the order of ``Latency``; only those that the server measures."""
+    slo_target_ratio: float = 0.95
+    """``Slo.target_ratio``: of a waiting time with a limit, the share below which it is too slow."""
     goodput_low_per_second: float | None = None
     goodput_high_per_second: float | None = None
     """Bounds (Fréchet) of the requests a second that meet all limits; failed and aborted ones never do."""
