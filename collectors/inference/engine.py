@@ -35,6 +35,8 @@ class Source:
     minus: tuple[Source, ...] = ()
     plus: tuple[Source, ...] = ()
     """Added in the same way as ``minus`` is subtracted; without one of them on the page the candidate is not there."""
+    beside: tuple[str, ...] = ()
+    """Families that must be on the page too, or the candidate is not there: they tell which version's meaning a name has."""
     over: tuple[Source, ...] = ()
     """Gauges only: divided by the sum of these (used blocks over all blocks)."""
     evidence: Evidence = "source"
@@ -74,6 +76,8 @@ class Engine:
     latencies: Mapping[Latency, tuple[Source, ...]] = field(default_factory=dict)
     facts: Mapping[str, tuple[Fact, ...]] = field(default_factory=dict)
     """Of ``model.Server``: served_model, engine_version, max_model_tokens, max_running_requests, kv_cache_tokens."""
+    once: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Paths asked once for each process, after a good page: fact -> the way to it through the JSON (``data.0.id``)."""
     aliases: tuple[str, ...] = ()
     metrics_off: str = ""
     metrics_port: int = 0

@@ -68,7 +68,10 @@ class Reader(Protocol):
     """Reads one server. Readers keep what they need between looks; a restarted server gets a new reader."""
 
     def paths(self, now_ns: int) -> Sequence[str]:
-        """The paths to ask at this look, each of them; at most two, and only those of the engine's own table."""
+        """The paths to ask at this look, each of them in this order; at most two, and only those of the engine's own table.
+
+        None: nothing is due, and there is no look.
+        """
         ...
 
     def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
