@@ -50,7 +50,8 @@ class ServerProcess:
 
     ``workload`` is the key of the workload that its tree is (root pid, root start, port or 0). ``port`` is 0 and ``host`` empty
     when the command line does not tell them. ``uid`` owns the process; ``worker`` is True for a process of the engine that does
-    GPU work and is never to be asked. ``flags`` are names of options that say something about metrics, without values.
+    GPU work and is never to be asked. ``metrics_port`` is the port of the page where the command line names one of its own. ``flags``
+    are names of options that say something about metrics, without values.
     """
 
     pid: int
@@ -65,6 +66,8 @@ class ServerProcess:
     worker: bool = False
     flags: frozenset[str] = frozenset()
     parent_pid: int = 0
+    """The process above it in the same workload, 0 for the root."""
+    metrics_port: int = 0
 
 
 class ServerBoard:

@@ -40,6 +40,7 @@ class Entry:
     raw_comm: bytes = b""
     state: str = ""
     ppid: int = 0
+    session: int = 0
     kernel: bool = False
     cpu_ticks: int = 0
     rss_pages: int = 0
@@ -77,7 +78,7 @@ class Entry:
 
     def update(self, stat: procfs.Stat) -> bool:
         """Take over a stat line; True when the name changed, so that it has become another program."""
-        self.state, self.ppid = stat.state, stat.ppid
+        self.state, self.ppid, self.session = stat.state, stat.ppid, stat.session
         self.cpu_ticks, self.rss_pages = stat.cpu_ticks, stat.rss_pages
         self.kernel = bool(stat.flags & procfs.PF_KTHREAD)
         if stat.comm == self.raw_comm:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from gpuwatch import procfs
 from gpuwatch.collectors.procs.entry import Entry
+from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact
 from gpuwatch.collectors.procs.tree import Tree, lineage
 from gpuwatch.collectors.procs.where import slurm_from_environ
@@ -54,17 +55,24 @@ def _screen_session(root: str, pid: int) -> str:
     return clean(redact(f"screen:{found[1].decode('utf-8', 'surrogateescape')}"), 80) if found else "screen"
 
 
+def _server_of(programs: Sequence[Program]) -> Program | None:
+    """The server of a tree: the first that answers HTTP, else the first that works for one."""
+    return next(
+        (program for program in programs if program.server), next((program for program in programs if program.engine), None)
+    )
+
+
 def workload_of(tree: Tree, members: Sequence[Entry], job: str, command_lines: str) -> Workload:
     """What a tree does, from its root first and then from its other processes in order of depth."""
     programs = [entry.program for entry in members]
     kind = next((program for program in programs if program.kind != "other"), tree.root.program).kind
-    served = next((program for program in programs if program.engine), None) if kind == "inference" else None
+    served = _server_of(programs) if kind == "inference" else None
     root = tree.root.program
     engine, model, port, name = "", root.model, 0, root.script
     if served is not None:
         engine = served.engine
-        model = next((program.model for program in programs if program.engine and program.model), "")
-        port = next((program.port for program in programs if program.port), 0)
+        model = next((program.model for program in programs if program.engine == engine and program.model), "")
+        port = served.port  # not that of a part: those come and go, and the port is in the key
         name = (model.rstrip("/").rpartition("/")[2] or served.script) if root.engine else root.script
     elif kind == "training" and not model:
         model = next((program.model for program in programs if program.model), "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from gpuwatch.collectors.procs.engines import Engine, find_engine
+from gpuwatch.collectors.procs.engines import Engine, Serves, find_engine
 from gpuwatch.dataclass import dataclass
 from gpuwatch.text import lazy
 
@@ -51,6 +51,9 @@ _MODEL_OPTIONS = (
 )
 
 
+_SERVES_NOTHING = Serves()
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """One process' part in a tree. ``script`` is the name of what runs: a script, a module or the program itself."""
@@ -65,8 +68,18 @@ class Program:
     kernel: str = ""
     """First eight digits of a notebook kernel's id, ``notebook`` when it has none, empty for other processes."""
     engine: str = ""
+    worker: bool = False
+    """Of an inference server: it works for it and never answers HTTP."""
+    apart: bool = False
+    """A worker that is no descendant of its server."""
     model: str = ""
     port: int = 0
+    serves: Serves = _SERVES_NOTHING
+
+    @property
+    def server(self) -> bool:
+        """Whether it is an inference server that answers HTTP."""
+        return bool(self.engine) and not self.worker
 
     @property
     def joins(self) -> bool:
@@ -105,12 +118,14 @@ def classify(argv: Sequence[str], comm: str) -> Program:
         return Program(script, "training" if trains else "other", python, launcher=True, model=_option(rest, _MODEL_OPTIONS))
     trains = python and _TRAINS.search(target) is not None
     model = _option(rest, _MODEL_OPTIONS) if python else ""
-    return Program(target, "training" if trains else "other", python, wrapper=base in WRAPPERS, model=model)
+    return Program(target, "training" if trains else "other", python, wrapper=target in WRAPPERS, model=model)
 
 
 def _server(engine: Engine, target: str, rest: Sequence[str], python: bool) -> Program:
-    model, port = engine.read(rest)
-    return Program(model.rstrip("/").rpartition("/")[2] or target, "inference", python, engine=engine.name, model=model, port=port)
+    model, port, serves = engine.read(rest)
+    script = model.rstrip("/").rpartition("/")[2] or target
+    part = {"worker": engine.worker or "--headless" in serves.flags, "apart": engine.apart}
+    return Program(script, "inference", python, engine=engine.name, model=model, port=port, serves=serves, **part)
 
 
 def _python_target(argv: Sequence[str]) -> tuple[str, Sequence[str]]:

@@ -1,14 +1,18 @@
 """Which processes are watched and what they are to each other: jobs as trees, from GPU and ML processes up and down again.
 
 Upwards a job goes on through interpreters, launchers and servers, and through a shell only when a launcher stands above it; it
-ends below a shell, a session, a notebook server, a container's or the system's init. Downwards all descendants belong to it.
+ends below a shell, a session, a notebook server, a container's or the system's init. An inference server is a job of its own: above
+one it goes on only through launchers, wrappers and a server that starts such servers as parts of itself, so that two replicas
+that one script has started are two. Downwards all descendants belong to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from gpuwatch.collectors.procs.engines import is_part
 from gpuwatch.collectors.procs.entry import Entry
+from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.dataclass import dataclass, field
 
 MAX_STEPS = 32
@@ -44,18 +48,25 @@ def lineage(entry: Entry, table: Mapping[int, Entry]) -> Iterable[Entry]:
 def path_to_root(entry: Entry, table: Mapping[int, Entry]) -> list[Entry]:
     """From ``entry`` up to the root of its job, both included."""
     path, shells = [entry], list[Entry]()
+    server = entry.program if entry.program.server else None
     for above in lineage(entry, table):
         program = above.program
         if program.shell and len(shells) < SHELL_STEPS:
             shells.append(above)
             continue
-        if not program.joins or (shells and not (program.launcher or program.engine)):
+        if not program.joins or (shells and not (program.launcher or program.engine)) or not _may_hold(program, server):
             break
         path += [*shells, above]
         shells = []
+        server = program if program.server else server
     while len(path) > 1 and path[-1].program.wrapper:
         path.pop()
     return path
+
+
+def _may_hold(above: Program, server: Program | None) -> bool:
+    """Whether a job with ``server`` at its top, if it has one, goes on at ``above``."""
+    return server is None or above.launcher or above.wrapper or is_part(above.engine, server.engine)
 
 
 def plan(table: Mapping[int, Entry], gpu: Collection[int]) -> list[Tree]:

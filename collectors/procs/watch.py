@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 from gpuwatch.collectors.procs.entry import Entry
 from gpuwatch.collectors.procs.jobs import job_of, workload_of
+from gpuwatch.collectors.procs.servers import joined, serving
 from gpuwatch.collectors.procs.table import Table
 from gpuwatch.collectors.procs.tree import Tree, lineage, plan
 from gpuwatch.model import Process, Workload
+from gpuwatch.plugin import ServerBoard, ServerProcess
 
 KEEP_OPEN = 256
 """Watched processes whose two files stay open."""
@@ -18,11 +20,12 @@ Key = tuple[int, int]
 
 
 class Watch:
-    """``processes`` by pid and ``workloads`` as of the last ``update``."""
+    """``processes`` by pid and ``workloads`` as of the last ``update``; processes that serve go to ``board``."""
 
-    def __init__(self, table: Table, command_lines: str) -> None:
+    def __init__(self, table: Table, command_lines: str, board: ServerBoard) -> None:
         self.table = table
         self.command_lines = command_lines
+        self.board = board
         self.processes: dict[int, Process] = {}
         self.workloads: list[Workload] = []
         self._gpu: frozenset[int] = frozenset()
@@ -53,7 +56,8 @@ class Watch:
                 entries[pid].read_facts(self.table.root, self.command_lines, self.table.just_read.get(pid))
         processes: dict[int, Process] = {}
         current: dict[tuple[int, int], Workload] = {}
-        for tree in trees:
+        servers: list[ServerProcess] = []
+        for tree in joined(trees, entries):
             members = [entries[pid] for pid in tree.roles]
             job = job_of(self.table.root, tree.root, entries)
             key = self._root_key(tree)
@@ -61,11 +65,13 @@ class Watch:
                 current[key] = workload_of(tree, members, job, self.command_lines)
             elif key in self._known:
                 current[key] = self._known[key]
+            servers += serving(tree, entries, (*key, current[key].port if key in current else 0), self.command_lines)
             for entry in members:
                 self._lasting[entry.key] = key
                 made = self._process(entry, tree.roles[entry.pid], key, watched, job)
                 old = self.processes.get(entry.pid)
                 processes[entry.pid] = old if old == made and old is not None else made
+        self.board.publish(servers)
         self._keep_open(processes)
         self.processes, self._known, self.workloads = processes, current, list(current.values())
         alive = {entries[pid].key for pid in processes}
