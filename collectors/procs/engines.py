@@ -101,7 +101,7 @@ def _port(value: str) -> int:
 _VLLM = ("--model", "--served-model-name")
 _LLAMA = ("-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
 _SGLANG = ("--model-path", "--model")
-_RUST = {"port_options": ("--port", "-p"), "host_options": ("--hostname",)}
+_RUST_PORT, _RUST_HOST = ("--port", "-p"), ("--hostname",)
 """The servers of Hugging Face in Rust. TEI's page may have a port of its own; TGI answers on the one that serves."""
 
 ENGINES = (
@@ -120,9 +120,24 @@ ENGINES = (
     Engine("llama.cpp", ("llama_cpp.server",), (), ("--model",)),
     Engine("ollama", ("ollama",), ("serve", "start"), starts=("llama.cpp",)),
     Engine("ollama", ("ollama",), ("runner",), ("--model",), worker=True),
-    Engine("tgi", ("text-generation-launcher", "text-generation-router"), (), ("--model-id",), **_RUST),
+    Engine(
+        "tgi",
+        ("text-generation-launcher", "text-generation-router"),
+        (),
+        ("--model-id",),
+        port_options=_RUST_PORT,
+        host_options=_RUST_HOST,
+    ),
     Engine("tgi", ("text-generation-server",), ("serve",), positional=True, worker=True),
-    Engine("tei", ("text-embeddings-router",), (), ("--model-id",), metrics_options=("--prometheus-port",), **_RUST),
+    Engine(
+        "tei",
+        ("text-embeddings-router",),
+        (),
+        ("--model-id",),
+        metrics_options=("--prometheus-port",),
+        port_options=_RUST_PORT,
+        host_options=_RUST_HOST,
+    ),
     Engine(
         "triton",
         ("tritonserver",),

@@ -123,9 +123,17 @@ def classify(argv: Sequence[str], comm: str) -> Program:
 
 def _server(engine: Engine, target: str, rest: Sequence[str], python: bool) -> Program:
     model, port, serves = engine.read(rest)
-    script = model.rstrip("/").rpartition("/")[2] or target
-    part = {"worker": engine.worker or "--headless" in serves.flags, "apart": engine.apart}
-    return Program(script, "inference", python, engine=engine.name, model=model, port=port, serves=serves, **part)
+    return Program(
+        model.rstrip("/").rpartition("/")[2] or target,
+        "inference",
+        python,
+        engine=engine.name,
+        worker=engine.worker or "--headless" in serves.flags,
+        apart=engine.apart,
+        model=model,
+        port=port,
+        serves=serves,
+    )
 
 
 def _python_target(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
