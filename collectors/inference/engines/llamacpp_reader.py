@@ -1,0 +1,173 @@
+"""llama.cpp at the moment: ``/slots`` at each look, corrected by the counters of ``/metrics``, which is read seldom.
+
+Either may be off. The page alone is read as its table says (counted at the end of requests); the slots alone lose what a request did
+between the last look and its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gpuwatch.collectors.inference.engine import Engine
+from gpuwatch.collectors.inference.engines.ledger import NO_TASKS, Ledger, TaskKey
+from gpuwatch.collectors.inference.engines.llamacpp import METRICS, PREFIX, PROPS, SLOTS
+from gpuwatch.collectors.inference.engines.once import facts_of
+from gpuwatch.collectors.inference.engines.slots import Slot, Stale, read_slots
+from gpuwatch.collectors.inference.page import Wanted, read_page
+from gpuwatch.collectors.inference.reading import Answer, Reader, Reading
+from gpuwatch.collectors.inference.table_reader import TableReader
+from gpuwatch.model import FieldSource
+from gpuwatch.names import Quality
+
+METRICS_EVERY_NS = 5_000_000_000
+"""Each read of the page shortens the window of the server's own gauges for everyone who reads them."""
+OFF = (404, 501)
+COUNTERS = {
+    "output_tokens_total": "tokens_predicted_total",
+    "prefill_tokens_total": "prompt_tokens_total",
+    "cached_tokens_total": "prompt_tokens_cached_total",
+    "drafts_total": "spec_decode_num_drafts_total",
+    "draft_tokens_total": "spec_decode_num_draft_tokens_total",
+    "accepted_tokens_total": "spec_decode_num_accepted_tokens_total",
+    "itl_count_total": "tokens_predicted_total",
+    "itl_sum_seconds": "tokens_predicted_seconds_total",
+}
+WAITING = "requests_deferred"
+WANTED = Wanted((PREFIX,), [PREFIX + name for name in {*COUNTERS.values(), WAITING}])
+FROM_SLOTS = {
+    "output_tokens_total": "/slots next_token.n_decoded",
+    "prefill_tokens_total": "/slots n_prompt_tokens_processed",
+    "cached_tokens_total": "/slots n_prompt_tokens_cache",
+}
+
+
+class LlamaCppReader:
+    """See the module's docstring."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._page: Reader = TableReader(engine)
+        self._off: set[str] = set()
+        self._metrics_ns: int | None = None
+        self._props_due: bool | None = None
+        self._facts: dict[str, str | int] = {}
+        self._waiting: float | None = None
+        self._stale = Stale()
+        self._ledgers = {name: Ledger() for name in COUNTERS}
+
+    def paths(self, now_ns: int) -> Sequence[str]:
+        """The page when it is due, before the slots (see ``Ledger``); once, instead of the page, what the server says of itself."""
+        due = self._metrics_ns is None or now_ns - self._metrics_ns >= METRICS_EVERY_NS
+        slots = () if SLOTS in self._off else (SLOTS,)
+        if METRICS in self._off or not due:
+            return (*slots, PROPS) if self._props_due and slots else slots
+        return (METRICS, PROPS) if self._props_due and not slots else (METRICS, *slots)
+
+    def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
+        """A reading of the slots and, when it was asked, the page."""
+        by_path = {answer.path: answer for answer in answers}
+        self._learn(by_path, now_ns)
+        page, slots = (self._good(by_path.get(path)) for path in (METRICS, SLOTS))
+        if slots is not None:
+            reading = self._of_slots(self._stale.corrected(read_slots(slots.body)), page)
+        elif page is not None and SLOTS in self._off:
+            reading = self._page.read([page], now_ns)
+            reading.hint = "start llama-server without --no-slots for the figures of the moment"
+        else:
+            raise ValueError("/slots of llama.cpp did not come")
+        reading.facts = {**reading.facts, **self._facts}
+        return reading
+
+    @staticmethod
+    def _good(answer: Answer | None) -> Answer | None:
+        return answer if answer is not None and answer.status == 200 else None
+
+    def _learn(self, by_path: Mapping[str, Answer], now_ns: int) -> None:
+        """What is off, when the page was asked, and what the server says of itself."""
+        self._off |= {path for path in (METRICS, SLOTS) if path in by_path and by_path[path].status in OFF}
+        if METRICS in by_path:
+            self._metrics_ns = now_ns
+        if PROPS in by_path:
+            self._props_due = False
+            if by_path[PROPS].status == 200:
+                self._facts |= facts_of(by_path[PROPS].body, self._engine.once[PROPS])
+                self._facts["served_model"] = str(self._facts.get("served_model", "")).rpartition("/")[2]
+        elif self._props_due is None:
+            self._props_due = True
+
+    def _of_slots(self, slots: list[Slot], page: Answer | None) -> Reading:
+        numbers = None if page is None else self._numbers(page.body)
+        reading = Reading()
+        for name, given in self._counts(slots, numbers).items():
+            live = FROM_SLOTS.get(name)
+            family = PREFIX + COUNTERS[name]
+            source = family if live is None else live if METRICS in self._off else f"{live}, corrected by {family}"
+            reading.amounts[name] = given
+            self._say(reading, name, source, Quality.ESTIMATED)
+        if {"prefill_tokens_total", "cached_tokens_total"} <= reading.amounts.keys():
+            both = reading.amounts["prefill_tokens_total"] + reading.amounts["cached_tokens_total"]
+            for name in ("prompt_tokens_total", "prefix_query_tokens_total"):
+                reading.amounts[name] = both
+                self._say(reading, name, "prompt tokens computed + taken from the cache", Quality.ESTIMATED)
+            reading.amounts["prefix_hit_tokens_total"] = reading.amounts["cached_tokens_total"]
+            self._say(reading, "prefix_hit_tokens_total", "as cached tokens", Quality.ESTIMATED)
+        self._gauges(reading, slots, numbers)
+        reading.hint = self._engine.metrics_off if METRICS in self._off else ""
+        return reading
+
+    @staticmethod
+    def _say(reading: Reading, name: str, source: str, quality: Quality) -> None:
+        reading.sources[name] = FieldSource(name, quality, source)
+
+    @staticmethod
+    def _numbers(body: bytes) -> dict[str, float]:
+        page = read_page(body, WANTED)
+        good = {name: of_name.get(()) for name, of_name in page.series.items() if name not in page.spoiled}
+        return {name.removeprefix(PREFIX): value for name, value in good.items() if value is not None and value >= 0}
+
+    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> dict[str, float]:
+        """Field -> how much since the look before; fields of which something is known."""
+        counts = {}
+        for name, ledger in self._ledgers.items():
+            total = None if numbers is None else numbers.get(COUNTERS[name])
+            running, ended = self._tasks(name, slots)
+            new = ledger.look(total, running, ended)
+            if new is not None and (ledger.anchored or running or ended):
+                counts[name] = new
+        return counts
+
+    @staticmethod
+    def _tasks(name: str, slots: list[Slot]) -> tuple[Mapping[TaskKey, float], Mapping[TaskKey, float]]:
+        """(tasks that the server's counter does not hold yet, tasks that it does). It counts the computed prompt when that is done,
+        the cached one when the task begins, and the rest when the task ends."""
+        if name == "output_tokens_total":
+            return {slot.key: slot.decoded for slot in slots if slot.busy}, {
+                slot.key: slot.decoded for slot in slots if not slot.busy
+            }
+        if name == "prefill_tokens_total":
+            told = [slot for slot in slots if slot.prompt is not None]
+            prompting = {slot.key: float(slot.prompt or 0) for slot in told if slot.busy and not slot.decoded}
+            return prompting, {slot.key: float(slot.prompt or 0) for slot in told if slot.key not in prompting}
+        if name == "cached_tokens_total":
+            return NO_TASKS, {slot.key: float(slot.cached or 0) for slot in slots if slot.cached is not None}
+        return NO_TASKS, NO_TASKS
+
+    def _gauges(self, reading: Reading, slots: list[Slot], numbers: Mapping[str, float] | None) -> None:
+        busy = [slot for slot in slots if slot.busy]
+        reading.gauges["running_requests"] = len(busy)
+        self._say(reading, "running_requests", "/slots is_processing", Quality.EXACT)
+        if numbers is not None:
+            self._waiting = numbers.get(WAITING)
+        if self._waiting is not None:
+            reading.gauges["waiting_requests"] = self._waiting
+            self._say(reading, "waiting_requests", PREFIX + WAITING, Quality.EXACT)
+        sizes = [slot.size for slot in slots if slot.size]
+        reading.facts["max_running_requests"] = len(slots)
+        if len(sizes) == len(slots):
+            reading.facts |= {"max_model_tokens": max(sizes), "kv_cache_tokens": sum(sizes)}
+            if all(slot.held is not None for slot in busy):
+                reading.gauges["kv_cache_ratio"] = min(1.0, sum(slot.held or 0 for slot in busy) / sum(sizes))
+                fullest = max((slot.held or 0) / (slot.size or 1) for slot in slots if slot.busy) if busy else 0.0
+                reading.gauges["kv_cache_fullest_ratio"] = min(1.0, fullest)
+                for name in ("kv_cache_ratio", "kv_cache_fullest_ratio"):
+                    self._say(reading, name, "/slots n_prompt_tokens of busy slots / n_ctx", Quality.ESTIMATED)
