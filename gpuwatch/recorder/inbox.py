@@ -11,6 +11,7 @@ from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.people import People
+from gpuwatch.recorder.servers import joined_counts, joined_samples, joined_servers
 from gpuwatch.recorder.source import Delivery, Source
 from gpuwatch.recorder.timeline import PERIODS
 
@@ -94,11 +95,11 @@ class Inbox:
         return found
 
 
-_LATEST = ("host", "gpus", "workloads", "gpu_samples", "host_sample", "training_samples", "inference_samples", "extra_samples")
+_LATEST = ("host", "gpus", "workloads", "gpu_samples", "host_sample", "training_samples", "extra_samples")
 
 
 def _joined(first: Batch, second: Batch) -> Batch:
-    """Two readings of one collector for one second: of each part the later one, and of a process the one of the longer span."""
+    """Two readings of one collector for one second: of each part the later one, of a process that of the longer span, of a server both."""
     seen = {(sample.pid, sample.start_ms, sample.gpu_uuid) for sample in first.process_samples}
     more = [sample for sample in second.process_samples if (sample.pid, sample.start_ms, sample.gpu_uuid) not in seen]
     latest = {name: getattr(second, name) or getattr(first, name) for name in _LATEST}
@@ -109,6 +110,9 @@ def _joined(first: Batch, second: Batch) -> Batch:
         driver_calls=first.driver_calls + second.driver_calls,
         driver_ns=first.driver_ns + second.driver_ns,
         process_samples=[*first.process_samples, *more],
+        inference_samples=joined_samples(first.inference_samples, second.inference_samples),
+        latency_counts=joined_counts(first.latency_counts, second.latency_counts),
+        servers=joined_servers(first.servers, second.servers),
         events=[*first.events, *second.events],
         missing={**second.missing, **first.missing},
     )

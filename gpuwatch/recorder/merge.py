@@ -1,8 +1,8 @@
 """From batches to a tick: rows that speak for their time, facts, the join of pids, changes of missing reasons.
 
 A row speaks for the time since the previous row of the same entity if that is at most three periods of its collector; else for no
-time at all, and the time between is a gap. Process rows come at the rhythm of the process collector: what a faster driver says in
-between is folded into them.
+time at all, and the time between is a gap. A server that is asked more seldom than its collector may has periods of its own.
+Process rows come at the rhythm of the process collector: what a faster driver says in between is folded into them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from gpuwatch.dataclass import dataclass, field, replace
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.measure import measures, quantise
-from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, MissingKey
+from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, LatencyCounts, MissingKey
 from gpuwatch.names import Context, GapReason, Missing
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
+from gpuwatch.recorder.servers import Paces
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, Values, WorkloadRow
 
@@ -39,6 +40,7 @@ class _Rows:
 
     gpus: dict[str, GpuRow] = field(default_factory=dict)
     workloads: list[WorkloadRow] = field(default_factory=list)
+    latencies: list[LatencyCounts] = field(default_factory=list)
     gaps: list[GapRow] = field(default_factory=list)
     gap_energy: list[GapEnergy] = field(default_factory=list)
     host_dt_ms: int = 0
@@ -59,6 +61,7 @@ class Merger:
         self._broken: dict[str, int] = {}
         """GPUs that had a row before the break of the whole host that began then, and none since."""
         self._processes = ProcessRows(self.people)
+        self._paces = Paces()
         self._missing: dict[str, Mapping[MissingKey, Missing]] = {}
         self.last_ms: int | None = None
         """When the last tick was."""
@@ -102,16 +105,18 @@ class Merger:
             if batch.error is None:
                 self._changes(rows.missing, name, batch.missing)
         process_rows = self._processes.merge(ts_ms, batches, self._period_ms)
-        host, gpus, processes, workloads = self.people.take()
+        host, gpus, processes, workloads, servers = self.people.take()
         return Tick(
             ts_ms=ts_ms,
             host=host,
             gpus=gpus,
             processes=processes,
             workloads=workloads,
+            servers=servers,
             gpu_rows=list(rows.gpus.values()),
             process_rows=process_rows,
             workload_rows=rows.workloads,
+            latencies=rows.latencies,
             host_dt_ms=rows.host_dt_ms,
             host_values=rows.host_values,
             extras=rows.extras,
@@ -129,8 +134,11 @@ class Merger:
 
     def prune(self, ts_ms: int) -> None:
         """Forget entities that have had no row for so long that the next one could not bridge the time anyway."""
-        limit = ts_ms - PERIODS * max(self._period_ms.values(), default=0)
-        self._last = {entity: last for entity, last in self._last.items() if last >= limit}
+        longest, paces = max(self._period_ms.values(), default=0), self._paces
+        self._last = {
+            entity: last for entity, last in self._last.items() if ts_ms - last <= PERIODS * max(longest, paces.of(entity))
+        }
+        paces.keep(self._last)
 
     def _add_gpu(self, rows: _Rows, ts_ms: int, sample: GpuSample, period_ms: int) -> None:
         uuid = sample.gpu_uuid
@@ -165,8 +173,10 @@ class Merger:
             rows.workloads.append(WorkloadRow(*root, 0, "training", dt, quantise(training)))
         for server in batch.inference_samples:
             key = server.root_pid, server.root_start_ms, server.port
-            dt = self._dt(("inference", *key), ts_ms, period_ms)
-            rows.workloads.append(WorkloadRow(*key, "inference", dt, quantise(server)))
+            entity = ("inference", *key)
+            pace = self._paces.take(entity, max(period_ms, round(server.interval_seconds * 1000)))
+            rows.workloads.append(WorkloadRow(*key, "inference", self._dt(entity, ts_ms, pace), quantise(server)))
+        rows.latencies.extend(batch.latency_counts)
 
     def _changes(self, out: dict[MissingKey, Missing | None], name: str, now: Mapping[MissingKey, Missing]) -> None:
         before = self._missing.get(name, {})

@@ -1,4 +1,4 @@
-"""Who is there: hosts, GPUs and processes as the collectors describe them, and which of it the store has not been told yet.
+"""Who is there: hosts, GPUs, processes and servers as the collectors describe them, and which of it the store has not been told yet.
 
 Drivers name pids alone; a process is (pid, start time). A pid is joined to the process that the process collector sees under it.
 A pid that has just left its list is still the process that it was: a driver may be asked a moment before it. A pid that it never saw
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gpuwatch.dataclass import fields, replace
-from gpuwatch.model import Batch, Gpu, Host, Process, Workload
+from gpuwatch.model import Batch, Gpu, Host, Process, Server, Workload
+from gpuwatch.recorder.servers import Servers
 
 _PATIENCE_MS = 3000
 _FORGET_MS = 6000
@@ -33,6 +34,7 @@ class People:
         self._lists: dict[str, Sequence[Process]] = {}
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
+        self._servers = Servers()
         self._first_seen: dict[int, int] = {}
         self._last_seen: dict[int, int] = {}
         self._strangers: dict[int, Process] = {}
@@ -65,6 +67,7 @@ class People:
             if self._workloads.get(key) != workload:
                 self._workloads[key] = workload
                 self._new[2].append(workload)
+        self._servers.learn(batch.servers)
 
     def _learn_host(self, name: str, host: Host) -> None:
         if self._hosts.get(name) == host:
@@ -75,6 +78,8 @@ class People:
             return  # a driver knows its version alone: it waits for the collector that knows the machine
         if self._host is not None and merged.machine_id != self._host.machine_id:
             self._new[0].extend(gpu for gpu in self.gpus.values() if gpu not in self._new[0])
+            self._new[2].extend(workload for workload in self._workloads.values() if workload not in self._new[2])
+            self._servers.tell_again()
             self._told.clear()
             for process in [process for known in self._described.values() for process in known.values()]:
                 self._learn_process(process)
@@ -94,11 +99,11 @@ class People:
         alive |= {process.key for process in self._strangers.values()}
         self._told = {key: process for key, process in self._told.items() if key in alive}
 
-    def take(self) -> tuple[Host | None, list[Gpu], list[Process], list[Workload]]:
+    def take(self) -> tuple[Host | None, list[Gpu], list[Process], list[Workload], list[Server]]:
         """What is new or changed since the last call."""
         host, new = self._new_host, self._new
         self._new_host, self._new = None, ([], [], [])
-        return host, *new
+        return host, *new, self._servers.take()
 
     # ------------------------------------------------------------------------------------------------------------ pids
 

@@ -27,6 +27,7 @@ _INSERT = {
     "recorder_sample": Inserter("recorder_sample", columns.RECORDER_SAMPLE),
     "training_sample": Inserter("training_sample", columns.TRAINING_SAMPLE),
     "inference_sample": Inserter("inference_sample", columns.INFERENCE_SAMPLE),
+    "latency_sample": Inserter("latency_sample", columns.LATENCY_SAMPLE),
     "extra_sample": Inserter("extra_sample", columns.EXTRA_SAMPLE),
 }
 _EVENT = columns.insert_sql("event", ("event_id", "ts_ms", "host_id", "gpu_id", "proc_id", "pid", "kind", "severity", "detail"))
@@ -79,6 +80,8 @@ class TickBuffer:
             ids.gpu(gpu, ts)
         for workload in tick.workloads:
             ids.workload(workload, ts)
+        for server in tick.servers:
+            ids.server(server, ts)
         for process in tick.processes:
             ids.process(process, ts)
         if tick.gpu_rows or tick.process_rows or tick.workload_rows or tick.extras or tick.host_values or tick.recorder_values:
@@ -125,6 +128,13 @@ class TickBuffer:
             table = "training_sample" if w.kind == "training" else "inference_sample"
             key = w.root_pid, w.root_start_ms, w.port
             rows[table].append((tick_id, ids.workload_id(key, w.kind, ts), w.dt_ms, *w.values))
+        for counts in tick.latencies:
+            of = (
+                tick_id,
+                ids.workload_id((counts.root_pid, counts.root_start_ms, counts.port), "inference", ts),
+                int(counts.latency),
+            )
+            rows["latency_sample"].extend([(*of, *bucket) for bucket in counts.buckets])
         if tick.host_values is not None:
             rows["host_sample"].append((tick_id, ids.current_host(ts), tick.host_dt_ms, *tick.host_values))
         if tick.recorder_values is not None:

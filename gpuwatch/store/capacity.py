@@ -30,6 +30,7 @@ _STAGES = (
     ("process minutes", "process_minute", "t", "", HOUR_TIER),
     ("GPU minutes", "gpu_minute", "t", "", HOUR_TIER),
     ("workload minutes", "workload_minute", "t", "", HOUR_TIER),
+    ("minutes of waiting times", "latency_minute", "t", "", HOUR_TIER),
     ("ledger minutes", "ledger_minute", "t", "", LEDGER_HOUR_TIER),
 )
 """What goes, in this order within a day: (words, table, its time, condition, tier that must have the sums)."""

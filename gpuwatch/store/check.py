@@ -21,6 +21,14 @@ _REFERENCES = (
     ("process_sample", "proc_id", "process", "proc_id"),
     ("gpu_minute", "gpu_id", "gpu", "gpu_id"),
     ("process_minute", "proc_id", "process", "proc_id"),
+    ("inference_sample", "tick_id", "tick", "tick_id"),
+    ("inference_sample", "workload_id", "workload", "workload_id"),
+    ("latency_sample", "tick_id", "tick", "tick_id"),
+    ("latency_sample", "workload_id", "workload", "workload_id"),
+    ("workload_minute", "workload_id", "workload", "workload_id"),
+    ("latency_minute", "workload_id", "workload", "workload_id"),
+    ("server", "workload_id", "workload", "workload_id"),
+    ("server_field", "workload_id", "server", "workload_id"),
 )
 _BELOW = {HOUR_TIER: MINUTE_TIER, DAY_TIER: HOUR_TIER, LEDGER_HOUR_TIER: LEDGER_TIER, LEDGER_DAY_TIER: LEDGER_HOUR_TIER}
 _HOUR_MS = 3_600_000
@@ -48,7 +56,10 @@ def check(path: Path | str, *, limit: int = 20) -> list[str]:
 
 def _dangling(db: sqlite3.Connection) -> Iterator[str]:
     """Rows that point to nothing."""
+    there = _tables(db)
     for table, column, target, key in _REFERENCES:
+        if table not in there:  # of a later schema
+            continue
         sql = f"SELECT count(*) FROM {table} s WHERE NOT EXISTS (SELECT 1 FROM {target} t WHERE t.{key}=s.{column})"
         count = db.execute(sql).fetchone()[0]
         if count:
@@ -62,14 +73,21 @@ def _watermarks(db: sqlite3.Connection) -> Iterator[str]:
         below = done.get((host, _BELOW.get(tier, "")))
         if below is not None and until > below:
             yield f"the {tier} tier of host {host} is closed to {until}, beyond the {_BELOW[tier]} tier ({below})"
-    for table, tier in (("gpu_hour", HOUR_TIER), ("gpu_day", DAY_TIER)):
-        if db.execute("SELECT 1 FROM sqlite_master WHERE name=?", (table,)).fetchone():
+    there = _tables(db)
+    for name, entity, key in (("gpu", "gpu", "gpu_id"), ("latency", "workload", "workload_id")):
+        for table, tier in ((f"{name}_hour", HOUR_TIER), (f"{name}_day", DAY_TIER)):
+            if table not in there:
+                continue
             sql = (
-                f"SELECT g.host_id, count(*) FROM {table} s JOIN gpu g ON g.gpu_id=s.gpu_id LEFT JOIN rollup_state r"
-                " ON r.host_id=g.host_id AND r.tier=? WHERE s.t>=coalesce(r.done_s,0) GROUP BY 1"
+                f"SELECT e.host_id, count(*) FROM {table} s JOIN {entity} e ON e.{key}=s.{key} LEFT JOIN rollup_state r"
+                " ON r.host_id=e.host_id AND r.tier=? WHERE s.t>=coalesce(r.done_s,0) GROUP BY 1"
             )
             for host, count in db.execute(sql, (tier,)).fetchall():
                 yield f"{count} rows of {table} of host {host} lie beyond what is closed"
+
+
+def _tables(db: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
 
 
 def _chunks(db: sqlite3.Connection) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """Removing what identifies a person: the account becomes ``forgotten-N``, its time and energy stay, so that no sum changes.
 
-What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, pids, what events and findings
-of its processes say, the reasons of their missing values, and the account's name as a word in any other text. What stays: GPUs, times,
-engines, roles, and which rows belong together. Pids become numbers below 0, so that a program that still runs is another process from
-now on and its past stays nameless.
+What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, pids, addresses of its servers
+and what is said of their state, what events and findings of its processes say, the reasons of their missing values, and the account's
+name as a word in any other text. What stays: GPUs, times, engines, roles, and which rows belong together. Pids become numbers below 0,
+so that a program that still runs is another process from now on and its past stays nameless.
 
 After ``wipe`` the name is in no byte of the file: tables with such text are written anew, free pages given back, the WAL emptied.
 """
@@ -26,6 +26,8 @@ _TEXTS = {
     "event": ("detail",),
     "finding": ("title", "evidence", "advice"),
     "source_state": ("detail", "hint"),
+    "server": ("detail", "hint", "url", "served_model"),
+    "server_field": ("source",),
     "import_file": ("name",),
 }
 """Where a person's name may stand in the middle of other text."""
@@ -184,6 +186,7 @@ def _blank(db: sqlite3.Connection) -> None:
     processes, workloads = "(SELECT proc_id FROM gone_process)", "(SELECT workload_id FROM gone_workload)"
     db.execute(f"UPDATE process SET name='', command='', container='' WHERE proc_id IN {processes}")
     db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
+    db.execute(f"UPDATE server SET detail='', hint='', url='', served_model='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE event SET detail='', pid=NULL WHERE proc_id IN {processes}")
     db.execute(
         "UPDATE finding SET title=rule, evidence='', advice='' WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
@@ -192,6 +195,10 @@ def _blank(db: sqlite3.Connection) -> None:
     db.execute(
         "DELETE FROM missing WHERE entity IN ('process','workload')"
         " AND (host_id, entity_key) IN (SELECT host_id, pid||':'||start_ms FROM gone_key)"
+    )
+    db.execute(  # with a port
+        "DELETE FROM missing WHERE entity='workload' AND EXISTS (SELECT 1 FROM gone_key k WHERE k.host_id=missing.host_id"
+        " AND missing.entity_key GLOB k.pid||':'||k.start_ms||':*')"
     )
 
 

@@ -29,7 +29,7 @@ _OWN = "host_id={host}"
 _TIERS = ("minute", "hour", "day")
 _BY_TIME = (
     *((f"process_{tier}", "t", _OF_PROCESS) for tier in _TIERS),
-    *((f"workload_{tier}", "t", _OF_WORKLOAD) for tier in _TIERS),
+    *((f"{what}_{tier}", "t", _OF_WORKLOAD) for what in ("workload", "latency") for tier in _TIERS),
     *((f"{what}_{tier}", "t", _OF_GPU) for what in ("gpu", "ledger") for tier in _TIERS),
     ("ledger_span", "t0", _OF_GPU),
     *((f"hist_{tier}", "t", _OF_ENTITY) for tier in ("hour", "day")),
@@ -43,6 +43,8 @@ _BY_ID = (
     ("finding", "finding_id", _OWN),
     ("run", "run_id", _OF_WORKLOAD),
     ("owner", "owner_id", _OWN),
+    ("server_field", "workload_id", _OF_WORKLOAD),
+    ("server", "workload_id", _OF_WORKLOAD),
     ("process", "proc_id", _OWN),
     ("workload", "workload_id", _OWN),
     ("user_account", "user_id", _OWN),

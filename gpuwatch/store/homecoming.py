@@ -13,6 +13,7 @@ from pathlib import Path
 from gpuwatch.names import GapReason
 from gpuwatch.store.columns import HOT_TABLES, insert_sql
 from gpuwatch.store.connection import FORGETS, forgets, transaction
+from gpuwatch.store.server_rows import field_sql, server_sql
 
 CONTINUES = "continues"
 """In the ``meta`` of a store in memory: the newest tick of the file that it continues."""
@@ -57,6 +58,8 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
             for how, tables in (("IGNORE", _NEW), ("REPLACE", _LATER)):
                 for table in tables:
                     db.execute(f"INSERT OR {how} INTO main.{table} SELECT * FROM memory.{table}")
+            for table, sql in (("server", server_sql), ("server_field", field_sql)):
+                db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
             if before is not None:
                 _tell_hole(db, before[1], "min")
             return int(db.execute("SELECT count(*) FROM memory.tick").fetchone()[0])

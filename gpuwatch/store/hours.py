@@ -16,6 +16,7 @@ from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSa
 from gpuwatch.store.columns import (
     GPU_ROLLUP,
     GPU_ROLLUP_FACTS,
+    LATENCY,
     LEDGER,
     PROCESS_ROLLUP,
     PROCESS_ROLLUP_FACTS,
@@ -69,6 +70,7 @@ def rollings() -> tuple[Rolling, ...]:
         Rolling("gpu", "gpu", ("gpu_id",), GPU_ROLLUP, _merged(GPU_ROLLUP_FACTS, [GpuSample])),
         Rolling("process", "process", ("proc_id", "gpu_id"), PROCESS_ROLLUP, _merged(PROCESS_ROLLUP_FACTS, [ProcessSample])),
         Rolling("workload", "workload", ("workload_id",), workload, _merged(WORKLOAD_ROLLUP_FACTS, workload_types)),
+        Rolling("latency", "workload", ("workload_id", "latency", "lower_us", "upper_us"), LATENCY, ("sum(m.n)",)),
     )
 
 

@@ -10,9 +10,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from gpuwatch.model import Gpu, Host, Process, Workload
+from gpuwatch.dataclass import replace
+from gpuwatch.model import Gpu, Host, Process, Server, Workload
 from gpuwatch.store import columns
 from gpuwatch.store.connection import FORGOTTEN, forgets
+from gpuwatch.store.server_rows import Known, ServerRows
 from gpuwatch.zone import hour_offset_s
 
 _TABLES = {
@@ -83,6 +85,8 @@ class Identities:
         self._processes: dict[tuple[int, int], int] = {}
         self._latest: dict[int, int] = {}
         self._workloads: dict[tuple[int, int, int], int] = {}
+        self._servers = ServerRows()
+        self._servers_aside: dict[tuple[int, ...], Known] = {}
         self._aside: dict[tuple[int, ...], tuple[Any, ...]] = {}
         """Processes and workloads, by key, of people who were forgotten: one that goes on is described anew, under a new id."""
         self._accounts: dict[int, tuple[int | None, str]] = {}
@@ -99,6 +103,7 @@ class Identities:
     def requeue_all(self) -> None:
         """Write every known entity again: the file was replaced by an empty one."""
         self._pending.update(self._known)
+        self._servers.requeue_all()
 
     def take_id(self, table: str) -> int:
         """A fresh row id."""
@@ -122,7 +127,15 @@ class Identities:
             found = self._hosts[host.machine_id] = int(row[0]) if row else nameless or self.take_id("host")
         if found != self.host_id:
             self.host_id = found
-            for cache in (self._gpus, self._users, self._processes, self._workloads, self._latest, self._aside):
+            for cache in (
+                self._gpus,
+                self._users,
+                self._processes,
+                self._workloads,
+                self._latest,
+                self._aside,
+                self._servers_aside,
+            ):
                 cache.clear()
         values = [_plain(getattr(host, name)) for name in columns.HOST]
         self._queue("host", (found, *values, hour_offset_s(host.utc_offset_seconds), ts_ms, ts_ms))
@@ -220,10 +233,19 @@ class Identities:
             where = "host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
             found = self._workloads[key] = self._lookup("workload", where, (host, *key))
             self._aside.pop(key, None)
+            if key in self._servers_aside:
+                self._servers.put_again(found, self._servers_aside.pop(key), ts_ms)
         user = self._user_id(None, workload.user, ts_ms)
         values = [user if name == "user_id" else getattr(workload, name) for name in columns.WORKLOAD]
         self._queue("workload", (found, host, *values, ts_ms, ts_ms))
         self._link(key, found)
+
+    def server(self, server: Server, ts_ms: int) -> None:
+        """A server that is new or has changed; a workload that nobody has described gets a row by what its server says."""
+        if server.key not in self._workloads and server.key not in self._aside:
+            told = replace(Workload(*server.key, kind="inference"), model=server.served_model, engine=server.engine)
+            self.workload(replace(told, engine_version=server.engine_version), ts_ms)
+        self._servers.put(self.workload_id(server.key, "inference", ts_ms), server, ts_ms)
 
     def _link(self, key: tuple[int, ...], workload_id: int) -> None:
         """Link the known processes that name the workload's root."""
@@ -254,6 +276,7 @@ class Identities:
             return frozenset()
         self._forgets = times
         gone = {row[0] for row in db.execute("SELECT user_id FROM user_account WHERE name GLOB ?", (FORGOTTEN + "*",))}
+        nameless = {row[0] for row in db.execute("SELECT workload_id FROM workload WHERE root_pid<0")}
         for account, user in [(account, user) for user, account in self._users.items() if account in gone]:
             del self._users[user]
             for rows in (self._pending, self._known):
@@ -261,7 +284,7 @@ class Identities:
         return frozenset(
             self._set_aside(db, table, row)
             for (table, _), row in list(self._known.items())
-            if table in _USER_AT and row[_USER_AT[table]] in gone
+            if table in _USER_AT and (row[_USER_AT[table]] in gone or (table == "workload" and row[0] in nameless))
         )
 
     def _set_aside(self, db: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> int:
@@ -277,6 +300,8 @@ class Identities:
         if ids.get(key) == row_id:
             del ids[key]
             self._aside[key] = row
+            if table == "workload" and (known := self._servers.take_away(row_id)):
+                self._servers_aside[key] = known
         if table == "process" and self._latest.get(key[0]) == row_id:
             del self._latest[key[0]]
         return row_id if table == "process" else 0
@@ -290,6 +315,8 @@ class Identities:
             self._workloads[key[0], key[1], key[2]] = row_id
             self._queue(table, row)
             self._link(key, row_id)
+            if key in self._servers_aside:
+                self._servers.put_again(row_id, self._servers_aside.pop(key), ts_ms)
         else:
             self._processes[key[0], key[1]] = self._latest[key[0]] = row_id
             root = row[_LINK["workload_pid"]], row[_LINK["workload_start_ms"]]
@@ -301,10 +328,12 @@ class Identities:
             rows = [row for (name, _), row in self._pending.items() if name == table]
             if rows:
                 connection.executemany(_SQL[table], rows)
+        self._servers.write(connection)
 
     def written(self) -> None:
         """The commit succeeded."""
         self._pending.clear()
+        self._servers.written()
         if len(self._processes) > _KEEP_PROCESSES:
             self._forget_processes()
 

@@ -63,11 +63,13 @@ RULES = (
     Rule("process_minute", "process_minute_days", whose=_OF_PROCESS, above=HOUR_TIER),
     Rule("gpu_minute", "minute_days", whose=_OF_GPU, above=HOUR_TIER),
     Rule("workload_minute", "minute_days", whose=_OF_WORKLOAD, above=HOUR_TIER),
+    Rule("latency_minute", "minute_days", whose=_OF_WORKLOAD, above=HOUR_TIER),
     Rule("ledger_minute", "minute_days", whose=_OF_GPU, above=LEDGER_HOUR_TIER),
     Rule("ledger_span", "minute_days", "t1", whose=_OF_GPU, above=LEDGER_HOUR_TIER),
     Rule("process_hour", "hour_days", whose=_OF_PROCESS, above=DAY_TIER),
     Rule("gpu_hour", "hour_days", whose=_OF_GPU, above=DAY_TIER),
     Rule("workload_hour", "hour_days", whose=_OF_WORKLOAD, above=DAY_TIER),
+    Rule("latency_hour", "hour_days", whose=_OF_WORKLOAD, above=DAY_TIER),
     Rule("ledger_hour", "hour_days", whose=_OF_GPU, above=LEDGER_DAY_TIER),
     Rule("hist_hour", "hour_days", whose=_OF_ENTITY),
     Rule("hist_day", "hour_days", whose=_OF_ENTITY),
@@ -250,6 +252,8 @@ def trim_hot(db: sqlite3.Connection, now_ms: int, hours: float = 2, *, slices: i
 def _slice_ticks(db: sqlite3.Connection) -> int:
     """How many ticks are deleted at once (4 ms), by how many rows the oldest ones have: fewer where there are many processes."""
     first = db.execute("SELECT min(tick_id) FROM tick").fetchone()[0] or 0
-    counts = [f"(SELECT count(*) FROM {table} WHERE tick_id<:until)" for table in ("gpu_sample", "process_sample")]
+    counts = [
+        f"(SELECT count(*) FROM {table} WHERE tick_id<:until)" for table in ("gpu_sample", "process_sample", "latency_sample")
+    ]
     rows = int(db.execute(f"SELECT {'+'.join(counts)}", {"until": first + _SAMPLE_TICKS}).fetchone()[0])
     return max(_SAMPLE_TICKS, min(TRIM_SLICE_TICKS, TRIM_SLICE_ROWS * _SAMPLE_TICKS // max(rows, 1)))

@@ -14,7 +14,7 @@ from functools import cache
 from itertools import pairwise
 
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
-from gpuwatch.store.columns import GPU_ROLLUP, PROCESS_ROLLUP, Rolled, rollup
+from gpuwatch.store.columns import GPU_ROLLUP, LATENCY, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen
 from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
@@ -71,7 +71,15 @@ _FRESH = (  # what past logs say of a minute, under ids below 0, closes nothing
     f"SELECT * FROM ({_HAS.format('gpu_sample')} EXCEPT SELECT m.t FROM gpu_minute m WHERE m.t>=:t AND m.gpu_id>0"
     " AND EXISTS (SELECT 1 FROM ledger_minute l WHERE l.t=m.t AND l.gpu_id>0))"
     f" UNION SELECT * FROM ({_HAS.format('process_sample')} EXCEPT SELECT m.t FROM process_minute m WHERE m.t>=:t AND m.proc_id>0)"
+    f" UNION SELECT * FROM ({_HAS.format('inference_sample')} EXCEPT SELECT m.t FROM workload_minute m WHERE m.t>=:t AND m.workload_id>0)"
     " ORDER BY 1"
+)
+
+
+_LATENCY = (  # what was counted over a time that no row speaks for is not counted
+    f"INSERT OR REPLACE INTO latency_minute({','.join(LATENCY)}) SELECT {_MINUTE},s.workload_id,s.latency,s.lower_us,s.upper_us,sum(s.n) "
+    f"FROM tick k CROSS JOIN inference_sample i CROSS JOIN latency_sample s WHERE k.ts_ms>? AND k.ts_ms<=? AND {ONCE} "
+    "AND i.tick_id=k.tick_id AND i.dt_ms>0 AND s.tick_id=i.tick_id AND s.workload_id=i.workload_id GROUP BY 1,2,3,4,5"
 )
 
 
@@ -113,7 +121,7 @@ def minute_sql(
 
 
 def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
-    """What recomputes the minutes of GPUs, processes and workloads; ``absent``: columns that no GPU row has."""
+    """What recomputes the minutes of GPUs, processes, workloads and waiting times; ``absent``: columns that no GPU row has."""
     out = [
         minute_sql("gpu_minute", "gpu_sample", GpuSample, ("gpu_id",), GPU_ROLLUP, _GPU_FACTS, absent),
         minute_sql("process_minute", "process_sample", ProcessSample, ("proc_id", "gpu_id"), PROCESS_ROLLUP, _PROCESS_FACTS),
@@ -121,6 +129,7 @@ def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
     for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
         columns = ("t", "workload_id", "obs_ms", "n", *(c.name for c in rollup(sample_type)))
         out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, _WORKLOAD_FACTS))
+    out.append(_LATENCY)
     return out
 
 
@@ -219,6 +228,7 @@ def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
         ("process", "proc_id", "process_sample"),
         ("workload", "workload_id", "training_sample"),
         ("workload", "workload_id", "inference_sample"),
+        ("server", "workload_id", "inference_sample"),
         ("host", "host_id", "host_sample"),
     ):
         query = seen.format(key, sample)

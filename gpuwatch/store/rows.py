@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.model import Event, ExtraSample, Gpu, Host, MissingKey, Process, Workload
+from gpuwatch.model import Event, ExtraSample, Gpu, Host, LatencyCounts, MissingKey, Process, Server, Workload
 from gpuwatch.names import Context, GapReason, Missing
 
 Values = tuple[int | None, ...]
@@ -96,9 +96,12 @@ class Tick:
     gpus: Sequence[Gpu] = ()
     processes: Sequence[Process] = ()
     workloads: Sequence[Workload] = ()
+    servers: Sequence[Server] = ()
     gpu_rows: Sequence[GpuRow] = ()
     process_rows: Sequence[ProcessRow] = ()
     workload_rows: Sequence[WorkloadRow] = ()
+    latencies: Sequence[LatencyCounts] = ()
+    """They count only where the workload has a row in this tick that speaks for time."""
     host_dt_ms: int = 0
     host_values: Values | None = None
     recorder_dt_ms: int = 0

@@ -12,7 +12,7 @@ from support.store_rows import HOST, T0, first_tick, gpu, gpu_row, process, proc
 from gpuwatch.clock import FakeClock
 from gpuwatch.errors import StoreError
 from gpuwatch.measure import quantise
-from gpuwatch.model import Event, ExtraSample, HostSample, RecorderSample, Workload
+from gpuwatch.model import Event, ExtraSample, HostSample, InferenceSample, RecorderSample, Workload
 from gpuwatch.names import GapReason, Missing, Severity
 from gpuwatch.store import buffer
 from gpuwatch.store.rows import GapRow, SourceState, Tick, WorkloadRow
@@ -138,7 +138,7 @@ def test_host_recorder_workload_and_extra_rows(writer: StoreWriter) -> None:
     work = Workload(7, T0 - 5000, 8000, kind="inference", name="vllm", model="llama", user="alice")
     member = process(7, workload_pid=7, workload_start_ms=T0 - 5000)
     writer.add(first_tick(people=[member], workloads=[]))
-    values = (5, None, None, None, None, None, None, None)
+    values = quantise(InferenceSample(7, output_tokens_total=5.0))
     writer.add(
         tick(
             1,
