@@ -11,6 +11,8 @@ from gpuwatch.names import Latency
 
 SeriesKey = tuple[str, ...]
 """Family and its labels, in a fixed order: what a counter's difference is taken per."""
+LESS = "-"
+"""Before the family of a series whose growth is subtracted from that of the others of its field."""
 Buckets = Mapping[float, float]
 """Upper bound in seconds (``inf`` for the last) -> cumulative count."""
 

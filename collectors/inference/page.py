@@ -1,0 +1,187 @@
+"""A page of metrics in the Prometheus text format, read as the text of a stranger: of each line only as much as is wanted.
+
+Most lines of a page are of families that nobody wants: they cost a test of their beginning and a look-up of their name. A family that
+cannot be trusted (a value that is no number, lines that make no sense, one series twice with two values, more series than a server
+has) is marked as such: a sum over the rest would be a lie, so every number made of it is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+
+from gpuwatch.dataclass import dataclass, field
+from gpuwatch.text import lazy
+
+MAX_LINES, MAX_LINE, MAX_KEPT = 50_000, 8192, 20_000
+"""Lines of a page, characters of a line, lines that are kept of a page."""
+MAX_SERIES = 500
+"""Of a family, the buckets of one histogram counted once: 64 engines behind one page have 384 of ``request_success_total``."""
+PARTS = ("_bucket", "_sum", "_count")
+
+Labels = tuple[str, ...]
+"""Name, value, name, value … in the order of the names."""
+_LABEL = lazy(r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(?:,|\Z)')
+_PLAIN = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"(?:,|\Z)')
+_BLOCK = lazy(r'\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}')
+_SPACE, _NAME = lazy(r"[ \t]"), lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
+_ESCAPE = lazy(r"\\(.)")
+_TYPE = "# TYPE "
+
+
+class PageTooLarge(ValueError):
+    """More lines than any server's page has."""
+
+
+class Wanted:
+    """What is read of a page: lines that begin with one of ``prefixes`` and are of one of ``families``.
+
+    A family is given by the name in its TYPE line; its series may have that name, or that name and one of ``PARTS``.
+    """
+
+    def __init__(self, prefixes: Iterable[str], families: Iterable[str]) -> None:
+        self.families = frozenset(families)
+        starts = tuple(prefixes)
+        self.starts = ("",) if "" in starts else (*starts, *(_TYPE + start for start in starts))
+        self.home = {name + part: name for name in self.families for part in PARTS}
+        self.home |= {name: name for name in self.families}
+        """Name of a series -> its family. What is a family by itself is no part of another."""
+
+
+@dataclass(slots=True)
+class Page:
+    """The wanted series of one page: name -> labels -> value. ``types`` are those of the TYPE lines, ``spoiled`` families that cannot
+    be trusted, with the reason."""
+
+    series: dict[str, dict[Labels, float]] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    spoiled: dict[str, str] = field(default_factory=dict)
+
+    def has(self, family: str) -> bool:
+        """Whether any line of the page is of this family, usable or not."""
+        return family in self.types or family in self.spoiled or any(family + part in self.series for part in ("", *PARTS))
+
+
+def read_page(body: bytes, wanted: Wanted) -> Page:
+    """The page in ``body``. Never fails for what a page holds, but raises :class:`PageTooLarge`."""
+    if body.count(b"\n") >= MAX_LINES:
+        raise PageTooLarge(f"a page of more than {MAX_LINES} lines")
+    page, starts, home = Page(), wanted.starts, wanted.home
+    blocks: dict[str, Labels | None] = {"": ()}
+    kept = 0
+    for line in body.decode("utf-8", "replace").split("\n"):
+        if not line.startswith(starts):
+            continue
+        cut = line.find("{")
+        name = line[: cut if cut > 0 else line.find(" ")]
+        family = home.get(name)
+        if family is None:
+            if line.startswith(_TYPE):
+                _keep_type(page, line, wanted.families)
+                continue
+            if " " in line and not _SPACE.search(name):
+                continue
+            found = _NAME.match(line)
+            if found is None or (family := home.get(found[1])) is None:
+                continue
+            name, cut = found[1], found.start(2)
+        kept += 1
+        if kept > MAX_KEPT:
+            raise PageTooLarge(f"a page of more than {MAX_KEPT} lines of the families that are read")
+        _keep(page, name, family, line, cut, blocks)
+    _count(page, home)
+    return page
+
+
+def _keep(page: Page, name: str, family: str, line: str, cut: int, blocks: dict[str, Labels | None]) -> None:
+    """Keep one line, or why its family is of no use."""
+    block, rest = "", line[len(name) :]
+    if len(line) > MAX_LINE:
+        page.spoiled[family] = "a line is too long"
+        return
+    if cut > 0:
+        end = line.rfind("}")
+        block, rest = line[cut + 1 : end], line[end + 1 :]
+        if " # " in rest or " # " in block or end < cut:  # something follows the value, or a label only looks like it
+            found = _BLOCK.match(line, cut)
+            if found is None:
+                page.spoiled[family] = "a line makes no sense"
+                return
+            block, rest = found[1], line[found.end() :].partition(" # ")[0]
+    if block not in blocks:
+        blocks[block] = _labels(block)
+    labels = blocks[block]
+    value = _number(rest)
+    if labels is None or value is None:
+        page.spoiled[family] = "a line makes no sense" if labels is None else "a value is no number"
+        return
+    of_name = page.series.setdefault(name, {})
+    if of_name.setdefault(labels, value) != value:
+        page.spoiled[family] = "a series is there twice"
+
+
+def _number(rest: str) -> float | None:
+    """The value before an optional time. ``None`` for what is no finite number."""
+    parts = rest.split()
+    if not 1 <= len(parts) <= 2 or "_" in parts[0]:
+        return None
+    try:
+        value = float(parts[0])
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _labels(block: str) -> Labels | None:
+    """The labels between the braces; ``None`` where they make no sense."""
+    pairs = _PLAIN.findall(block)
+    if sum([len(name) + len(value) + 4 for name, value in pairs]) != len(block) + (not block.endswith(",")):
+        pairs = []
+        at, end = 0, len(block.rstrip())
+        while at < end:
+            found = _LABEL.match(block, at)
+            if found is None:
+                return None
+            pairs.append((found[1], _ESCAPE.sub(_unescaped, found[2])))
+            at = found.end()
+    if len({name for name, _ in pairs}) != len(pairs):
+        return None
+    pairs.sort()
+    return tuple([text for pair in pairs for text in pair])
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return {"n": "\n", "\\": "\\", '"': '"'}.get(found[1], found[0])
+
+
+def _keep_type(page: Page, line: str, families: frozenset[str]) -> None:
+    words = line[len(_TYPE) : len(_TYPE) + MAX_LINE].split()
+    if len(words) == 2 and words[0] in families:
+        page.types.setdefault(words[0], words[1])
+
+
+def _count(page: Page, home: Mapping[str, str]) -> None:
+    """Mark families with more series than a server has: to take some of them would be to lie."""
+    for name, of_name in page.series.items():
+        if len(of_name) > MAX_SERIES:
+            buckets = name.endswith("_bucket")
+            several = {without(labels, "le") for labels in of_name} if buckets else of_name
+            if len(several) > MAX_SERIES:
+                page.spoiled[home[name]] = f"more than {MAX_SERIES} series"
+
+
+def without(labels: Labels, name: str) -> Labels:
+    """The labels but that one."""
+    for at in range(0, len(labels), 2):
+        if labels[at] == name:
+            return labels[:at] + labels[at + 2 :]
+    return labels
+
+
+def value_of(labels: Labels, name: str) -> str:
+    """The value of that label; empty if it is not there, which is the same in this format."""
+    for at in range(0, len(labels), 2):
+        if labels[at] == name:
+            return labels[at + 1]
+    return ""
