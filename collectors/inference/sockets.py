@@ -1,15 +1,21 @@
-"""Listening TCP sockets from /proc: which there are in a process' network namespace, and which of them a process holds open."""
+"""Listening TCP sockets: which there are in a process' network namespace, and which of them a process holds open."""
 
 from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
+from collections.abc import Collection, Iterator
 
 from gpuwatch.dataclass import NamedTuple
 
-LISTENS = b"0A"
 CHUNK, LIMIT = 65536, 1 << 20
+_LISTEN = 10
+"""The state of a socket that listens (TCP_LISTEN of linux/tcp_states.h)."""
+_SOCK_DIAG, _BY_FAMILY, _DUMP, _DONE, _HEADER = 4, 20, 0x301, 3, struct.Struct("=IHHII")
+_REQUEST, _ANSWER = struct.Struct("=BBBxI48x"), struct.Struct("=BBxxH2x16s28x12xII")
+"""inet_diag_req_v2 and inet_diag_msg of linux/inet_diag.h."""
 
 
 class Socket(NamedTuple):
@@ -22,8 +28,35 @@ class Socket(NamedTuple):
 
 
 def listening(root: str, pid: int | str) -> list[Socket]:
-    """The listening sockets of the network namespace of ``pid`` (``self``: ours), IPv4 first. Empty where /proc refuses."""
+    """The listening sockets of the network namespace of ``pid`` (``self``: ours), IPv4 first. Empty where they are refused.
+
+    Ours come from the kernel's socket monitor (sock_diag(7)), about 50 us. The table in /proc takes 10 ms, since the kernel walks
+    through all places that a connection could have: it is read for other namespaces only, and where there is no monitor.
+    """
+    if root == "/proc" and pid == "self":
+        try:
+            return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _monitored(family)]
+        except (OSError, AttributeError, struct.error):
+            pass
     return [found for name in ("tcp", "tcp6") for found in _table(f"{root}/{pid}/net/{name}")]
+
+
+def _monitored(family: int) -> Iterator[Socket]:
+    """What the kernel's monitor lists of our own namespace; raises ``OSError`` where it does not answer."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as monitor:
+        monitor.settimeout(1.0)
+        monitor.send(_HEADER.pack(72, _BY_FAMILY, _DUMP, 0, 0) + _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 1 << _LISTEN))
+        while True:
+            answer, at = monitor.recv(CHUNK), 0
+            while at < len(answer):
+                size, kind, *_ = _HEADER.unpack_from(answer, at)
+                if kind != _BY_FAMILY:
+                    if kind != _DONE:
+                        raise OSError("the socket monitor refuses")
+                    return
+                found, _state, port, raw, uid, inode = _ANSWER.unpack_from(answer, at + _HEADER.size)
+                yield Socket(_text(raw[:4] if found == socket.AF_INET else raw), socket.ntohs(port), uid, inode)
+                at += (size + 3) & ~3
 
 
 def _table(path: str) -> list[Socket]:
@@ -51,41 +84,49 @@ def _table(path: str) -> list[Socket]:
 
 def _listener(cells: list[bytes]) -> Socket | None:
     """The socket of one line of the table if it listens."""
-    if len(cells) < 10 or cells[3] != LISTENS:
+    if len(cells) < 10 or cells[3] != b"0A":
         return None
     try:
         address, _, port = cells[1].partition(b":")
-        return Socket(_address(address.decode()), int(port, 16), int(cells[7]), int(cells[9]))
+        return Socket(_text(_bytes(address.decode())), int(port, 16), int(cells[7]), int(cells[9]))
     except ValueError:
         return None
 
 
-def _address(digits: str) -> str:
-    """The kernel prints each four bytes of an address as one number of the machine's own byte order."""
-    raw = b"".join(int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8))
+def _bytes(digits: str) -> bytes:
+    """The table has each four bytes of an address as one number of the machine's own byte order."""
+    return b"".join(int(digits[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(digits), 8))
+
+
+def _text(raw: bytes) -> str:
+    """An address as one writes it; one of IPv4 inside IPv6 as IPv4."""
     if len(raw) == 4 or raw.startswith(b"\0" * 10 + b"\xff\xff"):
         return socket.inet_ntop(socket.AF_INET, raw[-4:])
     return socket.inet_ntop(socket.AF_INET6, raw)
 
 
-def held(root: str, pid: int) -> dict[int, int] | None:
-    """Inode -> file descriptor of every socket that a process holds open; ``None`` if that must not be seen (another user's).
+def held(root: str, pid: int, enough: Collection[int] = ()) -> dict[int, int] | None:
+    """Inode -> file descriptor of the sockets that a process holds open; ``None`` if that must not be seen (another user's).
 
-    Raises ``FileNotFoundError`` for a process that is gone. About 2 us a descriptor.
+    Stops at the first inode of ``enough``, if there is one. Raises ``FileNotFoundError`` for a process that is gone. 5 us for each
+    descriptor.
     """
     folder = f"{root}/{pid}/fd"
     try:
-        names = os.listdir(folder)
+        numbers = sorted(map(int, os.listdir(folder)))
     except PermissionError:
         return None
     found: dict[int, int] = {}
-    for name in names:
+    for number in numbers:
         try:
-            link = os.readlink(f"{folder}/{name}")
+            link = os.readlink(f"{folder}/{number}")
         except OSError:
             continue
         if link.startswith("socket:["):
-            found.setdefault(int(link[8:-1]), int(name))
+            inode = int(link[8:-1])
+            found.setdefault(inode, number)
+            if inode in enough:
+                break
     return found
 
 
