@@ -12,7 +12,7 @@ import pytest
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.procs import ProcsCollector
 from gpuwatch.model import Batch, Process, Workload
-from gpuwatch.plugin import CollectorContext, WatchedPids
+from gpuwatch.plugin import CollectorContext, ServerBoard, ServerProcess, WatchedPids
 
 BTIME = 1_763_000_000
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -39,6 +39,7 @@ class FakeProc:
         rss: int = 1000,
         state: str = "S",
         flags: int = 0x400000,
+        session: int | None = None,
         uid: int = 0,
         cgroup: str = "0::/\n",
         environ: bytes = b"",
@@ -47,7 +48,7 @@ class FakeProc:
     ) -> None:
         folder = self.root / str(pid)
         folder.mkdir(exist_ok=True)
-        self.stat(pid, comm, ppid=ppid, start=start, cpu=cpu, rss=rss, state=state, flags=flags)
+        self.stat(pid, comm, ppid=ppid, start=start, cpu=cpu, rss=rss, state=state, flags=flags, session=session)
         self.argv(pid, argv)
         (folder / "status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
         (folder / "cgroup").write_text(cgroup)
@@ -67,9 +68,10 @@ class FakeProc:
         rss: int = 1000,
         state: str = "S",
         flags: int = 0x400000,
+        session: int | None = None,
     ) -> None:
         name = comm.encode() if isinstance(comm, str) else comm
-        rest = f" {state} {ppid} {pid} {pid} 0 -1 {flags} 0 0 0 0 {cpu} 0 0 0 20 0 1 0 {round(start * TICKS)} 999 {rss} 0 0 0\n"
+        rest = f" {state} {ppid} {pid} {session or pid} 0 -1 {flags} 0 0 0 0 {cpu} 0 0 0 20 0 1 0 {round(start * TICKS)} 999 {rss} 0 0 0\n"
         (self.root / str(pid) / "stat").write_bytes(b"%d (%s)" % (pid, name) + rest.encode())
 
     def argv(self, pid: int, argv: Sequence[str | bytes]) -> None:
@@ -86,9 +88,9 @@ class Watcher:
     def __init__(self, proc: FakeProc, **options: object) -> None:
         self.proc = proc
         self.clock = FakeClock(BTIME + 1000.0)
-        self.pids = WatchedPids()
+        self.pids, self.board = WatchedPids(), ServerBoard()
         self.collector = ProcsCollector(
-            CollectorContext(clock=self.clock, proc_root=proc.root, gpu_pids=self.pids, options=options)
+            CollectorContext(clock=self.clock, proc_root=proc.root, gpu_pids=self.pids, servers=self.board, options=options)
         )
         self.collector.open()
         self.batch: Batch | None = None
@@ -108,6 +110,11 @@ class Watcher:
     @property
     def roles(self) -> dict[int, str]:
         return {pid: process.role for pid, process in self.processes.items()}
+
+    @property
+    def servers(self) -> dict[int, ServerProcess]:
+        """What is on the board, by pid."""
+        return {server.pid: server for server in self.board.current()[1]}
 
     @property
     def workloads(self) -> dict[int, Workload]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gpuwatch.collectors.procs.engines import Serves
 from gpuwatch.collectors.procs.programs import classify
 
 
@@ -27,6 +28,16 @@ def judge(line: str, comm: str = "x"):
         ("python /v/bin/lmdeploy serve api_server m/z --server-port 23334", "lmdeploy", "m/z", 23334),
         ("ray::ServeReplica:app:LLM", "ray-serve", "", 0),
         ("text-embeddings-router --model-id e --port 99999", "tei", "e", 0),
+        ("python -m vllm.entrypoints.cli.main serve m --port 1", "vllm", "m", 1),
+        ("vllm serve --port 8001 m", "vllm", "", 8001),
+        ("VLLM::APIServer_3", "vllm", "", 0),
+        ("mine::EngineCore_DP0", "vllm", "", 0),
+        ("sglang::tokenizer_worker:41", "sglang", "", 0),
+        ("ollama runner --model /b/sha256-1 --port 41001", "ollama", "/b/sha256-1", 41001),
+        ("trtllm-serve serve m/y", "trt-llm", "m/y", 0),
+        ("tritonserver --model-repository=/models --http-port 9000 --metrics-port 9002", "triton", "/models", 9000),
+        ("python -m dynamo.frontend --http-port 8100", "dynamo", "", 8100),
+        ("text-generation-server serve b/c", "tgi", "b/c", 0),
     ],
 )
 def test_inference_servers(line, engine, model, port):
@@ -44,10 +55,81 @@ def test_inference_servers(line, engine, model, port):
         "ollama pull x",
         "watch llama-server",
         "transformers env",
+        "python -m vllm.entrypoints.cli.main bench serve",
+        "lmdeploy serve proxy",
+        "lmdeploy chat m",
+        "less VLLM::EngineCore",
+        "/tmp/VLLM::EngineCore",
+        "std::sort",
+        "ray::IDLE",
+        "python serve.py --vllm serve",
     ],
 )
 def test_what_only_mentions_a_server_is_none(line):
     assert judge(line).engine == "" and not judge(line).ml
+
+
+@pytest.mark.parametrize(
+    ("line", "worker", "apart"),
+    [
+        ("vllm serve m", False, False),
+        ("vllm serve m --headless --data-parallel-size 4", True, False),
+        ("VLLM::APIServer_0", False, False),
+        ("VLLM::EngineCore_DP0", True, False),
+        ("VLLM::Worker_TP0", True, False),
+        ("VLLM::DPCoordinator", True, False),
+        ("mine::APIServer_0", False, False),
+        ("sglang::tokenizer_worker:41", False, False),
+        ("sglang::scheduler_TP0", True, False),
+        ("sglang::detokenizer", True, False),
+        ("ray::RayWorkerWrapper.execute_model", True, True),
+        ("ray::ServeReplica:app:LLM", False, False),
+        ("ollama serve", False, False),
+        ("ollama runner --model x --port 1", True, False),
+        ("text-generation-router --port 80", False, False),
+        ("text-generation-server serve m", True, False),
+        ("/opt/triton_python_backend_stub /models/a/1/model.py", True, False),
+        ("python -m dynamo.vllm --model m", True, True),
+        ("python -m dynamo.frontend", False, False),
+    ],
+)
+def test_who_answers_and_who_only_works(line, worker, apart):
+    program = judge(line)
+    assert (program.worker, program.apart, program.server) == (worker, apart, not worker)
+
+
+@pytest.mark.parametrize(
+    ("line", "serves"),
+    [
+        ("vllm serve m --host 0.0.0.0 --port 1", Serves("0.0.0.0")),
+        ("vllm serve m --host ::1 --uds /run/x.sock", Serves("::1", flags=frozenset(["--uds"]))),
+        ("vllm serve m --ssl-keyfile /k --disable_log_stats", Serves(tls=True, flags=frozenset(["--disable-log-stats"]))),
+        ("vllm serve m --api-key hunter2 --api-server-count=4", Serves(flags=frozenset(["--api-key", "--api-server-count"]))),
+        (
+            "llama-server -m x --metrics --no-slots --api-key=hunter2",
+            Serves(flags=frozenset(["--metrics", "--no-slots", "--api-key"])),
+        ),
+        ("llama-server -m x --ssl-key-file k --host box.lan", Serves("box.lan", tls=True)),
+        ("python -m sglang.launch_server --enable-metrics", Serves(flags=frozenset(["--enable-metrics"]))),
+        (
+            "lmdeploy serve api_server m --disable-metrics --server-name 10.0.0.1",
+            Serves("10.0.0.1", flags=frozenset(["--disable-metrics"])),
+        ),
+        ("text-embeddings-router --prometheus-port 9001 --hostname 0.0.0.0", Serves("0.0.0.0", 9001)),
+        ("tritonserver --metrics-port=8012 --http-address 127.0.0.1", Serves("127.0.0.1", 8012)),
+        ("tritonserver --allow-metrics=false", Serves(flags=frozenset(["--allow-metrics=false"]))),
+        ("tritonserver --allow-metrics true", Serves()),
+        ("vllm serve m --port 70000 --host [red]x[/]", Serves()),
+    ],
+)
+def test_how_a_server_listens(line, serves):
+    assert judge(line).serves == serves
+
+
+def test_no_value_of_an_option_is_kept_but_model_host_and_ports():
+    secret = "hunter2"
+    line = f"vllm serve m --api-key {secret} --admin-api-key={secret} --uds {secret} --ssl-keyfile {secret} --config={secret}"
+    assert secret not in repr(judge(line))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +189,7 @@ def test_notebooks_servers_shells_and_ourselves():
     assert judge("-bash").shell and judge("/bin/sh -c x").shell and not judge("/bin/sh -c x").joins
     assert not judge("python notebook.py").supervisor
     assert classify([], "bash").shell and classify([], "x").script == "x"
+    assert judge("python /v/bin/poetry run vllm serve m").wrapper and not judge("python /v/bin/vllm serve m").wrapper
     assert judge("sudo python x.py").wrapper and judge("python train.py", "pt_main_thread").python
 
 
