@@ -29,6 +29,8 @@ class Source:
     family: str
     part: Literal["value", "sum", "count"] = "value"
     labels: Mapping[str, str] = field(default_factory=dict)
+    lowest: tuple[str, ...] = ()
+    """Labels that say which of several ranks tells it: of series that differ in these labels alone the one with the lowest counts."""
     how: Literal["sum", "max", "mean", "first"] = "sum"
     scale: float = 1.0
     quality: Quality = Quality.EXACT

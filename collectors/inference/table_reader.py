@@ -172,7 +172,19 @@ def _series(page: Page, source: Source, tail: str) -> dict[Labels, float]:
         found = {labels: value for labels, value in found.items() if _fits(labels, source.labels)}
         if not found:
             raise Absent
-    return found
+    return _of_lowest(found, source.lowest) if source.lowest else found
+
+
+def _of_lowest(found: Mapping[Labels, float], ranks: tuple[str, ...]) -> dict[Labels, float]:
+    """One series for each set of labels but ``ranks``: that of the lowest of these."""
+    best: dict[Labels, tuple[list[tuple[int, str]], Labels]] = {}
+    for labels in found:
+        rest, order = labels, [(len(text), text) for text in (value_of(labels, name) for name in ranks)]  # "2" before "10"
+        for name in ranks:
+            rest = without(rest, name)
+        if rest not in best or order < best[rest][0]:
+            best[rest] = order, labels
+    return {labels: found[labels] for _, labels in best.values()}
 
 
 def _fits(labels: Labels, wanted: Mapping[str, str]) -> bool:
