@@ -67,6 +67,8 @@ class ProcessIdentity(NamedTuple):
     role: str
     uid: int | None
     user: str
+    workload_pid: int
+    workload_start_ms: int
 
 
 class BucketSum(NamedTuple):

@@ -18,6 +18,7 @@ from gpuwatch.store import connection as opening
 from gpuwatch.store.closed import ClosedTime
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION
 from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts, ProcessIdentity, Recording
+from gpuwatch.store.served import ServedTime
 
 PAST = "past"
 """Where a window keeps those that it has made over older instants."""
@@ -39,11 +40,11 @@ _HELD_SQL = (
 )
 _IDENTITY_SQL = (
     "SELECT p.proc_id, p.pid, p.start_ms, p.name, p.start_known, p.parent_pid, p.parent_start_ms, p.command, p.container, "
-    "p.job, p.role, u.uid, coalesce(u.name, '') FROM process p LEFT JOIN user_account u ON u.user_id = p.user_id "
+    "p.job, p.role, u.uid, coalesce(u.name, ''), p.workload_pid, p.workload_start_ms FROM process p LEFT JOIN user_account u ON u.user_id = p.user_id "
 )
 
 
-class Window(ClosedTime):
+class Window(ClosedTime, ServedTime):
     """Reads one store. ``source`` is a path or an open connection (a one-shot store in memory).
 
     Raises :class:`gpuwatch.errors.StoreError` with one clear line when the store cannot be opened or read.

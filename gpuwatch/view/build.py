@@ -19,7 +19,9 @@ from gpuwatch.view import entities
 from gpuwatch.view.ledger import LedgerSums
 from gpuwatch.view.live import Rows, rows_at, span_ms
 from gpuwatch.view.notices import notices
+from gpuwatch.view.terms import Terms
 from gpuwatch.view.types import EventView, RecordingView, SourceView, SpanView, View
+from gpuwatch.view.workloads import workload_views
 
 LAG_MS = 13_000
 """A recorder that nobody watches commits every 10 s: its newest row may be so old while it is alive."""
@@ -37,6 +39,7 @@ def build_view(
     holder_pid: int | None = None,
     lag_ms: int = LAG_MS,
     reason: str = "",
+    terms: Terms | None = None,
 ) -> View:
     """Everything that is known at ``at_ms`` (unix milliseconds; ``None``: the end of the recording, or now if it has stopped).
 
@@ -48,19 +51,21 @@ def build_view(
         holder_pid: pid of the recorder that holds the lease; ``None`` when nobody does.
         lag_ms: how old the newest row of a live recorder may be (``WATCHED_LAG_MS`` once it knows that somebody watches).
         reason: why the recording is not what it should be (in memory, a side file), in one line.
+        terms: limits of waiting times and prices, from the configuration; ``None``: the limits by default, and no prices.
 
     Raises:
         StoreError: the store cannot be read.
     """
+    terms = terms or Terms()
     with window.reading():
         recording = _recording(window, window.recording(), now_ms, holder_pid, lag_ms, reason)
         if at_ms is None:
-            return _build(window, None, now_ms, tz, cells, cell_seconds, recording, lag_ms)
+            return _build(window, None, now_ms, tz, cells, cell_seconds, recording, lag_ms, terms)
         back_ms = span_ms(window, at_ms, live=False, cell_ms=cell_seconds * 1000, cells=cells)
         with _uncollected():
             past = window.over(at_ms, back_ms)
             with past.reading():
-                return _build(past, at_ms, now_ms, tz, cells, cell_seconds, recording, lag_ms)
+                return _build(past, at_ms, now_ms, tz, cells, cell_seconds, recording, lag_ms, terms)
 
 
 @contextmanager
@@ -84,6 +89,7 @@ def _build(
     cell_seconds: int,
     recording: RecordingView,
     lag_ms: int,
+    terms: Terms,
 ) -> View:
     live = at_ms is None
     if at_ms is None:
@@ -106,7 +112,7 @@ def _build(
         span=ledger.span if ledger else SpanView(at_ms - cells * cell_seconds * 1000, at_ms, None),
         gpus=gpus,
         processes=entities.process_views(moment, states),
-        workloads=entities.workload_views(window, at_ms),
+        workloads=workload_views(moment, round(recording.interval_seconds * 1000), terms, live=live),
         ledger=ledger,
         today=sums.since(midnight_ms(at_ms, tz)) if sums.gpu_ids else None,
         waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if sums.gpu_ids and waste_span_ms else None,

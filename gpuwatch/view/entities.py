@@ -1,4 +1,4 @@
-"""GPUs, processes, host and workloads of a view: the store's integers back in base units, with what is missing and why."""
+"""GPUs, processes and host of a view: the store's integers back in base units, with what is missing and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.live import Rows
 from gpuwatch.view.sliced import with_instances
 from gpuwatch.view.strip import NO_CELL
-from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView, WorkloadView
+from gpuwatch.view.types import GpuHold, GpuView, HostView, ProcessView
 
 Reasons = Mapping[tuple[str, str], Mapping[str, Missing]]
 _NONE: Mapping[str, Missing] = {}
@@ -316,7 +316,7 @@ def _scaled(value: int | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-# -------------------------------------------------------------------------------------------------- host and workloads
+# ---------------------------------------------------------------------------------------------------------------- host
 
 
 def host_view(moment: Moment) -> HostView | None:
@@ -353,23 +353,4 @@ def host_view(moment: Moment) -> HostView | None:
         network_transmit_bytes_per_second=rate("network_transmit_bytes"),
         process_count=_whole(value["process_count"]),
         missing=moment.missing.get(("host", ""), _NONE),
-    )
-
-
-def workload_views(window: Window, at_ms: int) -> tuple[WorkloadView, ...]:
-    """The workloads seen in the last two minutes."""
-    return tuple(
-        WorkloadView(
-            root_pid=row["root_pid"],
-            root_start_ms=row["root_start_ms"],
-            port=row["port"],
-            kind=row["kind"],
-            name=row["name"],
-            model=row["model"],
-            engine=row["engine"],
-            user=row["user"],
-            gpu_indices=(),
-            attached=False,
-        )
-        for row in window.workloads(at_ms, 120_000).values()
     )

@@ -49,6 +49,8 @@ class Rows:
         self.frames: tuple[object, object, list[Any]] | None = None
         """What the view keeps of its processes between two readings of them."""
         self.users: tuple[int, dict[int, tuple[str, ...]]] | None = None
+        self.holdings: tuple[int, Any] | None = None
+        """Which GPUs workloads hold, with the time of the processes that say so."""
         self.closed: dict[object, tuple[object, Any]] = {}
         """What the ledger keeps of full blocks, with the state of the tracks that it was added up from."""
         self.details: dict[int, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}

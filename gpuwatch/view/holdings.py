@@ -1,0 +1,57 @@
+"""Which GPUs a workload's processes hold, and who else is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuwatch.dataclass import dataclass
+from gpuwatch.store.window import Window
+from gpuwatch.view.live import Rows
+
+Root = tuple[int, int]
+"""Pid and start of a workload's root; of a process without one (0, its row's id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """By the newest process rows: root -> GPUs (``gpu_id``), GPU -> roots."""
+
+    gpus: Mapping[Root, tuple[int, ...]]
+    holders: Mapping[int, frozenset[Root]]
+
+    def of(self, root: Root) -> tuple[int, ...]:
+        """The GPUs of a workload."""
+        return self.gpus.get(root, ())
+
+    def shared(self, root: Root) -> bool:
+        """Whether another workload holds one of its GPUs."""
+        return any(len(self.holders[gpu_id]) > 1 for gpu_id in self.of(root))
+
+
+NONE = Holdings({}, {})
+
+
+def holdings(window: Window, rows: Rows) -> Holdings:
+    """Worked out once for each reading of the processes."""
+    kept = rows.holdings
+    if kept is None or kept[0] != rows.processes_ms:
+        kept = rows.holdings = (rows.processes_ms, _holdings(window, rows))
+    found: Holdings = kept[1]
+    return found
+
+
+def _holdings(window: Window, rows: Rows) -> Holdings:
+    held = [row for (_, gpu_id), row in rows.processes.items() if gpu_id in rows.gpus]
+    who = window.identities({row.proc_id for row in held})
+    gpus: dict[Root, set[int]] = {}
+    holders: dict[int, set[Root]] = {}
+    for row in held:
+        known = who.get(row.proc_id)
+        root = (known.workload_pid, known.workload_start_ms) if known and known.workload_pid else (0, row.proc_id)
+        gpus.setdefault(root, set()).add(row.gpu_id)
+        holders.setdefault(row.gpu_id, set()).add(root)
+    order = {gpu_id: number for number, gpu_id in enumerate(rows.gpus)}
+    return Holdings(
+        {root: tuple(sorted(found, key=order.__getitem__)) for root, found in gpus.items()},
+        {gpu_id: frozenset(found) for gpu_id, found in holders.items()},
+    )

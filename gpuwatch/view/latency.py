@@ -1,0 +1,136 @@
+"""Percentiles, shares and goodput out of bucket counts, with what they cannot say. Pure.
+
+A histogram's buckets are ``(lower, upper] -> count`` in microseconds. Buckets of several engines, or of several times, are added
+before anything is computed. Percentiles are linear inside a bucket, as PromQL's ``histogram_quantile``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gpuwatch.dataclass import NamedTuple, replace
+from gpuwatch.model import OPEN_US
+from gpuwatch.names import Latency
+from gpuwatch.view.inference_types import LatencyView, Slo
+
+Buckets = Mapping[tuple[int, int], int]
+"""(lower bound in microseconds, upper bound or ``OPEN_US``) -> observations."""
+FEWEST = 20
+"""A 95th percentile of fewer observations is the largest one."""
+PERCENTILES = (50, 95, 99)
+FEW, ONE_BUCKET, NO_BUCKETS = "few requests", "one bucket", "no buckets"
+_US = 1e-6
+
+
+class Quantile(NamedTuple):
+    """A percentile with the bucket that it lies in, microseconds; ``value`` and ``upper`` are ``None`` above the last bound."""
+
+    value: float | None
+    lower: int
+    upper: int | None
+
+
+def quantile(buckets: Buckets, ratio: float) -> Quantile | None:
+    """The value that a share ``ratio`` (0-1) of the observations does not exceed; ``None`` without observations."""
+    total = sum(buckets.values())
+    rank, below = ratio * total, 0
+    for (lower, upper), count in sorted(buckets.items()):
+        if count and below + count >= rank:
+            if upper >= OPEN_US:
+                return Quantile(None, lower, None)
+            return Quantile(lower + (upper - lower) * max(0.0, rank - below) / count, lower, upper)
+        below += count
+    return None
+
+
+def share_within(buckets: Buckets, limit_us: int) -> tuple[float, float] | None:
+    """Between which bounds the share of observations up to a limit lies: equal where the limit is a bucket's bound."""
+    total = sum(buckets.values())
+    if not total:
+        return None
+    surely = sum(count for (_, upper), count in buckets.items() if upper <= limit_us)
+    perhaps = sum(count for (lower, upper), count in buckets.items() if lower < limit_us < upper)
+    return surely / total, (surely + perhaps) / total
+
+
+def latency_view(
+    latency: Latency, count: int, sum_us: int | None, buckets: Buckets, slo_seconds: float | None = None
+) -> LatencyView:
+    """One waiting time. ``count`` and ``sum_us`` are the histogram's own (exact), ``buckets`` may be empty (a summary, a counter pair)."""
+    mean = sum_us * _US / count if count and sum_us is not None else None
+    known = sum(buckets.values())
+    share = share_within(buckets, round(slo_seconds / _US)) if slo_seconds is not None else None
+    bare = LatencyView(
+        latency,
+        count,
+        mean,
+        slo_seconds=slo_seconds,
+        in_slo_low=share[0] if share else None,
+        in_slo_high=share[1] if share else None,
+    )
+    why = _why_none(buckets, known)
+    if why:
+        return replace(bare, why_no_percentile=why if count else "")
+    found = {percent: quantile(buckets, percent / 100) for percent in PERCENTILES}
+    value = {p: None if q is None or q.value is None else q.value * _US for p, q in found.items()}
+    p95 = found[95]
+    assert p95 is not None  # there are observations
+    above = next((p for p in PERCENTILES if value[p] is None), None)
+    opened = found[above] if above else None
+    return replace(
+        bare,
+        p50_seconds=value[50],
+        p95_seconds=value[95],
+        p99_seconds=value[99],
+        p95_low_seconds=p95.lower * _US,
+        p95_high_seconds=None if p95.upper is None else p95.upper * _US,
+        above_seconds=opened.lower * _US if opened else None,
+        open_from=above,
+    )
+
+
+def _why_none(buckets: Buckets, known: int) -> str:
+    """Why there is no percentile: too few to speak of, none, or all below the first bound, where a line from 0 means nothing."""
+    if not known:
+        return NO_BUCKETS
+    if known < FEWEST:
+        return FEW
+    there = [key for key, count in buckets.items() if count]
+    return ONE_BUCKET if len(there) == 1 and there[0][0] == 0 else ""
+
+
+class Goodput(NamedTuple):
+    """Bounds of the requests that meet all limits: as a share of all that ended, and a second (``None``: the rate is not known)."""
+
+    low_ratio: float
+    high_ratio: float
+    low_per_second: float | None
+    high_per_second: float | None
+
+
+def goodput(
+    latencies: Iterable[LatencyView], slo: Slo, ended: int | None, bad: int | None, seconds: float | None
+) -> Goodput | None:
+    """How many requests met both limits, of which a page tells each share alone: Fréchet's bounds of a joint probability.
+
+    At least ``max(0, Σ share − (k − 1))`` and at most ``min(share)``, where not having failed is one more of the k conditions.
+    ``ended`` requests of which ``bad`` were aborted or failed within ``seconds``. ``None`` where a limit has no histogram. The
+    share of the time between tokens is that of tokens, since servers count every one.
+    """
+    measured = {view.latency: view for view in latencies if view.in_slo_low is not None}
+    if Latency.TTFT not in measured or Latency.ITL not in measured:
+        return None
+    lows = [measured[each].in_slo_low or 0.0 for each in (Latency.TTFT, Latency.ITL)]
+    highs = [measured[each].in_slo_high or 0.0 for each in (Latency.TTFT, Latency.ITL)]
+    if ended and bad is not None:
+        fine = max(0.0, 1 - bad / ended)
+        lows, highs = [*lows, fine], [*highs, fine]
+    low, high = joint(lows, highs)
+    rate = ended / seconds if ended is not None and seconds else None
+    return Goodput(low, high, None if rate is None else low * rate, None if rate is None else high * rate)
+
+
+def joint(lows: Sequence[float], highs: Sequence[float]) -> tuple[float, float]:
+    """Fréchet's bounds of all conditions at once, from the least and the highest probability of each."""
+    high = min(highs)
+    return min(high, max(0.0, sum(lows) - (len(lows) - 1))), high

@@ -1,0 +1,103 @@
+"""The workloads of a view: whose GPUs they hold, and of servers what they tell. A store without servers asks nothing of this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpuwatch.names import Quality, ServerState
+from gpuwatch.store.window import Window
+from gpuwatch.view import holdings as held
+from gpuwatch.view.entities import Moment
+from gpuwatch.view.holdings import Holdings
+from gpuwatch.view.inference import Card, inference_view
+from gpuwatch.view.inference_types import InferenceView
+from gpuwatch.view.served import servers_at
+from gpuwatch.view.terms import Terms
+from gpuwatch.view.types import WorkloadView
+
+RECENT_MS = 120_000
+LATE_TICKS = 4
+
+
+def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) -> tuple[WorkloadView, ...]:
+    """The workloads seen in the last two minutes, and what their servers told."""
+    window, rows = moment.window, moment.rows
+    known = window.workloads(moment.at_ms, RECENT_MS)
+    if not known:
+        return ()
+    there = moment.at_ms - rows.processes_ms <= 5 * moment.stale_ms
+    holds = held.holdings(window, rows) if there else held.NONE
+    told = _servers(moment, known, holds, period_ms, terms, live=live)
+    order = {gpu_id: row["gpu_index"] for gpu_id, row in rows.gpus.items()}
+    return tuple(
+        _workload(row, [order[gpu_id] for gpu_id in holds.of((row["root_pid"], row["root_start_ms"]))], told.get(workload_id))
+        for workload_id, row in known.items()
+    )
+
+
+def _workload(row: Mapping[str, Any], gpus: Sequence[int], inference: InferenceView | None) -> WorkloadView:
+    return WorkloadView(
+        root_pid=row["root_pid"],
+        root_start_ms=row["root_start_ms"],
+        port=row["port"],
+        kind=row["kind"],
+        name=row["name"],
+        model=row["model"] or (inference.served_model if inference else ""),
+        engine=row["engine"],
+        user=row["user"],
+        gpu_indices=tuple(dict.fromkeys(gpus)),
+        attached=inference is not None and inference.state is ServerState.UP,
+        tokens_per_second=inference.output_tokens_per_second if inference else None,
+        inference=inference,
+    )
+
+
+def _servers(
+    moment: Moment, known: Mapping[int, Mapping[str, Any]], holds: Holdings, period_ms: int, terms: Terms, *, live: bool
+) -> dict[int, InferenceView]:
+    window, at_ms = moment.window, moment.at_ms
+    ids = [workload_id for workload_id, row in known.items() if row["kind"] == "inference"]
+    if not ids or not window.knows_servers:
+        return {}
+    rows = {i: row for i, row in window.servers(ids).items() if row["first_ms"] <= at_ms}
+    if not rows:
+        return {}
+    fields = _fields(window, rows)
+    servers = servers_at(window, tuple(rows), at_ms, live=live, late_ms=LATE_TICKS * period_ms)
+    roots = [(known[i]["root_pid"], known[i]["root_start_ms"]) for i in rows]
+    out = {}
+    for workload_id, row in rows.items():
+        root = known[workload_id]["root_pid"], known[workload_id]["root_start_ms"]
+        quality, source = fields.get(workload_id, ({}, {}))
+        card = Card(
+            row,
+            quality,
+            source,
+            *root,
+            engine=known[workload_id]["engine"],
+            gpu_ids=holds.of(root),
+            shared=holds.shared(root) or (roots.count(root) > 1 and bool(holds.of(root))),
+        )
+        recent = servers.recent(workload_id)
+        out[workload_id] = inference_view(
+            card, servers, recent, moment.rows, at_ms=at_ms, now_ms=moment.now_ms, live=live, terms=terms
+        )
+    return out
+
+
+Fields = dict[int, tuple[dict[str, Quality], dict[str, str]]]
+
+
+def _fields(window: Window, rows: Mapping[int, Mapping[str, Any]]) -> Fields:
+    """How each number of the servers is counted and where it is from; read again when what is known of a server has changed."""
+    mark = [tuple(row.values()) for row in rows.values()]
+    kept = window.memo.get("server_fields")
+    if kept is None or kept[0] != mark:
+        out: Fields = {}
+        for workload_id, field, quality, source in window.server_fields(list(rows)):
+            qualities, sources = out.setdefault(workload_id, ({}, {}))
+            qualities[field], sources[field] = Quality(quality), source
+        kept = window.memo["server_fields"] = (mark, out)
+    found: Fields = kept[1]
+    return found
