@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.measure import Measure, measures
-from gpuwatch.names import Bucket, Cause, Context, GapReason, Severity, Tier
+from gpuwatch.names import Bucket, Cause, Context, GapReason, Latency, Quality, ServerState, Severity, Tier
 from gpuwatch.store.columns import entity_columns, rollup
 
 
@@ -56,7 +56,10 @@ def _mean(column: str, m: Measure) -> str:
     return f"m.{column}_ms*({factor})/nullif(m.{m.group}_obs_ms,0)"
 
 
-def words(sql: str, kind: type[Bucket | Cause | Tier | Context | GapReason | Severity]) -> str:
+Word = Bucket | Cause | Tier | Context | GapReason | Severity | ServerState | Quality | Latency
+
+
+def words(sql: str, kind: type[Word]) -> str:
     """A stored number as its public word."""
     return f"CASE {sql} " + " ".join(f"WHEN {int(w)} THEN '{w.label}'" for w in kind) + " END"
 
@@ -108,6 +111,17 @@ PROCESS = (
     Col("name", "p.name", "text", "Name of the program"),
     Col("user", "u.name", "text", "User name; NULL if not known"),
     Col("job", "p.job", "text", "Scheduler, container or session id; empty if none"),
+)
+WORKLOAD = (
+    Col("root_pid", "w.root_pid", "id", "Process id of the root of the process tree"),
+    Col("root_start_ms", "w.root_start_ms", "unix milliseconds", "Start of the root"),
+    Col("port", "w.port", "id", "Port of a server; 0 if none"),
+    Col("kind", "w.kind", "word", "training, inference or other"),
+    Col("name", "w.name", "text", "Name"),
+    Col("model", "w.model", "text", "Model; empty if not known"),
+    Col("engine", "w.engine", "text", "Engine or framework; empty if not known"),
+    Col("user", "u.name", "text", "User name; NULL if not known"),
+    Col("job", "w.job", "text", "Scheduler, container or session id; empty if none"),
 )
 SEEN = (
     Col("first_ms", "{0}.first_ms", "unix milliseconds", "First seen by the recorder"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample, TrainingSample
 from gpuwatch.names import Context, GapReason, Severity
 from gpuwatch.store.hist_view import v_hist
+from gpuwatch.store.inference_views import latency_view, v_server, v_server_field, v_workload_now
 from gpuwatch.store.ledger_view import ledger_view
 from gpuwatch.store.viewkit import (
     GPU,
@@ -18,6 +19,7 @@ from gpuwatch.store.viewkit import (
     PROCESS,
     PROCESS_JOIN,
     TS,
+    WORKLOAD,
     WORKLOAD_JOIN,
     Col,
     T,
@@ -63,21 +65,10 @@ v_process = View(
     ),
     "process p JOIN host h ON h.host_id=p.host_id LEFT JOIN user_account u ON u.user_id=p.user_id",
 )
-_WORKLOAD = (
-    Col("root_pid", "w.root_pid", "id", "Process id of the root of the process tree"),
-    Col("root_start_ms", "w.root_start_ms", "unix milliseconds", "Start of the root"),
-    Col("port", "w.port", "id", "Port of a server; 0 if none"),
-    Col("kind", "w.kind", "word", "training, inference or other"),
-    Col("name", "w.name", "text", "Name"),
-    Col("model", "w.model", "text", "Model; empty if not known"),
-    Col("engine", "w.engine", "text", "Engine or framework; empty if not known"),
-    Col("user", "u.name", "text", "User name; NULL if not known"),
-    Col("job", "w.job", "text", "Scheduler, container or session id; empty if none"),
-)
 v_workload = View(
     "v_workload",
     "Workloads: process trees that do one job.",
-    (HOST, *_WORKLOAD, Col("engine_version", "w.engine_version", "text", "Version of the engine; empty if not known"), *seen("w")),
+    (HOST, *WORKLOAD, Col("engine_version", "w.engine_version", "text", "Version of the engine; empty if not known"), *seen("w")),
     "workload w JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id",
 )
 
@@ -194,7 +185,7 @@ def _rollup_views(period: str) -> list[View]:
         View(
             f"v_workload_{period}",
             f"Workloads per {period}.",
-            (T, HOST, *_WORKLOAD, *_WORKLOAD_ROLLUP),
+            (T, HOST, *WORKLOAD, *_WORKLOAD_ROLLUP),
             f"workload_{period} m {WORKLOAD_JOIN}",
         ),
     ]
@@ -205,7 +196,7 @@ v_run = View(
     "Training runs.",
     (
         HOST,
-        *_WORKLOAD,
+        *WORKLOAD,
         Col("started_ms", "r.started_ms", "unix milliseconds", "Start"),
         Col("first_step_ms", "r.first_step_ms", "unix milliseconds", "First step; NULL if not known"),
         Col("last_step_ms", "r.last_step_ms", "unix milliseconds", "Last step; NULL if not known"),
@@ -342,6 +333,12 @@ VIEWS: tuple[View, ...] = (
     v_coverage,
     v_gap,
     v_import,
+    v_server,
+    v_server_field,
+    v_workload_now,
+    latency_view("minute"),
+    latency_view("hour"),
+    latency_view("day"),
 )
 SCHEMA_COLUMNS = (
     Col("view", "", "text", "Name of a view"),

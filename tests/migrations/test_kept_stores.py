@@ -49,6 +49,11 @@ FIGURES = {
 """What the views must say of an upgraded store, and how the tables of the old one say it."""
 
 
+ROWS = """(SELECT coalesce(sum(n),0) FROM chunk WHERE kind=0) + (SELECT count(*) FROM gpu_sample JOIN tick USING (tick_id)
+    WHERE ts_ms>coalesce((SELECT done_s*1000 FROM rollup_state WHERE tier='seal'),0))"""
+"""How many rows of GPUs a store holds, sealed or not."""
+
+
 def _answers(path: Path, questions: Iterable[str]) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as db:
         return [db.execute(sql).fetchone() for sql in questions]
@@ -141,7 +146,7 @@ def test_a_writer_upgrades_it_by_itself(store: Path) -> None:
 
 def test_its_hours_and_days_are_closed_from_its_minutes_and_its_rows_sealed(store: Path) -> None:
     """Days later the next recorder does what the old one could not: it sums, seals, and lets go of single rows."""
-    ((last, rows),) = _answers(store, ["SELECT max(ts_ms), (SELECT count(*) FROM gpu_sample) FROM tick"])
+    ((last, rows),) = _answers(store, [f"SELECT max(ts_ms), {ROWS} FROM tick"])
     now_ms = last + 3 * 86_400_000
     writer = StoreWriter.open(store, clock=FakeClock(now_ms / 1000), simulated=True, tmpfs_fallback=False)
     writer.begin_session(now_ms, 1000, "boot")

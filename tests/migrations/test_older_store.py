@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support import kept
 from support.program import Run
 
 from gpuwatch.store.beside import open_beside
+from gpuwatch.store.columns import SCHEMA_VERSION
 from gpuwatch.store.connection import OlderStore
 from gpuwatch.store.lease import Lease
 
@@ -25,15 +27,17 @@ def recorded(request: pytest.FixtureRequest, store: Path) -> Iterator[Path]:
         lease.release()
 
 
-def test_read_commands_work_and_leave_it_alone(recorded: Path, gpuwatch: Run) -> None:
+def test_read_commands_work_and_leave_it_alone(packed: Path, recorded: Path, gpuwatch: Run) -> None:
+    schema = kept.ordinal(packed)
     before, changed = recorded.read_bytes(), recorded.stat().st_mtime_ns
     status = gpuwatch("status", "--json", "--store", str(recorded))
     assert status.returncode == 0, status.stderr
     document = json.loads(status.stdout)
-    assert document["gpus"] and "(schema 1)" in " ".join(document["notices"])
+    assert document["gpus"] and f"(schema {schema})" in " ".join(document["notices"])
     told = gpuwatch("status", "--store", str(recorded), env={"COLUMNS": "200"}).stdout
     assert (
-        "The store is of an older gpuwatch (schema 1): restart its recorder, or run gpuwatch db upgrade where none records." in told
+        f"The store is of an older gpuwatch (schema {schema}): restart its recorder, or run gpuwatch db upgrade where none records."
+        in told
     )
     asked = gpuwatch("query", "SELECT count(*) > 0 FROM v_gpu_minute", "--format", "csv", "--store", str(recorded))
     assert asked.stdout.splitlines()[-1] == "1"
@@ -41,16 +45,16 @@ def test_read_commands_work_and_leave_it_alone(recorded: Path, gpuwatch: Run) ->
     assert gpuwatch("db", "check", "--store", str(recorded)).stdout == f"{recorded}: no damage found\n"
     doctor = gpuwatch("doctor", "--json", "--store", str(recorded))
     checks = {check["id"]: check for check in json.loads(doctor.stdout)["checks"]}
-    assert checks["store.schema"]["result"] == "1, of an older gpuwatch: read only"
+    assert checks["store.schema"]["result"] == f"{schema}, of an older gpuwatch: read only"
     assert checks["store.schema"]["fix"] == "restart the recorder; where none runs: gpuwatch db upgrade"
     assert recorded.read_bytes() == before and recorded.stat().st_mtime_ns == changed
 
 
-def test_a_view_that_it_has_not_got_is_one_clear_line(store: Path, gpuwatch: Run) -> None:
-    done = gpuwatch("query", "SELECT count(*) FROM v_gpu_day", "--store", str(store))
+def test_a_view_that_it_has_not_got_is_one_clear_line(packed: Path, store: Path, gpuwatch: Run) -> None:
+    done = gpuwatch("query", "SELECT count(*) FROM v_latency_day", "--store", str(store))
     assert done.returncode == 3 and done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"gpuwatch: {store} has schema 1, written by an older gpuwatch; this one needs schema 2 for that",
+        f"gpuwatch: {store} has schema {kept.ordinal(packed)}, written by an older gpuwatch; this one needs schema {SCHEMA_VERSION} for that",
         "  try: restart the recorder; where none runs: gpuwatch db upgrade",
     ]
     out = store.with_name("out.db")
@@ -60,22 +64,24 @@ def test_a_view_that_it_has_not_got_is_one_clear_line(store: Path, gpuwatch: Run
     assert typo.returncode == 2 and "no such table: v_nothing" in typo.stderr
 
 
-def test_nobody_writes_into_it_beside_its_recorder(store: Path) -> None:
+def test_nobody_writes_into_it_beside_its_recorder(packed: Path, store: Path) -> None:
     before = store.read_bytes()
-    with pytest.raises(OlderStore, match="has schema 1"), open_beside(store):
+    with pytest.raises(OlderStore, match=f"has schema {kept.ordinal(packed)}"), open_beside(store):
         pass
     assert store.read_bytes() == before
 
 
-def test_it_is_upgraded_only_when_no_recorder_holds_it(store: Path, gpuwatch: Run) -> None:
+def test_it_is_upgraded_only_when_no_recorder_holds_it(packed: Path, store: Path, gpuwatch: Run) -> None:
     lease = Lease.acquire(store, {"path": str(store)})
     assert lease is not None
     refused = gpuwatch("db", "upgrade", "--store", str(store))
     assert refused.returncode == 3 and "only the holder may change the schema" in refused.stderr
     lease.release()
-    assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema 1 -> 2\n"
-    assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema 2, already current\n"
-    assert gpuwatch("query", "SELECT count(*) FROM v_gpu_day", "--store", str(store)).returncode == 0
+    assert (
+        gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema {kept.ordinal(packed)} -> {SCHEMA_VERSION}\n"
+    )
+    assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema {SCHEMA_VERSION}, already current\n"
+    assert gpuwatch("query", "SELECT count(*) FROM v_latency_day", "--store", str(store)).returncode == 0
 
 
 def test_an_import_beside_its_recorder_refuses_it_in_one_line(store: Path, gpuwatch: Run, past_log: Path) -> None:

@@ -26,6 +26,7 @@ NAMED = {
     "v_process_minute", "v_process_hour", "v_workload_minute", "v_workload_hour", "v_run", "v_hist", "v_ledger_minute",
     "v_ledger_hour", "v_finding", "v_event", "v_coverage", "v_gap",
     "v_import", "v_schema", "v_gpu_day", "v_process_day", "v_workload_day",
+    "v_server", "v_server_field", "v_workload_now", "v_latency_minute", "v_latency_hour", "v_latency_day",
 }  # fmt: skip
 
 
