@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gpuwatch.collectors.simulated import server_block
 from gpuwatch.collectors.simulated.patterns import Phase
 from gpuwatch.collectors.simulated.plans import (
     FAULT_KINDS,
@@ -62,7 +63,7 @@ _PROCESS = (
         "read",
         "write",
     ],
-    *["parent", "role", "container", "workload", "workload_kind", "model", "engine", "engine_version", "port", "pid"],
+    *["parent", "role", "container", "workload", "workload_kind", "model", "engine", "engine_version", "port", "pid", "server"],
 )
 _HOST = (
     *["cpu_count", "memory_total", "kernel", "noise", "cpu", "iowait", "memory_used", "swap_used", "load_average", "process_count"],
@@ -158,7 +159,7 @@ def process(row: object, where: str, places: list[str]) -> ProcessPlan:
         parent=r.word("parent"), role=r.choice("role", ("gpu", "ancestor", "worker", "ml"), "gpu"), container=r.word("container"),
         workload=clean(r.text("workload")), workload_kind=r.choice("workload_kind", ("training", "inference", "other"), "other"),
         model=clean(r.text("model")), engine=r.word("engine"), engine_version=r.word("engine_version"), port=r.whole("port"),
-        pid=r.whole("pid"),
+        pid=r.whole("pid"), server=server_block.server(r.table["server"], f"{where}.server") if r.has("server") else None,
     )  # fmt: skip
 
 

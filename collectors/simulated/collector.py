@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _LONGEST_SPAN = 3
 """In intervals: after a longer hole, or when time went back, a reading speaks for no time, as the first one does."""
 
+_LONGEST_LOOK_S = 15.0
+"""Servers are read less often; a longer time between two looks is a break."""
+
 
 class SimulatedCollector:
     """Options: ``scenario`` (name or ``.toml`` path), ``seed``, ``speed`` (scenario seconds per second), ``epoch`` (unix seconds).
@@ -39,6 +42,7 @@ class SimulatedCollector:
             raise UsageError(f"speed {self._speed:g} is not above 0")
         self._stage: Stage | None = None
         self._previous: float | None = None
+        self._looked: float | None = None
 
     def open(self) -> None:
         """Compile the scenario. Raises :class:`Unavailable` with what is wrong in it."""
@@ -56,8 +60,13 @@ class SimulatedCollector:
         previous = self._previous
         if previous is not None and not 0 < now - previous <= _LONGEST_SPAN * self.interval_seconds:
             previous = None
-        batch = self._at(now).batch(previous, now)
-        self._previous = now
+        looked = self._looked
+        if looked is not None and not 0 < now - looked <= max(_LONGEST_SPAN * self.interval_seconds, _LONGEST_LOOK_S):
+            looked = None
+        stage = self._at(now)
+        looks = looked is None or stage.looks_at(now, self.interval_seconds)
+        batch = stage.batch(previous, now, looks=looks, looked=looked)
+        self._previous, self._looked = now, now if looks else looked
         return replace(batch, monotonic_ns=began)
 
     def backfill(self, start: int, end: int, step: int) -> Iterator[Batch]:
@@ -66,14 +75,16 @@ class SimulatedCollector:
         Call it with rising spans, coarse ones first; ``end`` is the epoch when none was given. Entities come when they change.
         """
         stage = self._at(end)
-        for batch in stage.past(start, end, step):
+        for batch in stage.past(start, end, step, self._looked):
             self._previous = float(batch.t)
+            if stage.looks_at(batch.t, step):
+                self._looked = self._previous
             yield batch
 
     def close(self) -> None:
         """Forget the scenario."""
         self._stage = None
-        self._previous = None
+        self._previous = self._looked = None
 
     def _at(self, now: float) -> Stage:
         if self._stage is None:

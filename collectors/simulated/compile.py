@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from gpuwatch.collectors.simulated.compiled import IDLE_REASON, Person, Scenario
 from gpuwatch.collectors.simulated.flat import PER_PROCESS_HOST, Device, Fault, FlatTable, Instance, Series, Slot, Xid
-from gpuwatch.collectors.simulated.patterns import Noise, Points, means, render, squeeze
+from gpuwatch.collectors.simulated.patterns import Noise, Points, means, render, squeeze, stream
 from gpuwatch.collectors.simulated.plans import NO_LOOP_MS, GpuPlan, PastPlan, Plan, ProcessPlan, Work
 from gpuwatch.collectors.simulated.profiles import MIG_CLASS, profile_of
 
@@ -27,11 +27,8 @@ class _Compiler:
         self.people: dict[str, Person] = {}
 
     def noise(self, *what: object) -> Noise:
-        """A stream of its own for every quantity, so that one more quantity changes no other."""
-        import random
-
-        uniform = random.Random("/".join(map(str, (self.seed, self.plan.name, *what)))).random
-        return lambda: 2.0 * uniform() - 1.0
+        """The noise of one quantity of this scenario."""
+        return stream(self.seed, self.plan.name, *what)
 
     def run(self) -> Scenario:
         """Everything, in the order in which one thing needs another."""

@@ -16,9 +16,22 @@ from gpuwatch.collectors.simulated.flat import Fault
 from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
+from gpuwatch.collectors.simulated.servers import INTERVAL_S, Look, Seen, Servers
 from gpuwatch.dataclass import replace
 from gpuwatch.measure import measures
-from gpuwatch.model import Batch, Event, Gpu, GpuSample, Host, HostSample, MissingKey, Process, ProcessSample, Workload
+from gpuwatch.model import (
+    Batch,
+    Event,
+    Gpu,
+    GpuSample,
+    Host,
+    HostSample,
+    MissingKey,
+    Process,
+    ProcessSample,
+    Server,
+    Workload,
+)
 from gpuwatch.names import Missing
 
 HOSTNAME = "demo-01"
@@ -51,6 +64,8 @@ class Stage:
         self.scenario, self.axis, self.table = scenario, axis, scenario.table
         self.people = People(scenario)
         self.sampler = Sampler(scenario, self.people)
+        self.servers = Servers(scenario, self.people, axis)
+        self._told: dict[tuple[int, int, int], Server] = {}
         self.gpus: dict[str, Gpu] = {}
         for device in self.table.devices:
             self.gpus[str(device.index)] = gpu_entity(device)
@@ -112,11 +127,21 @@ class Stage:
         starts = {life.slot: self.axis.unix_ms(life.start_ms) for life in lives}
         return _Scene(self._built, 0, lives, starts, processes, workloads, held, compute)
 
-    def batch(self, previous: float | None, now: float, *, share: bool = False, known: Sequence[Process] | None = None) -> Batch:
+    def batch(
+        self,
+        previous: float | None,
+        now: float,
+        *,
+        share: bool = False,
+        known: Sequence[Process] | None = None,
+        looks: bool = False,
+        looked: float | None = None,
+    ) -> Batch:
         """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
 
         ``share`` keeps built samples for spans that look the same, which only pays when the step is long beside the loop.
-        Entities are left out while the processes are the ``known`` ones.
+        Entities are left out while the processes are the ``known`` ones. ``looks``: servers are read too, which was done before at
+        ``looked``; those are told of which something is new.
         """
         t = int(now)
         span = self._span(previous, now)
@@ -128,6 +153,7 @@ class Stage:
         faults = {p: self.table.broken(span.end, int(p.partition(".")[0])) for p in self.gpus} if self.table.faults else {}
         gpus, missing = self._gpus(span, scene, faults, share)
         processes = self._processes(span, scene, faults, share)
+        seen = self._servers(looked, now, scene, share) if looks and self.servers else Seen()
         if self.table.instances:
             unshared = {
                 ("process", f"{s.pid}:{s.start_ms}", "sm_utilization_ratio"): Missing.NOT_SUPPORTED
@@ -145,17 +171,38 @@ class Stage:
             gpu_samples=gpus,
             process_samples=processes,
             host_sample=self._host_sample(span, share),
+            inference_samples=seen.samples,
+            latency_counts=seen.latencies,
+            servers=self._news(seen.servers),
             events=self._events(span),
             missing=missing if span.start is not None else self._not_yet(missing, gpus),
         )
 
-    def past(self, start: int, end: int, step: int) -> Iterator[Batch]:
+    def past(self, start: int, end: int, step: int, looked: float | None = None) -> Iterator[Batch]:
         """Batches at ``start + step, …, end`` (unix seconds), for the time before each. Entities only when they change."""
         known: Sequence[Process] | None = None
         for now in range(start + step, end + 1, step):
-            batch = self.batch(now - step, now, share=True, known=known)
+            looks = self.looks_at(now, step)
+            batch = self.batch(now - step, now, share=True, known=known, looks=looks, looked=looked)
+            looked = now if looks else looked
             known = batch.processes or known
             yield batch
+
+    def looks_at(self, now: float, step: float) -> bool:
+        """Whether servers are read at that second, when the host is read every ``step`` seconds: less often than GPUs."""
+        return step >= INTERVAL_S or int(now) % INTERVAL_S == 0
+
+    def _servers(self, looked: float | None, now: float, scene: _Scene, share: bool) -> Seen:
+        span = self._span(looked, now)
+        look = Look(span.start, span.end, span.seconds)
+        if not share:
+            return self.servers.seen(scene.lives, look)
+        return self._once((scene.number, "servers"), span, lambda: self.servers.seen(scene.lives, look))
+
+    def _news(self, servers: Sequence[Server]) -> tuple[Server, ...]:
+        news = tuple(server for server in servers if self._told.get(server.key) is not server)
+        self._told |= {server.key: server for server in news}
+        return news
 
     def _events(self, span: Span) -> tuple[Event, ...]:
         if span.start is None or not (self.table.faults or self.table.xids):

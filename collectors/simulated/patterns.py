@@ -15,6 +15,14 @@ Noise = Callable[[], float]
 """Uniform in [-1, 1)."""
 
 
+def stream(*what: object) -> Noise:
+    """The noise of one quantity: a stream of its own, so that one more quantity changes no other."""
+    import random
+
+    uniform = random.Random("/".join(map(str, what))).random
+    return lambda: 2.0 * uniform() - 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """One stretch of a pattern. ``for_ms`` 0: to the end of the loop. ``noise`` is the amplitude in the unit of the level."""

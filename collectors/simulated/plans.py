@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuwatch.collectors.simulated.patterns import Phase
+from gpuwatch.collectors.simulated.spread import Spread
 from gpuwatch.dataclass import dataclass, field
+from gpuwatch.names import ServerState
 
 NO_LOOP_MS = 3_600_000
 """How much of a pattern is laid out when a scenario does not loop."""
@@ -69,6 +71,50 @@ class GpuPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class OutagePlan:
+    """A stretch of each loop in which a server tells nothing, and what it is then."""
+
+    at_ms: int
+    for_ms: int
+    state: ServerState
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlan:
+    """The ``[processes.server]`` block of a process that serves. What it does is what it does at full load; times are in seconds."""
+
+    load: tuple[Phase, ...]
+    """In percent; empty: it follows the GPUs of its workload."""
+    requests: float
+    """Ended a second."""
+    prompt: float
+    """Mean tokens."""
+    cached: float
+    """The share of the prompt that the prefix cache has."""
+    output: Spread
+    """Tokens."""
+    ttft: Spread
+    itl: Spread
+    queue: Spread
+    preemptions: float
+    """A minute."""
+    ended_length: float
+    ended_aborted: float
+    ended_error: float
+    draft_tokens: float
+    """Drafted at a time; 0: no speculation."""
+    accepted: float
+    max_running_requests: int
+    """0, here and below: the server does not tell."""
+    max_model_tokens: int
+    kv_cache_tokens: int
+    state: ServerState
+    starts_ms: int
+    """How long after its process it begins to answer."""
+    outages: tuple[OutagePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessPlan:
     """One ``[[processes]]`` block, for ``copies`` processes. ``gpus`` maps places to GiB held there."""
 
@@ -104,6 +150,7 @@ class ProcessPlan:
     engine_version: str
     port: int
     pid: int
+    server: ServerPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

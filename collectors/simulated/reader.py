@@ -24,14 +24,19 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
 
 def duration_ms(text: object, where: str) -> int:
     """Milliseconds of ``"1h2m3s"`` or of a number of seconds. Raises :class:`UsageError`."""
+    return round(exact_ms(text, where))
+
+
+def exact_ms(text: object, where: str) -> float:
+    """The same, with the fraction of a millisecond."""
     if isinstance(text, int | float) and not isinstance(text, bool) and 0 <= text * 1000 <= _LONGEST_MS:
-        return round(text * 1000)
+        return text * 1000
     if isinstance(text, str):
         parts = _DURATION.findall(text)
         if parts and "".join(number + unit for number, unit in parts) == text:
             total = sum(float(number) * _UNITS[unit] for number, unit in parts)
             if total <= _LONGEST_MS:
-                return round(total)
+                return total
     raise UsageError(f"{where}: '{text}' is not a duration", "write it like 2h51m9s or 250ms, at most 400d")
 
 

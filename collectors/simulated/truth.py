@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.people import Axis, People
+from gpuwatch.collectors.simulated.rates import AMOUNTS
+from gpuwatch.collectors.simulated.serving import Serving
 from gpuwatch.dataclass import dataclass
+from gpuwatch.names import Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +52,43 @@ def truth(scenario: Scenario, epoch_s: float, second: float, *, speed: float = 1
             power_watts_now=None if power is None or lost else table.at(power, end) / 1000,
             processes={} if lost else {slot: size for slot, size in held.items() if size >= 0},
             lost=lost,
+        )
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTruth:
+    """What one server did in a span, whether or not anybody could read it then."""
+
+    output_tokens: int
+    prefill_tokens: int
+    cached_tokens: int
+    requests: int
+    preemptions: int
+    latencies: dict[Latency, dict[tuple[int, int], int]]
+    """Latency -> (lower, upper) bound of a bucket in microseconds -> observations in it."""
+
+
+def server_truth(scenario: Scenario, epoch_s: float, start: float, end: float) -> dict[str, ServerTruth]:
+    """Slot of each process that serves now -> what its server did in [start, end), unix seconds at normal speed."""
+    axis = Axis(round(epoch_s * 1000))
+    out: dict[str, ServerTruth] = {}
+    for slot, person in scenario.people.items():
+        if person.plan.server is None or person.past:
+            continue
+        serving = Serving(scenario, person, person.plan.server)
+        before, after = (list(serving.counts(axis.scenario_ms(round(t * 1000)))) for t in (start, end))
+        counts = [new - old for old, new in zip(before, after, strict=True)]
+        of = dict(zip(AMOUNTS, counts, strict=False))
+        out[slot] = ServerTruth(
+            output_tokens=of["output"],
+            prefill_tokens=of["prefill"],
+            cached_tokens=of["cached"],
+            requests=of["stop"] + of["length"] + of["aborted"] + of["error"],
+            preemptions=of["preemptions"],
+            latencies={
+                latency: {(lower, upper): counts[column] for column, lower, upper in columns.buckets if counts[column]}
+                for latency, columns in serving.latencies.items()
+            },
         )
     return out

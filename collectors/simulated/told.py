@@ -1,0 +1,102 @@
+"""Which numbers an engine tells, how they are counted and where they come from: as the tables of the real engines say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gpuwatch.dataclass import dataclass
+from gpuwatch.model import FieldSource
+from gpuwatch.names import Latency, Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One engine: its fields, the latencies it has histograms of, the flag that turns its page on, and what a look at it takes."""
+
+    fields: tuple[FieldSource, ...]
+    latencies: frozenset[Latency]
+    metrics_off: str
+    scrape_seconds: float
+    page_bytes: int
+
+
+def _fields(prefix: str, quality: Quality, families: Mapping[str, str]) -> tuple[FieldSource, ...]:
+    return tuple(FieldSource(name, quality, prefix + family) for name, family in families.items())
+
+
+_VLLM = _fields(
+    "vllm:",
+    Quality.EXACT,
+    {
+        "output_tokens_total": "generation_tokens_total",
+        "prompt_tokens_total": "prompt_tokens_total",
+        "prefill_tokens_total": 'prompt_tokens_by_source_total{source="local_compute"}',
+        "cached_tokens_total": 'prompt_tokens_by_source_total{source="local_cache_hit"}',
+        "prefix_query_tokens_total": "prefix_cache_queries_total",
+        "prefix_hit_tokens_total": "prefix_cache_hits_total",
+        "requests_total": "request_success_total",
+        "finished_stop_total": 'request_success_total{finished_reason="stop"}',
+        "finished_length_total": 'request_success_total{finished_reason="length"}',
+        "finished_aborted_total": 'request_success_total{finished_reason="abort"}',
+        "finished_error_total": 'request_success_total{finished_reason="error"}',
+        "preemptions_total": "num_preemptions_total",
+        "running_requests": "num_requests_running",
+        "waiting_requests": "num_requests_waiting",
+        "kv_cache_ratio": "kv_cache_usage_perc",
+        "kv_cache_fullest_ratio": "kv_cache_usage_perc",
+        "drafts_total": "spec_decode_num_drafts_total",
+        "draft_tokens_total": "spec_decode_num_draft_tokens_total",
+        "accepted_tokens_total": "spec_decode_num_accepted_tokens_total",
+        "ttft": "time_to_first_token_seconds",
+        "itl": "inter_token_latency_seconds",
+        "e2e": "e2e_request_latency_seconds",
+        "queue": "request_queue_time_seconds",
+    },
+)
+_LLAMA_CPP = (
+    *_fields("/slots ", Quality.ESTIMATED, {"output_tokens_total": "n_decoded", "kv_cache_ratio": "n_prompt_tokens / n_ctx"}),
+    *_fields(
+        "llamacpp:",
+        Quality.EXACT,
+        {
+            "prefill_tokens_total": "prompt_tokens_total",
+            "cached_tokens_total": "prompt_tokens_cached_total",
+            "running_requests": "requests_processing",
+            "waiting_requests": "requests_deferred",
+        },
+    ),
+    *_fields("llamacpp:", Quality.AT_END, {"itl": "tokens_predicted_seconds_total"}),
+)
+_SGLANG = (
+    *_fields(
+        "sglang:",
+        Quality.AT_END,
+        {
+            "output_tokens_total": "generation_tokens_total",
+            "prompt_tokens_total": "prompt_tokens_total",
+            "cached_tokens_total": "cached_tokens_total",
+            "requests_total": "num_requests_total",
+            "finished_aborted_total": "num_aborted_requests_total",
+        },
+    ),
+    *_fields(
+        "sglang:",
+        Quality.EXACT,
+        {
+            "preemptions_total": "num_retracted_requests_total",
+            "running_requests": "num_running_reqs",
+            "waiting_requests": "num_queue_reqs",
+            "kv_cache_ratio": "token_usage",
+            "ttft": "time_to_first_token_seconds",
+            "itl": "inter_token_latency_seconds",
+            "e2e": "e2e_request_latency_seconds",
+            "queue": "queue_time_seconds",
+        },
+    ),
+)
+TOLD = {
+    "vllm": Told(_VLLM, frozenset(Latency), "", 0.014, 53_120),
+    "llama.cpp": Told(_LLAMA_CPP, frozenset(), "--metrics", 0.003, 1_940),
+    "sglang": Told(_SGLANG, frozenset(Latency), "--enable-metrics", 0.011, 41_300),
+}
+"""The engines that a scenario can have, by the word that the process collector uses."""
