@@ -17,7 +17,7 @@ from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.testing import check_collector
 
-SIMULATED = [name for name in names() if name != "serve"]
+SIMULATED = names()
 
 
 @pytest.mark.parametrize("name", SIMULATED)

@@ -11,7 +11,7 @@ from gpuwatch.collectors.simulated.scenario import names
 from gpuwatch.collectors.simulated.text import dumps, loads
 
 
-@pytest.mark.parametrize("name", [n for n in names() if n != "serve"])
+@pytest.mark.parametrize("name", names())
 def test_text_form_round_trips(name, compiled):
     table = compiled(name).table
     assert loads(dumps(table)) == table

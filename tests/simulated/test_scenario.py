@@ -86,7 +86,8 @@ def test_the_example_in_the_docs_works():
     example = page.read_text().partition("## The format")[2]
     plan = parse("\n".join(line[4:] for line in example.splitlines() if line.startswith("    ")), "example")
     table = compile_plan(plan, 1).table
-    assert [d.mig for d in table.devices] == [0, 1] and [s.slot for s in table.slots] == ["alice0", "short"]
+    assert [d.mig for d in table.devices] == [0, 1] and [s.slot for s in table.slots] == ["alice0", "short", "chat"]
+    assert plan.processes[2].server.kv_cache_tokens == 412_000
     assert all(f"`{name}`" in page.read_text() for name in ALL)
 
 
@@ -98,8 +99,7 @@ def test_durations(text, ms):
 @pytest.mark.parametrize("name", ALL)
 def test_a_scenario_is_the_same_for_the_same_seed_and_plausible(name, compiled):
     scenario = compiled(name)
-    if name != "serve":
-        assert compile_plan(load(name), 7).table == scenario.table
+    assert compile_plan(load(name), 7).table == scenario.table
     table = scenario.table
     for (place, quantity), series in table.gpu.items():
         assert series.times[0] == 0, (place, quantity)
