@@ -69,7 +69,7 @@ class TableReader:
                 if at:
                     self._names.insert(0, self._names.pop(at))
                 return names.reading(page)
-        return Reading(recognised=False)
+        return Reading(recognised=self.engine.late)
 
 
 class _Names:
