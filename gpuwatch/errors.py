@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_OK, EXIT_CHECK, EXIT_USAGE, EXIT_NOTHING, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -31,3 +33,12 @@ class Unavailable(GpuwatchError):
 
 class StoreError(GpuwatchError):
     """The store cannot be opened, read or written; the message names the file and the likely cause."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``; did you mean '…'?`` with the nearest known word, or the list of all; to end a message with."""
+    known = list(known)
+    import difflib
+
+    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(sorted(known))}"

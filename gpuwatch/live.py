@@ -127,6 +127,7 @@ class LiveSource:
                 holder_pid=self._holder_pid,
                 lag_ms=WATCHED_LAG_MS if watched else LAG_MS,
                 reason=self._reason(),
+                terms=self._runtime.terms,
             )
         except StoreError as error:
             self._lose(error)

@@ -34,7 +34,9 @@ class PastSource:
         if host is not None:  # a log does not grow
             at_ms = int(host["last_ms"])
         holder = runtime.lease_holder() if at_ms is None else None
-        return build_view(self._window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz, cells=cells, holder_pid=holder)
+        return build_view(
+            self._window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz, cells=cells, holder_pid=holder, terms=runtime.terms
+        )
 
     def detail(self, request: DetailRequest, view: View) -> DetailView:
         """What a detail screen asks beside ``view``."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__, settings
 from gpuwatch.clock import Clock, SystemClock
-from gpuwatch.errors import UsageError
+from gpuwatch.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, WatchedPids
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
     from gpuwatch.store.writer import StoreWriter
+    from gpuwatch.view.terms import Terms
 
 logger = logging.getLogger("gpuwatch.runtime")
 
@@ -62,7 +63,7 @@ class Runtime:
             from gpuwatch.collectors.simulated.scenario import names
 
             if args.demo not in names():
-                raise UsageError(f"unknown scenario '{args.demo}'{settings.nearest(args.demo, names())}")
+                raise UsageError(f"unknown scenario '{args.demo}'{nearest(args.demo, names())}")
         return cls(args, environ, clock or SystemClock(), loaded)
 
     def close(self) -> None:
@@ -154,6 +155,8 @@ class Runtime:
 
         options = dict(self.settings.collector_options.get(name, {}))
         options["command_lines"] = self.settings.privacy.command_lines
+        if name == "inference":
+            options["targets"] = [target.options() for target in self.settings.targets]
         if name == "simulated":
             options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed, "epoch": self.demo_epoch}
         log = logging.getLogger(f"gpuwatch.collectors.{name}")
@@ -163,7 +166,21 @@ class Runtime:
 
     def collector_names(self) -> Sequence[str]:
         """The collectors that this run uses."""
-        return ("simulated",) if self.simulated else self.settings.record.collectors
+        if self.simulated:
+            return ("simulated",)
+        asked = self.settings.inference.enabled
+        return [name for name in self.settings.record.collectors if asked or name != "inference"]
+
+    @cached_property
+    def terms(self) -> Terms:
+        """Limits and prices, for whoever builds a view."""
+        from gpuwatch.configured import price_list
+        from gpuwatch.view.inference_types import Slo
+        from gpuwatch.view.terms import Terms
+
+        limits, price = self.settings.inference, self.settings.price
+        prices = price_list(price.currency, price.kwh, self.settings.gpu_prices, self.tz)
+        return Terms(Slo(limits.ttft_seconds, limits.itl_seconds, limits.target_ratio), prices)
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""

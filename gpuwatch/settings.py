@@ -7,13 +7,16 @@ the values; pydantic checks types and is imported only when a file, a variable o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gpuwatch.dataclass import dataclass, field, fields
-from gpuwatch.errors import UsageError
+from gpuwatch.errors import UsageError, nearest
 from gpuwatch.paths import base_directory
+
+if TYPE_CHECKING:
+    from gpuwatch.configured import GpuPriceList, Target
 
 SYSTEM_FILE = Path("/etc/gpuwatch/config.toml")
 ENV_PREFIX = "GPUWATCH_"
@@ -74,6 +77,30 @@ class ScreenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InferenceSettings:
+    """Whether inference servers are asked, and what is fast enough. Further servers stand in ``[[inference.target]]`` tables."""
+
+    enabled: bool = True
+    """Ask the inference servers of this host for their metrics."""
+    ttft_seconds: float = 0.5
+    """A time to first token up to this is fast enough."""
+    itl_seconds: float = 0.05
+    """A time between two tokens up to this is fast enough."""
+    target_ratio: float = 0.95
+    """The share of requests that is to be within each limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """What is used to tell costs. GPUs are further keys, by product name: ``"NVIDIA H100*" = 2.50`` an hour."""
+
+    currency: str = "$"
+    """Put before amounts, or behind them where it ends in a letter."""
+    kwh: float | None = None
+    """Price of a kilowatt hour; none: energy has no price."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All sections. ``collector_options`` holds the free ``[collectors.NAME]`` tables that go to each collector."""
 
@@ -81,6 +108,12 @@ class Settings:
     record: RecordSettings = field(default_factory=RecordSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     screen: ScreenSettings = field(default_factory=ScreenSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    price: PriceSettings = field(default_factory=PriceSettings)
+    targets: tuple[Target, ...] = ()
+    """Of ``[[inference.target]]``, all files together."""
+    gpu_prices: tuple[GpuPriceList, ...] = ()
+    """Of ``[price]``: the user's before the system's, since the first that fits counts."""
     collector_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -98,6 +131,8 @@ _SECTIONS: Mapping[str, type] = {
     "record": RecordSettings,
     "privacy": PrivacySettings,
     "screen": ScreenSettings,
+    "inference": InferenceSettings,
+    "price": PriceSettings,
 }
 
 
@@ -129,15 +164,14 @@ def load(
     candidates = [Path(os.path.expanduser(named))] if named else [system_file, user_file(environ)]
     values: dict[str, dict[str, Any]] = {}
     sources: dict[str, str] = {}
-    collector_options: dict[str, Mapping[str, Any]] = {}
+    free = _Free()
     files: list[Path] = []
     for path in candidates:
         table = _read(path, required=named is not None)
         if table is None:
             continue
         files.append(path)
-        for name, sub in _pop_collectors(table, path).items():
-            collector_options[name] = sub
+        free.pop(table, path)
         for key, value in _flatten(table, str(path)):
             _put(values, sources, key, value, str(path))
     for variable, value in sorted(environ.items()):
@@ -147,7 +181,33 @@ def load(
     for key, value in (options or {}).items():
         if value is not None:
             _put(values, sources, key, value, "option")
-    return Loaded(_build(values, sources, collector_options), sources, tuple(files))
+    return Loaded(_build(values, sources, free), sources, tuple(files))
+
+
+@dataclass(slots=True)
+class _Free:
+    """What is not a key with a value: tables and lists of the user's own."""
+
+    collectors: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    targets: dict[str, Target] = field(default_factory=dict)
+    prices: tuple[GpuPriceList, ...] = ()
+
+    def pop(self, table: dict[str, Any], path: Path) -> None:
+        """Take it out of a file's contents; a later file's word comes first."""
+        self.collectors |= _pop_collectors(table, path)
+        inference, price = table.get("inference"), table.get("price")
+        if inference is None and price is None:
+            return
+        from gpuwatch.configured import gpu_prices, targets
+
+        if isinstance(inference, dict) and "target" in inference:
+            self.targets |= {target.url: target for target in targets(inference.pop("target"), str(path))}
+        if isinstance(price, dict):
+            self.prices = gpu_prices(price, str(path), [entry.name for entry in fields(PriceSettings)]) + self.prices
+
+    def settings(self, **sections: Any) -> Settings:
+        """These with checked sections."""
+        return Settings(**sections, targets=tuple(self.targets.values()), gpu_prices=self.prices, collector_options=self.collectors)
 
 
 def _read(path: Path, *, required: bool) -> dict[str, Any] | None:
@@ -195,20 +255,9 @@ def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, v
     sources[key] = source
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean '…'?`` with the nearest known word, or the list of all; to end a message with."""
-    known = list(known)
-    import difflib
-
-    match = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else f"; known: {', '.join(sorted(known))}"
-
-
-def _build(
-    values: Mapping[str, Mapping[str, Any]], sources: Mapping[str, str], collector_options: Mapping[str, Mapping[str, Any]]
-) -> Settings:
+def _build(values: Mapping[str, Mapping[str, Any]], sources: Mapping[str, str], free: _Free) -> Settings:
     if not values:
-        return Settings(collector_options=collector_options)
+        return free.settings()
     from typing import get_type_hints
 
     from pydantic import ValidationError, create_model
@@ -225,7 +274,7 @@ def _build(
             key = f"{section}.{'.'.join(str(part) for part in first['loc'])}"
             source = sources.get(f"{section}.{first['loc'][0]}", "config")
             raise UsageError(f"{source}: {key} = {first['input']!r}: {first['msg'].lower()}") from error
-    settings = Settings(**sections, collector_options=collector_options)
+    settings = free.settings(**sections)
     _check_ranges(settings, sources)
     return settings
 
@@ -240,6 +289,10 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
         "store.process_minute_days": (settings.store.process_minute_days, 1.0, 400.0),
         "store.hour_days": (settings.store.hour_days, 7.0, 4000.0),
         "store.max_mb": (settings.store.max_mb or 1_000_000, 64, 1_000_000),
+        "inference.ttft_seconds": (settings.inference.ttft_seconds, 0.001, 600.0),
+        "inference.itl_seconds": (settings.inference.itl_seconds, 0.0001, 60.0),
+        "inference.target_ratio": (settings.inference.target_ratio, 0.01, 1.0),
+        "price.kwh": (settings.price.kwh or 0.0, 0.0, 1000.0),
     }
     for key, (value, low, high) in limits.items():
         if not low <= value <= high:

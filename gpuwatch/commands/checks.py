@@ -47,7 +47,7 @@ def collect(runtime: Runtime) -> list[Check]:
     found = [*_program(), *_who()]
     try:
         with runtime.observe() as window:
-            view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz)
+            view = build_view(window, now_ms=runtime.now_ms(), tz=runtime.tz, terms=runtime.terms)
     except StoreError as error:
         found.append(Check("store.readable", "store", "readable", "missing", error.message, error.hint))
     else:

@@ -73,7 +73,7 @@ def view_at(text: str, runtime: Runtime, host: str | None = None) -> View:
     path = runtime.store_path()
     with Window(path, host_id=named_host(path, host)) as window:
         at_ms = instant_ms(text, window, runtime)
-        return build_view(window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz)
+        return build_view(window, at_ms, now_ms=runtime.now_ms(), tz=runtime.tz, terms=runtime.terms)
 
 
 def instant_ms(text: str, window: Window, runtime: Runtime) -> int:

@@ -57,6 +57,7 @@ def _view(args: argparse.Namespace, runtime: Runtime) -> View:
             tz=runtime.tz,
             holder_pid=runtime.lease_holder(),
             reason=runtime.recorder_notice(),
+            terms=runtime.terms,
         )
 
 
