@@ -55,6 +55,6 @@ def test_two_servers_of_one_python_are_two_workloads(tmp_path, board):
         serving(tmp_path, "vllm", "serve", "m", "--port", str(second), sockets=[two]) as b,
     ):
         found = board()
+        assert found[a.pid] == a.told(port=first, model="m") and found[a.pid].parent_pid == 0
     assert found[a.pid].workload == (a.pid, found[a.pid].start_ms, first)
     assert found[b.pid].workload == (b.pid, found[b.pid].start_ms, second)
-    assert found[a.pid] == a.told(port=first, model="m") and found[a.pid].parent_pid == 0
