@@ -11,6 +11,7 @@ from gpuwatch.store.columns import SCHEMA_VERSION
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.retention import COMMAND_DAYS
 from gpuwatch.store.schema import metadata
+from gpuwatch.store.worked_inference import WORKED_INFERENCE
 
 EXAMPLE = '''import sqlite3
 import sys
@@ -54,9 +55,9 @@ _KEEPING = """\
 
 | what | default | setting in `[store]` |
 |---|---|---|
-| single rows, as plain rows | {keep.hot_hours:g} hours | `hot_hours` |
+| single rows, as plain rows, and the single readings of waiting times | {keep.hot_hours:g} hours | `hot_hours` |
 | single rows, archived (`chunk`) | {keep.chunk_days:g} days | `chunk_days` |
-| minutes of GPUs, workloads and the ledger | {keep.minute_days:g} days | `minute_days` |
+| minutes of GPUs, workloads, waiting times and the ledger | {keep.minute_days:g} days | `minute_days` |
 | minutes of processes | {keep.process_minute_days:g} days | `process_minute_days` |
 | hours, distributions, events, gaps | {keep.hour_days:g} days | `hour_days` |
 | days | for good | |
@@ -85,10 +86,11 @@ def schema_document() -> str:
 _EXPORTS = """\
 ## Exports
 
-`gpuwatch export --what gpu|process|workload|host|ledger|events|gaps --every second|minute|hour|day` writes these rows as CSV or Parquet:
+`gpuwatch export --what gpu|process|workload|latency|host|ledger|events|gaps --every second|minute|hour|day` writes these rows as CSV or Parquet:
 
 - `gpu` every second: the columns of `v_gpu_raw`, as far back as rows are kept; `tick_id` is empty for archived ones.
-- `process` every second: the columns of `v_process_now`. `host` every second: those below.
+- `process` every second: the columns of `v_process_now`; `workload` every second: those of `v_workload_now`, of inference servers, as
+  often as each was read; `host` every second: those below.
 - everything else: the columns of the view of that name (`v_gpu_minute`, `v_ledger_hour`, `v_event`, `v_gap`).
 
 A row speaks for the time before it, so a span has the single rows with `since < time <= until`; buckets and events lie in it by their
@@ -118,7 +120,7 @@ The answers show how they look; numbers are rounded.
 def _worked() -> str:
     """The worked queries, each with its answer."""
     parts = [_WORKED.format(days=worked.DAYS, postgresql=worked.POSTGRESQL)]
-    for one in worked.WORKED:
+    for one in (*worked.WORKED, *WORKED_INFERENCE):
         note = f"\n{one.note}\n" if one.note else ""
         parts.append(f"### {one.question}\n\n```sql\n{one.sql}\n```\n\n```text\n{one.answer}\n```\n{note}")
     return "\n".join(parts)

@@ -18,7 +18,7 @@ from gpuwatch.store.viewkit import HOST, TS, Col, View, raw_measures, seconds
 
 Row = tuple[Any, ...]
 SLICE_S, DAY_S = 600, 86_400
-WHAT = ("gpu", "process", "workload", "host", "ledger", "events", "gaps")
+WHAT = ("gpu", "process", "workload", "latency", "host", "ledger", "events", "gaps")
 EVERY = ("second", "minute", "hour", "day")
 
 
@@ -40,7 +40,7 @@ class Source:
 
 
 _VIEWS: Mapping[str, View] = {view.name: view for view in views.VIEWS}
-_PROCESS = _VIEWS["v_process_now"].columns
+_PROCESS, _WORKLOAD = _VIEWS["v_process_now"].columns, _VIEWS["v_workload_now"].columns
 _HOST = (
     TS,
     HOST,
@@ -52,6 +52,9 @@ _FROM = {
     "gpu": _TICKS.format("gpu_sample") + " JOIN gpu g ON g.gpu_id=s.gpu_id JOIN host h ON h.host_id=g.host_id",
     "process": _TICKS.format("process_sample") + " JOIN process p ON p.proc_id=s.proc_id JOIN host h ON h.host_id=p.host_id "
     "LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id",
+    "workload": _TICKS.format("inference_sample")
+    + " JOIN workload w ON w.workload_id=s.workload_id JOIN host h ON h.host_id=w.host_id "
+    "LEFT JOIN user_account u ON u.user_id=w.user_id",
     "host": _TICKS.format("host_sample") + " JOIN host h ON h.host_id=s.host_id",
 }
 
@@ -77,18 +80,21 @@ def _tier(what: str, every: str) -> Source:
 _SINGLE: Mapping[str, Source] = {
     "gpu": _single("gpu", _VIEWS["v_gpu_raw"].columns, "ts_ms, host, gpu_index"),
     "process": _single("process", _PROCESS, "ts_ms, host, pid, start_ms, gpu_index"),
+    "workload": _single("workload", _WORKLOAD, "ts_ms, host, root_pid, root_start_ms, port"),
     "host": _single("host", _HOST, "ts_ms, host"),
 }
 _TIERS: Mapping[str, Sequence[str]] = {
     "gpu": ("minute", "hour", "day"),
     "process": ("minute", "hour", "day"),
     "workload": ("minute", "hour", "day"),
+    "latency": ("minute", "hour", "day"),
     "ledger": ("minute", "hour"),
 }
 _ORDER = {
     "gpu": "t, host, gpu_index",
     "process": "t, host, pid, start_ms, gpu_index",
     "workload": "t, host, root_pid, root_start_ms, port",
+    "latency": "t, host, root_pid, root_start_ms, port, latency, lower_seconds, upper_seconds",
     "ledger": 't, host, gpu_index, "user", pid, start_ms, bucket, cause, tier',
 }
 _OTHER: Mapping[str, Source] = {

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gpuwatch.measure import Measure, measures
-from gpuwatch.model import GpuSample, HostSample, ProcessSample
-from gpuwatch.names import Context
+from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample
+from gpuwatch.names import Context, ServerState
 from gpuwatch.store.archive import codec
-from gpuwatch.store.archive.shapes import GPU, HOST, PROCESS
+from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS
+from gpuwatch.store.viewkit import WORKLOAD, WORKLOAD_JOIN
 from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER
 
 Row = tuple[Any, ...]
@@ -22,11 +23,14 @@ Cells = list[Any]
 KINDS: Mapping[str, tuple[int, type]] = {
     "gpu": (GPU, GpuSample),
     "process": (PROCESS, ProcessSample),
+    "workload": (INFERENCE, InferenceSample),
     "host": (HOST, HostSample),
 }
 HOUR_MS = 3_600_000
 _FACTS = {"quiet": "quiet", "quiet_seconds": "quiet_ms", "clock_ratio": "kappa_pm", "unavailable": "unavailable"}
 _CONTEXT: Mapping[int | None, str | None] = {None: None} | {int(word): word.label for word in Context}
+_STATE: Mapping[int | None, str | None] = {None: None} | {int(word): word.label for word in ServerState}
+_SERVER = f"SELECT {','.join(c.sql for c in WORKLOAD)} FROM (SELECT ? AS workload_id) m {WORKLOAD_JOIN}"
 _FIND = "SELECT t0_ms, cols, body FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND t0_ms>? AND t0_ms<? ORDER BY t0_ms"
 
 
@@ -78,7 +82,11 @@ class _Maker:
         self._measures: Mapping[str, Measure] = measures(KINDS[what][1])
         named = db.execute("SELECT hostname FROM host WHERE host_id=?", (host_id,)).fetchone()
         self._fixed: dict[str, Any] = {"host": named[0] if named else None, "tick_id": None}
-        if what != "host":
+        if what == "workload":
+            names = [column.name for column in WORKLOAD]
+            found = db.execute(_SERVER, (entity_id,)).fetchone() or (None,) * len(names)
+            self._fixed |= dict(zip(names, found, strict=True))
+        elif what != "host":
             gpu = db.execute("SELECT uuid, gpu_index FROM gpu WHERE gpu_id=?", (entity_id,)).fetchone() or (None, None)
             self._fixed |= {"gpu_uuid": gpu[0], "gpu_index": gpu[1]}
         self._people = _people(db) if what == "process" else {}
@@ -92,6 +100,8 @@ class _Maker:
             return times
         if name == "duration_seconds":
             return [value / 1000.0 for value in columns["dt_ms"]]
+        if name == "state":
+            return [_STATE.get(value) for value in columns.get("server_state") or [None] * len(times)]
         if name == "context" and "context" in columns:
             return [_CONTEXT[value] for value in columns["context"]]
         if name in _FACTS and _FACTS[name] in columns:

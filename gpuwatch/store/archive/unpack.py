@@ -18,11 +18,11 @@ from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.read import HOUR_MS
 from gpuwatch.store.archive.shapes import HOST, RECORDER, SHAPES, Shape
 from gpuwatch.store.bulk import Inserter
-from gpuwatch.store.columns import HOT_TABLES, SCHEMA_VERSION
+from gpuwatch.store.columns import HOT_TABLES, LATENCY_SAMPLE, SCHEMA_VERSION
 from gpuwatch.store.hours import hour_offset_s
 from gpuwatch.store.ledger_rows import ONCE
 
-_WHO = ("host", "gpu", "user_account", "workload", "process", "owner", "run", "session", "import_file")
+_WHO = ("host", "gpu", "user_account", "workload", "server", "server_field", "process", "owner", "run", "session", "import_file")
 _SPANS = {
     "gap": "t0_ms<:end AND t1_ms>:start",
     "gap_energy": "t0_ms>=:start AND t0_ms<:end",
@@ -85,6 +85,7 @@ class _Unpacking:
         self._done = Unpacked()
         self._inserters = {kind: Inserter(shape.table, _columns(shape)) for kind, shape in SHAPES.items()}
         self._ticks = Inserter("tick", ("tick_id", "ts_ms", "session_id"))
+        self._latencies = Inserter("latency_sample", LATENCY_SAMPLE)
 
     def run(self, progress: Callable[[int], None]) -> Unpacked:
         with self._state():
@@ -166,6 +167,7 @@ class _Unpacking:
         for kind, shape in SHAPES.items():
             if hot[kind]:
                 written += self._write_hot(shape, host, start, end, sealed[kind], number)
+        self._write_latencies(host, start, end, number)
         return written
 
     def _blocks(
@@ -225,6 +227,17 @@ class _Unpacking:
                     rows.setdefault(row[0], []).append(row[1:])
             written += sum(self._write(shape, entity, kept, number) for entity, kept in rows.items())
         return written
+
+    def _write_latencies(self, host: int, start: int, end: int, number: dict[int, int]) -> None:
+        """Buckets of waiting times, beside the rows of their servers: of single rows only the hot ones have them."""
+        sql = (
+            f"SELECT k.ts_ms, {','.join(f's.{name}' for name in LATENCY_SAMPLE[1:])} FROM tick k CROSS JOIN latency_sample s {_HOT}"
+        )
+        rows = self._read(sql, {"host": host, "start": start, "end": end})
+        kept = [(number[row[0]], *row[1:]) for row in rows if row[0] in number]
+        if kept:
+            self._latencies.insert(self._out, kept)
+        self._done.rows["latency_sample"] += len(kept)
 
 
 class _OneState:
