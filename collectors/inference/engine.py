@@ -32,6 +32,8 @@ class Source:
     lowest: tuple[str, ...] = ()
     """Labels that say which of several ranks tells it: of series that differ in these labels alone the one with the lowest counts."""
     how: Literal["sum", "max", "mean", "first"] = "sum"
+    moves: bool = False
+    """The server shows 0 where it does not count: only once it has moved the candidate is there."""
     scale: float = 1.0
     quality: Quality = Quality.EXACT
     minus: tuple[Source, ...] = ()

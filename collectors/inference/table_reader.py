@@ -195,6 +195,8 @@ def _part(page: Page, source: Source) -> dict[Labels, float]:
     found = _series(page, source, "" if source.part == "value" else f"_{source.part}")
     if not all(0 <= value * source.scale < _HIGHEST for value in found.values()):
         raise Spoiled
+    if source.moves and not any(found.values()):
+        raise Absent
     return found
 
 

@@ -8,12 +8,12 @@ from importlib import import_module
 from gpuwatch.collectors.inference.engine import Engine
 
 _TABLES = {
-    "dynamo": "dynamo:DYNAMO",
     "vllm": "vllm:VLLM",
     "kserve": "vllm:KSERVE",
     "ray-serve": "vllm:RAY_SERVE",
     "aphrodite": "vllm:APHRODITE",
     "sglang": "sglang:SGLANG",
+    "dynamo": "dynamo:DYNAMO",
     "llama.cpp": "llamacpp:LLAMACPP",
     "tgi": "tgi:TGI",
     "tei": "tei:TEI",

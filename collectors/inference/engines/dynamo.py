@@ -72,6 +72,7 @@ DYNAMO = Engine(
         "dynamo_frontend_model_context_length",
         "dynamo_component_requests_total",
         "dynamo_component_uptime_seconds",
+        *(mark for worker in _WORKERS for mark in worker.MARKS),
     ),
     fields={name: _all(name, _FIELDS, "FIELDS") for name in _NAMES},
     latencies={latency: _all(latency, _LATENCIES, "LATENCIES") for latency in Latency},

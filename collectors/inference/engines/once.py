@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from gpuwatch.collectors.inference.engine import Engine
-from gpuwatch.collectors.inference.reading import Answer, Reader, Reading
+from gpuwatch.collectors.inference.reading import Answer, Reading
 from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.text import clean
 
@@ -56,7 +56,7 @@ class OnceReader:
     """The page as its table says, and after the first good page each path of ``Engine.once``, one at a look."""
 
     def __init__(self, engine: Engine) -> None:
-        self._page: Reader = TableReader(engine)
+        self._page = TableReader(engine)
         self._ways = dict(engine.once)
         self._due: list[str] = []
         self._facts: dict[str, str | int] = {}
@@ -66,6 +66,10 @@ class OnceReader:
         """The page's paths, and one that is still due where there is room."""
         paths = tuple(self._page.paths(now_ns))
         return (*paths, self._due[0]) if self._due and len(paths) == 1 else paths
+
+    def next_path(self) -> bool:
+        """See :class:`TableReader`."""
+        return self._page.next_path()
 
     def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
         """The page's reading with the facts so far; a refusal of a fact is none of the page."""

@@ -52,7 +52,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "kv_cache_ratio": (GAUGE("sglang:token_usage", how="mean"),),
     "kv_cache_fullest_ratio": (GAUGE("sglang:token_usage", how="max"),),
     "drafts_total": (READ("sglang:spec_verify_calls_total", quality=Quality.AT_END),),
-    "flops_total": (RANKED("sglang:estimated_flops_per_gpu_total", how="mean"),),
+    "flops_total": (RANKED("sglang:estimated_flops_per_gpu_total", how="mean", moves=True),),
 }
 LATENCIES: dict[Latency, tuple[Source, ...]] = {
     Latency.TTFT: (CAPTURED("sglang:time_to_first_token_seconds"),),

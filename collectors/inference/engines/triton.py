@@ -22,7 +22,12 @@ TRITON = Engine(
     default_port=8000,
     paths=("/metrics",),
     prefixes=("nv_", "vllm:"),
-    marks=("nv_inference_request_success", "nv_trt_llm_request_metrics", "nv_inference_count"),
+    marks=(
+        "nv_inference_request_success",
+        "nv_trt_llm_request_metrics",
+        "vllm:generation_tokens_total",
+        "vllm:num_requests_running",
+    ),
     fields={
         "output_tokens_total": (
             CAPTURED("vllm:generation_tokens_total"),
@@ -35,6 +40,7 @@ TRITON = Engine(
         "requests_total": (
             CAPTURED("nv_inference_request_success", plus=(CAPTURED("nv_inference_request_failure"),)),
             CAPTURED("nv_inference_request_success"),
+            CAPTURED("vllm:e2e_request_latency_seconds", part="count"),
         ),
         "finished_error_total": (CAPTURED("nv_inference_request_failure"),),
         "running_requests": (_requests("scheduled"),),
@@ -43,6 +49,8 @@ TRITON = Engine(
         "kv_cache_fullest_ratio": (_KV,),
         "queue_count_total": (CAPTURED("nv_inference_request_success", beside=("nv_inference_queue_duration_us",)),),
         "queue_sum_seconds": (CAPTURED("nv_inference_queue_duration_us", scale=1e-6),),
+        "e2e_count_total": (CAPTURED("nv_inference_request_success", beside=("nv_inference_request_duration_us",)),),
+        "e2e_sum_seconds": (CAPTURED("nv_inference_request_duration_us", scale=1e-6),),
     },
     latencies={
         Latency.TTFT: (

@@ -56,7 +56,7 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "drafts_total": (LIVE("vllm:spec_decode_num_drafts_total"),),
     "draft_tokens_total": (LIVE("vllm:spec_decode_num_draft_tokens_total"),),
     "accepted_tokens_total": (LIVE("vllm:spec_decode_num_accepted_tokens_total"),),
-    "flops_total": (LIVE("vllm:estimated_flops_per_gpu_total", how="mean"),),
+    "flops_total": (LIVE("vllm:estimated_flops_per_gpu_total", how="mean", moves=True),),
 }
 LATENCIES: dict[Latency, tuple[Source, ...]] = {
     Latency.TTFT: (LIVE("vllm:time_to_first_token_seconds"),),
