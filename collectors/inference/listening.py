@@ -106,7 +106,7 @@ def owner_of(port: int, servers: Sequence[ServerProcess], proc_root: str = "/pro
             continue
         seen.add(pid)
         try:
-            mine = held(proc_root, pid)
+            mine = held(proc_root, pid, inodes)
         except OSError:
             continue
         if mine is None:
