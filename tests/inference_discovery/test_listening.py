@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from support.serving import bound, serving
+from support.serving_process import bound, serving
 
 from gpuwatch.collectors.inference.listening import first_listening, owner_of, still_owns, where
 from gpuwatch.names import ServerState

@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
-from support.serving import bound, serving
+from support.serving_process import bound, serving
 
 from gpuwatch.collectors.inference import listening, sockets
 from gpuwatch.collectors.inference.listening import owner_of, still_owns, where

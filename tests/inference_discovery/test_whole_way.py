@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from support.serving import bound, serving
+from support.serving_process import bound, serving
 
 from gpuwatch.collectors.inference.listening import where
 from gpuwatch.collectors.procs import ProcsCollector

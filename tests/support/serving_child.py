@@ -1,4 +1,4 @@
-"""The process that ``serving`` starts: one command a line, one answer a line, until its input ends."""
+"""The process that ``serving_process`` starts: one command a line, one answer a line, until its input ends."""
 
 from __future__ import annotations
 
