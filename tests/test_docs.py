@@ -17,7 +17,7 @@ from gpuwatch.choices import hide_first_steps
 from gpuwatch.testing import ContractError
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.screens.help import lines_of
-from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.screens.registry import INNER, SCREENS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def test_the_table_of_keys_is_the_help_of_all_screens() -> None:
         for name in "123456" if "…" in keys else names:
             written[name] = where
     shown: dict[str, str] = {}
-    for digit, screen in SCREENS.items():
+    for digit, screen in (SCREENS | INNER).items():
         for signs, _ in lines_of(screen.BINDINGS, short=False):
             shown[signs] = f"{shown[signs]} {digit}" if signs in shown else digit
     for signs, _ in lines_of(GpuwatchApp.BINDINGS, short=False):

@@ -22,10 +22,11 @@ from gpuwatch.tui.palette import TIERS, ColorTier, Look
 from gpuwatch.tui.rows import SORTS
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.screens.help import HelpScreen
-from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.screens.registry import INNER, SCREENS, WORKLOAD
 from gpuwatch.tui.source import Feeder
 from gpuwatch.tui.state import CELLS, INTERVALS, WIDE, WIDE_CELLS, Context, UiState
 from gpuwatch.tui.themes import register_theme
+from gpuwatch.tui.workloads import find, key_of_work, work_of
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
 SETTLE_SECONDS = 0.01
@@ -233,7 +234,7 @@ class GpuwatchApp(Journey, App[int]):
     def action_go(self, digit: str) -> None:
         """Switch to a screen; each is made once and kept. The overview lies below all others, one of them above it at most."""
         if digit not in self._panels:
-            self._panels[digit] = SCREENS[digit]()
+            self._panels[digit] = (SCREENS | INNER)[digit]()
             self.install_screen(self._panels[digit], digit)
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
@@ -257,6 +258,22 @@ class GpuwatchApp(Journey, App[int]):
         ui.filter, ui.filter_open, ui.user, ui.show_all, ui.open_process = "", False, "", True, True
         table.selected = (pid, start_ms, process.holds[0].gpu_uuid if process.holds else "")
         self.action_go("3")
+
+    def open_workload(self, key: object) -> None:
+        """Show one workload; Esc comes back to the screen that is shown now."""
+        work = find(self.view, key) if self.view is not None else None
+        if work is None or not isinstance(self.screen, PanelScreen):
+            return
+        self.ui.workload, self.ui.below_workload = key_of_work(work), self.screen.DIGIT
+        self.action_go(WORKLOAD)
+
+    def open_work_or_process(self, pid: int, start_ms: int) -> None:
+        """A process of a server: the server; any other one: the process."""
+        work = work_of(self.view, pid, start_ms) if self.view is not None else None
+        if work is not None and work.inference is not None:
+            self.open_workload(key_of_work(work))
+        else:
+            self.open_process(pid, start_ms)
 
     def action_out(self) -> None:
         """Close the help, else clear the filter, else hide the first steps, else the overview."""

@@ -75,7 +75,11 @@ class UiState:
     show_all: bool = False
     first_steps: bool = True
     focus: str = "processes"
-    """Which table of the overview the movement keys act on: ``processes`` or ``gpus``."""
+    """Which table of the overview the movement keys act on: ``processes``, ``gpus`` or ``throughput``."""
+    workload: tuple[int, int, int] | None = None
+    """The workload that is shown: root pid, root start, port."""
+    below_workload: str = "1"
+    """The screen that it was opened from, and that Esc shows again."""
     gpu: int = 0
     """Position of the GPU that the GPU screen shows, in the View's order."""
     zoom: int = 1

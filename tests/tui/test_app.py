@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from gpuwatch.tui.app import GpuwatchApp
 from gpuwatch.tui.guard import waiting_writes
 from gpuwatch.tui.screens.help import HelpScreen
-from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.screens.registry import INNER, SCREENS
 from gpuwatch.view.types import View
 
 Play = Callable[[GpuwatchApp, Pilot[int]], Awaitable[None]]
@@ -173,7 +173,7 @@ def test_every_key_is_in_the_help() -> None:
 
 def test_every_binding_has_an_action_and_every_footer_key_a_binding() -> None:
     async def script(app: GpuwatchApp, pilot: Pilot[int]) -> None:
-        for kind in (*SCREENS.values(), HelpScreen):
+        for kind in (*SCREENS.values(), *INNER.values(), HelpScreen):
             screen = kind()
             for binding in (*kind.BINDINGS, *app.BINDINGS):
                 assert isinstance(binding, Binding)

@@ -218,7 +218,8 @@ def screen_after(keys: list[str], size: tuple[int, int] = (120, 40), view: View 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 def test_tab_selects_among_the_gpus_of_the_overview_and_enter_opens_one(size: tuple[int, int]) -> None:
     assert "GPU 2  ▌waiting" in screen_after(["tab", "down", "down", "enter"], size)
-    assert "pid 48213" in screen_after(["tab", "tab", "enter"], size)
+    around = ["tab"] * (3 if size[0] >= 110 else 2)  # the workloads of the throughput panel are a table of their own
+    assert "pid 48213" in screen_after([*around, "enter"], size)
 
 
 def test_comma_and_full_stop_go_around_and_z_zooms() -> None:

@@ -63,6 +63,13 @@ class Sheet:
         self.faults: list[str] = []
         self.hits: dict[int, object] = {}
         """Row -> what a click or Enter there means; screens fill it for their selectable rows."""
+        self.sides: dict[int, tuple[int, object]] = {}
+        """Row -> (first column, the same for what stands from there on to the right)."""
+
+    def hit(self, y: int, x: int) -> object:
+        """What a click there means, or ``None``."""
+        side = self.sides.get(y)
+        return side[1] if side is not None and x >= side[0] else self.hits.get(y)
 
     def put(self, y: int, x: int, text: str, style: Style) -> int:
         """Write ``text`` from column ``x``; returns the column after it."""

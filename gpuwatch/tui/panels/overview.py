@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.events import draw_events
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
 from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
 from gpuwatch.tui.panels.no_gpu import draw_no_gpu
 from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
 from gpuwatch.tui.panels.starting import draw_starting
-from gpuwatch.tui.panels.throughput import draw_events, draw_throughput
+from gpuwatch.tui.panels.throughput import draw_throughput
 from gpuwatch.tui.panels.today import draw_today
 from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
 from gpuwatch.tui.state import WIDE, Context
+from gpuwatch.tui.workloads import telling
 from gpuwatch.view.types import View
+
+THROUGHPUT_FROM = 110
+"""From this width on throughput stands beside waste."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,14 @@ def steps_shown(context: Context, view: View) -> bool:
     """Whether the first steps stand where waste and throughput will: until something is found, enough is recorded, or Esc."""
     young = context.ui.first_steps and bool(view.gpus) and is_young(view) and not view.findings
     return young and context.width >= 100 and heights(context.height - 2, len(view.gpus), wide=context.width >= WIDE).middle > 0
+
+
+def shows_throughput(context: Context, view: View) -> bool:
+    """Whether the overview of this size has rows of workloads to select."""
+    if not view.gpus or view.ledger is None or not telling(view) or context.width < THROUGHPUT_FROM:
+        return False
+    wide = context.width >= WIDE
+    return wide or (heights(context.height - 2, len(view.gpus)).middle > 0 and not steps_shown(context, view))
 
 
 def draw_overview(sheet: Sheet, context: Context) -> None:
@@ -137,7 +150,7 @@ def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right
     elif wide:
         draw_waste(sheet, context, view, y, rows, right)
         draw_events(sheet, context, view, y, rows, right + 1)
-    elif context.width >= 110:
+    elif context.width >= THROUGHPUT_FROM:
         draw_waste(sheet, context, view, y, rows, context.width - 44)
         draw_throughput(sheet, context, view, y, rows, context.width - 43)
     else:

@@ -1,57 +1,172 @@
-"""Throughput of attached workloads, and the newest events on wide screens."""
+"""Throughput: what each training run and each inference server makes now, or why that is not known."""
 
 from __future__ import annotations
 
-from gpuwatch.format import clock_minute, rate
-from gpuwatch.names import Severity
-from gpuwatch.tui.draw.frame import box
-from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.state import Context
-from gpuwatch.view.types import EventView, View
+from collections.abc import Sequence
 
-_SEVERITY_INKS = {Severity.INFO: "free", Severity.NOTICE: "neutral", Severity.WARNING: "waiting", Severity.CRITICAL: "held"}
+from rich.style import Style
+
+from gpuwatch.format import NOTHING, latency, number, percent_sign, rate
+from gpuwatch.names import Latency, ServerState
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.line import Sheet, cut, width_of
+from gpuwatch.tui.panels.lanes import chart
+from gpuwatch.tui.panels.ledger import fit
+from gpuwatch.tui.panels.server_words import (
+    FULL,
+    count,
+    engine_word,
+    has_numbers,
+    hint_of,
+    is_old,
+    latency_of,
+    mark,
+    old_words,
+    per_second,
+    percentile,
+    requests,
+    state_words,
+    too_slow,
+)
+from gpuwatch.tui.state import Context
+from gpuwatch.tui.workloads import key_of_work, silent, telling
+from gpuwatch.view.inference_types import InferenceView
+from gpuwatch.view.types import Lane, View, WorkloadView
+
+Words = list[tuple[str, Style]]
+NAME, KIND, VALUE, UNIT = 2, 11, 22, 24
+"""Columns from the panel's left edge: name and kind begin, the value ends, its unit begins."""
 
 
 def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: int, left: int) -> None:
     """The boxed panel from column ``left`` to the right edge."""
     look, right = context.look, context.width - 1
-    measured = [work for work in view.workloads if work.tokens_per_second is not None]
-    silent = [work.name for work in view.workloads if work.tokens_per_second is None]
-    foot = cut(f"{len(silent)} not attached: {', '.join(silent)}", right - left - 8) if silent else ""
+    shown, quiet = telling(view), silent(view)
+    each = rows_each(rows, len(shown))
+    table = context.ui.table("throughput")
+    visible = table.settle([key_of_work(work) for work in shown], (rows - 2) // each)
+    more = f"{len(shown) - len(visible)} more, ↑↓" if len(shown) > len(visible) else ""
+    names = ", ".join(work.name or engine_word(work) for work in quiet)
+    foot = f"{len(quiet)} not attached: {names}" if quiet else ""
+    foot = cut(" · ".join(part for part in (more, foot) if part), right - left - 8)
     box(sheet, top, top + rows - 1, "Throughput", left=left, foot=[(foot, look.dim)] if foot else ())
-    room = right - left - 3
-    if not measured:
-        for y, text in zip(
-            range(top + 1, top + rows - 1), ("Not measured yet: tokens and steps", "need the agent of a later version.")
-        ):
-            sheet.put(y, left + 2, cut(text, room), look.dim)
+    if not shown:
+        for y, text in zip(range(top + 1, top + rows - 1), _nothing(view)):
+            sheet.put(y, left + NAME, cut(text, right - left - 3), look.dim)
         return
-    for y, work in zip(range(top + 1, top + rows - 1), measured):
-        sheet.put(y, left + 2, cut(work.name, 9), look.white)
-        sheet.put(y, left + 11, cut({"training": "train"}.get(work.kind, work.engine or work.kind), 6), look.dim)
-        sheet.right(y, left + 22, rate(work.tokens_per_second), look.style("busy", "bg", True))
-        sheet.put(y, left + 24, "tok/s", look.fg)
+    for place, position in enumerate(visible):
+        y = top + 1 + place * each
+        _workload(sheet, context, shown[position], y, each, left, right)
+        for row in range(y, y + each):
+            sheet.sides[row] = (left, ("throughput", position))
+            if context.ui.focus == "throughput" and position == table.index:
+                sheet.ground(row, left + 1, right - 1, "sel")
 
 
-def _told(view: View, event: EventView) -> str:
-    """An event's text without the GPU's number and name, which stand before it or in the header."""
-    text = event.detail
-    names = {gpu.name for gpu in view.gpus if gpu.gpu_index == event.gpu_index}
-    for word in (f"GPU {event.gpu_index}", *sorted(names, key=len, reverse=True)) if event.gpu_index is not None else ():
-        text = text.removeprefix(word).lstrip(": ")
-    return text or event.detail
+def rows_each(rows: int, shown: int) -> int:
+    """Rows of one workload in a panel of ``rows``: three where there is room for three of them, else two, else one."""
+    inside = rows - 2
+    return 3 if inside >= 9 and inside >= 3 * min(shown, 3) else 2 if inside >= 6 else 1
 
 
-def draw_events(sheet: Sheet, context: Context, view: View, top: int, rows: int, left: int) -> None:
-    """The boxed list of events, newest first, from column ``left`` to the right edge."""
-    look, right = context.look, context.width - 1
-    box(sheet, top, top + rows - 1, "Events", left=left)
-    events = sorted(view.events, key=lambda event: -event.ts_ms)[: rows - 2]
-    if not events:
-        sheet.put(top + 1, left + 2, "No event yet.", look.dim)
-    for y, event in enumerate(events, top + 1):
-        sheet.put(y, left + 2, clock_minute(event.ts_ms, context.tz), look.dim)
-        sheet.put(y, left + 8, look.glyphs.tick, look.style(_SEVERITY_INKS[event.severity]))
-        if event.gpu_index is not None:
-            sheet.put(y, left + 10, f"GPU {event.gpu_index}", look.fg)
-        sheet.put(y, left + 18, cut(_told(view, event), right - 1 - left - 18), look.fg)
+def _nothing(view: View) -> tuple[str, str]:
+    first = "No server tells its tokens yet." if view.workloads else "No server and no training run is seen."
+    return first, "Training steps come in a later version."
+
+
+def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: int, left: int, right: int) -> None:
+    look, server = context.look, work.inference
+    sheet.put(y, left + NAME, cut(work.name, KIND - NAME - 1), look.white)
+    word = "train" if work.kind == "training" else engine_word(work, short=True)
+    sheet.put(y, left + KIND, cut(word, 6), look.dim)
+    if server is not None and not has_numbers(server):
+        _state(sheet, context, server, y, rows, left, right)
+        return
+    value = work.tokens_per_second if server is None else server.output_tokens_per_second
+    text = rate(value) if server is None else per_second(server, value, "output_tokens_total")
+    old = server is not None and is_old(server)
+    style = look.dim if old or value is None else look.style("busy", "bg", True) if value else look.white
+    sheet.right(y, left + VALUE, text, style)
+    sheet.put(y, left + UNIT, "tok/s", look.dim if old else look.fg)
+    if server is None:
+        return
+    cells = server.rate_cells[-9:]
+    peak = max((cell for cell in cells if cell is not None), default=None)
+    ink = look.style("free") if old else look.style("busy")
+    chart(sheet, y, right - 2 - len(cells), Lane("output", cells, value, None), peak, 1, ink)
+    room = right - 2 - (left + NAME)
+    for row, groups in zip(range(y + 1, y + rows), (_now(context, server), _further(context, server))):
+        sheet.words(row, left + NAME, fit(groups, room, " · "))
+
+
+def _state(sheet: Sheet, context: Context, server: InferenceView, y: int, rows: int, left: int, right: int) -> None:
+    """A server without numbers: what is the matter, and what to do."""
+    look = context.look
+    up = server.state in (ServerState.UP, ServerState.STARTING)
+    sheet.put(
+        y,
+        left + KIND + 7,
+        "no number yet" if server.state is ServerState.UP else state_words(server),
+        look.dim if up else look.amber,
+    )
+    room = right - 2 - (left + NAME)
+    for row, line in zip(range(y + 1, y + rows), _lines(hint_of(server, 400), room, rows - 1)):
+        sheet.put(row, left + NAME, line, look.dim)
+
+
+def _lines(text: str, room: int, most: int) -> Sequence[str]:
+    """``text`` at its blanks in at most ``most`` lines; what does not fit ends in ``…``."""
+    out: list[str] = []
+    for word in text.split():
+        if out and width_of(out[-1]) + 1 + width_of(word) <= room:
+            out[-1] += f" {word}"
+        else:
+            out.append(word)
+    kept = out[:most]
+    if len(out) > most and kept:
+        kept[-1] = " ".join(out[most - 1 :])
+    return [cut(line, room) for line in kept]
+
+
+def _now(context: Context, server: InferenceView) -> list[Words]:
+    """``TTFT p95 412 ms · queue 1 · KV 91%``; what the server does not tell is left out."""
+    look = context.look
+    plain = look.dim if is_old(server) else look.fg
+    groups: list[Words] = []
+    if old := old_words(server):
+        groups.append([(old, look.amber)])
+    ttft = latency_of(server, Latency.TTFT)
+    if ttft is not None:
+        p95 = percentile(ttft, 95)
+        word, text = ("p95", p95) if p95 != NOTHING else ("mean", latency(ttft.mean_seconds))
+        if text != NOTHING:
+            groups.append(
+                [(f"TTFT {word} ", look.dim), (mark(server, "ttft") + text, look.amber if too_slow(server, ttft) else plain)]
+            )
+    elif server.running_requests is not None:
+        groups.append([("running ", look.dim), (count(server, server.running_requests, "running_requests"), plain)])
+    if server.waiting_requests is not None:
+        groups.append([("queue ", look.dim), (count(server, server.waiting_requests, "waiting_requests"), plain)])
+    ratio = server.kv_cache_ratio
+    if ratio is not None:
+        groups.append(
+            [("KV ", look.dim), (mark(server, "kv_cache_ratio") + percent_sign(ratio), look.amber if ratio >= FULL else plain)]
+        )
+    return groups or [[("no numbers but its tokens", look.dim)]]
+
+
+def _further(context: Context, server: InferenceView) -> list[Words]:
+    """``3.94 req/s · prefix hits 88% · 0.34 J/token``."""
+    look = context.look
+    plain = look.dim if is_old(server) else look.fg
+    groups: list[Words] = []
+    if server.requests_per_second is not None:
+        groups.append([(requests(server, server.requests_per_second), plain), (" req/s", look.dim)])
+    if server.prefix_hit_ratio is not None:
+        groups.append([("prefix hits ", look.dim), (percent_sign(server.prefix_hit_ratio), plain)])
+    energy = server.energy_per_output_token_joules
+    if energy is not None:
+        groups.append([(number(energy, 2 if energy < 9.995 else 1), plain), (" J/token", look.dim)])
+    elif server.shared_gpu:
+        groups.append([("shared GPU", look.dim)])
+    return groups

@@ -101,7 +101,7 @@ class PanelScreen(Screen[None]):
 
     def on_click(self, event: events.Click) -> None:
         """Select the row that was clicked; a screen's name in the footer switches to it."""
-        hit = self.sheet.hits.get(int(event.screen_y)) if self.sheet is not None else None
+        hit = self.sheet.hit(int(event.screen_y), int(event.screen_x)) if self.sheet is not None else None
         match hit:
             case ("screens", tuple() as ends, _):
                 digit = next((digit for end, digit in ends if event.screen_x < end), None)
@@ -109,7 +109,7 @@ class PanelScreen(Screen[None]):
                     self.gpuwatch.action_go(digit)
             case (str() as table, int() as index):
                 self.gpuwatch.ui.table(table).go_to(index)
-                self.gpuwatch.ui.focus = table if table == "gpus" else "processes"
+                self.gpuwatch.ui.focus = table if table in ("gpus", "throughput") else "processes"
                 self.repaint()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

@@ -26,7 +26,7 @@ class GpuScreen(PanelScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("comma", "other(-1)", "previous GPU", show=False),
         Binding("full_stop", "other(1)", "other GPU", tooltip="next GPU"),
-        Binding("enter", "open_holder", "process", tooltip="the selected process"),
+        Binding("enter", "open_holder", "process", tooltip="the selected process, or the server that it belongs to"),
         Binding("v", "direction", "read or written on the links", show=False),
         Binding("z", "zoom", "zoom", tooltip="15 min, 60 min, 24 h, 7 d"),
         Binding("space", "app.pause", "pause", tooltip="keep this picture; the recording goes on"),
@@ -75,7 +75,7 @@ class GpuScreen(PanelScreen):
         self.repaint()
 
     def action_open_holder(self) -> None:
-        """The selected holder on the process screen."""
+        """The selected holder: its server, else its process."""
         selected = self.gpuwatch.ui.table("holders").selected
         if isinstance(selected, tuple):
-            self.gpuwatch.open_process(*selected)
+            self.gpuwatch.open_work_or_process(*selected)

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from gpuwatch.dataclass import replace
 from gpuwatch.tui.draw.line import Sheet
-from gpuwatch.tui.panels.overview import draw_overview, shows_today, steps_shown
+from gpuwatch.tui.panels.overview import draw_overview, shows_throughput, shows_today, steps_shown
 from gpuwatch.tui.panels.today import day_request
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
@@ -31,38 +31,49 @@ class OverviewScreen(PanelScreen):
         Binding(
             "tab",
             "other_table",
-            "GPUs or processes",
+            "processes, GPUs or workloads",
             show=False,
-            tooltip="select among the GPUs or the processes",
+            tooltip="select among the processes, the GPUs or the workloads",
             key_display="Tab",
         ),
-        Binding("enter", "open", "detail", show=False, tooltip="everything about the selected GPU or process"),
+        Binding("enter", "open", "detail", show=False, tooltip="everything about the selected GPU, server or process"),
     ]
+
+    def _tables(self) -> list[str]:
+        """What can be selected among at this size, in the order of Tab."""
+        app = self.gpuwatch
+        if app.view is None:
+            return ["processes"]
+        context = app.context(self, app.size.width, app.size.height)
+        workloads = shows_throughput(context, app.view)
+        return ["processes", *(["gpus"] if app.view.gpus else []), *(["throughput"] if workloads else [])]
 
     @property
     def table_name(self) -> str:
-        """The GPUs after Tab, while there are any."""
-        view, ui = self.gpuwatch.view, self.gpuwatch.ui
-        if ui.focus == "gpus" and (view is None or not view.gpus):
+        """What Tab chose, while that is shown."""
+        ui = self.gpuwatch.ui
+        if ui.focus != "processes" and ui.focus not in self._tables():
             ui.focus = "processes"
         return ui.focus
 
     def action_other_table(self) -> None:
-        """Move among the GPUs or among the processes."""
-        self.gpuwatch.ui.focus = "gpus" if self.table_name == "processes" else "processes"
-        self.gpuwatch.ui.focus = self.table_name
+        """Move among the processes, the GPUs or the workloads."""
+        tables = self._tables()
+        self.gpuwatch.ui.focus = tables[(tables.index(self.table_name) + 1) % len(tables)]
         self.repaint()
 
     def action_open(self) -> None:
-        """The selected GPU or process on its own screen."""
-        ui = self.gpuwatch.ui
-        if self.table_name == "gpus":
+        """The selected GPU, workload or process on its own screen; a process of a server there."""
+        ui, table = self.gpuwatch.ui, self.table_name
+        if table == "gpus":
             ui.gpu = ui.table("gpus").index
             self.gpuwatch.action_go("2")
             return
-        key = ui.table(self.TABLE).selected
-        if isinstance(key, tuple):
-            self.gpuwatch.open_process(key[0], key[1])
+        key = ui.table(table).selected
+        if table == "throughput":
+            self.gpuwatch.open_workload(key)
+        elif isinstance(key, tuple):
+            self.gpuwatch.open_work_or_process(key[0], key[1])
 
     def action_reverse(self) -> None:
         """The other order; where there is no GPU, ask for one."""

@@ -16,6 +16,7 @@ from gpuwatch.tui.panels.process_table import Table, choice_of, sortable, table_
 from gpuwatch.tui.panels.signal import ROWS, SIGNALS, draw_signal, name_of
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context, SignalDialog
+from gpuwatch.tui.workloads import key_of_work, work_of
 from gpuwatch.view.types import DetailRequest, ProcessHistory, ProcessView, View
 
 LEAST_TABLE = 10
@@ -28,7 +29,7 @@ class ProcessesScreen(PanelScreen):
     NAME = "Procs"
     DIGIT = "3"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "detail", tooltip="the selected process alone"),
+        Binding("enter", "open", "detail", tooltip="the selected process alone; once more: its workload"),
         Binding("slash", "app.open_filter", "filter", tooltip="rows whose user, command, pid, job or gpu (gpu2) has all the words"),
         Binding("t", "flat", "flat", tooltip="processes under their parents, or flat"),
         Binding("s", "app.cycle_sort", "sort", tooltip="sort by the next column"),
@@ -142,8 +143,14 @@ class ProcessesScreen(PanelScreen):
         return True
 
     def action_open(self) -> None:
-        """The selected process alone, or the table again."""
-        self.gpuwatch.ui.open_process = not self.gpuwatch.ui.open_process
+        """The selected process alone; then its workload, or the table again where it has none."""
+        app, process = self.gpuwatch, self._chosen()
+        if app.ui.open_process and app.view is not None and process is not None:
+            work = work_of(app.view, process.pid, process.start_ms)
+            if work is not None:
+                app.open_workload(key_of_work(work))
+                return
+        app.ui.open_process = not app.ui.open_process
         self.repaint()
 
     def action_flat(self) -> None:

@@ -7,6 +7,7 @@ from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen, WasteScreen
 from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.processes import ProcessesScreen
+from gpuwatch.tui.screens.workload import WorkloadScreen
 
 SCREENS: dict[str, type[PanelScreen]] = {
     "1": OverviewScreen,
@@ -16,3 +17,7 @@ SCREENS: dict[str, type[PanelScreen]] = {
     "5": HistoryScreen,
     "6": ReportScreen,
 }
+
+WORKLOAD = "workload"
+INNER: dict[str, type[PanelScreen]] = {WORKLOAD: WorkloadScreen}
+"""Screens without a digit: they are opened from a row of another one, and Esc goes back there."""

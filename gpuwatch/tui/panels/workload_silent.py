@@ -1,0 +1,78 @@
+"""A workload that tells no numbers of itself: why, what it would need, where its GPU time went, which processes it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.style import Style
+
+from gpuwatch.names import ServerState
+from gpuwatch.tui.draw.frame import box
+from gpuwatch.tui.draw.ledgerbar import ledger_bar
+from gpuwatch.tui.draw.line import Sheet
+from gpuwatch.tui.panels.process_facts import wrap
+from gpuwatch.tui.panels.server_words import SENTENCES, state_words
+from gpuwatch.tui.panels.workload_time import draw_members, draw_time, nothing_text
+from gpuwatch.tui.parts import split
+from gpuwatch.tui.state import Context
+from gpuwatch.view.types import DetailView, View, WorkloadView
+
+Lines = list[tuple[str, Style]]
+
+
+def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
+    """A title and sentences; what can be typed or added stands in the colour of commands."""
+    look, server = context.look, work.inference
+    if server is not None:
+        lines: Lines = [(SENTENCES[server.state], look.fg)]
+        if server.detail:
+            lines.append((server.detail, look.dim))
+        if server.hint:
+            lines.append((server.hint, look.acc))
+        if server.state in (ServerState.METRICS_OFF, ServerState.NO_METRICS):
+            lines.append(("Its GPU time, memory and power are measured all the same: they need nothing of it.", look.dim))
+        return f"No numbers: {state_words(server)}", lines
+    if work.kind == "training":
+        return "Steps and tokens", [
+            ("Step times, tokens and what a step waits for can only be told from inside the program.", look.fg),
+            ("A later version measures them, started as: gpuwatch run -- python train.py", look.dim),
+        ]
+    if work.kind == "inference":
+        return "No numbers", [("Nothing was ever asked of this server: the recorder that saw it asks no servers.", look.fg)]
+    return "No numbers", [("It is neither a training run nor an inference server: only its GPU time is known.", look.fg)]
+
+
+def draw_silent(sheet: Sheet, context: Context, view: View, work: WorkloadView, detail: DetailView | None) -> None:
+    """Everything below the two title rows."""
+    title, lines = why(context, work)
+    width = context.width - (5 if context.width >= 100 else 0)
+    wrapped = [(part, style) for line, style in lines for part in wrap(line, width, 4)]
+    if context.width >= 100:
+        room = context.height - 4
+        rows = min(len(wrapped) + 2, room - 4)
+        box(sheet, 3, 2 + rows, title)
+        _lines(sheet, wrapped[: rows - 2], 4, 2)
+        draw_time(sheet, context, view, work, detail, 3 + rows, room - rows)
+        return
+    _band(sheet, 3, title)
+    last = context.height - 1
+    y = _lines(sheet, wrapped[: max(1, last - 8)], 4, 0)
+    _band(sheet, y, "Where its GPU time went")
+    ledger = detail.workload_ledger if detail is not None else None
+    if ledger is None:
+        sheet.put(y + 1, 0, nothing_text(view, work, detail), context.look.dim)
+    else:
+        ledger_bar(sheet, y + 1, 0, context.width, split(ledger))
+    draw_members(sheet, context, view, work, y + 2, last)
+
+
+def _lines(sheet: Sheet, lines: Sequence[tuple[str, Style]], y: int, x: int) -> int:
+    for text, style in lines:
+        sheet.put(y, x, text, style)
+        y += 1
+    return y
+
+
+def _band(sheet: Sheet, y: int, title: str) -> None:
+    sheet.ground(y, 0, sheet.width - 1, "bar")
+    sheet.put(y, 0, title, sheet.look.title)

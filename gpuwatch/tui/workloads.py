@@ -1,0 +1,71 @@
+"""The workloads of a View: which can be opened, which processes and GPUs are theirs, whose workload a process is."""
+
+from __future__ import annotations
+
+from gpuwatch.tui.family import Family, Key
+from gpuwatch.view.types import GpuView, ProcessView, View, WorkloadView
+
+WorkKey = tuple[int, int, int]
+"""Root pid, root start in unix milliseconds, port: the identity of a workload on its host."""
+
+
+def key_of_work(work: WorkloadView) -> WorkKey:
+    """The identity of a workload."""
+    return (work.root_pid, work.root_start_ms, work.port)
+
+
+def find(view: View, key: object) -> WorkloadView | None:
+    """The workload of that identity, while it is in ``view``."""
+    return next((work for work in view.workloads if key_of_work(work) == key), None)
+
+
+def telling(view: View) -> list[WorkloadView]:
+    """Those that say something of themselves: a number, or why a server has none."""
+    return [work for work in view.workloads if work.inference is not None or work.tokens_per_second is not None]
+
+
+def silent(view: View) -> list[WorkloadView]:
+    """The others."""
+    return [work for work in view.workloads if work.inference is None and work.tokens_per_second is None]
+
+
+def in_order(view: View) -> list[WorkloadView]:
+    """All in the order of the overview's panel, the silent ones last."""
+    return [*telling(view), *silent(view)]
+
+
+def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
+    """The workload that a process belongs to: that of itself, else of the nearest process above it."""
+    roots: dict[int, WorkloadView] = {}
+    for each in in_order(view):
+        roots.setdefault(each.root_pid, each)
+    processes = {process.pid: process for process in view.processes}
+    process, seen = processes.get(pid), set[int]()
+    if process is None or process.start_ms != start_ms:
+        return None
+    while process is not None and process.pid not in seen:
+        seen.add(process.pid)
+        work = roots.get(process.pid)
+        if work is not None and (work.root_start_ms == process.start_ms or not process.start_known):
+            return work
+        process = processes.get(process.parent_pid) if process.parent_pid else None
+    return None
+
+
+def members(view: View, work: WorkloadView) -> list[ProcessView]:
+    """Its root and everything below it; nothing for a server elsewhere."""
+    root = next((p for p in view.processes if (p.pid, p.start_ms) == (work.root_pid, work.root_start_ms)), None)
+    return list(Family(view.processes).below(root)) if root is not None else []
+
+
+def gpus_of(view: View, work: WorkloadView) -> list[GpuView]:
+    """The GPUs that its processes hold, else those that the View names."""
+    held = {hold.gpu_uuid for process in members(view, work) for hold in process.holds}
+    if held:
+        return [gpu for gpu in view.gpus if gpu.gpu_uuid in held]
+    return [gpu for gpu in view.gpus if gpu.gpu_index in work.gpu_indices and not gpu.parent_uuid]
+
+
+def root_key(work: WorkloadView) -> Key:
+    """The identity of its root process."""
+    return (work.root_pid, work.root_start_ms)
