@@ -11,6 +11,7 @@ from typing import Any
 
 from gpuwatch.collectors.inference.engine import Engine, Fact, Source
 from gpuwatch.collectors.inference.engines import sglang, trtllm, vllm
+from gpuwatch.collectors.inference.engines.unseen import as_source
 from gpuwatch.dataclass import replace
 from gpuwatch.names import Latency, Quality
 
@@ -48,14 +49,9 @@ _LATENCIES: dict[Latency, tuple[Source, ...]] = {
 _WORKERS = (vllm, sglang, trtllm)
 
 
-def _passed_on(source: Source) -> Source:
-    """The same family on a worker's page, which nobody here has seen."""
-    return replace(source, evidence="source")
-
-
 def _all(name: str | Latency, own: Mapping[Any, tuple[Source, ...]], workers: str) -> tuple[Source, ...]:
     passed_on = [source for worker in _WORKERS for source in getattr(worker, workers).get(name, ())]
-    return (*own.get(name, ()), *map(_passed_on, passed_on))
+    return (*own.get(name, ()), *as_source(passed_on))
 
 
 _NAMES = {name: None for fields in (_FIELDS, *(worker.FIELDS for worker in _WORKERS)) for name in fields}

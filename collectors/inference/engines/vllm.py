@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from gpuwatch.collectors.inference.engine import Engine, Fact, Source
+from gpuwatch.collectors.inference.engines.unseen import unseen
 from gpuwatch.dataclass import replace
 from gpuwatch.names import Latency, Quality
 
@@ -106,17 +107,16 @@ VLLM = Engine(
     ),
 )
 KSERVE = replace(
-    VLLM,
+    unseen(VLLM),
     name="kserve",
     title="KServe (vLLM inside)",
     default_port=8080,
     paths=("/metrics",),
     aliases=(),
-    verified=False,
     notes="The Hugging Face runtime of KServe passes the page of its vLLM on; see vLLM.",
 )
 RAY_SERVE = replace(
-    VLLM,
+    unseen(VLLM),
     name="ray-serve",
     title="Ray Serve LLM",
     default_port=0,
@@ -127,7 +127,6 @@ RAY_SERVE = replace(
         "give the page of the node's Ray agent as a target in the configuration: start Ray with --metrics-export-port=8080, and the engine "
         "with log_engine_metrics on"
     ),
-    verified=False,
     reader="",
     notes=(
         "One page a node, on the port of --metrics-export-port; every character outside a-z, A-Z, 0-9 and _ of vLLM's names becomes _. "
@@ -135,13 +134,12 @@ RAY_SERVE = replace(
     ),
 )
 APHRODITE = replace(
-    VLLM,
+    unseen(VLLM),
     name="aphrodite",
     title="Aphrodite",
     default_port=2242,
     paths=("/metrics",),
     aliases=("aphrodite:",),
     metrics_off="start Aphrodite without --disable-log-stats",
-    verified=False,
     notes="A fork of vLLM with the same families under `aphrodite:`; see vLLM.",
 )
