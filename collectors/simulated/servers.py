@@ -38,14 +38,16 @@ _SUMMED: dict[str, tuple[str, ...]] = {
     "accepted_tokens_total": ("accepted",),
 }
 """Amount -> the columns that it is the sum of."""
+_NAME_IT = "name its URL in [[inference.target]]"
+_KEY = 'give the key: [[inference.target]] url = "http://127.0.0.1:PORT", token_env = "NAME OF A VARIABLE"'
 _WORDS = {
     ServerState.STARTING: ("it does not listen yet", ""),
-    ServerState.AUTH_NEEDED: ("its page asks for a key", "name the variable that holds it in [[inference.target]] key_env"),
-    ServerState.UNREACHABLE: ("no answer: connection refused", ""),
-    ServerState.OTHER_NAMESPACE: ("it listens in another network namespace", "give its address in [[inference.target]] url"),
-    ServerState.PORT_UNKNOWN: ("its port is not known", "give its address in [[inference.target]] url"),
-    ServerState.FOREIGN_PAGE: ("what answers is no page of a known engine", ""),
-    ServerState.TOO_LARGE: ("its page is larger than 4 MiB", ""),
+    ServerState.AUTH_NEEDED: ("it answers 401 to GET /metrics", _KEY),
+    ServerState.UNREACHABLE: ("nobody listens there", ""),
+    ServerState.OTHER_NAMESPACE: (f"in a network namespace of its own; {_NAME_IT}", ""),
+    ServerState.PORT_UNKNOWN: (f"its command line names no port; {_NAME_IT}", ""),
+    ServerState.FOREIGN_PAGE: ("what answers is not a page of metrics that gpuwatch knows", ""),
+    ServerState.TOO_LARGE: ("its answer is larger than 4 MiB", ""),
     ServerState.NO_METRICS: ("this engine has no numbers of its own", ""),
 }
 
@@ -145,8 +147,9 @@ def _server(serving: Serving, life: Life, start_ms: int, state: ServerState) -> 
     process, plan = serving.person.plan, serving.plan
     told, up = TOLD[process.engine], state is ServerState.UP
     detail, hint = _WORDS.get(state, ("", ""))
+    hint = hint.replace("PORT", str(process.port))
     if state is ServerState.METRICS_OFF:
-        detail, hint = "its page of metrics is off", f"add {told.metrics_off} to its command" if told.metrics_off else ""
+        detail, hint = "it answers 404 to GET /metrics", told.metrics_off
     speculates = bool(plan.draft_tokens)
     fields = tuple(field for field in told.fields if speculates or field.field not in _SPECULATION)
     return Server(
@@ -186,7 +189,12 @@ class _Told(NamedTuple):
 def _told(engine: str, speculates: bool) -> _Told:
     names = frozenset(field.field for field in TOLD[engine].fields) - (frozenset() if speculates else _SPECULATION)
     amounts = tuple((name, tuple(_COLUMN[column] for column in columns)) for name, columns in _SUMMED.items() if name in names)
-    return _Told(names, amounts, tuple(latency for latency in Latency if latency.label in names), TOLD[engine].latencies)
+    return _Told(
+        names,
+        amounts,
+        tuple(latency for latency in Latency if names & {latency.label, f"{latency.label}_count_total"}),
+        TOLD[engine].latencies,
+    )
 
 
 def _gauges(serving: Serving, t_ms: int) -> Iterator[tuple[str, float]]:

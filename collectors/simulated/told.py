@@ -31,7 +31,7 @@ _VLLM = _fields(
         "output_tokens_total": "generation_tokens_total",
         "prompt_tokens_total": "prompt_tokens_total",
         "prefill_tokens_total": 'prompt_tokens_by_source_total{source="local_compute"}',
-        "cached_tokens_total": 'prompt_tokens_by_source_total{source="local_cache_hit"}',
+        "cached_tokens_total": "prompt_tokens_cached_total",
         "prefix_query_tokens_total": "prefix_cache_queries_total",
         "prefix_hit_tokens_total": "prefix_cache_hits_total",
         "requests_total": "request_success_total",
@@ -54,39 +54,46 @@ _VLLM = _fields(
     },
 )
 _LLAMA_CPP = (
-    *_fields("/slots ", Quality.ESTIMATED, {"output_tokens_total": "n_decoded", "kv_cache_ratio": "n_prompt_tokens / n_ctx"}),
     *_fields(
-        "llamacpp:",
-        Quality.EXACT,
+        "",
+        Quality.ESTIMATED,
         {
-            "prefill_tokens_total": "prompt_tokens_total",
-            "cached_tokens_total": "prompt_tokens_cached_total",
-            "running_requests": "requests_processing",
-            "waiting_requests": "requests_deferred",
+            "output_tokens_total": "/slots next_token.n_decoded, corrected by llamacpp:tokens_predicted_total",
+            "prefill_tokens_total": "/slots n_prompt_tokens_processed, corrected by llamacpp:prompt_tokens_total",
+            "cached_tokens_total": "/slots n_prompt_tokens_cache, corrected by llamacpp:prompt_tokens_cached_total",
+            "prompt_tokens_total": "prompt tokens computed + taken from the cache",
+            "prefix_query_tokens_total": "prompt tokens computed + taken from the cache",
+            "prefix_hit_tokens_total": "as cached tokens",
+            "itl_count_total": "llamacpp:tokens_predicted_total",
+            "itl_sum_seconds": "llamacpp:tokens_predicted_seconds_total",
+            "kv_cache_ratio": "/slots n_prompt_tokens of busy slots / n_ctx",
+            "kv_cache_fullest_ratio": "/slots n_prompt_tokens of busy slots / n_ctx",
         },
     ),
-    *_fields("llamacpp:", Quality.AT_END, {"itl": "tokens_predicted_seconds_total"}),
+    *_fields("", Quality.EXACT, {"running_requests": "/slots is_processing", "waiting_requests": "llamacpp:requests_deferred"}),
 )
 _SGLANG = (
     *_fields(
         "sglang:",
-        Quality.AT_END,
-        {
-            "output_tokens_total": "generation_tokens_total",
-            "prompt_tokens_total": "prompt_tokens_total",
-            "cached_tokens_total": "cached_tokens_total",
-            "requests_total": "num_requests_total",
-            "finished_aborted_total": "num_aborted_requests_total",
-        },
+        Quality.ESTIMATED,
+        {"output_tokens_total": 'realtime_tokens_total{mode="decode"} + sglang:time_to_first_token_seconds_count'},
     ),
+    *_fields("sglang:", Quality.AT_END, {"prompt_tokens_total": "prompt_tokens_total"}),
     *_fields(
         "sglang:",
         Quality.EXACT,
         {
+            "prefill_tokens_total": 'realtime_tokens_total{mode="prefill_compute"}',
+            "cached_tokens_total": 'realtime_tokens_total{mode="prefill_cache"}',
+            "prefix_query_tokens_total": "prefill_effective_tokens_total",
+            "prefix_hit_tokens_total": 'prefill_effective_tokens_total{mode="device_hit|host_hit|storage_hit"}',
+            "requests_total": "num_requests_total",
+            "finished_aborted_total": "num_aborted_requests_total",
             "preemptions_total": "num_retracted_requests_total",
-            "running_requests": "num_running_reqs",
-            "waiting_requests": "num_queue_reqs",
-            "kv_cache_ratio": "token_usage",
+            "running_requests": 'num_running_reqs{priority=""}',
+            "waiting_requests": 'num_queue_reqs{priority=""} + sglang:num_grammar_queue_reqs{priority=""}',
+            "kv_cache_ratio": 'token_usage{priority=""}',
+            "kv_cache_fullest_ratio": 'token_usage{priority=""}',
             "ttft": "time_to_first_token_seconds",
             "itl": "inter_token_latency_seconds",
             "e2e": "e2e_request_latency_seconds",
@@ -95,8 +102,10 @@ _SGLANG = (
     ),
 )
 TOLD = {
-    "vllm": Told(_VLLM, frozenset(Latency), "", 0.014, 53_120),
-    "llama.cpp": Told(_LLAMA_CPP, frozenset(), "--metrics", 0.003, 1_940),
-    "sglang": Told(_SGLANG, frozenset(Latency), "--enable-metrics", 0.011, 41_300),
+    "vllm": Told(_VLLM, frozenset(Latency), "start vLLM without --disable-log-stats", 0.014, 53_120),
+    "llama.cpp": Told(
+        _LLAMA_CPP, frozenset(), "start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)", 0.003, 1_940
+    ),
+    "sglang": Told(_SGLANG, frozenset(Latency), "start SGLang with --enable-metrics", 0.011, 41_300),
 }
 """The engines that a scenario can have, by the word that the process collector uses."""
