@@ -76,12 +76,21 @@ class ClosedTime:
 
     def owner_minutes(self, proc_id: int, start_s: int, end_s: int) -> dict[tuple[Bucket, Cause, Tier], tuple[int, int]]:
         """What one process has in the ledger's minutes of ``[start_s, end_s)``, over all GPUs: milliseconds, millijoules."""
+        return self._owner_sums("proc_id", proc_id, start_s, end_s)
+
+    def _owner_sums(self, key: str, value: int, start_s: int, end_s: int) -> dict[tuple[Bucket, Cause, Tier], tuple[int, int]]:
         sql = (
             "SELECT l.bucket, l.cause, l.tier, sum(l.ms), sum(l.energy_mj) FROM ledger_minute l JOIN owner o ON o.owner_id=l.owner_id "
-            "WHERE l.t>=? AND l.t<? AND o.proc_id=? GROUP BY 1, 2, 3"
+            f"WHERE l.t>=? AND l.t<? AND o.{key}=? GROUP BY 1, 2, 3"
         )
-        found = self._all(sql, (start_s, end_s, proc_id))
+        found = self._all(sql, (start_s, end_s, value))
         return {(Bucket(bucket), Cause(cause), Tier(tier)): (ms, energy) for bucket, cause, tier, ms, energy in found}
+
+    def workload_owner_minutes(
+        self, workload_id: int, start_s: int, end_s: int
+    ) -> dict[tuple[Bucket, Cause, Tier], tuple[int, int]]:
+        """The same of all processes of one workload."""
+        return self._owner_sums("workload_id", workload_id, start_s, end_s)
 
     def bucket_cells(self, gpu_id: int, cell_ms: int, start_s: int, end_s: int) -> dict[int, dict[int, int]]:
         """Milliseconds per bucket of one GPU in cells of ``cell_ms``, from the ledger's minutes."""

@@ -43,6 +43,17 @@ class ServedTime:
         raise NotImplementedError
 
     @property
+    def host_id(self) -> int:
+        """The host that is looked at."""
+        raise NotImplementedError
+
+    def workload_id(self, root_pid: int, root_start_ms: int, port: int) -> int | None:
+        """The id of a workload."""
+        sql = "SELECT workload_id FROM workload WHERE host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
+        row = self._one(sql, (self.host_id, root_pid, root_start_ms, port))
+        return None if row is None else int(row[0])
+
+    @property
     def knows_servers(self) -> bool:
         """Whether the file is new enough to have servers."""
         return int(self._one("PRAGMA user_version")[0]) >= SERVED_SCHEMA

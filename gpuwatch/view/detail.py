@@ -14,8 +14,10 @@ from gpuwatch.names import Missing, State
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
 from gpuwatch.view.day import day_views
+from gpuwatch.view.inference_history import inference_history
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
+from gpuwatch.view.own_ledger import process_ledger, workload_ledger
 from gpuwatch.view.strip import state_of_buckets
 from gpuwatch.view.track import GpuTrack
 from gpuwatch.view.types import DetailRequest, DetailView, GpuHistory, Holder, Lane, LedgerView, ProcessHistory, SpanView, View
@@ -105,8 +107,12 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
     size = {"cells": request.cells, "cell_seconds": request.cell_seconds}
     process = process_history(rows, *request.process, end_ms, **size) if request.process else None
     gpu = gpu_history(rows, uuid, end_ms, **size) if uuid else None
+    workload_id = window.workload_id(*request.workload) if request.workload else None
+    inference = inference_history(window, workload_id, end_ms) if workload_id is not None else None
+    own = workload_ledger(window, workload_id, end_ms) if workload_id is not None else None
     if gpu is None:
-        return DetailView(request, process=process, days=day_views(window, request, view) if request.day_start_ms else ())
+        days = day_views(window, request, view) if request.day_start_ms else ()
+        return DetailView(request, process=process, days=days, inference=inference, workload_ledger=own)
     below = [gpu_history(rows, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
     return DetailView(
         request,
@@ -116,6 +122,8 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
         ledger=gpu_ledger(window, uuid, gpu.span.start_ms, end_ms),
         today=gpu_ledger(window, uuid, view.today.span.start_ms, end_ms) if view.today else None,
         process=process,
+        inference=inference,
+        workload_ledger=own,
     )
 
 
@@ -265,32 +273,12 @@ def process_history(
         cell_seconds=cell_seconds,
         lanes=lanes,
         states=tuple(state if row else None for state, row in zip(states, rows, strict=True)),
-        ledger=_own_ledger(window, proc_id, end_ms),
+        ledger=process_ledger(window, proc_id, end_ms),
     )
 
 
 def _times(row: Row | None, at: int, factor: float) -> float | None:
     return None if row is None or row[at] is None else row[at] * factor
-
-
-def _own_ledger(window: Window, proc_id: int, end_ms: int) -> LedgerView | None:
-    """Its share of the last 15 minutes: closed minutes, and of the younger ones the closed blocks of the GPUs that it held."""
-    end = end_ms // BLOCK_MS * BLOCK_MS
-    start = end - 15 * MINUTE_MS
-    rows = kept_rows(window, end_ms)
-    hot_ms = min(end, max(start, window.watermark("ledger") * 1000))
-    sums: Sums = dict(window.owner_minutes(proc_id, start // MINUTE_MS * 60, hot_ms // 1000))
-    held = "SELECT DISTINCT s.gpu_id FROM tick k JOIN process_sample s ON s.tick_id=k.tick_id AND s.proc_id=? WHERE k.ts_ms>? AND s.gpu_id<>0"
-    for (gpu_id,) in window.rows(held, (proc_id, hot_ms)) if rows else ():
-        track = rows.tracks.get(gpu_id) if rows else None
-        for number in range(hot_ms // BLOCK_MS, end // BLOCK_MS) if track else ():
-            for row in track.ledger.block(number) if track else ():
-                if row.owner == proc_id:
-                    had = sums.get((row.bucket, row.cause, row.tier), (0, 0))
-                    sums[row.bucket, row.cause, row.tier] = (had[0] + row.ms, had[1] + row.energy_mj)
-    if not sums:
-        return None
-    return ledger_view(sums, start, end, sum(ms for ms, _ in sums.values()))
 
 
 # --------------------------------------------------------------------------------------------------------------- cells
