@@ -117,12 +117,6 @@ def owner_of(port: int, servers: Sequence[ServerProcess], proc_root: str = "/pro
     return by_name[0] if len(by_name) == 1 else _in_container(port, servers, proc_root)
 
 
-def first_listening(found: Iterable[Listening]) -> Listening | None:
-    """Of the serving processes of one workload the one to ask: the first that listens, else the first."""
-    all_of_them = list(found)
-    return next((one for one in all_of_them if one.known), all_of_them[0] if all_of_them else None)
-
-
 def _choose(own: Sequence[Socket], wanted: Sequence[int]) -> Socket | None:
     """The socket on the first port of ``wanted`` that there is; IPv4 before IPv6."""
     return next((found for port in wanted for found in own if found.port == port), None)

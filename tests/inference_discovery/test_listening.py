@@ -7,7 +7,7 @@ import socket
 import pytest
 from support.serving_process import bound, serving
 
-from gpuwatch.collectors.inference.listening import first_listening, owner_of, still_owns, where
+from gpuwatch.collectors.inference.listening import owner_of, still_owns, where
 from gpuwatch.names import ServerState
 
 
@@ -190,11 +190,3 @@ def test_whose_a_port_is(tmp_path):
         embedded = b.told(worker=True)
         worker = type(embedded)(1, 1, None, embedded.workload, "vllm", worker=True, parent_pid=b.pid)
         assert owner_of(second, [servers[0], worker]) == worker, "the program that embeds an engine is the parent of its workers"
-
-
-def test_of_the_processes_of_one_workload_the_one_that_listens_is_asked(tmp_path):
-    one, port = bound()
-    with serving(tmp_path, "x", "y") as launcher, serving(tmp_path, "a", "y", sockets=[one]) as router:
-        router("listen", port)
-        found = [where(child.told("tgi", port=port)) for child in (launcher, router)]
-    assert first_listening(found) == found[1] and first_listening(found[:1]) == found[0] and first_listening([]) is None
