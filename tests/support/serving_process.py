@@ -22,11 +22,13 @@ CHILD = Path(__file__).with_name("serving_child.py")
 class Serving:
     """One process. Ports are those of sockets that the test has bound for it, or that it binds itself."""
 
-    def __init__(self, folder: Path, argv: Sequence[str], sockets: Sequence[socket.socket] = (), program: str = "") -> None:
+    def __init__(
+        self, folder: Path, argv: Sequence[str], sockets: Sequence[socket.socket] = (), program: str = "", child: Path = CHILD
+    ) -> None:
         """``argv[1]`` is a file's name: Python runs it, so that the command line is exactly ``argv``."""
         script = folder / argv[1]
         if not script.exists():
-            script.symlink_to(CHILD)
+            script.symlink_to(child)
         executable = sys.executable
         if program:  # the kernel names a process after the file that it runs
             executable = str(folder / program)
@@ -74,17 +76,20 @@ class Serving:
 
 
 @contextmanager
-def serving(folder: Path, *argv: str, sockets: Sequence[socket.socket] = (), program: str = "") -> Iterator[Serving]:
-    """A process with exactly that command line until the block ends."""
-    child = Serving(folder, argv, sockets, program)
+def serving(
+    folder: Path, *argv: str, sockets: Sequence[socket.socket] = (), program: str = "", child: Path = CHILD
+) -> Iterator[Serving]:
+    """A process with exactly that command line until the block ends; the kernel calls it ``program``, and it does what ``child`` does."""
+    process = Serving(folder, argv, sockets, program, child)
     try:
-        yield child
+        yield process
     finally:
-        child.end()
+        process.end()
 
 
 def bound(host: str = "127.0.0.1") -> tuple[socket.socket, int]:
     """A socket on a port that the kernel chose. It does not listen yet."""
     one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that the port can be taken again
     one.bind((host, 0))
     return one, one.getsockname()[1]
