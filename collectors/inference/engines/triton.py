@@ -8,12 +8,7 @@ from gpuwatch.collectors.inference.engine import Engine, Fact, Source
 from gpuwatch.names import Latency, Quality
 
 READ, CAPTURED = partial(Source, evidence="source"), partial(Source, evidence="captured")
-
-
-def _requests(state: str) -> Source:
-    return CAPTURED("nv_trt_llm_request_metrics", labels={"request_type": state})
-
-
+_REQUESTS, _PENDING = "nv_trt_llm_request_metrics", CAPTURED("nv_inference_pending_request_count")
 _KV = CAPTURED("nv_trt_llm_kv_cache_block_metrics", labels={"kv_cache_block_type": "fraction"}, how="max")
 
 TRITON = Engine(
@@ -24,8 +19,11 @@ TRITON = Engine(
     prefixes=("nv_", "vllm:"),
     marks=(
         "nv_inference_request_success",
+        "nv_inference_count",
         "nv_trt_llm_request_metrics",
+        "nv_inference_pending_request_count",
         "vllm:generation_tokens_total",
+        "vllm:prompt_tokens_total",
         "vllm:num_requests_running",
     ),
     fields={
@@ -43,8 +41,12 @@ TRITON = Engine(
             CAPTURED("vllm:e2e_request_latency_seconds", part="count"),
         ),
         "finished_error_total": (CAPTURED("nv_inference_request_failure"),),
-        "running_requests": (_requests("scheduled"),),
-        "waiting_requests": (_requests("waiting"), CAPTURED("nv_inference_pending_request_count")),
+        "running_requests": (CAPTURED(_REQUESTS, labels={"request_type": "scheduled"}),),
+        "waiting_requests": (
+            CAPTURED(_REQUESTS, labels={"request_type": "waiting"}, plus=(_PENDING,)),
+            CAPTURED(_REQUESTS, labels={"request_type": "waiting"}),
+            _PENDING,
+        ),
         "kv_cache_ratio": (_KV,),
         "kv_cache_fullest_ratio": (_KV,),
         "queue_count_total": (CAPTURED("nv_inference_request_success", beside=("nv_inference_queue_duration_us",)),),
