@@ -1,0 +1,231 @@
+"""Minutes, hours and days of waiting times: only what a row speaks for, each count once, whatever is repeated or killed in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.serving import EDGES_US, LLAMA, VLLM, at, close, counts, described, keep_history, row, serve, sums
+from support.store_rows import T0
+
+from gpuwatch.clock import FakeClock
+from gpuwatch.model import OPEN_US, Host, LatencyCounts
+from gpuwatch.names import Latency
+from gpuwatch.store import check
+from gpuwatch.store.hours import close_hours
+from gpuwatch.store.rollup import close_again, close_minutes, minute_steps
+from gpuwatch.store.rows import Tick, WorkloadRow
+from gpuwatch.store.writer import StoreWriter
+
+TESTS = Path(__file__).resolve().parent.parent
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+def observations(writer: StoreWriter, tier: str = "minute") -> int:
+    return int(writer.connection.execute(f"SELECT coalesce(sum(n),0) FROM latency_{tier}").fetchone()[0])
+
+
+@pytest.mark.parametrize(
+    ("dts", "expected"), [((2000, 2000), 20), ((0, 2000), 10), ((0, 0), 0)], ids=["both", "after a break", "neither"]
+)
+def test_only_what_a_row_speaks_for_is_counted(writer: StoreWriter, dts: tuple[int, int], expected: int) -> None:
+    writer.add(described())
+    for number, dt in enumerate(dts, 1):
+        writer.add(at(2 * number, row(dt_ms=dt, output_tokens_total=3.0), latencies=[counts()]))
+    assert writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    assert observations(writer) == expected
+    tokens = writer.connection.execute("SELECT coalesce(sum(output_tokens_sum),0) FROM workload_minute").fetchone()[0]
+    assert tokens * 10 == expected * 3
+
+
+def test_a_count_belongs_to_the_minute_in_which_its_row_ends(writer: StoreWriter) -> None:
+    writer.add(described())
+    for second in (58, 60, 62):
+        writer.add(at(second, row(), latencies=[counts(numbers=(1,))]))
+    assert writer.commit()
+    close_minutes(writer.connection, T0 + 120_000)
+    found = writer.connection.execute("SELECT t*1000-?, n FROM latency_minute", (T0,)).fetchall()
+    assert found == [(0, 2), (60_000, 1)]
+
+
+def test_the_row_of_another_server_says_nothing_about_this_one(writer: StoreWriter) -> None:
+    writer.add(described(keys=[VLLM, LLAMA]))
+    writer.add(at(2, row(VLLM), row(LLAMA, dt_ms=0), latencies=[counts(VLLM, numbers=(1,)), counts(LLAMA, numbers=(5,))]))
+    assert writer.commit()
+    close_minutes(writer.connection, T0 + 60_000)
+    assert observations(writer) == 1
+
+
+def test_closing_twice_changes_nothing(writer: StoreWriter) -> None:
+    writer.add(described())
+    serve(writer, range(2, 400, 2), lambda second: at(second, row(), latencies=[counts(numbers=(second % 5, 1))]))
+    close_minutes(writer.connection, T0 + 180_000)
+    for _ in minute_steps(writer.connection, T0 + 360_000):
+        pass
+    before = writer.connection.execute("SELECT * FROM latency_minute").fetchall()
+    writer.connection.execute("UPDATE rollup_state SET done_s=0 WHERE tier='minute'")
+    close_minutes(writer.connection, T0 + 360_000)
+    assert writer.connection.execute("SELECT * FROM latency_minute").fetchall() == before
+    assert observations(writer) == sum(second % 5 + 1 for second in range(2, 361, 2))
+
+
+def test_what_a_clock_that_was_set_back_recorded_is_closed_too(writer: StoreWriter) -> None:
+    """Nothing but a server elsewhere is watched: there is neither a GPU nor a process that would tell."""
+    writer.add(described())
+    serve(writer, range(3602, 3720, 2), lambda second: at(second, row(), latencies=[counts(numbers=(1,))]))
+    close_minutes(writer.connection, T0 + 3_720_000)
+    assert observations(writer) == 59
+    writer.begin_session(T0, 1000, "boot")
+    serve(writer, range(2, 120, 2), lambda second: at(second, row(), latencies=[counts(numbers=(1,))]))
+    assert close_again(writer.connection, T0 + 180_000, since_ms=0) == [T0 // 1000, T0 // 1000 + 60]
+    assert observations(writer) == 2 * 59
+    assert close_again(writer.connection, T0 + 180_000, since_ms=0) == []
+
+
+def test_a_server_is_seen_as_long_as_it_has_rows(writer: StoreWriter) -> None:
+    writer.add(described(keys=[VLLM, LLAMA]))
+    serve(writer, range(2, 100, 2), lambda second: at(second, row()))
+    close_minutes(writer.connection, T0 + 120_000)
+    assert writer.connection.execute("SELECT last_ms-? FROM server ORDER BY workload_id", (T0,)).fetchall() == [(98_000,), (0,)]
+
+
+# --------------------------------------------------------------------------------------------------------- tiers agree
+
+
+STARTS = {"America/New_York": (2025, 11, 1), "Europe/Berlin": (2026, 3, 28), "Asia/Kathmandu": (2026, 1, 1)}
+LAYOUTS = (EDGES_US, (0, 50_000, 250_000, 2_000_000, OPEN_US), (0, 7, OPEN_US), (100_000, 250_000))
+"""Bounds of buckets, as of versions of a server that follow each other."""
+readings = st.lists(
+    st.tuples(
+        st.integers(1, 5000) | st.integers(1, 400_000) | st.integers(1, 150 * 60_000),
+        st.sampled_from([0, 1, 2000, 180_000]),
+        st.sampled_from([VLLM, LLAMA]),
+        st.sampled_from(list(Latency)),
+        st.sampled_from(LAYOUTS),
+        st.lists(st.integers(0, 2**40), min_size=4, max_size=4),
+    ),
+    min_size=1,
+    max_size=40,
+)
+Reading = tuple[int, int, tuple[int, int, int], Latency, tuple[int, ...], list[int]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(zone=st.sampled_from(sorted(STARTS)), given_readings=readings)
+def test_every_tier_has_every_observation_once(zone: str, given_readings: list[Reading]) -> None:
+    start = datetime(*STARTS[zone], tzinfo=ZoneInfo(zone))
+    writer, at_ms = StoreWriter.open(":memory:", clock=FakeClock()), round(start.timestamp() * 1000)
+    writer.begin_session(at_ms, 1000, "")
+    offset = start.utcoffset()
+    assert offset is not None
+    writer.add(Tick(at_ms, host=Host("m-1", "lab", utc_offset_seconds=round(offset.total_seconds()), timezone=zone)))
+    expected: dict[tuple[int, int, int, int], int] = {}
+    ids: dict[tuple[int, int, int], int] = {}
+    for step, dt, key, latency, edges, numbers in given_readings:
+        at_ms += step
+        told: LatencyCounts = counts(key, latency, numbers, edges)
+        rows: list[WorkloadRow] = [row(key, dt, output_tokens_total=1.0)]
+        writer.add(Tick(at_ms, workload_rows=rows, latencies=[told]))
+        ids.setdefault(key, len(ids) + 1)
+        for lower, upper, n in told.buckets if dt else ():
+            bucket = ids[key], int(latency), lower, upper
+            expected[bucket] = expected.get(bucket, 0) + n
+    assert writer.commit()
+    close(writer, at_ms + 3 * DAY_MS)
+    assert sums(writer, "minute") == sums(writer, "hour") == sums(writer, "day") == expected
+    for tier, days in (("hour", "latency_hour"), ("day", "latency_day")):
+        same = f"SELECT 1 FROM {days} l WHERE NOT EXISTS (SELECT 1 FROM workload_{tier} w WHERE w.t=l.t AND w.workload_id=l.workload_id)"
+        assert writer.connection.execute(same).fetchall() == []
+    writer.close()
+
+
+def test_ids_below_zero_add_up_like_any_other(writer: StoreWriter) -> None:
+    """Rows of a host of past logs have them."""
+    db = writer.connection
+    writer.add(described())
+    assert writer.commit()
+    names = [column[1] for column in db.execute("PRAGMA table_info(host)")][1:]
+    db.execute(f"INSERT INTO host SELECT -1,{','.join(names).replace('machine_id', 'machine_id||1')} FROM host")
+    columns = [column[1] for column in db.execute("PRAGMA table_info(workload)")][2:]
+    db.execute(f"INSERT INTO workload SELECT -7,-1,{','.join(columns)} FROM workload")
+    first = T0 // HOUR_MS * 3600
+    db.executemany("INSERT INTO latency_minute VALUES(?,-7,1,0,10,?)", [(first + 60 * n, n + 1) for n in range(60)])
+    db.execute("INSERT INTO rollup_state VALUES(-1,'minute',?)", (first + 3600,))
+    assert close_hours(db, T0 + HOUR_MS, host_id=-1) == [first]
+    assert db.execute("SELECT * FROM latency_hour").fetchall() == [(first, -7, 1, 0, 10, sum(range(1, 61)))]
+
+
+# ---------------------------------------------------------------------------------------------------------------- kill -9
+
+
+CHILD = f"""
+import sys
+sys.path.insert(0, {str(TESTS)!r})
+from pathlib import Path
+from support.serving import LLAMA, VLLM, at, counts, described, row
+from support.store_rows import T0
+from gpuwatch.clock import FakeClock
+from gpuwatch.names import Latency
+from gpuwatch.recorder import Closer
+from gpuwatch.store.writer import StoreWriter
+
+path, second = Path(sys.argv[1]), int(sys.argv[2])
+writer = StoreWriter.open(path, clock=FakeClock(), tmpfs_fallback=False)
+writer.begin_session(T0 + second * 1000, 2000, "boot")
+writer.add(described(second, keys=[VLLM, LLAMA]))
+closer = Closer(writer)
+while True:
+    second += 2
+    told = [counts(key, latency, (1, 0, second % 3)) for key in (VLLM, LLAMA) for latency in Latency]
+    writer.add(at(second, row(VLLM, output_tokens_total=1.0), row(LLAMA, output_tokens_total=1.0), latencies=told))
+    now = T0 + second * 1000
+    if closer.due(now) or second % 20 == 0:
+        assert writer.commit(), writer.problem
+        print(second, flush=True)
+    closer.work(now)
+"""
+KILLS = int(os.environ.get("GPUWATCH_KILLS", "6"))
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+def test_kill_nine_at_any_moment(tmp_path: Path) -> None:
+    chance, path, start = random.Random(5), tmp_path / "gpuwatch.db", 0
+    for _ in range(KILLS):
+        with subprocess.Popen([sys.executable, "-c", CHILD, str(path), str(start)], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            try:
+                for _ in range(chance.randrange(60, 400)):
+                    child.stdout.readline()
+            finally:
+                child.send_signal(signal.SIGKILL)
+        assert check.check(path) == []
+        reader = StoreWriter.open(path, clock=FakeClock(), tmpfs_fallback=False)
+        newest = reader.connection.execute("SELECT max(ts_ms) FROM tick").fetchone()[0]
+        reader.connection.close()
+        start = (newest - T0) // 1000 + 120
+    writer = StoreWriter.open(path, clock=FakeClock(), tmpfs_fallback=False)
+    writer.begin_session(T0 + start * 1000, 2000, "boot")
+    now_ms = T0 + start * 1000 + HOUR_MS
+    keep_history(writer, now_ms)
+    db = writer.connection
+    rows = db.execute("SELECT sum(n), sum(output_tokens_sum) FROM workload_minute").fetchone()
+    assert rows[0] == rows[1] > 1000, "each row of a server is counted once"
+    per_row = db.execute("SELECT sum(n) FROM latency_minute WHERE lower_us=0").fetchone()[0]
+    assert per_row == rows[0] * len(Latency), "and so is each bucket beside it"
+    close_hours(db, now_ms)
+    done = db.execute("SELECT done_s FROM rollup_state WHERE tier='hour'").fetchone()[0]
+    hours = db.execute("SELECT workload_id, latency, lower_us, upper_us, sum(n) FROM latency_hour GROUP BY 1, 2, 3, 4").fetchall()
+    minutes = "SELECT workload_id, latency, lower_us, upper_us, sum(n) FROM latency_minute WHERE t<? GROUP BY 1, 2, 3, 4"
+    assert hours == db.execute(minutes, (done,)).fetchall()
+    assert check.check(path) == []
+    db.close()
