@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
-from support.served import ServedStory, Serves, held, served_story, view_of
+from support.served import ServedStory, busy, held, served_story, view_of
 
 from gpuwatch.dataclass import replace
-from gpuwatch.model import OPEN_US
-from gpuwatch.names import Latency
 from gpuwatch.store.window import Window
 from gpuwatch.view.inference_types import InferenceView
-
-BUCKETS = [(0, 10_000), (10_000, 100_000), (100_000, 500_000), (500_000, 1_000_000), (1_000_000, OPEN_US)]
-
-
-def busy(pid: int, port: int, seed: int) -> Serves:
-    """A server whose rows look like those of a real one."""
-    chance = random.Random(seed)
-    told = [
-        {
-            "output_tokens_total": float(chance.randrange(400)),
-            "prefill_tokens_total": float(chance.randrange(100)),
-            "prompt_tokens_total": 100.0,
-            "requests_total": float(chance.randrange(5)),
-            "finished_stop_total": float(chance.randrange(3)),
-            "running_requests": float(chance.randrange(10)),
-            "waiting_requests": float(chance.randrange(3)),
-            "kv_cache_ratio": chance.random(),
-            "ttft_count_total": 5.0,
-            "ttft_sum_seconds": chance.random(),
-        }
-        for _ in range(2000)
-    ]
-    counts = [{chance.choice(BUCKETS): chance.randrange(1, 9), BUCKETS[1]: 2} for _ in range(2000)]
-    return Serves(pid, port, lambda s: told[s], lambda s: {Latency.TTFT: counts[s], Latency.ITL: counts[-s]})
 
 
 def told(story: ServedStory, window: Window, at_ms: int | None = None) -> list[InferenceView | None]:

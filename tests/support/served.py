@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
@@ -11,7 +12,7 @@ from typing import Self
 from support.story import START, Hold, Story, process
 
 from gpuwatch.measure import quantise
-from gpuwatch.model import FieldSource, InferenceSample, LatencyCounts, Process, Server, Workload
+from gpuwatch.model import OPEN_US, FieldSource, InferenceSample, LatencyCounts, Process, Server, Workload
 from gpuwatch.names import Context, Latency, Quality, ServerState
 from gpuwatch.store.rows import Tick, WorkloadRow
 from gpuwatch.store.window import Window
@@ -123,3 +124,28 @@ def server_of(story: ServedStory, terms: Terms | None = None, at_ms: int | None 
     found = view_of(story, at_ms, terms=terms).workloads[0].inference
     assert found is not None
     return found
+
+
+BUCKETS = [(0, 10_000), (10_000, 100_000), (100_000, 500_000), (500_000, 1_000_000), (1_000_000, OPEN_US)]
+
+
+def busy(pid: int, port: int, seed: int) -> Serves:
+    """A server whose rows look like those of a real one."""
+    chance = random.Random(seed)
+    told = [
+        {
+            "output_tokens_total": float(chance.randrange(400)),
+            "prefill_tokens_total": float(chance.randrange(100)),
+            "prompt_tokens_total": 100.0,
+            "requests_total": float(chance.randrange(5)),
+            "finished_stop_total": float(chance.randrange(3)),
+            "running_requests": float(chance.randrange(10)),
+            "waiting_requests": float(chance.randrange(3)),
+            "kv_cache_ratio": chance.random(),
+            "ttft_count_total": 5.0,
+            "ttft_sum_seconds": chance.random(),
+        }
+        for _ in range(2000)
+    ]
+    counts = [{chance.choice(BUCKETS): chance.randrange(1, 9), BUCKETS[1]: 2} for _ in range(2000)]
+    return Serves(pid, port, lambda s: told[s], lambda s: {Latency.TTFT: counts[s], Latency.ITL: counts[-s]})
