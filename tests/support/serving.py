@@ -89,13 +89,13 @@ def close(writer: StoreWriter, now_ms: int) -> None:
     close_hist_days(db, now_ms)
 
 
-def keep_history(writer: StoreWriter, now_ms: int, steps: int = 2000) -> Closer:
-    """What a recorder does between ticks, until all is done."""
+def keep_history(writer: StoreWriter, now_ms: int, steps: int = 2000) -> None:
+    """What a recorder does between ticks, until all is done; what is sealed in one minute is let go of in the next."""
     closer = Closer(writer)
     closer.finish(now_ms)
-    for _ in range(steps):
-        closer.work(now_ms)
-    return closer
+    for minute_ms in (0, 60_000):
+        for _ in range(steps):
+            closer.work(now_ms + minute_ms)
 
 
 def sums(writer: StoreWriter, tier: str) -> dict[tuple[int, ...], int]:
