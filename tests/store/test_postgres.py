@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
+from support import postgres
 from support.two_days import NOW, two_days
 
 from gpuwatch.store import columns, views
@@ -25,38 +21,8 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """A server of its own on a Unix socket; it refuses to run as root, so root lends it to ``nobody``."""
-    if shutil.which("postgres") is None or shutil.which("initdb") is None:
-        pytest.skip("no PostgreSQL server is installed")
-    pytest.importorskip("psycopg", reason="psycopg is not installed (the postgres extra)")
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        data = home / "data"
-        as_user = {"user": "nobody"} if os.geteuid() == 0 else {}
-        if as_user:
-            shutil.chown(home, "nobody")
-        made = ["initdb", "-D", str(data), "-U", "gpuwatch", "--auth=trust", "--no-sync"]
-        subprocess.run(made, check=True, capture_output=True, cwd=home, **as_user)  # type: ignore[call-overload]
-        server = subprocess.Popen(
-            ["postgres", "-D", str(data), "-k", str(home), "-c", "listen_addresses=", "-c", "fsync=off"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=home,
-            **as_user,  # type: ignore[arg-type]
-        )
-        assert server.stderr is not None
-        for line in server.stderr:
-            if "ready to accept connections" in line:
-                break
-        engine = create_engine(f"postgresql+psycopg://gpuwatch@/postgres?host={home}")
-        try:
-            yield engine
-        finally:
-            engine.dispose()
-            server.terminate()
-            server.stderr.close()
-            server.wait()
+    with postgres.server() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +32,6 @@ def store(engine: Engine) -> Engine:
     with engine.begin() as connection:
         run_revisions(connection)
     return engine
-
-
-def _database(engine: Engine, name: str) -> Engine:
-    """Another, empty database of the same server."""
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    return create_engine(engine.url.set(database=name))
 
 
 def _structure(engine: Engine) -> dict[str, object]:
@@ -94,7 +53,7 @@ def test_schema_by_schema_with_rows_in_between_gives_what_the_metadata_say(engin
 
     from gpuwatch.store.upgrade import revisions, run_revisions
 
-    stepped, made = _database(engine, "stepped"), _database(engine, "made")
+    stepped, made = postgres.database(engine, "stepped"), postgres.database(engine, "made")
     with stepped.begin() as connection:
         with Operations.context(MigrationContext.configure(connection)):
             revisions()[0].module.upgrade()
@@ -173,21 +132,8 @@ COPIED = {
 @pytest.fixture(scope="module")
 def both(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, sqlite3.Connection]]:
     """What the worked queries read of two simulated days, on PostgreSQL and in the file that it was copied from."""
-    from gpuwatch.store.upgrade import run_revisions
-
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("CREATE DATABASE worked")
-    other = create_engine(engine.url.set(database="worked"))
     lite = sqlite3.connect(two_days(tmp_path_factory.mktemp("worked") / "gpuwatch.db"))
-    with other.begin() as connection:
-        run_revisions(connection)
-        for name, only in COPIED.items():
-            rows = lite.execute(f"SELECT * FROM {name}{only}")
-            columns_ = [column[0] for column in rows.description]
-            marks = ",".join(["%s"] * len(columns_))
-            values = rows.fetchall()
-            if values:
-                connection.exec_driver_sql(f"INSERT INTO {name}({','.join(columns_)}) VALUES({marks})", values)
+    other = postgres.copied(engine, "worked", lite, COPIED)
     yield other, lite
     lite.close()
     other.dispose()
