@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.format import clock, counted, duration, gpu_hours, kilowatt_hours, number, percent_range, percent_sign, power_sum
+from gpuwatch.format import (
+    clock,
+    counted,
+    duration,
+    gpu_hours,
+    kilowatt_hours,
+    number,
+    percent_range,
+    percent_sign,
+    power_sum,
+    rate,
+)
 from gpuwatch.names import State
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar, legend_row
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.parts import QUIET, WASTE, amounts, legend, split
-from gpuwatch.tui.state import Context
+from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.view.parts import waste_ms
 from gpuwatch.view.types import LedgerView, View
 
@@ -116,6 +127,9 @@ def sentence_of(context: Context, view: View, *, short: bool = False) -> list[Wo
             group += [(", ", look.dim), (kilowatt_hours(energy), look.white), (" kWh", look.dim)]
         groups.append(group)
     groups += _power(context, view, short)
+    made = [work.tokens_per_second for work in view.workloads if work.tokens_per_second is not None]
+    if made and context.width >= WIDE:
+        groups.append([("tokens ", look.dim), (f"{rate(sum(made))}/s", look.white)])
     return groups
 
 

@@ -9,7 +9,7 @@ from gpuwatch.tui.panels.server_latency import draw_latency
 from gpuwatch.tui.panels.server_queue import draw_queue
 from gpuwatch.tui.panels.server_rates import draw_rates
 from gpuwatch.tui.panels.server_sources import draw_sources, rows_needed
-from gpuwatch.tui.panels.workload_question import places_for
+from gpuwatch.tui.panels.workload_question import places_of
 from gpuwatch.tui.panels.workload_time import draw_time
 from gpuwatch.tui.state import Context
 from gpuwatch.view.inference_types import InferenceView
@@ -51,7 +51,7 @@ def rows_for(height: int, sources: int) -> Rows:
 
 def draw_boxed(sheet: Sheet, context: Context, view: View, work: WorkloadView, server: InferenceView, detail: DetailView | None) -> None:  # fmt: skip
     """Everything below the two title rows."""
-    places = places_for(context.width)
+    places = places_of(context)
     rows = rows_for(context.height - 4, rows_needed(context, server))
     y = 3
     draw_rates(sheet, context, server, detail, y, rows.rates, places)

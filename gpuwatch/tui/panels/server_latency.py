@@ -41,9 +41,9 @@ class Places:
     strip: tuple[int, int] = (0, 0)
 
 
-def places_for(width: int) -> Places:
-    """The columns of a screen of that width."""
-    if width < 100:
+def places_for(width: int, *, narrow: bool) -> Places:
+    """The columns of a screen of that width; ``narrow``: without boxes, strips and p50."""
+    if narrow:
         return Places(0, 26, -1, 39, 52, 65, 79)
     room = min(60, width - 3 - 90)
     return Places(4, 34, 44, 54, 64, 75, 86, (90, room) if room >= LEAST_CELLS else (0, 0))
@@ -52,10 +52,10 @@ def places_for(width: int) -> Places:
 def draw_latency(sheet: Sheet, context: Context, server: InferenceView, detail: DetailView | None, top: int, rows: int) -> None:
     """The boxed panel: heads, four measures, and from six rows inside on goodput as the last row."""
     look, inside = context.look, rows - 2
-    goodput = goodput_words(context, server)
-    below = goodput if inside < 6 and words_width(goodput) < context.width - 10 else []
+    goodput = fitting(goodput_words(context, server), context.width - 10)
+    below = goodput if inside < 6 else []
     box(sheet, top, top + rows - 1, "Latency", note=[(note_of(server), look.dim)], foot=below)
-    places = places_for(context.width)
+    places = places_for(context.width, narrow=False)
     draw_table(sheet, context, server, detail, places, top + 1)
     if inside >= 6:
         sheet.words(top + rows - 2, places.name, goodput)
@@ -76,7 +76,7 @@ def draw_table(
     sheet: Sheet, context: Context, server: InferenceView, detail: DetailView | None, places: Places, y: int, *, heads: bool = True
 ) -> None:
     """Heads and the four measures from row ``y`` on."""
-    look, narrow = context.look, context.width < 100
+    look, narrow = context.look, places.p50 < 0
     if heads:
         draw_heads(sheet, places, y)
     for number_of, (which, name, short, field, ink) in enumerate(MEASURES, 1):
@@ -161,7 +161,14 @@ def _strip(
         chart(sheet, y, place[0], Lane("p95", cells, None, None), peak, 1, look.style(ink))
 
 
-def goodput_words(context: Context, server: InferenceView, *, short: bool = False) -> Words:
+def fitting(words: Words, room: int) -> Words:
+    """``words`` without the last ones that do not fit."""
+    while words and words_width(words) > room:
+        words = words[:-1]
+    return words
+
+
+def goodput_words(context: Context, server: InferenceView) -> Words:
     """``goodput 3.74 to 3.81 of 3.94 requests/s   both limits met: 94.9 to 96.8%, a range: no joint figure``."""
     look = context.look
     low, high = server.goodput_low_per_second, server.goodput_high_per_second
@@ -178,6 +185,6 @@ def goodput_words(context: Context, server: InferenceView, *, short: bool = Fals
         limits = sum(1 for each in server.latencies if each.slo_seconds is not None)
         both = "both limits met" if limits == 2 else "limit met" if limits == 1 else "all limits met"
         words.append((f"   {both}: {share}", look.dim))
-        if limits > 1 and high - low >= 0.0005 and not short:
+        if limits > 1 and high - low >= 0.0005:
             words.append((", a range: no joint figure", look.dim))
     return words

@@ -13,12 +13,13 @@ from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.ledger import fit
 from gpuwatch.tui.panels.server_energy import facts_of
 from gpuwatch.tui.panels.server_latency import draw_heads, draw_table, goodput_words
+from gpuwatch.tui.panels.server_latency import fitting as fit_goodput
 from gpuwatch.tui.panels.server_latency import places_for as latency_places
 from gpuwatch.tui.panels.server_queue import Place, draw_line, fitting, lines_of
 from gpuwatch.tui.panels.server_rates import NAME, VALUE, draw_charts, rows_of, span_text
 from gpuwatch.tui.panels.server_words import is_old, value_style
-from gpuwatch.tui.panels.workload_question import places_for
-from gpuwatch.tui.panels.workload_time import nothing_text
+from gpuwatch.tui.panels.workload_question import places_of
+from gpuwatch.tui.panels.workload_time import draw_members, nothing_text
 from gpuwatch.tui.parts import split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.inference_types import InferenceView
@@ -43,7 +44,8 @@ def draw_narrow(sheet: Sheet, context: Context, view: View, work: WorkloadView, 
     if latency:
         y = _latency(sheet, context, server, y)
     if energy:
-        _energy(sheet, context, view, work, server, detail, last + 1 - energy)
+        _energy(sheet, context, view, work, server, detail, y)
+        draw_members(sheet, context, view, work, y + energy + 1, last + 1)
 
 
 def band(sheet: Sheet, y: int, title: str, note: Sequence[tuple[str, Style]] = ()) -> None:
@@ -56,7 +58,7 @@ def band(sheet: Sheet, y: int, title: str, note: Sequence[tuple[str, Style]] = (
 
 def _rates(sheet: Sheet, context: Context, server: InferenceView, detail: DetailView | None, top: int, rows: int) -> int:
     """Band, ``rows`` rows of values beside both charts, the axis; returns the row after."""
-    look, places = context.look, places_for(context.width)
+    look, places = context.look, places_of(context)
     band(sheet, top, "Tokens/s", [(span_text(places), look.dim)])
     values = rows_of(server)
     for number_of, (y, (text, name)) in enumerate(zip(range(top + 1, top + 1 + rows), values[:4])):
@@ -88,15 +90,12 @@ def _queue(sheet: Sheet, context: Context, server: InferenceView, top: int, rows
 
 def _latency(sheet: Sheet, context: Context, server: InferenceView, top: int) -> int:
     """Band with the heads, four measures, goodput; returns the row after."""
-    places = latency_places(context.width)
+    places = latency_places(context.width, narrow=True)
     sheet.ground(top, 0, sheet.width - 1, "bar")
     sheet.put(top, 0, "Latency", context.look.title)
     draw_heads(sheet, places, top)
     draw_table(sheet, context, server, None, places, top, heads=False)
-    words = goodput_words(context, server, short=True)
-    while words and words_width(words) > context.width:
-        words.pop()
-    sheet.words(top + 5, 0, words)
+    sheet.words(top + 5, 0, fit_goodput(goodput_words(context, server), context.width))
     return top + 6
 
 

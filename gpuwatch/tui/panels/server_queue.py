@@ -64,16 +64,27 @@ def lines_of(server: InferenceView) -> list[Line]:
     queue = latency_of(server, Latency.QUEUE)
     if queue is not None:
         p95 = percentile(queue, 95)
-        mean = latency(queue.mean_seconds)
-        out.append(Line(4, note=f"queue time mean {mean}" + (f", p95 {p95}" if p95 != NOTHING else "")))
+        mean = "" if queue.mean_seconds is None else f"mean {latency(queue.mean_seconds)}"
+        known = [text for text in (mean, f"p95 {p95}" if p95 != NOTHING else "") if text]
+        out.append(Line(4, note=f"queue time {', '.join(known) or NOTHING}"))
     out += _cache(server)
     if server.prefix_hit_ratio is not None or "prefix_hit_tokens_total" in server.quality:
         text = mark(server, "prefix_hit_tokens_total") + percent_sign(server.prefix_hit_ratio)
-        out.append(Line(2, "prefix hits", server.prefix_hit_ratio, "busy", text, "busy", "of the prompt"))
+        out.append(
+            Line(
+                3,
+                "prefix hits",
+                server.prefix_hit_ratio,
+                "busy",
+                text,
+                "busy",
+                "" if server.prefix_hit_ratio is None else "of the prompt",
+            )
+        )
     if server.speculative_acceptance_ratio is not None:
         length = server.speculative_accepted_length
         note = f"{number(length, 1)} tokens a draft" if length is not None else ""
-        out.append(Line(5, "drafts kept", server.speculative_acceptance_ratio, "busy", percent_sign(server.speculative_acceptance_ratio), "busy", note))  # fmt: skip
+        out.append(Line(6, "drafts kept", server.speculative_acceptance_ratio, "busy", percent_sign(server.speculative_acceptance_ratio), "busy", note))  # fmt: skip
     return out
 
 
@@ -100,7 +111,7 @@ def _cache(server: InferenceView) -> list[Line]:
         minute = server.preemptions_per_second * 60
         text = "no preemption" if minute == 0 else f"{number(minute, 1) if minute >= 0.05 else '<0.1'} preemptions a min"
         many = minute > PREEMPTIONS_PER_MINUTE
-        out.append(Line(1 if many else 3, note=f"{text}: work done twice" if many else text, note_ink="waiting" if many else "dim"))
+        out.append(Line(2 if many else 5, note=f"{text}: work done twice" if many else text, note_ink="waiting" if many else "dim"))
     return out
 
 

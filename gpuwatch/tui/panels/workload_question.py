@@ -29,9 +29,19 @@ class Places:
         return SPAN_SECONDS // self.cells
 
 
-def places_for(width: int) -> Places:
-    """Where things stand on a screen of that width; below 100 columns ``split`` means nothing."""
-    if width < 100:
+def is_narrow(context: Context) -> bool:
+    """Whether there is no room for boxes."""
+    return context.width < 100 or context.height < 28
+
+
+def places_of(context: Context) -> Places:
+    """Where things stand on a screen of that size."""
+    return places_for(context.width, narrow=is_narrow(context))
+
+
+def places_for(width: int, *, narrow: bool) -> Places:
+    """The same; in the ``narrow`` layout the charts stand at the right edge and ``split`` means nothing."""
+    if narrow:
         cells = _cells_in(width - CHART_AT - 17)
         return Places(width - 1, width - cells, cells, 1)
     split = width - 55 if width >= 110 else 51
@@ -62,7 +72,7 @@ def other(view: View, work: WorkloadView | None, step: int) -> WorkloadView | No
 
 def request_for(context: Context, work: WorkloadView) -> DetailRequest:
     """What this screen wants to know about ``work``."""
-    places = places_for(context.width)
+    places = places_of(context)
     return DetailRequest(cells=places.cells, cell_seconds=places.cell_seconds, workload=key_of_work(work))
 
 

@@ -12,7 +12,7 @@ from gpuwatch.tui.panels.server_boxed import draw_boxed
 from gpuwatch.tui.panels.server_narrow import draw_narrow
 from gpuwatch.tui.panels.server_words import has_numbers
 from gpuwatch.tui.panels.starting import draw_starting
-from gpuwatch.tui.panels.workload_question import answer, chosen, other, request_for
+from gpuwatch.tui.panels.workload_question import answer, chosen, is_narrow, other, request_for
 from gpuwatch.tui.panels.workload_silent import draw_silent
 from gpuwatch.tui.panels.workload_title import address_of, draw_title
 from gpuwatch.tui.screens.base import PanelScreen
@@ -53,7 +53,7 @@ class WorkloadScreen(PanelScreen):
         server, detail = work.inference, answer(context, work)
         if server is None or not has_numbers(server):
             draw_silent(sheet, context, view, work, detail)
-        elif context.width < 100 or context.height < 28:
+        elif is_narrow(context):
             draw_narrow(sheet, context, view, work, server, detail)
         else:
             draw_boxed(sheet, context, view, work, server, detail)
