@@ -50,6 +50,8 @@ BOUNDS: dict[Latency, Sequence[float]] = {Latency.TTFT: _TTFT, Latency.ITL: _ITL
 _LIGHTEST_STEP = 0.65
 """How long a step takes with one request in the batch, of that with a full one."""
 _LIGHTEST_PREFILL = 0.8
+_EMPTIEST_QUEUE = 0.1
+"""How long a request waits for its first step when nobody is before it."""
 _PREEMPTS_FROM = 0.8
 """The load from which on requests are preempted."""
 _LEAST = 1e-9
@@ -91,7 +93,7 @@ class Rates:
         plan, rate = self.plan, self.plan.requests * load
         slower = _LIGHTEST_STEP + (1 - _LIGHTEST_STEP) * load
         prefill = (plan.ttft.median - plan.queue.median) * (_LIGHTEST_PREFILL + (1 - _LIGHTEST_PREFILL) * load)
-        queue = plan.queue.median * load**3
+        queue = plan.queue.median * (_EMPTIEST_QUEUE + (1 - _EMPTIEST_QUEUE) * load**3)
         medians = {Latency.TTFT: queue + prefill, Latency.ITL: plan.itl.median * slower, Latency.QUEUE: queue}
         spreads = {Latency.TTFT: plan.ttft, Latency.ITL: plan.itl, Latency.E2E: plan.output, Latency.QUEUE: plan.queue}
         means = {latency: median * math.exp(spreads[latency].sigma ** 2 / 2) for latency, median in medians.items()}
