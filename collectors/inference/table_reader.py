@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from gpuwatch.collectors.inference.engine import Engine, Fact, Source
-from gpuwatch.collectors.inference.page import Labels, Page, Wanted, read_page, value_of, without
+from gpuwatch.collectors.inference.page import Labels, Page, Wanted, is_page, read_page, value_of, without
 from gpuwatch.collectors.inference.reading import LESS, Answer, Reading, SeriesKey
 from gpuwatch.dataclass import replace
 from gpuwatch.measure import measures
@@ -69,7 +69,7 @@ class TableReader:
                 if at:
                     self._names.insert(0, self._names.pop(at))
                 return names.reading(page)
-        return Reading(recognised=self.engine.late)
+        return Reading(recognised=self.engine.late and is_page(body), detail="no request yet")
 
 
 class _Names:
@@ -81,7 +81,7 @@ class _Names:
         self.marks = [self._named(mark) for mark in engine.marks]
         every = {**engine.fields, **{latency.label: sources for latency, sources in engine.latencies.items()}}
         self._sources = {
-            name: [(source, FieldSource(name, source.quality, clean(_told(source)))) for source in self._renamed(sources)]
+            name: [(source, FieldSource(name, source.quality, clean(formula(source)))) for source in self._renamed(sources)]
             for name, sources in every.items()
         }
         self._facts = {
@@ -147,14 +147,14 @@ def _first(page: Page, sources: Iterable[tuple[Source, FieldSource]], reading: R
         return
 
 
-def _told(source: Source) -> str:
+def formula(source: Source) -> str:
     """The formula in words of the page: ``a + b - c``, ``a / b``, labels in braces."""
     labels = ",".join(f'{name}="{value}"' for name, value in source.labels.items())
     tail = "" if source.part == "value" else f"_{source.part}"
     parts = [source.family + tail + (f"{{{labels}}}" if labels else "")]
-    parts += [f" + {_told(more)}" for more in source.plus]
-    parts += [f" - {_told(more)}" for more in source.minus]
-    parts += [f" / {_told(more)}" for more in source.over]
+    parts += [f" + {formula(more)}" for more in source.plus]
+    parts += [f" - {formula(more)}" for more in source.minus]
+    parts += [f" / {formula(more)}" for more in source.over]
     return "".join(parts)
 
 
