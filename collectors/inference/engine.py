@@ -91,6 +91,10 @@ class Engine:
     """Its families appear with the first request: a page without any mark is an idle server's, not a foreign one."""
     repeats: bool = False
     """Several processes of it tell of the same tokens (a frontend and its workers): of one workload one page is taken, never a sum."""
+    answer_seconds: float = 2.0
+    """How long a whole answer may take: longer where the server answers between two batches."""
+    keep_alive: bool = True
+    """False where an open connection holds one of the server's few threads."""
     verified: bool = False
     """Whether some page of it was seen (live or captured)."""
     reader: str = ""

@@ -16,7 +16,7 @@ from gpuwatch.collectors.inference.reading import Answer
 from gpuwatch.text import clean, clean_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gpuwatch.clock import Clock
 
@@ -35,7 +35,10 @@ class Failure(Exception):
 
 
 class Connection:
-    """To one server; kept open between requests if ``keep`` and the server wants it. Used by one thread at a time."""
+    """To one server; kept open between requests if ``keep`` and the server wants it. Used by one thread at a time.
+
+    ``allowed`` is asked before each new connection: whether the address is still that of the process that is meant.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,12 @@ class Connection:
         key: str = "",
         total_seconds: float = TOTAL_SECONDS,
         keep: bool = True,
+        allowed: Callable[[], bool] = lambda: True,
     ) -> None:
         self.host, self.port = host, port
         self._clock = clock
         self._tls, self._key, self._keep = tls, key, keep
-        self._total_seconds = total_seconds
+        self._total_seconds, self.allowed = total_seconds, allowed
         self._socket: Any = None
         self._slashed: set[str] = set()
         """Paths that this server has with a slash at the end only."""
@@ -145,6 +149,8 @@ class Connection:
 
     def _connect(self, deadline: int) -> None:
         first = min(deadline, self._clock.monotonic_ns() + round(CONNECT_SECONDS * _NS))
+        if not self.allowed():
+            raise Failure("its port is no longer its own")
         failure = Failure("no address")
         for family, address in _addresses(self.host, self.port):
             peer = socket.socket(family, socket.SOCK_STREAM)

@@ -27,7 +27,7 @@ _PLAIN = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"(?:,|\Z)')
 _BLOCK = lazy(r'\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}')
 _SPACE, _NAME = lazy(r"[ \t]"), lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
 _ESCAPE = lazy(r"\\(.)")
-_TYPE = "# TYPE "
+_TYPE, _BEGINNING = "# TYPE ", 4096
 
 
 class PageTooLarge(ValueError):
@@ -92,6 +92,11 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
         _keep(page, name, family, line, cut, blocks)
     _count(page, home)
     return page
+
+
+def is_page(body: bytes) -> bool:
+    """Whether it is a page of metrics at all, be it one without any family: no HTML, and no JSON."""
+    return not body.strip() or b"# TYPE " in body[:_BEGINNING]
 
 
 def _keep(page: Page, name: str, family: str, line: str, cut: int, blocks: dict[str, Labels | None]) -> None:

