@@ -8,13 +8,15 @@ from gpuwatch.dataclass import dataclass
 from gpuwatch.store.window import Window
 from gpuwatch.view.live import Rows
 
+ASIDE_MIB = 1024
+"""Who holds less than this and computes nothing (a monitor of GPUs) is no work that shares a GPU's energy."""
 Root = tuple[int, int]
 """Pid and start of a workload's root; of a process without one (0, its row's id)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """By the newest process rows: root -> GPUs (``gpu_id``), GPU -> roots."""
+    """By the newest process rows: root -> GPUs (``gpu_id``), GPU -> roots of those that take part in its work."""
 
     gpus: Mapping[Root, tuple[int, ...]]
     holders: Mapping[int, frozenset[Root]]
@@ -24,8 +26,8 @@ class Holdings:
         return self.gpus.get(root, ())
 
     def shared(self, root: Root) -> bool:
-        """Whether another workload holds one of its GPUs."""
-        return any(len(self.holders[gpu_id]) > 1 for gpu_id in self.of(root))
+        """Whether another workload takes part in the work of one of its GPUs."""
+        return any(self.holders.get(gpu_id, frozenset()) - {root} for gpu_id in self.of(root))
 
 
 NONE = Holdings({}, {})
@@ -49,7 +51,8 @@ def _holdings(window: Window, rows: Rows) -> Holdings:
         known = who.get(row.proc_id)
         root = (known.workload_pid, known.workload_start_ms) if known and known.workload_pid else (0, row.proc_id)
         gpus.setdefault(root, set()).add(row.gpu_id)
-        holders.setdefault(row.gpu_id, set()).add(root)
+        if row.sm_pm != 0 or row.gpu_memory_mib is None or row.gpu_memory_mib >= ASIDE_MIB:
+            holders.setdefault(row.gpu_id, set()).add(root)
     order = {gpu_id: number for number, gpu_id in enumerate(rows.gpus)}
     return Holdings(
         {root: tuple(sorted(found, key=order.__getitem__)) for root, found in gpus.items()},
