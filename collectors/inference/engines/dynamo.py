@@ -93,7 +93,8 @@ DYNAMO = Engine(
     notes=(
         "A frontend counts what it hands to its workers, and each worker passes on the families of its engine: of one workload only one "
         "page is shown, never their sum. Families appear with the first request. Waiting is what has no first token yet, so it holds "
-        "requests in their prefill too, and running is the rest. A worker listens only with DYN_SYSTEM_PORT. A prefix set by "
+        "requests in their prefill too, and running is the rest. The table shows the frontend's families; a worker's are those of vLLM, "
+        "SGLang or TensorRT-LLM. A worker listens only with DYN_SYSTEM_PORT. A prefix set by "
         "DYN_METRICS_PREFIX other than that of NIM is not recognised."
     ),
 )
