@@ -50,6 +50,6 @@ LLAMACPP = Engine(
         "server prints its counters with six digits, so the correction is coarse there. Without --metrics the slots alone are read, and "
         "the tokens between the last look and the end of a request are missing; with --no-slots the page alone. `/slots` of some builds "
         "holds prompts: only its numbers are read. KV use is that of busy slots over the sizes of all slots, too low where slots share "
-        "one cache (--kv-unified)."
+        "one cache (--kv-unified). The Python package's `llama_cpp.server` has neither page nor slots."
     ),
 )
