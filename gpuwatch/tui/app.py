@@ -17,22 +17,22 @@ from textual.signal import Signal
 
 from gpuwatch.tui.guard import DrawGuard, Link, paint_once
 from gpuwatch.tui.journey import Journey
+from gpuwatch.tui.opening import Opening
 from gpuwatch.tui.options import TuiOptions
 from gpuwatch.tui.palette import TIERS, ColorTier, Look
 from gpuwatch.tui.rows import SORTS
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.screens.help import HelpScreen
-from gpuwatch.tui.screens.registry import INNER, SCREENS, WORKLOAD
+from gpuwatch.tui.screens.registry import INNER, SCREENS
 from gpuwatch.tui.source import Feeder
 from gpuwatch.tui.state import CELLS, INTERVALS, WIDE, WIDE_CELLS, Context, UiState
 from gpuwatch.tui.themes import register_theme
-from gpuwatch.tui.workloads import find, key_of_work, work_of
 from gpuwatch.view.types import DetailRequest, DetailView, View
 
 SETTLE_SECONDS = 0.01
 
 
-class GpuwatchApp(Journey, App[int]):
+class GpuwatchApp(Journey, Opening, App[int]):
     """One program, one screen at a time, one View."""
 
     TITLE = "gpuwatch"
@@ -231,6 +231,10 @@ class GpuwatchApp(Journey, App[int]):
 
     # ---------------------------------------------------------------------------------------------- actions
 
+    def shown_digit(self) -> str:
+        """The digit of the screen that is shown, or that lies below the help."""
+        return self.screen.DIGIT if isinstance(self.screen, PanelScreen) else self.below_help.DIGIT
+
     def action_go(self, digit: str) -> None:
         """Switch to a screen; each is made once and kept. The overview lies below all others, one of them above it at most."""
         if digit not in self._panels:
@@ -247,33 +251,6 @@ class GpuwatchApp(Journey, App[int]):
             self.pop_screen()
         else:
             self.switch_screen(wanted)
-
-    def open_process(self, pid: int, start_ms: int) -> None:
-        """Show one process on its screen, whatever was filtered there."""
-        ui = self.ui
-        table = ui.table("processes")
-        process = next((p for p in self.view.processes if (p.pid, p.start_ms) == (pid, start_ms)), None) if self.view else None
-        if process is None:
-            return
-        ui.filter, ui.filter_open, ui.user, ui.show_all, ui.open_process = "", False, "", True, True
-        table.selected = (pid, start_ms, process.holds[0].gpu_uuid if process.holds else "")
-        self.action_go("3")
-
-    def open_workload(self, key: object) -> None:
-        """Show one workload; Esc comes back to the screen that is shown now."""
-        work = find(self.view, key) if self.view is not None else None
-        if work is None or not isinstance(self.screen, PanelScreen):
-            return
-        self.ui.workload, self.ui.below_workload = key_of_work(work), self.screen.DIGIT
-        self.action_go(WORKLOAD)
-
-    def open_work_or_process(self, pid: int, start_ms: int) -> None:
-        """A process of a server: the server; any other one: the process."""
-        work = work_of(self.view, pid, start_ms) if self.view is not None else None
-        if work is not None and work.inference is not None:
-            self.open_workload(key_of_work(work))
-        else:
-            self.open_process(pid, start_ms)
 
     def action_out(self) -> None:
         """Close the help, else clear the filter, else hide the first steps, else the overview."""

@@ -56,6 +56,8 @@ DAY = 86_400
         (fmt.age_short(10_269), "2:51"),
         (fmt.age_short(27 * 3600 + 600), "27:10"),
         (fmt.age_short(9 * DAY + 11 * 3600), "9d 11h"),
+        (fmt.about(296), "5 min"),
+        (fmt.about(59.9), "59 s"),
         (fmt.duration(18), "18 s"),
         (fmt.duration(900), "15 min"),
         (fmt.duration(4320), "1 h 12 min"),
@@ -120,3 +122,7 @@ def test_a_cut_text_fits_and_says_so(text: str, width: int) -> None:
 def test_padding_is_exact(text: str, width: int) -> None:
     assert fmt.cells(fmt.left(text, width)) == width
     assert fmt.cells(fmt.right(text, width)) == max(width, fmt.cells(text))
+
+
+def test_waiting_times_have_three_digits() -> None:
+    assert [fmt.latency(value) for value in (None, 0.0, 0.0042, 0.0099, 0.01, 0.412, 0.9994, 0.9996, 12.4, 99.94, 131.6)] == ["–", "0 ms", "4.2 ms", "9.9 ms", "10 ms", "412 ms", "999 ms", "1.0 s", "12.4 s", "99.9 s", "132 s"]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.format import NOTHING, duration, latency, number, percent_range, percent_sign
+from gpuwatch.format import NOTHING, about, latency, number, percent_range, percent_sign
 from gpuwatch.names import Latency
 from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.line import Sheet
@@ -64,7 +64,7 @@ def draw_latency(sheet: Sheet, context: Context, server: InferenceView, detail: 
 def note_of(server: InferenceView) -> str:
     """``1 180 requests in 5 min · from histogram buckets, ± half a bucket``."""
     whole = latency_of(server, Latency.E2E) or latency_of(server, Latency.TTFT)
-    span = duration(server.window_seconds) if server.window_seconds else ""
+    span = about(server.window_seconds) if server.window_seconds else ""
     text = f"{number(whole.count)} requests in {span}" if whole is not None and span else ""
     buckets = any(each.p95_seconds is not None or each.above_seconds is not None for each in server.latencies)
     if buckets:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.format import age, duration, latency, number
+from gpuwatch.format import about, age, duration, latency, number
 from gpuwatch.names import ServerState
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.line import Sheet, cut
@@ -112,7 +112,7 @@ def _when(context: Context, server: InferenceView, room: int) -> list[Words]:
     if server.scrape_seconds is not None and context.width >= 160:
         groups.append([(f"takes {latency(server.scrape_seconds)}", look.dim)])
     if server.rate_seconds and server.window_seconds:
-        rates, rest = duration(server.rate_seconds), duration(server.window_seconds)
+        rates, rest = about(server.rate_seconds), about(server.window_seconds)
         groups.append(
             [
                 (f"rates of {rates}", look.dim),
