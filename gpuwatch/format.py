@@ -212,6 +212,11 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours and days < 10 else f"{days} d"
 
 
+def about(seconds: float) -> str:
+    """The length of a window, to the nearest minute from one on: ``10 s``, ``5 min`` for 296 s."""
+    return duration(seconds if seconds < 60 else round(seconds / 60) * 60)
+
+
 def minutes_seconds(seconds: float) -> str:
     """The length of a quiet run: ``3:10``; from an hour on as an age."""
     total = max(0, int(seconds))
