@@ -241,7 +241,8 @@ def test_embeddings_take_tokens_in_and_give_none_out() -> None:
 
 @pytest.mark.parametrize("engine", ["tgi", "tei", "dynamo", "trt-llm"])
 def test_a_server_that_nobody_has_asked_yet_is_no_foreign_one(engine: str) -> None:
-    assert read_page(engine, "process_start_time_seconds 5\n").recognised
+    assert read_page(engine, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 5\n").recognised
+    assert read_page(engine, "").recognised and not read_page(engine, "<html>hello</html>").recognised
 
 
 @pytest.mark.parametrize(
