@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from gpuwatch.tui.family import Family, Key
 from gpuwatch.view.types import GpuView, ProcessView, View, WorkloadView
 
@@ -52,8 +54,22 @@ def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
     return None
 
 
+_members: deque[tuple[View, WorkKey, list[ProcessView]]] = deque(maxlen=2)
+"""One picture asks for the processes of the same workload again and again."""
+
+
 def members(view: View, work: WorkloadView) -> list[ProcessView]:
     """Its root and everything below it; nothing for a server elsewhere."""
+    key = key_of_work(work)
+    for known, whose, kept in tuple(_members):
+        if known is view and whose == key:
+            return kept
+    found = _found(view, work)
+    _members.append((view, key, found))
+    return found
+
+
+def _found(view: View, work: WorkloadView) -> list[ProcessView]:
     root = next((p for p in view.processes if (p.pid, p.start_ms) == (work.root_pid, work.root_start_ms)), None)
     return list(Family(view.processes).below(root)) if root is not None else []
 

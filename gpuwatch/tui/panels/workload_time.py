@@ -100,8 +100,8 @@ def _bar(sheet: Sheet, context: Context, ledger: LedgerView, y: int, left: int, 
 
 def draw_members(sheet: Sheet, context: Context, view: View, work: WorkloadView, top: int, bottom: int) -> int:
     """Heads and its processes, those with a GPU first, in rows ``top`` to ``bottom`` (exclusive); returns the row after."""
-    look, family = context.look, Family(view.processes)
-    found = members(view, work)
+    look, found = context.look, members(view, work)
+    family = Family(found)
     rows = [row for process in found if process.holds for row in rows_of(process, family)]
     rows += [row for process in found if not process.holds and process.role != "worker" for row in rows_of(process, family)]
     if not rows or bottom - top < 2:
