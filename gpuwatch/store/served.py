@@ -33,6 +33,8 @@ def _marks(ids: Sequence[int]) -> str:
 class ServedTime:
     """The part of a window that reads servers. Values are the store's integers."""
 
+    memo: dict[str, Any]
+
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         raise NotImplementedError
 
@@ -56,7 +58,9 @@ class ServedTime:
     @property
     def knows_servers(self) -> bool:
         """Whether the file is new enough to have servers."""
-        return int(self._one("PRAGMA user_version")[0]) >= SERVED_SCHEMA
+        if not self.memo.get("knows_servers"):
+            self.memo["knows_servers"] = int(self._one("PRAGMA user_version")[0]) >= SERVED_SCHEMA
+        return bool(self.memo["knows_servers"])
 
     def servers(self, workload_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
         """What is known of these servers now, by ``workload_id``."""
@@ -101,5 +105,13 @@ class ServedTime:
         sql = (
             f"SELECT t, workload_id, {','.join(columns)} FROM workload_minute "
             f"WHERE t>=? AND t<? AND workload_id IN ({_marks(workload_ids)}) ORDER BY t"
+        )
+        return self._all(sql, (start_s, end_s, *workload_ids))
+
+    def workload_sums(self, workload_ids: Sequence[int], columns: Sequence[str], start_s: int, end_s: int) -> list[tuple[Any, ...]]:
+        """(workload_id, sum of each column) over the minutes of ``[start_s, end_s)``."""
+        sql = (
+            f"SELECT workload_id, {','.join(f'sum({name})' for name in columns)} FROM workload_minute "
+            f"WHERE t>=? AND t<? AND workload_id IN ({_marks(workload_ids)}) GROUP BY 1"
         )
         return self._all(sql, (start_s, end_s, *workload_ids))

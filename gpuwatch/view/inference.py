@@ -25,7 +25,6 @@ RATE_MS = 10_000
 AT_END_MS = 60_000
 REQUESTS_IN_WINDOW = 4
 DROPPED_MS = 30_000
-RATE_CELLS, RATE_CELL_MS = 9, 20_000
 _RATES = {
     "output_tokens_per_second": "output_tokens_total",
     "prefill_tokens_per_second": "prefill_tokens_total",
@@ -56,6 +55,7 @@ _MADE_FROM = {
 class Card:
     """What the store says of a server beside its rows; ``gpu_ids`` are the GPUs of its processes."""
 
+    workload_id: int
     row: Mapping[str, Any]
     quality: Mapping[str, Quality]
     source: Mapping[str, str]
@@ -79,10 +79,11 @@ def inference_view(
     found: dict[str, Any] = {}
     latencies: tuple[LatencyView, ...] = ()
     if fresh and newest_ms is not None:
-        latencies = _latencies(recent, terms)
-        found = _rates(card, recent, newest_ms) | _window(recent.sums, latencies, terms) | _gauges(track.gauges())
-        found |= _efficiency(card, servers, recent, rows, found, newest_ms, terms)
-        found["diagnosis"] = _diagnosis(card, rows, found)
+        key = (row["max_running_requests"], card.quality, card.gpu_ids, card.shared, terms)
+        kept = servers.made.get(card.workload_id)
+        if kept is None or kept[0] is not recent or kept[1] != key:
+            kept = servers.made[card.workload_id] = (recent, key, *_made(card, servers, recent, rows, newest_ms, terms))
+        latencies, found = kept[2], dict(kept[3])
     for name in _FINISHED:
         found[name] = recent.finished.total(f"{name}_total")
     since_ms = row["first_ms"]
@@ -100,17 +101,28 @@ def inference_view(
         scrape_seconds=None if row["scrape_us"] is None else row["scrape_us"] / 1e6,
         page_bytes=row["page_bytes"],
         up_seconds=max(0.0, (at_ms - card.root_start_ms) / 1000) if card.root_pid else None,
-        window_seconds=_length(max(recent.start_ms, since_ms), recent.end_ms),
+        window_seconds=_length(max(recent.start_ms, since_ms), recent.end_ms or at_ms),
         finished_seconds=_length(max(recent.finished_start_ms, since_ms), at_ms),
         latencies=latencies,
         shared_gpu=card.shared,
-        rate_cells=_cells(recent, at_ms),
+        rate_cells=recent.rate_cells,
         quality=card.quality,
         source=card.source,
         missing=_missing(card, found, told),
         **{name: row[name] for name in _LIMITS},
         **found,
     )
+
+
+def _made(
+    card: Card, servers: Servers, recent: Recent, rows: Rows, newest_ms: int, terms: Terms
+) -> tuple[tuple[LatencyView, ...], dict[str, Any]]:
+    """What changes with a new row or a step of the window alone."""
+    latencies = _latencies(recent, terms)
+    found = _rates(card, recent, newest_ms) | _window(recent.sums, latencies, terms) | _gauges(recent.track.gauges())
+    found |= _efficiency(card, servers, recent, rows, found, newest_ms, terms)
+    found["diagnosis"] = _diagnosis(card, rows, found)
+    return latencies, found
 
 
 def _length(start_ms: int, end_ms: int) -> float | None:
@@ -137,18 +149,12 @@ def _rates(card: Card, recent: Recent, newest_ms: int) -> dict[str, Any]:
     busy = bool(gauges["running_requests"] or gauges["waiting_requests"])
     for name, field in _RATES.items():
         quality = card.quality.get(field)
-        sums = recent.track.between(newest_ms - _reach_ms(recent, quality), newest_ms)
+        sums = recent.track.one(field, newest_ms - _reach_ms(recent, quality), newest_ms)
         rate = sums.rate(field)
         out[name] = None if quality is Quality.AT_END and busy and not rate else rate
         if field == "output_tokens_total" or "rate_seconds" not in out:
             out["rate_seconds"] = sums.seconds(field) or out.get("rate_seconds")
     return out
-
-
-def _cells(recent: Recent, at_ms: int) -> tuple[float | None, ...]:
-    last = (at_ms - 1) // RATE_CELL_MS
-    edges = [number * RATE_CELL_MS for number in range(last - RATE_CELLS + 1, last + 1)]
-    return tuple(recent.track.between(edge, min(edge + RATE_CELL_MS, at_ms)).rate("output_tokens_total") for edge in edges)
 
 
 def _gauges(gauges: Mapping[str, float | None]) -> dict[str, Any]:
@@ -227,10 +233,11 @@ def _efficiency(
     reach_ms = AT_END_MS if quality is Quality.AT_END else RATE_MS
     span = recent.track.span(newest_ms - reach_ms, newest_ms)
     if whole and span is not None:
-        tokens = recent.track.between(newest_ms - reach_ms, newest_ms).rate("output_tokens_total") if rate is not None else None
+        made = recent.track.one("output_tokens_total", newest_ms - reach_ms, newest_ms)
+        tokens = made.rate("output_tokens_total") if rate is not None else None
         watts = _power(card.gpu_ids, servers, rows, *span)
         out |= _money_and_energy(watts, tokens, names, newest_ms, terms)
-    flops = recent.track.between(newest_ms - reach_ms, newest_ms).rate("flops_total")
+    flops = recent.track.one("flops_total", newest_ms - reach_ms, newest_ms).rate("flops_total")
     peaks = {bf16_peak(name) for name in names}
     peak = peaks.pop() if len(peaks) == 1 and whole else None
     if flops and peak:

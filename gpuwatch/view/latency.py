@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gpuwatch.dataclass import NamedTuple, replace
+from gpuwatch.dataclass import NamedTuple
 from gpuwatch.model import OPEN_US
 from gpuwatch.names import Latency
 from gpuwatch.view.inference_types import LatencyView, Slo
@@ -32,9 +32,12 @@ class Quantile(NamedTuple):
 
 def quantile(buckets: Buckets, ratio: float) -> Quantile | None:
     """The value that a share ``ratio`` (0-1) of the observations does not exceed; ``None`` without observations."""
-    total = sum(buckets.values())
-    rank, below = ratio * total, 0
-    for (lower, upper), count in sorted(buckets.items()):
+    return _quantile(sorted(buckets.items()), ratio * sum(buckets.values()))
+
+
+def _quantile(ordered: Sequence[tuple[tuple[int, int], int]], rank: float) -> Quantile | None:
+    below = 0
+    for (lower, upper), count in ordered:
         if count and below + count >= rank:
             if upper >= OPEN_US:
                 return Quantile(None, lower, None)
@@ -60,33 +63,35 @@ def latency_view(
     mean = sum_us * _US / count if count and sum_us is not None else None
     known = sum(buckets.values())
     share = share_within(buckets, round(slo_seconds / _US)) if slo_seconds is not None else None
-    bare = LatencyView(
+    low, high = share or (None, None)
+    why = _why_none(buckets, known)
+    if why:
+        return LatencyView(
+            latency, count, mean, slo_seconds=slo_seconds, in_slo_low=low, in_slo_high=high, why_no_percentile=why if count else ""
+        )
+    ordered = sorted(buckets.items())
+    p50, p95, p99 = (_quantile(ordered, percent / 100 * known) for percent in PERCENTILES)
+    assert p50 is not None and p95 is not None and p99 is not None  # there are observations
+    opened = next(((percent, q) for percent, q in zip(PERCENTILES, (p50, p95, p99), strict=True) if q.value is None), None)
+    return LatencyView(
         latency,
         count,
         mean,
-        slo_seconds=slo_seconds,
-        in_slo_low=share[0] if share else None,
-        in_slo_high=share[1] if share else None,
-    )
-    why = _why_none(buckets, known)
-    if why:
-        return replace(bare, why_no_percentile=why if count else "")
-    found = {percent: quantile(buckets, percent / 100) for percent in PERCENTILES}
-    value = {p: None if q is None or q.value is None else q.value * _US for p, q in found.items()}
-    p95 = found[95]
-    assert p95 is not None  # there are observations
-    above = next((p for p in PERCENTILES if value[p] is None), None)
-    opened = found[above] if above else None
-    return replace(
-        bare,
-        p50_seconds=value[50],
-        p95_seconds=value[95],
-        p99_seconds=value[99],
+        p50_seconds=_seconds(p50.value),
+        p95_seconds=_seconds(p95.value),
+        p99_seconds=_seconds(p99.value),
         p95_low_seconds=p95.lower * _US,
-        p95_high_seconds=None if p95.upper is None else p95.upper * _US,
-        above_seconds=opened.lower * _US if opened else None,
-        open_from=above,
+        p95_high_seconds=_seconds(p95.upper),
+        above_seconds=opened[1].lower * _US if opened else None,
+        open_from=opened[0] if opened else None,
+        slo_seconds=slo_seconds,
+        in_slo_low=low,
+        in_slo_high=high,
     )
+
+
+def _seconds(us: float | None) -> float | None:
+    return None if us is None else us * _US
 
 
 def _why_none(buckets: Buckets, known: int) -> str:

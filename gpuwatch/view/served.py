@@ -8,21 +8,14 @@ the whole minutes before the instant.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from gpuwatch.dataclass import NamedTuple
+from gpuwatch.measure import measures
+from gpuwatch.model import InferenceSample
 from gpuwatch.store.facts import GpuFacts
 from gpuwatch.store.window import Window
-from gpuwatch.view.served_rows import (
-    CELL_MS,
-    MINUTE_COLUMNS,
-    NOTHING,
-    Key,
-    LatencyCells,
-    ServerTrack,
-    Sums,
-    by_latency,
-    minute_sums,
-)
+from gpuwatch.view.served_rows import CELL_MS, MINUTE_COLUMNS, NOTHING, Buckets, LatencyCells, ServerTrack, Sum, Sums, minute_sums
 
 MINUTE_MS = 60_000
 WINDOW_MS = 300_000
@@ -30,23 +23,33 @@ WINDOW_MS = 300_000
 FINISHED_MS = 3_600_000
 ENERGY_MS = 75_000
 """So long the energy of GPUs is kept: as far back as the longest time between a reading and its rate's start."""
+RATE_CELLS, RATE_CELL_MS = 9, 20_000
+FINISHED = ("finished_stop_total", "finished_length_total", "finished_aborted_total", "finished_error_total")
+_FINISHED_COLUMNS = tuple(f"{measures(InferenceSample)[name].column}_sum" for name in FINISHED)
 _CELLS = WINDOW_MS // CELL_MS
-_ROWS_MS = WINDOW_MS + CELL_MS
+ROWS_MS = WINDOW_MS + CELL_MS
+
+
+def _ended(row: Sequence[int | None]) -> Sums:
+    """What minutes say of ended requests; for how long it was counted is not asked."""
+    return Sums({name: Sum(value, 1) for name, value in zip(FINISHED, row, strict=True) if value is not None})
 
 
 class Recent(NamedTuple):
     """What is known of one server's last minutes."""
 
     track: ServerTrack
-    buckets: Mapping[int, Mapping[tuple[int, int], int]]
+    buckets: Mapping[int, Buckets]
     """Latency -> (lower, upper) -> observations of the window."""
     sums: Sums
     """Of the window."""
     start_ms: int
-    end_ms: int
-    """The window's."""
+    end_ms: int | None
+    """The window's; ``None``: the instant."""
     finished: Sums
     finished_start_ms: int
+    rate_cells: tuple[float | None, ...]
+    """Output tokens a second, oldest first."""
 
 
 class Servers:
@@ -58,32 +61,66 @@ class Servers:
         self.at_ms = 0
         self._ids: tuple[int, ...] = ()
         self._tracks: dict[int, ServerTrack] = {}
+        self._taken: set[tuple[int, int]] = set()
+        """(time, workload) of the young rows that were taken."""
+        self._once: dict[int, dict[int, Buckets]] | None = None
+        """Buckets that were added up for this instant alone; ``None`` once cells are kept."""
         self._cells: dict[int, LatencyCells] = {}
-        self._fresh: dict[int, dict[Key, int]] = {}
         self._closed_ms = 0
-        """Rows up to here are read and will not change."""
+        """Minutes up to here are closed."""
+        self._recent: dict[int, tuple[object, Recent]] = {}
         self._minutes: tuple[object, Mapping[int, Sums]] = (None, {})
         self._gpu_rows: dict[int, list[GpuFacts]] = {}
         self._gpus_ms = 0
+        self.made: dict[int, tuple[Any, ...]] = {}
+        """What the view keeps of a server while nothing of it changes."""
 
     def advance(self, workload_ids: Collection[int], at_ms: int, late_ms: int) -> None:
         """Read what is new up to ``at_ms``; rows of the last ``late_ms`` may still come."""
         ids = tuple(workload_ids)
+        since_ms = self.at_ms - late_ms
         if at_ms < self.at_ms or not set(ids) <= set(self._ids):  # the clock was set back, or a server is new
-            self._tracks, self._cells, self._closed_ms, self._ids = {}, {}, 0, ids
+            self._tracks, self._cells, self._recent, self._once, self._ids = {}, {}, {}, None, ids
+            self._taken.clear()
         self.at_ms = at_ms
         if not self._ids:
             return
-        first = max(self._closed_ms, at_ms - _ROWS_MS)
-        closed_ms = max(first, at_ms - late_ms if self._live else at_ms)
+        self._closed_ms = min(self._window.watermark("minute") * 1000, at_ms // MINUTE_MS * MINUTE_MS)
+        if not self._tracks:
+            self._take(at_ms - ROWS_MS)
+            self._once = self._buckets_at_once()
+            return
         for track in self._tracks.values():
-            track.cut(first)
-            track.forget(at_ms - _ROWS_MS)
-        for _, ts_ms, workload_id, *row in self._window.inference_rows(self._ids, first, at_ms):
-            self._track(workload_id).add(ts_ms, row)
-        if self._single:
-            self._take_latencies(first, closed_ms)
-        self._closed_ms = closed_ms
+            track.forget(at_ms - ROWS_MS)
+        since_ms = max(since_ms, at_ms - ROWS_MS)
+        fresh = self._take(since_ms)
+        if self._once is not None:  # somebody looks on: from now on cells come and go
+            self._once, self._cells = None, {}
+            for cell, workload_id, *counted in self._window.latency_cells(self._ids, self._start_ms, at_ms, CELL_MS):
+                self._put(workload_id, cell, counted)
+            return
+        for cells in self._cells.values():
+            cells.forget(self._start_ms // CELL_MS)
+        if fresh:
+            first_ms, last_ms = min(fresh)[0], max(fresh)[0]
+            for ts_ms, workload_id, *counted in self._window.latency_rows(self._ids, first_ms - 1, last_ms):
+                if (ts_ms, workload_id) in fresh and ts_ms > self._start_ms:
+                    self._put(workload_id, (ts_ms - 1) // CELL_MS, counted)
+
+    def _take(self, after_ms: int) -> set[tuple[int, int]]:
+        """Rows after an instant that were not taken yet. One that comes late, before others, lets those be added again."""
+        fresh = set()
+        for _, ts_ms, workload_id, *row in self._window.inference_rows(self._ids, after_ms, self.at_ms):
+            track = self._track(workload_id)
+            if track.newest_seen_ms >= ts_ms:
+                if track.has(ts_ms):
+                    continue
+                track.cut(ts_ms)
+            track.add(ts_ms, row)
+            if (ts_ms, workload_id) not in self._taken:
+                fresh.add((ts_ms, workload_id))
+        self._taken = {row for row in self._taken if row[0] > after_ms} | fresh
+        return fresh
 
     def _track(self, workload_id: int) -> ServerTrack:
         found = self._tracks.get(workload_id)
@@ -103,60 +140,79 @@ class Servers:
     def _start_ms(self) -> int:
         return ((self.at_ms - 1) // CELL_MS - _CELLS + 1) * CELL_MS
 
-    def _take_latencies(self, first_ms: int, closed_ms: int) -> None:
-        window, first_ms = self._window, max(first_ms, self._start_ms)
-        old = self._start_ms // CELL_MS
-        for cells in self._cells.values():
-            cells.forget(old)
-        self._fresh = {}
-        if first_ms < closed_ms - 2 * CELL_MS:  # much at once: added up by SQLite
-            for cell, workload_id, *key, count in window.latency_cells(self._ids, first_ms, closed_ms, CELL_MS):
-                self._put(cell, workload_id, key, count)
-            first_ms = closed_ms
-        for ts_ms, workload_id, *key, count in window.latency_rows(self._ids, first_ms, self.at_ms):
-            if ts_ms <= closed_ms:
-                self._put((ts_ms - 1) // CELL_MS, workload_id, key, count)
-            else:
-                there, at = self._fresh.setdefault(workload_id, {}), (key[0], key[1], key[2])
-                there[at] = there.get(at, 0) + count
+    def _put(self, workload_id: int, cell: int, counted: Sequence[int]) -> None:
+        cells = self._cells.get(workload_id)
+        if cells is None:
+            cells = self._cells[workload_id] = LatencyCells()
+        cells.add(cell, counted[0], counted[1], counted[2], counted[3])
 
-    def _put(self, cell: int, workload_id: int, key: Sequence[int], count: int) -> None:
-        self._cells.setdefault(workload_id, LatencyCells()).add(cell, (key[0], key[1], key[2]), count)
+    def _buckets_at_once(self) -> dict[int, dict[int, Buckets]]:
+        """The window's buckets: closed minutes, which are few rows, and single rows before and after them."""
+        window, ids, at_ms, closed_ms = self._window, self._ids, self.at_ms, self._closed_ms
+        start_ms = -(-self._start_ms // MINUTE_MS) * MINUTE_MS
+        if not self._single:
+            closed_ms = at_ms // MINUTE_MS * MINUTE_MS
+            found = window.latency_minutes(ids, (closed_ms - WINDOW_MS) // 1000, closed_ms // 1000)
+        elif start_ms < closed_ms:
+            found = window.latency_minutes(ids, start_ms // 1000, closed_ms // 1000)
+            found += window.latency_cells(ids, self._start_ms, start_ms, ROWS_MS)
+            found += window.latency_cells(ids, closed_ms, at_ms, ROWS_MS)
+        else:
+            found = window.latency_cells(ids, self._start_ms, at_ms, ROWS_MS)
+        out: dict[int, dict[int, Buckets]] = {}
+        for _, workload_id, latency, lower, upper, count in found:
+            buckets = out.setdefault(workload_id, {}).setdefault(latency, {})
+            buckets[lower, upper] = buckets.get((lower, upper), 0) + count
+        return out
 
     # ----------------------------------------------------------------------------------------------------------- asking
 
     def recent(self, workload_id: int) -> Recent:
-        """The last minutes of one server."""
+        """The last minutes of one server; the same object while nothing of it changes."""
         track = self._track(workload_id)
-        start_ms, end_ms = self._start_ms, self.at_ms
-        cells = self._cells.get(workload_id)
-        counted = [self._fresh.get(workload_id, {}), cells.total if cells else {}]
-        sums = track.between(start_ms, end_ms)
-        if not self._single:
-            end_ms = end_ms // MINUTE_MS * MINUTE_MS
+        key = (track.mark, self._start_ms, self._closed_ms, self._once is None)
+        kept = self._recent.get(workload_id)
+        if kept is None or kept[0] != key:
+            kept = self._recent[workload_id] = (key, self._made(workload_id, track))
+        return kept[1]
+
+    def _made(self, workload_id: int, track: ServerTrack) -> Recent:
+        start_ms, end_ms = self._start_ms, None
+        if self._single:
+            sums = track.between(start_ms, self.at_ms)
+        else:
+            end_ms = self.at_ms // MINUTE_MS * MINUTE_MS
             start_ms = end_ms - WINDOW_MS
             sums = self._closed_minutes(start_ms, end_ms).get(workload_id, NOTHING)
-            minutes = self._window.latency_minutes((workload_id,), start_ms // 1000, end_ms // 1000)
-            counted = [{(latency, lower, upper): n} for _, _, latency, lower, upper, n in minutes]
+        if self._once is not None:
+            buckets: Mapping[int, Buckets] = self._once.get(workload_id, {})
+        else:
+            cells = self._cells.get(workload_id)
+            buckets = cells.total if cells else {}
         finished, since_ms = self._finished(workload_id, track)
-        return Recent(track, by_latency(counted), sums, start_ms, end_ms, finished, since_ms)
+        return Recent(track, buckets, sums, start_ms, end_ms, finished, since_ms, self._rates(track))
+
+    def _rates(self, track: ServerTrack) -> tuple[float | None, ...]:
+        last, name = (self.at_ms - 1) // RATE_CELL_MS, "output_tokens_total"
+        edges = [number * RATE_CELL_MS for number in range(last - RATE_CELLS + 1, last + 1)]
+        return tuple([track.one(name, edge, min(edge + RATE_CELL_MS, self.at_ms)).rate(name) for edge in edges])
 
     def _finished(self, workload_id: int, track: ServerTrack) -> tuple[Sums, int]:
         """Requests of the last hour: closed minutes, and the rows after them."""
         start_ms = -(-(self.at_ms - FINISHED_MS) // MINUTE_MS) * MINUTE_MS
-        closed_ms = min(self._window.watermark("minute") * 1000, self.at_ms // MINUTE_MS * MINUTE_MS)
-        closed_ms = max(start_ms, closed_ms)
+        closed_ms = max(start_ms, self._closed_ms)
         key = (start_ms, closed_ms, self._ids)
         if self._minutes[0] != key:
-            self._minutes = (key, self._closed_minutes(start_ms, closed_ms))
+            found = self._window.workload_sums(self._ids, _FINISHED_COLUMNS, start_ms // 1000, closed_ms // 1000)
+            self._minutes = (key, {row[0]: _ended(row[1:]) for row in found})
         sums = self._minutes[1].get(workload_id, NOTHING)
-        kept_ms = self.at_ms - _ROWS_MS
+        kept_ms = self.at_ms - ROWS_MS
         if closed_ms < kept_ms:  # nobody has closed minutes for a while
             older = ServerTrack()
             for _, ts_ms, _, *row in self._window.inference_rows((workload_id,), closed_ms, kept_ms):
                 older.add(ts_ms, row)
-            sums = sums.plus(older.between(closed_ms, kept_ms))
-        return sums.plus(track.between(max(closed_ms, kept_ms), self.at_ms)), start_ms
+            sums = sums.plus(older.between(closed_ms, kept_ms, FINISHED))
+        return sums.plus(track.between(max(closed_ms, kept_ms), self.at_ms, FINISHED)), start_ms
 
     def _closed_minutes(self, start_ms: int, end_ms: int) -> Mapping[int, Sums]:
         out: dict[int, Sums] = {}
@@ -175,7 +231,9 @@ class Servers:
         """
         self._take_energy()
         energy = seen = 0.0
-        for row in self._gpu_rows.get(gpu_id, ()):
+        for row in reversed(self._gpu_rows.get(gpu_id, ())):
+            if row.ts_ms <= start_ms:
+                break
             ms = min(end_ms, row.ts_ms) - max(start_ms, row.ts_ms - row.dt_ms)
             if ms <= 0:
                 continue

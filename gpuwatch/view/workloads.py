@@ -71,6 +71,7 @@ def _servers(
         root = known[workload_id]["root_pid"], known[workload_id]["root_start_ms"]
         quality, source = fields.get(workload_id, ({}, {}))
         card = Card(
+            workload_id,
             row,
             quality,
             source,
