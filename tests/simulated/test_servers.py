@@ -214,9 +214,9 @@ def test_faster_time_brings_no_more_tokens_a_second(opened, epoch):
 
 def test_each_engine_tells_what_it_can(opened, epoch):
     collector = opened("serve", interval=1.0)
-    collector.collect(epoch)
+    collector.collect(epoch + 100)
     told_of = {s.served_model: s for s in collector._at(epoch)._told.values()}
-    rows = {s.root_pid: s for s in collector.collect(epoch + 2).inference_samples}
+    rows = {s.root_pid: s for s in collector.collect(epoch + 102).inference_samples}
     quality = {name: {f.field: f.quality for f in server.fields} for name, server in told_of.items()}
     off = told_of["Qwen3-30B-A3B"]
     assert off.state is ServerState.METRICS_OFF and "--enable-metrics" in off.hint and not off.fields

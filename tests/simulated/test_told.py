@@ -10,7 +10,7 @@ from gpuwatch.collectors.inference.engines import engine
 from gpuwatch.collectors.inference.engines.llamacpp import METRICS, SLOTS
 from gpuwatch.collectors.inference.engines.llamacpp_reader import LlamaCppReader
 from gpuwatch.collectors.inference.reading import Answer
-from gpuwatch.collectors.inference.table_reader import _told
+from gpuwatch.collectors.inference.table_reader import formula
 from gpuwatch.collectors.simulated.told import TOLD
 from gpuwatch.names import Latency
 
@@ -20,7 +20,7 @@ def test_a_field_is_one_of_the_candidates_of_the_engines_table(name):
     table = engine(name)
     candidates = {**table.fields, **{latency.label: sources for latency, sources in table.latencies.items()}}
     for field in TOLD[name].fields:
-        assert (field.quality, field.source) in {(source.quality, _told(source)) for source in candidates[field.field]}, field
+        assert (field.quality, field.source) in {(source.quality, formula(source)) for source in candidates[field.field]}, field
     not_told = set(candidates) - {field.field for field in TOLD[name].fields}
     assert not_told <= {"flops_total", "drafts_total"}, "what only some servers tell"
     assert TOLD[name].latencies == set(table.latencies)
