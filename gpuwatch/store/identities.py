@@ -242,7 +242,8 @@ class Identities:
 
     def server(self, server: Server, ts_ms: int) -> None:
         """A server that is new or has changed; a workload that nobody has described gets a row by what its server says."""
-        if server.key not in self._workloads and server.key not in self._aside:
+        undescribed = server.key not in self._workloads and server.key not in self._aside
+        if undescribed and self._recorded_workload(server.key, ts_ms) is None:
             told = replace(Workload(*server.key, kind="inference"), model=server.served_model, engine=server.engine)
             self.workload(replace(told, engine_version=server.engine_version), ts_ms)
         self._servers.put(self.workload_id(server.key, "inference", ts_ms), server, ts_ms)
@@ -260,10 +261,23 @@ class Identities:
             self._again("workload", key, ts_ms)
             found = self._workloads[key]
         if found is None:
+            found = self._recorded_workload(key, ts_ms)
+        if found is None:
             known = "training" if kind == "training" else "inference"
             self.workload(Workload(*key, kind="training" if known == "training" else "inference"), ts_ms)
             found = self._workloads[key]
         return found
+
+    def _recorded_workload(self, key: tuple[int, int, int], ts_ms: int) -> int | None:
+        """One that a recorder before this one has described: its description stays until it is described again."""
+        sql = f"SELECT {','.join(_WORKLOAD)} FROM workload WHERE host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
+        row = self._connection.execute(sql, (self.current_host(ts_ms), *key)).fetchone()
+        if row is None:
+            return None
+        self._workloads[key] = row[0]
+        self._known["workload", row[0]] = row
+        self._link(key, row[0])
+        return int(row[0])
 
     def forget(self, db: sqlite3.Connection) -> frozenset[int]:
         """Notice, inside the transaction that is to be written, whether people were forgotten in the file, and do not write them again.

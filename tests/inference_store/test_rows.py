@@ -17,6 +17,7 @@ from gpuwatch.names import Latency, Missing, Quality, ServerState
 from gpuwatch.store import check, location
 from gpuwatch.store.beside import open_beside
 from gpuwatch.store.forget import forget, wipe
+from gpuwatch.store.rows import Tick
 from gpuwatch.store.writer import StoreWriter
 
 
@@ -72,6 +73,21 @@ def test_the_next_recorder_goes_on_with_the_row(writer: StoreWriter, path: Path)
     again.add(described(60))
     found = rows(again, "SELECT s.workload_id, s.first_ms-?, s.last_ms-?, (SELECT min(since_ms)-? FROM server_field) FROM server s", T0, T0, T0)  # fmt: skip
     assert found == [(1, 0, 60_000, 0)]
+    again.connection.close()
+
+
+@pytest.mark.parametrize("first", [{"servers": [server()]}, {"workload_rows": [row()]}], ids=["its server", "a row"])
+def test_what_was_known_of_a_workload_stays_until_it_is_described_again(writer: StoreWriter, path: Path, first: Any) -> None:
+    writer.add(described())
+    writer.end_session()
+    writer.connection.close()
+    again = StoreWriter.open(path, clock=FakeClock(T0 / 1000 + 60))
+    again.begin_session(T0 + 60_000, 1000, "boot")
+    again.add(Tick(T0 + 62_000, **first))
+    known = "SELECT w.name, w.model, u.name FROM workload w JOIN user_account u USING (user_id)"
+    assert rows(again, known) == [("Qwen3-8B", "Qwen/Qwen3-8B", "alice")]
+    again.add(described(64, workloads=[workload(name="renamed")]))
+    assert rows(again, known) == [("renamed", "Qwen/Qwen3-8B", "alice")]
     again.connection.close()
 
 
