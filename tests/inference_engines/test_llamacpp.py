@@ -108,8 +108,9 @@ def test_the_page_alone_counts_at_the_end_and_is_not_asked_more_often() -> None:
     assert asked == [(), (), (), ("/metrics", "/props")]
 
 
-def test_the_page_is_read_at_most_every_five_seconds_and_before_the_slots() -> None:
+def test_the_page_is_read_every_five_seconds_and_before_the_slots() -> None:
     watched = Watched(LlamaSim(1))
+    watched.server.open = False
     for _ in range(8):
         watched.look(2)
     assert watched.server.asked == [
@@ -121,6 +122,14 @@ def test_the_page_is_read_at_most_every_five_seconds_and_before_the_slots() -> N
         *("/metrics", "/slots"),
         "/slots",
     ]
+
+
+def test_the_page_is_read_at_each_look_while_requests_come_and_go_between_two() -> None:
+    watched = Watched(LlamaSim(1))
+    for _ in range(20):
+        watched.server.step(60)
+        watched.look(2)
+    assert watched.server.asked[-10:] == ["/metrics", "/slots"] * 5
 
 
 def test_the_moment_is_told_between_two_reads_of_the_page() -> None:

@@ -23,6 +23,9 @@ class Ledger:
         self._seen: dict[TaskKey, float] = {}
         self._total: float | None = None
         self._begun = False
+        self._shown = 0.0
+        self.mended_ratio = 0.0
+        """Which share of the count only the last total told: that of tasks that came and went between two looks."""
 
     @property
     def anchored(self) -> bool:
@@ -55,4 +58,9 @@ class Ledger:
             self._count = anchor
             return grown
         before, self._count = self._count, max(self._count + grown, anchor or 0.0)
+        self._shown += grown
+        if anchor is not None:
+            mended = self._count - before - grown
+            self.mended_ratio = mended / (self._shown + mended) if mended > 0 else 0.0
+            self._shown = 0.0
         return self._count - before

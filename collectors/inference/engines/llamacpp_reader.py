@@ -1,7 +1,10 @@
 """llama.cpp at the moment: ``/slots`` at each look, corrected by the counters of ``/metrics``, which is read seldom.
 
-Either may be off. The page alone is read as its table says (counted at the end of requests); the slots alone lose what a request did
-between the last look and its end.
+What a request did between the last look at its slot and its end is found by the page alone. While that is much, because requests are
+short, slots are looked at only together with the page, so that each row is right for its own time; while it is little, each look counts.
+
+Either may be off. The page alone is read as its table says (counted at the end of requests). The slots alone lose the ends of requests,
+and tell nothing while more of these are lost than are seen going on.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from gpuwatch.collectors.inference.engine import Engine
 from gpuwatch.collectors.inference.engines.ledger import NO_TASKS, Ledger, TaskKey
 from gpuwatch.collectors.inference.engines.llamacpp import METRICS, PREFIX, PROPS, SLOTS
 from gpuwatch.collectors.inference.engines.once import facts_of
-from gpuwatch.collectors.inference.engines.slots import Slot, Stale, read_slots
+from gpuwatch.collectors.inference.engines.slots import Slot, Stale, Turnover, read_slots
 from gpuwatch.collectors.inference.page import Wanted, read_page
 from gpuwatch.collectors.inference.reading import Answer, Reader, Reading
 from gpuwatch.collectors.inference.table_reader import TableReader
@@ -20,8 +23,14 @@ from gpuwatch.model import FieldSource
 from gpuwatch.names import Quality
 
 METRICS_EVERY_NS = 5_000_000_000
-"""Each read of the page shortens the window of the server's own gauges for everyone who reads them."""
+"""Each read of the page shortens the window of the server's own gauges for everyone who reads them. It is read more often only while
+requests come and go between two looks: what no slot has shown of them would come as one lump."""
+MENDED_RATIO = 0.1
+"""So much of the tokens may come late."""
 OFF = (404, 501)
+FEW_TOKENS, LITTLE, MUCH = 20.0, 0.1, 0.05
+"""Share of the tokens of a time between two reads of the page that only the page told: below ``LITTLE`` slots are looked at in between
+too, where it was found without such looks; above ``MUCH``, with them, no longer. Of fewer tokens nothing is concluded."""
 COUNTERS = {
     "output_tokens_total": "tokens_predicted_total",
     "prefill_tokens_total": "prompt_tokens_total",
@@ -52,12 +61,16 @@ class LlamaCppReader:
         self._props_due: bool | None = None
         self._facts: dict[str, str | int] = {}
         self._waiting: float | None = None
-        self._stale = Stale()
+        self._stale, self._turnover = Stale(), Turnover()
+        self._between = False
+        """Whether slots are looked at between two reads of the page."""
+        self._told = self._told_late = 0.0
         self._ledgers = {name: Ledger() for name in COUNTERS}
 
     def paths(self, now_ns: int) -> Sequence[str]:
         """The page when it is due, before the slots (see ``Ledger``); once, instead of the page, what the server says of itself."""
         due = self._metrics_ns is None or now_ns - self._metrics_ns >= METRICS_EVERY_NS
+        due = due or self._ledgers["output_tokens_total"].mended_ratio > MENDED_RATIO
         slots = () if SLOTS in self._off else (SLOTS,)
         if METRICS in self._off or not due:
             return (*slots, PROPS) if self._props_due and slots else slots
@@ -134,7 +147,20 @@ class LlamaCppReader:
             new = ledger.look(total, running, ended)
             if new is not None and (ledger.anchored or running or ended):
                 counts[name] = new
+        lost = self._turnover.look(slots)
+        if METRICS in self._off:
+            return {} if lost else counts
+        self._settle_pace(counts.get("output_tokens_total", 0.0), page_read=numbers is not None)
         return counts
+
+    def _settle_pace(self, new: float, *, page_read: bool) -> None:
+        """Decide whether looks between two reads of the page tell enough."""
+        self._told += new
+        self._told_late += self._ledgers["output_tokens_total"].corrected if new else 0.0
+        if page_read and self._told >= FEW_TOKENS:
+            self._between = self._told_late < self._told * (MUCH if self._between else LITTLE)
+        if page_read:
+            self._told = self._told_late = 0.0
 
     @staticmethod
     def _tasks(name: str, slots: list[Slot]) -> tuple[Mapping[TaskKey, float], Mapping[TaskKey, float]]:
