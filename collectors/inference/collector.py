@@ -69,6 +69,9 @@ class InferenceCollector:
         began = clock.monotonic_ns()
         if self._discovery is None and not self.context.options.get("targets") and not self.context.servers.current()[1]:
             return Batch(self.name, int(now), began)
+        self._receive()
+        for group in self._groups.values():
+            group.absorb(began)
         self._refresh(now, began)
         self._ask(began)
         self._wait(began + round(WAIT_SECONDS * _NS))
@@ -144,14 +147,18 @@ class InferenceCollector:
         self._arrived.append((group, target, target.ask()))
         self._woken.set()
 
+    def _receive(self) -> None:
+        """Sort what workers brought."""
+        while self._arrived:
+            group, target, found = self._arrived.popleft()
+            group.arrived(target, found)
+
     def _wait(self, until_ns: int) -> None:
         """Until all that was asked is back, or the time is up."""
         clock = self.context.clock
         while True:
             self._woken.clear()
-            while self._arrived:
-                group, target, found = self._arrived.popleft()
-                group.arrived(target, found)
+            self._receive()
             left = (until_ns - clock.monotonic_ns()) / _NS
             if left <= 0 or not any(group.waits for group in self._groups.values()):
                 return

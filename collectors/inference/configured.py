@@ -54,7 +54,7 @@ def configured(options: Mapping[str, Any], environ: Mapping[str, str] = os.envir
 def _configured(target: Mapping[str, Any], environ: Mapping[str, str]) -> Configured:
     name, hint = str(target.get("engine") or ""), None
     if name:
-        hint = engine(name)
+        hint = next((engine(known) for known in NAMES if _letters(known) == _letters(name)), None)
         if hint is None:
             raise ValueError(f"unknown engine '{name}': one of {', '.join(NAMES)}")
     variable = str(target.get("token_env") or "")
@@ -67,6 +67,11 @@ def _configured(target: Mapping[str, Any], environ: Mapping[str, str]) -> Config
     return Configured(
         address, clean(str(target.get("name") or "")), hint, float(seconds) if isinstance(seconds, int | float) else 0.0
     )
+
+
+def _letters(name: str) -> str:
+    """``llamacpp`` and ``Llama.cpp`` are one engine."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def parse_url(url: str) -> tuple[bool, str, int, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from gpuwatch.clock import Clock
 from gpuwatch.collectors.inference import pace
 from gpuwatch.collectors.inference.look import Look
-from gpuwatch.collectors.inference.merging import latencies, merged
+from gpuwatch.collectors.inference.merging import joined, latencies, merged
 from gpuwatch.collectors.inference.target import Target, Told
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.measure import measures
@@ -68,6 +68,8 @@ class Group:
         self._next_ns = self._row_ns = 0
         self._busy_ns = clock.monotonic_ns()
         self._server: Server | None = None
+        self._told: Told | None = None
+        """What is still to be said."""
         self._last_told: Told | None = None
 
     @property
@@ -110,11 +112,6 @@ class Group:
         else:
             target.close()
 
-    @property
-    def complete(self) -> bool:
-        """All that were asked are back."""
-        return bool(self._found) and not self._waiting
-
     def close(self) -> None:
         """Hang up; who is still asked is left to its worker, and closed when that is back."""
         self.settle({})
@@ -130,7 +127,8 @@ class Group:
 
     def news(self, now: float, now_ns: int) -> News:
         """What there is to say now; called at each tick."""
-        told = self._take(now_ns) if self.complete else None
+        self.absorb(now_ns)
+        told, self._told = self._told, None
         server = self._describe(told)
         news = News(events=self._events(server, now))
         changed = self._server is None or self._server.state is not server.state
@@ -148,6 +146,12 @@ class Group:
             news.sample = InferenceSample(*self.key, interval_seconds=QUIET_SECONDS, server_state=int(server.state))
             self._row_ns = now_ns
         return news
+
+    def absorb(self, now_ns: int) -> None:
+        """Learn from the look that is done, if one is. One that came too late for its own tick is joined with that of the next."""
+        told = self._take(now_ns) if self._found and not self._waiting else None
+        if told is not None:
+            self._told = joined(self._told, told)
 
     def _take(self, now_ns: int) -> Told | None:
         targets = self.targets.values()

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from gpuwatch.collectors.inference.buckets import Exclusive, Waited
 from gpuwatch.collectors.inference.target import Told
+from gpuwatch.dataclass import replace
 from gpuwatch.model import FieldSource
 from gpuwatch.names import Latency
 
@@ -32,6 +33,15 @@ def merged(parts: Sequence[Part]) -> Told | None:
     waits = {latency: _waits(values) for latency, values in _gathered(parts, lambda told: told.waits).items()}
     gauges = _gauges(_gathered(parts, lambda told: told.gauges), now)
     return Told(sum(windows) / len(windows) if windows else None, counts, waits, gauges, _facts(now), _sources(now))
+
+
+def joined(first: Told | None, second: Told) -> Told:
+    """Two looks at one server, one after the other, as one: growth adds up, all else is as it is now."""
+    if first is None or first.window_seconds is None or second.window_seconds is None:
+        return second
+    counts = {name: _sum([first.counts.get(name), second.counts.get(name)]) for name in {**first.counts, **second.counts}}
+    waits = {latency: _waits([first.waits.get(latency), second.waits.get(latency)]) for latency in {**first.waits, **second.waits}}
+    return replace(second, window_seconds=first.window_seconds + second.window_seconds, counts=counts, waits=waits)
 
 
 def _gathered(parts: Sequence[Part], of: Callable[[Told], Mapping[K, V]]) -> dict[K, list[V | None]]:

@@ -471,3 +471,40 @@ def test_an_engine_whose_families_appear_with_the_first_request_is_idle_before(s
     assert bench.sample().server_state == ServerState.UP
     sample = bench.sample()
     assert (sample.requests_total, sample.waiting_requests) == (7, 3)
+
+
+def test_an_answer_that_comes_too_late_for_its_tick_is_joined_with_the_next(server: ReplayServer) -> None:
+    bench = Bench()
+    later: list[Any] = []
+
+    class Slow:
+        """Workers that are back whenever the test says."""
+
+        def submit(self, job: Any) -> None:
+            later.append(job)
+
+    def work() -> None:
+        while later:
+            later.pop()()
+
+    collector = InferenceCollector(bench.context, workers=Slow(), draw=lambda: 0.5)
+    OPEN.append(collector)
+    bench.collector = collector
+    server.put("/metrics", *[page(vllm(tokens, first=tokens)) for tokens in (100, 110, 130, 131)])
+    bench.watch(bench.process(server))
+    assert [sample.server_state for sample in bench.tick().inference_samples] == [ServerState.STARTING]
+    work()
+    assert bench.sample().window_seconds is None, "the first reading is told a tick later"
+    work()
+    slow = collector._workers
+    collector._workers = Inline()
+    batch = bench.tick()
+    (sample,) = batch.inference_samples
+    assert (sample.output_tokens_total, sample.ttft_count_total) == (30, 30)
+    assert sample.window_seconds == pytest.approx(4.3, abs=0.2)
+    assert batch.latency_counts[0].buckets == ((0, 500_000, 30),)
+    collector._workers = slow
+    assert bench.tick().inference_samples == [], "nobody came back"
+    assert len(later) == 1
+    assert bench.tick().inference_samples == []
+    assert len(later) == 1, "never two at one address"
