@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.view.json import SCHEMA, Field, Json
+from gpuwatch.view.json_parts import SCHEMA, Field, Json
 
 
 @dataclass(frozen=True, slots=True)

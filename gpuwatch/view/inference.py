@@ -104,6 +104,7 @@ def inference_view(
         window_seconds=_length(max(recent.start_ms, since_ms), recent.end_ms or at_ms),
         finished_seconds=_length(max(recent.finished_start_ms, since_ms), at_ms),
         latencies=latencies,
+        slo_target_ratio=terms.slo.target_ratio,
         shared_gpu=card.shared,
         rate_cells=recent.rate_cells,
         quality=card.quality,

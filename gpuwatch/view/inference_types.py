@@ -51,8 +51,9 @@ class LatencyView:
 
 @dataclass(frozen=True, slots=True)
 class InferenceView:
-    """A server at the view's instant. Rates are means over ``rate_seconds`` (longer where tokens are counted when requests end),
-    latencies, hit ratios and mean lengths over ``window_seconds`` (5 min), finished requests over ``finished_seconds`` (60 min).
+    """A server at the view's instant. Rates of tokens are means over ``rate_seconds`` (longer where tokens are counted when requests
+    end); latencies, hit ratios, mean lengths, requests and preemptions a second over ``window_seconds`` (5 min); finished requests
+    over ``finished_seconds`` (60 min).
 
     ``tokens_per_second_per_gpu`` and energies are of output tokens. ``energy_per_output_token_joules`` is ``None`` where a GPU is
     shared with another workload (``shared_gpu``), where power is unknown or no token was made (then ``power_watts`` is still there).
@@ -131,7 +132,10 @@ class InferenceView:
 
 @dataclass(frozen=True, slots=True)
 class InferenceHistory:
-    """A server over the last hour, for its screen: cells of ``cell_seconds``, oldest first, the last one running."""
+    """A server over the last hour, for its screen: cells of ``cell_seconds``, oldest first, the last one running.
+
+    A percentile above the last bound is shown as that bound.
+    """
 
     cell_seconds: int
     start_ms: int

@@ -5,13 +5,13 @@ Every key stands in one of the tables below with its type and meaning; the JSON 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from enum import IntEnum
 from typing import Any
 
-from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Missing
+from gpuwatch.view.inference_json import inference_json
+from gpuwatch.view.json_parts import SCHEMA, Field, Json, object_of, objects, plain
 from gpuwatch.view.types import (
     EventView,
     FindingView,
@@ -26,29 +26,6 @@ from gpuwatch.view.types import (
     WorkloadView,
 )
 
-SCHEMA = 1
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One key: its JSON type (``|null`` if it may be unmeasured), its meaning, and where it comes from if not the same name."""
-
-    name: str
-    type: str
-    help: str
-    get: Callable[[Any], Any] | None = None
-
-    def value(self, source: Any) -> Any:
-        """The key's value, words instead of numbers for enumerations."""
-        found = self.get(source) if self.get else getattr(source, self.name)
-        return found.label if isinstance(found, IntEnum) and hasattr(found, "label") else found
-
-
-def _plain(*fields: tuple[str, str, str]) -> tuple[Field, ...]:
-    return tuple(Field(*field) for field in fields)
-
 
 def _detail(name: str, kind: str, help: str) -> Field:
     return Field(name, kind, help, lambda gpu: gpu.details.get(name))
@@ -59,7 +36,7 @@ SPAN = (
     Field("end", "number", "End, unix seconds, exclusive", lambda s: s.end_ms / 1000),
 )
 GPU = (
-    *_plain(
+    *plain(
         ("gpu_uuid", "string", "UUID of the GPU or MIG instance"),
         ("gpu_index", "integer", "Index on the host; it may change with a reboot"),
         ("name", "string", "Product name"),
@@ -74,7 +51,7 @@ GPU = (
         ),
     ),
     Field("state_since", "number|null", "Start of the state, unix seconds", lambda g: _seconds(g.state_since_ms)),
-    *_plain(
+    *plain(
         ("quiet_seconds", "number", "Length of the unbroken quiet run that goes on"),
         ("context", "string|null", "Who holds the GPU: none, process, memory_only; null if that cannot be known"),
         ("age_seconds", "number|null", "Age of the values"),
@@ -109,7 +86,7 @@ GPU = (
     _detail("nvlink_count", "integer|null", "NVLinks"),
     _detail("gpm_supported", "boolean|null", "Whether the GPU measures SM activity"),
 )
-HOLD = _plain(
+HOLD = plain(
     ("gpu_uuid", "string", "The GPU"),
     ("gpu_index", "integer", "Its index"),
     ("gpu_memory_bytes", "number|null", "Device memory held"),
@@ -117,7 +94,7 @@ HOLD = _plain(
     ("waste_gpus", "number|null", "Mean waste of the last 60 s, 0 to 1"),
 )
 PROCESS = (
-    *_plain(
+    *plain(
         ("pid", "integer", "Process id"),
         ("start_ms", "integer", "Start, unix milliseconds; with pid the identity"),
         ("start_known", "boolean", "False if it was only first seen then"),
@@ -140,7 +117,7 @@ PROCESS = (
     ),
 )
 WORKLOAD = (
-    *_plain(
+    *plain(
         ("root_pid", "integer", "Root of the process tree"),
         ("root_start_ms", "integer", "Its start, unix milliseconds"),
         ("port", "integer", "Port of a server, else 0"),
@@ -151,12 +128,12 @@ WORKLOAD = (
         ("user", "string", "User name, empty if not known"),
     ),
     Field("gpu_indices", "array:integer", "GPUs that it holds", lambda w: list(w.gpu_indices)),
-    *_plain(
-        ("attached", "boolean", "Whether the hook measures it"),
-        ("tokens_per_second", "number|null", "Tokens a second"),
+    *plain(
+        ("attached", "boolean", "Whether the hook measures it, or the server answers"),
+        ("tokens_per_second", "number|null", "Tokens a second; of a server those that it generates"),
     ),
 )
-LEDGER = _plain(
+LEDGER = plain(
     ("bucket", "string", "Bucket of the ledger"),
     ("cause", "string", "Why it waits; none for other buckets"),
     ("tier", "string", "Evidence behind a split of busy time: n, p, h, g"),
@@ -164,7 +141,7 @@ LEDGER = _plain(
     ("energy_mj", "integer", "Energy, millijoules"),
 )
 RATIOS = (
-    *_plain(
+    *plain(
         ("allocated_ratio", "number|null", "Allocated of observed time"), ("running_ratio", "number|null", "Busy of allocated time")
     ),
     Field("fill_low_ratio", "number|null", "Effective of busy time, at least", lambda v: v.fill_low),
@@ -172,12 +149,12 @@ RATIOS = (
     Field("efficiency_low_ratio", "number|null", "Effective of observed time, at least", lambda v: v.efficiency_low),
     Field("efficiency_high_ratio", "number|null", "Effective of observed time, at most", lambda v: v.efficiency_high),
     Field("tier", "string", "Weakest evidence behind busy time: n, p, h, g", lambda v: v.tier),
-    *_plain(
+    *plain(
         ("capacity_ms", "integer", "GPU milliseconds of the span"),
         ("waste_gpus", "number", "Mean number of GPUs wasted"),
     ),
 )
-HOST = _plain(
+HOST = plain(
     ("hostname", "string", "Name of the host"),
     ("machine_id", "string", "Stable identity of the host"),
     ("driver_version", "string", "Driver, empty if none"),
@@ -197,24 +174,24 @@ HOST = _plain(
     ("process_count", "integer|null", "Processes on the host"),
 )
 RECORDING = (
-    *_plain(("live", "boolean", "Whether a recorder writes now"), ("pid", "integer|null", "Its process id")),
+    *plain(("live", "boolean", "Whether a recorder writes now"), ("pid", "integer|null", "Its process id")),
     Field("last_tick", "number|null", "Newest sample, unix seconds", lambda r: _seconds(r.last_tick_ms)),
     Field("first", "number|null", "Start of what is kept, unix seconds", lambda r: _seconds(r.first_ms)),
-    *_plain(
+    *plain(
         ("interval_seconds", "number", "Time between two samples"),
         ("simulated", "boolean", "Whether the store is a simulated one"),
         ("scenario", "string", "Its scenario, else empty"),
     ),
     Field("reason", "string", "Why the recording is not what it should be, else empty", lambda r: r.read_only_reason),
 )
-SOURCE = _plain(
+SOURCE = plain(
     ("name", "string", "Collector"),
     ("state", "string", "ok, error, stalled or off"),
     ("age_seconds", "number|null", "Time since it last brought something"),
     ("detail", "string", "What is wrong, in one line"),
     ("hint", "string", "What to try"),
 )
-EVENT = _plain(
+EVENT = plain(
     ("ts_ms", "integer", "Unix milliseconds"),
     ("kind", "string", "Kind"),
     ("severity", "string", "info, notice, warning or critical"),
@@ -223,9 +200,9 @@ EVENT = _plain(
     ("pid", "integer|null", "Process, if one is meant"),
 )
 FINDING = (
-    *_plain(("rule", "string", "Rule"), ("title", "string", "The fact, with a number")),
+    *plain(("rule", "string", "Rule"), ("title", "string", "The fact, with a number")),
     Field("gpu_indices", "array:integer", "GPUs", lambda f: list(f.gpu_indices)),
-    *_plain(
+    *plain(
         ("waste_gpus", "number|null", "GPUs wasted now"),
         ("since_ms", "integer", "Start, unix milliseconds"),
         ("evidence", "string", "Evidence"),
@@ -244,20 +221,20 @@ def status_json(view: View) -> Json:
         "at": view.at_ms / 1000,
         "simulated": simulated,
         "host": view.host.hostname if view.host else None,
-        "span": _object(SPAN, view.span),
+        "span": object_of(SPAN, view.span),
         "coverage_ratio": view.span.coverage_ratio,
         "waste_now_gpus": view.waste_now_gpus,
         "gpus": [_with_missing(GPU, gpu) for gpu in view.gpus],
-        "processes": [{**_with_missing(PROCESS, p), "gpus": _list(HOLD, p.holds)} for p in view.processes],
-        "workloads": _list(WORKLOAD, view.workloads),
-        "ledger": _list(LEDGER, view.ledger.parts if view.ledger else ()),
-        "ratios": _object(RATIOS, view.ledger) if view.ledger else None,
+        "processes": [{**_with_missing(PROCESS, p), "gpus": objects(HOLD, p.holds)} for p in view.processes],
+        "workloads": [{**object_of(WORKLOAD, w), "inference": inference_json(w.inference)} for w in view.workloads],
+        "ledger": objects(LEDGER, view.ledger.parts if view.ledger else ()),
+        "ratios": object_of(RATIOS, view.ledger) if view.ledger else None,
         "today": _span(view.today) if view.today else None,
-        "findings": _list(FINDING, view.findings),
-        "sources": _list(SOURCE, view.sources),
-        "events": _list(EVENT, view.events),
+        "findings": objects(FINDING, view.findings),
+        "sources": objects(SOURCE, view.sources),
+        "events": objects(EVENT, view.events),
         "host_now": _with_missing(HOST, view.host) if view.host else None,
-        "recording": _object(RECORDING, view.recording) if view.recording else None,
+        "recording": object_of(RECORDING, view.recording) if view.recording else None,
         "notices": list(view.notices),
     }
 
@@ -286,14 +263,6 @@ def _seconds(ms: int | None) -> float | None:
     return None if ms is None else ms / 1000
 
 
-def _object(fields: Sequence[Field], source: object) -> Json:
-    return {field.name: field.value(source) for field in fields}
-
-
-def _list(fields: Sequence[Field], sources: Sequence[object]) -> list[Json]:
-    return [_object(fields, source) for source in sources]
-
-
 _FACTS = frozenset(
     (
         *("memory_total_bytes", "power_limit_default_watts", "sm_clock_max_hertz", "ecc_enabled", "persistence_mode"),
@@ -308,7 +277,7 @@ _TWICE = frozenset({"cpu_ratio", "iowait_ratio"})
 
 def _with_missing(fields: Sequence[Field], source: GpuView | ProcessView | HostView) -> Json:
     """The object and, for what is null in it, the reason where one is known."""
-    out = _object(fields, source)
+    out = object_of(fields, source)
     reasons = {name: reason.label for name, reason in source.missing.items() if out.get(name) is None}
     for name, value in out.items():
         if value is not None or name in reasons:
@@ -326,10 +295,10 @@ def _with_missing(fields: Sequence[Field], source: GpuView | ProcessView | HostV
 
 def _span(ledger: LedgerView) -> Json:
     return {
-        "span": _object(SPAN, ledger.span),
+        "span": object_of(SPAN, ledger.span),
         "coverage_ratio": ledger.span.coverage_ratio,
-        "ledger": _list(LEDGER, ledger.parts),
-        "ratios": _object(RATIOS, ledger),
+        "ledger": objects(LEDGER, ledger.parts),
+        "ratios": object_of(RATIOS, ledger),
     }
 
 

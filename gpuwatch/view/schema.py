@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gpuwatch.names import Quality
 from gpuwatch.view import imports as import_view
 from gpuwatch.view import json as shapes
+from gpuwatch.view.inference_json import INFERENCE, LATENCY
 from gpuwatch.view.period.schema import report
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
 
@@ -30,7 +32,7 @@ def status() -> dict[str, Any]:
             "waste_now_gpus": described(RATIO, "GPUs wasted, mean of the last 60 s"),
             "gpus": list_of(object_of(shapes.GPU, missing=MISSING)),
             "processes": list_of(object_of(shapes.PROCESS, missing=MISSING, gpus=list_of(object_of(shapes.HOLD)))),
-            "workloads": list_of(object_of(shapes.WORKLOAD)),
+            "workloads": list_of(object_of(shapes.WORKLOAD, inference=_inference())),
             "ledger": ledger,
             "ratios": or_null(ratios),
             "today": or_null(today),
@@ -42,6 +44,20 @@ def status() -> dict[str, Any]:
             "notices": {"type": "array", "items": {"type": "string"}},
         },
     )
+
+
+def _inference() -> dict[str, Any]:
+    """What a workload's server tells."""
+    words = {"type": "object", "additionalProperties": {"enum": [quality.label for quality in Quality]}}
+    texts = {"type": "object", "additionalProperties": {"type": "string"}}
+    found = object_of(
+        INFERENCE,
+        latencies=list_of(object_of(LATENCY)),
+        quality=described(words, "How each number of the server is counted"),
+        source=described(texts, "The family, route or formula that gives it"),
+        missing=MISSING,
+    )
+    return described(or_null(found), "What an inference server tells; null for other workloads, and where nobody asked")
 
 
 def query() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuwatch.view.json import SCHEMA, Field
+from gpuwatch.view.json_parts import SCHEMA, Field
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RATIO: Mapping[str, Any] = {"type": ["number", "null"]}

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from gpuwatch.view.json import SCHEMA, Field, Json, iso
+from gpuwatch.view.json import iso
+from gpuwatch.view.json_parts import SCHEMA, Field, Json
 from gpuwatch.view.period.types import Band, Ledger, Report, Use
 from gpuwatch.zone import host_zone
 
