@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -27,8 +28,12 @@ class Watched:
         self.looks: list[Reading] = []
 
     def look(self, after_seconds: float = 2.0) -> Reading:
+        """As the collector does: without a path there is no look."""
         self.now += round(after_seconds * S)
-        reading = self.reader.read(self.server.answers(self.reader.paths(self.now), self.now), self.now)
+        paths = self.reader.paths(self.now)
+        if not paths:
+            return self.looks[-1]
+        reading = self.reader.read(self.server.answers(paths, self.now), self.now)
         for name, amount in reading.amounts.items():
             assert amount >= 0, name
             self.sums[name] = self.sums.get(name, 0.0) + amount
@@ -90,7 +95,8 @@ def test_slots_alone_never_tell_more_than_there_was(seed: int, plan: list[tuple[
     for steps, seconds in plan:
         server.step(steps)
         reading = watched.look(seconds)
-        assert watched.sums[OUT] <= server.made
+        assert watched.sums.get(OUT, 0) <= server.made
+        assert OUT in reading.sources
         assert reading.hint == "start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)"
         assert "waiting_requests" not in reading.gauges
     assert server.asked.count("/metrics") == 1
@@ -108,28 +114,42 @@ def test_the_page_alone_counts_at_the_end_and_is_not_asked_more_often() -> None:
     assert asked == [(), (), (), ("/metrics", "/props")]
 
 
-def test_the_page_is_read_every_five_seconds_and_before_the_slots() -> None:
-    watched = Watched(LlamaSim(1))
-    watched.server.open = False
-    for _ in range(8):
+def test_the_page_is_read_at_most_every_five_seconds_and_before_the_slots() -> None:
+    server = LlamaSim(1)
+    watched, read = Watched(server), []
+    for _ in range(60):
+        server.step(server.asked.count("/slots") % 40)
+        before = server.asked.count("/metrics")
         watched.look(2)
-    assert watched.server.asked == [
-        *("/metrics", "/slots"),
-        *("/slots", "/props"),
-        "/slots",
-        *("/metrics", "/slots"),
-        *("/slots", "/slots"),
-        *("/metrics", "/slots"),
-        "/slots",
-    ]
+        if server.asked.count("/metrics") > before:
+            read.append(watched.now)
+    assert len(read) >= 18 and min(after - before for before, after in pairwise(read)) >= METRICS_EVERY_NS
+    assert server.asked[:4] == ["/metrics", "/slots", "/slots", "/props"] and server.asked.count("/props") == 1
+    page = [at for at, path in enumerate(server.asked) if path == "/metrics"]
+    assert {server.asked[at + 1] for at in page} == {"/slots"}
 
 
-def test_the_page_is_read_at_each_look_while_requests_come_and_go_between_two() -> None:
-    watched = Watched(LlamaSim(1))
-    for _ in range(20):
-        watched.server.step(60)
+def test_while_requests_are_short_each_row_holds_what_happened_in_its_time() -> None:
+    server = LlamaSim(3, 4)
+    watched = Watched(server)
+    for _ in range(4):
         watched.look(2)
-    assert watched.server.asked[-10:] == ["/metrics", "/slots"] * 5
+    for _ in range(30):
+        before = server.made
+        server.step(120)
+        told = watched.look(6).amounts[OUT]
+        assert told == pytest.approx(server.made - before, abs=4 * 60)  # what runs at the two ends
+        assert watched.reader.paths(watched.now + 2 * S) == ()
+
+
+def test_while_requests_are_long_the_slots_are_looked_at_between() -> None:
+    server = LlamaSim(3, 2, longest=5000)
+    watched = Watched(server)
+    for _ in range(30):
+        server.step(20)
+        watched.look(2)
+    assert server.asked[-8:].count("/slots") == 6 and server.asked[-8:].count("/metrics") == 2
+    assert all(reading.amounts[OUT] > 0 for reading in watched.looks[-6:])
 
 
 def test_the_moment_is_told_between_two_reads_of_the_page() -> None:

@@ -40,9 +40,11 @@ OLD = Build(resets=False, tells=False, counts_cut=False)
 class LlamaSim:
     """``step`` moves time, ``answers`` asks as the collector does: one path after the other, while the server goes on."""
 
-    def __init__(self, seed: int, slots: int = 2, build: Build = TODAY, *, metrics: bool = True, shows_slots: bool = True) -> None:
+    def __init__(
+        self, seed: int, slots: int = 2, build: Build = TODAY, *, metrics: bool = True, shows_slots: bool = True, longest: int = 60
+    ) -> None:
         self._chance, self.build = random.Random(seed), build
-        self.metrics, self.shows_slots = metrics, shows_slots
+        self.metrics, self.shows_slots, self._longest = metrics, shows_slots, longest
         self.tasks: list[Task | None] = [None] * slots
         self._shown: list[tuple[int, int]] = [(-1, 0)] * slots
         self._next = 0
@@ -68,7 +70,12 @@ class LlamaSim:
         if self.open and self._chance.random() < 0.3:
             self._next += self._chance.randint(1, 5)
             cached = self._chance.choice((0, 0, 30))
-            self.tasks[at] = Task(self._next, self._chance.randint(1, 400), cached, self._chance.randint(1, 60))
+            self.tasks[at] = Task(
+                self._next,
+                self._chance.randint(1, 400),
+                cached,
+                self._chance.randint(self._longest // 2 if self._longest > 60 else 1, self._longest),
+            )
             self.cached += cached
 
     def _move(self, at: int, task: Task) -> None:
@@ -80,7 +87,7 @@ class LlamaSim:
         made = min(self._chance.randint(1, 9), task.wanted - task.decoded)
         task.decoded += made
         self.made += made
-        cut = self._chance.random() < 0.02
+        cut = self._longest <= 60 and self._chance.random() < 0.02
         if task.decoded >= task.wanted or cut:
             if not cut or self.build.counts_cut:
                 self.output += task.decoded

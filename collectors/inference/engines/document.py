@@ -32,8 +32,9 @@ the engine's default. Nothing has to be configured; a server elsewhere is watche
   long that asking could cost more than {COST_RATIO:.0%} of a core; the screen then shows the longer time. A server that fails is asked
   at ever longer times, up to a minute. One whose metrics are off is asked again every {SELDOM_SECONDS / 60:.0f} minutes.
 - Of an answer at most {MAX_BODY // 1024**2} MiB are read. Redirects are not followed.
-- llama.cpp: `/metrics` every {METRICS_EVERY_NS / 1e9:.0f} s, and at each look only while short requests come and go between two looks:
-  each read shortens the window of the server's own two throughput gauges for everyone who reads them; `/slots` has no such effect.
+- llama.cpp: `/metrics` at most every {METRICS_EVERY_NS / 1e9:.0f} s, since each read shortens the window of the server's own two
+  throughput gauges for everyone who reads them; `/slots`, which has no such effect, at each look in between while requests are long,
+  and only together with the page while they are short.
 
 ## What is never asked or kept
 

@@ -23,9 +23,8 @@ class Ledger:
         self._seen: dict[TaskKey, float] = {}
         self._total: float | None = None
         self._begun = False
-        self._shown = 0.0
-        self.mended_ratio = 0.0
-        """Which share of the count only the last total told: that of tasks that came and went between two looks."""
+        self.corrected = 0.0
+        """Of what the last look told, what no task was seen to do: the server's total alone told it."""
 
     @property
     def anchored(self) -> bool:
@@ -58,9 +57,5 @@ class Ledger:
             self._count = anchor
             return grown
         before, self._count = self._count, max(self._count + grown, anchor or 0.0)
-        self._shown += grown
-        if anchor is not None:
-            mended = self._count - before - grown
-            self.mended_ratio = mended / (self._shown + mended) if mended > 0 else 0.0
-            self._shown = 0.0
+        self.corrected = self._count - before - grown
         return self._count - before

@@ -44,13 +44,14 @@ LLAMACPP = Engine(
     verified=True,
     reader="gpuwatch.collectors.inference.engines.llamacpp_reader:LlamaCppReader",
     notes=(
-        "Tokens are counted on the page only when a request ends, so those of the moment come from `/slots` at each look and are corrected "
-        "by the page. It is read every 5 s, and at each look only while short requests come and go between two looks: each read shortens "
-        "the window of the server's own gauges `prompt_tokens_seconds` and `predicted_tokens_seconds` for everyone who reads them. The sum "
-        "of the tokens over time is the server's own counter. Past a million the "
-        "server prints its counters with six digits, so the correction is coarse there. Without --metrics the slots alone are read, and "
-        "the tokens between the last look and the end of a request are missing; with --no-slots the page alone. `/slots` of some builds "
-        "holds prompts: only its numbers are read. KV use is that of busy slots over the sizes of all slots, too low where slots share "
+        "Tokens are counted on the page only when a request ends, so those of the moment come from `/slots` and are corrected by the page, "
+        "which is read at most every 5 s: each read shortens the window of the server's own gauges `prompt_tokens_seconds` and "
+        "`predicted_tokens_seconds` for everyone who reads them. The sum over time is the server's own counter. While requests are long, "
+        "slots are looked at between two reads of the page too. While they are short, most of them come and go between two looks, and the "
+        "slots are looked at together with the page alone, so that each row is right for its own time. Past a million the server prints its "
+        "counters with six digits, so the correction is coarse there. Without --metrics the slots alone are read: the end of each request "
+        "is missing, and nothing is told while more requests end unseen than go on. With --no-slots the page alone is read. `/slots` of some "
+        "builds holds prompts: only its numbers are read. KV use is that of busy slots over the sizes of all slots, too low where slots share "
         "one cache (--kv-unified). The Python package's `llama_cpp.server` has neither page nor slots."
     ),
 )

@@ -23,10 +23,7 @@ from gpuwatch.model import FieldSource
 from gpuwatch.names import Quality
 
 METRICS_EVERY_NS = 5_000_000_000
-"""Each read of the page shortens the window of the server's own gauges for everyone who reads them. It is read more often only while
-requests come and go between two looks: what no slot has shown of them would come as one lump."""
-MENDED_RATIO = 0.1
-"""So much of the tokens may come late."""
+"""Each read of the page shortens the window of the server's own gauges for everyone who reads them."""
 OFF = (404, 501)
 FEW_TOKENS, LITTLE, MUCH = 20.0, 0.1, 0.05
 """Share of the tokens of a time between two reads of the page that only the page told: below ``LITTLE`` slots are looked at in between
@@ -70,10 +67,11 @@ class LlamaCppReader:
     def paths(self, now_ns: int) -> Sequence[str]:
         """The page when it is due, before the slots (see ``Ledger``); once, instead of the page, what the server says of itself."""
         due = self._metrics_ns is None or now_ns - self._metrics_ns >= METRICS_EVERY_NS
-        due = due or self._ledgers["output_tokens_total"].mended_ratio > MENDED_RATIO
         slots = () if SLOTS in self._off else (SLOTS,)
         if METRICS in self._off or not due:
-            return (*slots, PROPS) if self._props_due and slots else slots
+            if self._props_due and slots:
+                return (*slots, PROPS)
+            return slots if self._between or METRICS in self._off else ()
         return (METRICS, PROPS) if self._props_due and not slots else (METRICS, *slots)
 
     def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
@@ -111,7 +109,8 @@ class LlamaCppReader:
     def _of_slots(self, slots: list[Slot], page: Answer | None) -> Reading:
         numbers = None if page is None else self._numbers(page.body)
         reading = Reading()
-        for name, given in self._counts(slots, numbers).items():
+        told, lost = self._counts(slots, numbers)
+        for name, given in told.items():
             live = FROM_SLOTS.get(name)
             family = PREFIX + COUNTERS[name]
             source = family if live is None else live if METRICS in self._off else f"{live}, corrected by {family}"
@@ -124,6 +123,8 @@ class LlamaCppReader:
                 self._say(reading, name, "prompt tokens computed + taken from the cache", Quality.ESTIMATED)
             reading.amounts["prefix_hit_tokens_total"] = reading.amounts["cached_tokens_total"]
             self._say(reading, "prefix_hit_tokens_total", "as cached tokens", Quality.ESTIMATED)
+        if lost:
+            reading.amounts.clear()
         self._gauges(reading, slots, numbers)
         reading.hint = self._engine.metrics_off if METRICS in self._off else ""
         return reading
@@ -138,8 +139,8 @@ class LlamaCppReader:
         good = {name: of_name.get(()) for name, of_name in page.series.items() if name not in page.spoiled}
         return {name.removeprefix(PREFIX): value for name, value in good.items() if value is not None and value >= 0}
 
-    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> dict[str, float]:
-        """Field -> how much since the look before; fields of which something is known."""
+    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> tuple[dict[str, float], bool]:
+        """(field -> how much since the look before; fields of which something is known, whether too much of it was lost)."""
         counts = {}
         for name, ledger in self._ledgers.items():
             total = None if numbers is None else numbers.get(COUNTERS[name])
@@ -148,10 +149,9 @@ class LlamaCppReader:
             if new is not None and (ledger.anchored or running or ended):
                 counts[name] = new
         lost = self._turnover.look(slots)
-        if METRICS in self._off:
-            return {} if lost else counts
-        self._settle_pace(counts.get("output_tokens_total", 0.0), page_read=numbers is not None)
-        return counts
+        if METRICS not in self._off:
+            self._settle_pace(counts.get("output_tokens_total", 0.0), page_read=numbers is not None)
+        return counts, lost and METRICS in self._off
 
     def _settle_pace(self, new: float, *, page_read: bool) -> None:
         """Decide whether looks between two reads of the page tell enough."""

@@ -79,3 +79,23 @@ class Stale:
             self._from[slot.key] = start
             corrected.append(slot._replace(decoded=slot.decoded - start))
         return corrected
+
+
+class Turnover:
+    """Whether more of what slots do between two looks is lost than is seen."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, Slot] = {}
+
+    def look(self, slots: list[Slot]) -> bool:
+        """True where, for each two tasks that go on, more than one has come or gone unseen since the look before."""
+        before, self._before = self._before, {slot.key[0]: slot for slot in slots}
+        seen = unseen = 0
+        for slot in slots:
+            known = before.get(slot.key[0])
+            if known is None or known.key == slot.key:
+                seen += slot.busy
+                unseen += known is not None and known.busy and not slot.busy and slot.decoded < known.decoded
+            else:
+                unseen += known.busy or not slot.busy
+        return unseen * 2 > seen
