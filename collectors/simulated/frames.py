@@ -7,6 +7,7 @@ cost a few hundred samples, not ten thousand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from gpuwatch.collectors.simulated.breakage import broken_measures
@@ -44,7 +45,6 @@ _WHOLE_DRIVER = {"driver_gone": "the NVIDIA driver is not loaded", "mismatch": "
 class _Scene(NamedTuple):
     """Who is there and who did what where: one object while nothing of that changes."""
 
-    number: int
     until_ms: int
     """Scenario time at which it may change."""
     lives: tuple[Life, ...]
@@ -55,6 +55,8 @@ class _Scene(NamedTuple):
     """Place -> bytes of each process there. A GPU in MIG mode lists those of its instances."""
     compute: dict[str, int]
     """Place -> how many of them compute (the driver lists graphics clients apart)."""
+    shape: int
+    """The same number for scenes in which all GPUs look the same, whoever is there."""
 
 
 class Stage:
@@ -77,7 +79,7 @@ class Stage:
         self._scene: _Scene | None = None
         self._since = 0
         self._scenes: dict[object, _Scene] = {}
-        self._built = 0
+        self._shapes: dict[object, int] = {}
         self._shared: dict[object, Any] = {}
         self._usual = {
             ("gpu", self.gpus[p].uuid, f): Missing.NOT_SUPPORTED
@@ -109,15 +111,14 @@ class Stage:
         roles = tuple((self.people.source(p, t_ms), self.people.power_limit_mw(int(p.partition(".")[0]), t_ms)) for p in self.gpus)
         scene = self._scenes.get((lives, roles, t_ms < 0))
         if scene is None:
-            scene = self._scenes[lives, roles, t_ms < 0] = self._build(lives, t_ms)
+            scene = self._scenes[lives, roles, t_ms < 0] = self._build(lives, roles, t_ms)
         self._scene = scene = scene._replace(until_ms=until)
         return scene
 
-    def _build(self, lives: tuple[Life, ...], t_ms: int) -> _Scene:
+    def _build(self, lives: tuple[Life, ...], roles: object, t_ms: int) -> _Scene:
         if len(self._scenes) >= _SCENES_KEPT:
             self._scenes.clear()
             self._shared.clear()
-        self._built += 1
         found = {place: self._found(place, lives, t_ms) for place in self.gpus}
         held = {place: tuple(memory for _, memory in there) for place, there in found.items()}
         compute = {place: sum(kind != "G" for kind, _ in there) for place, there in found.items()}
@@ -125,7 +126,8 @@ class Stage:
         if self._scene is not None and processes == self._scene.processes:
             processes, workloads = self._scene.processes, self._scene.workloads
         starts = {life.slot: self.axis.unix_ms(life.start_ms) for life in lives}
-        return _Scene(self._built, 0, lives, starts, processes, workloads, held, compute)
+        shape = self._shapes.setdefault((tuple(held.values()), tuple(compute.values()), roles), len(self._shapes))
+        return _Scene(0, lives, starts, processes, workloads, held, compute, shape)
 
     def batch(
         self,
@@ -195,9 +197,7 @@ class Stage:
     def _servers(self, looked: float | None, now: float, scene: _Scene, share: bool) -> Seen:
         span = self._span(looked, now)
         look = Look(span.start, span.end, span.seconds)
-        if not share:
-            return self.servers.seen(scene.lives, look)
-        return self._once((scene.number, "servers"), span, lambda: self.servers.seen(scene.lives, look))
+        return self.servers.seen(scene.lives, look, (lambda key, build: self._once(key, span, build)) if share else None)
 
     def _news(self, servers: Sequence[Server]) -> tuple[Server, ...]:
         news = tuple(server for server in servers if self._told.get(server.key) is not server)
@@ -237,7 +237,7 @@ class Stage:
         self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool
     ) -> tuple[Sequence[GpuSample], dict[MissingKey, Missing]]:
         if share:
-            key = (scene.number, "gpus", tuple(tuple(broken) for broken in faults.values()))
+            key = (scene.shape, "gpus", tuple(tuple(broken) for broken in faults.values()))
             return self._once(key, span, lambda: self._gpus(span, scene, faults, False))
         if not faults:
             return [self.sampler.gpu(place, span, scene.held[place], scene.compute[place]) for place in self.gpus], self._usual
@@ -275,18 +275,19 @@ class Stage:
 
     def _processes(self, span: Span, scene: _Scene, faults: dict[str, list[Fault]], share: bool) -> Sequence[ProcessSample]:
         gone = frozenset(p for p, broken in faults.items() if any(f.kind in (*GPU_LOST, "hang") for f in broken))
-        if not share:
-            return list(self._process_samples(span, scene, gone))
-        return self._once((scene.number, "processes", gone), span, lambda: list(self._process_samples(span, scene, gone)))
-
-    def _process_samples(self, span: Span, scene: _Scene, gone: frozenset[str]) -> Iterator[ProcessSample]:
+        out: list[ProcessSample] = []
         for life in scene.lives:
-            started = scene.starts[life.slot]
-            for place in self.scenario.people[life.slot].plan.gpus:
-                held = self.people.memory(life, place, span.end)
-                if held >= 0 and place not in gone:
-                    yield self.sampler.process_on(life, started, place, span, held)
-            yield self.sampler.process_host(life, started, span)
+            build = partial(self._process_samples, span, scene, life, gone)
+            out += self._once((life, gone), span, build) if share else build()
+        return out
+
+    def _process_samples(self, span: Span, scene: _Scene, life: Life, gone: frozenset[str]) -> list[ProcessSample]:
+        started, out = scene.starts[life.slot], []
+        for place in self.scenario.people[life.slot].plan.gpus:
+            held = self.people.memory(life, place, span.end)
+            if held >= 0 and place not in gone:
+                out.append(self.sampler.process_on(life, started, place, span, held))
+        return [*out, self.sampler.process_host(life, started, span)]
 
     def _host_sample(self, span: Span, share: bool) -> HostSample:
         return self._once(("host",), span, lambda: self.sampler.host(span)) if share else self.sampler.host(span)

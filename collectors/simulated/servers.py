@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuwatch.collectors.simulated.compiled import Scenario
@@ -69,6 +69,11 @@ class Seen:
     latencies: tuple[LatencyCounts, ...] = ()
 
 
+Sampled = tuple[InferenceSample, Sequence[LatencyCounts]]
+Share = Callable[[tuple[object, ...], Callable[[], Sampled]], Sampled]
+"""Gives what the second argument builds, once for all calls with the same key over spans that look the same."""
+
+
 class Servers:
     """All servers of a scenario on an absolute time axis."""
 
@@ -84,8 +89,8 @@ class Servers:
     def __bool__(self) -> bool:
         return bool(self._servings)
 
-    def seen(self, lives: Sequence[Life], look: Look) -> Seen:
-        """What the look gives of the servers of ``lives``."""
+    def seen(self, lives: Sequence[Life], look: Look, share: Share | None = None) -> Seen:
+        """What the look gives of the servers of ``lives``; ``share`` builds once what looks the same."""
         by_slot = {life.slot: life for life in lives}
         servers, samples = list[Server](), list[InferenceSample]()
         latencies: list[LatencyCounts] = []
@@ -95,10 +100,16 @@ class Servers:
                 state = self._state(serving, life, look.end_ms)
                 server = self._entity(serving, life, state)
                 servers.append(server)
-                sample, counts = self._sample(serving, life, server, look)
+                counted = state is ServerState.UP and self._was_up(serving, life, look.start_ms)
+                build = partial(self._sample, serving, server, look, counted)
+                sample, counts = share((life, "server", state, counted), build) if share else build()
                 samples.append(sample)
                 latencies += counts
         return Seen(tuple(servers), tuple(samples), tuple(latencies))
+
+    def _was_up(self, serving: Serving, life: Life, t_ms: int | None) -> bool:
+        """Whether the same process was read at the look before."""
+        return t_ms is not None and life.start_ms <= t_ms and self._state(serving, life, t_ms) is ServerState.UP
 
     def _state(self, serving: Serving, life: Life, t_ms: int) -> ServerState:
         plan = serving.plan
@@ -113,15 +124,14 @@ class Servers:
             self._known[known] = _server(serving, life, self._axis.unix_ms(life.start_ms), state)
         return self._known[known]
 
-    def _sample(self, serving: Serving, life: Life, server: Server, look: Look) -> tuple[InferenceSample, Sequence[LatencyCounts]]:
+    def _sample(self, serving: Serving, server: Server, look: Look, counted: bool) -> Sampled:
         if server.state is not ServerState.UP:
             return InferenceSample(*server.key, server_state=int(server.state)), ()
         told = _told(server.engine, bool(serving.plan.draft_tokens))
         values: dict[str, Any] = {name: value for name, value in _gauges(serving, look.end_ms) if name in told.names}
         latencies: list[LatencyCounts] = []
-        start = look.start_ms
-        if start is not None and life.start_ms <= start and self._state(serving, life, start) is ServerState.UP:
-            before, after = self._counts(serving, start), self._counts(serving, look.end_ms)
+        if counted and look.start_ms is not None:
+            before, after = self._counts(serving, look.start_ms), self._counts(serving, look.end_ms)
             counts = [new - old for old, new in zip(before, after)]
             values["window_seconds"] = look.seconds
             for name, columns in told.amounts:

@@ -74,6 +74,17 @@ def test_the_past_is_the_same_however_often_it_is_asked(opened, epoch):
     assert (middle.gpu_samples, middle.process_samples) == (list(shared.gpu_samples), list(shared.process_samples))
 
 
+@pytest.mark.parametrize(("name", "hours"), [("serve", 13), ("train", 2), ("lost-gpu", 2)])
+def test_what_is_built_once_is_what_each_moment_would_give(name, hours, opened, epoch):
+    shared = {b.t: b for b in opened(name).backfill(epoch - hours * HOUR, epoch, 120)}
+    fresh = opened(name)._at(epoch)
+    for t in list(shared)[1::7]:
+        alone = fresh.batch(t - 120, t, looks=True, looked=t - 120)
+        for field in ("gpu_samples", "process_samples", "inference_samples", "latency_counts"):
+            assert list(getattr(alone, field)) == list(getattr(shared[t], field)), (t, field)
+        assert (alone.host_sample, alone.missing) == (shared[t].host_sample, shared[t].missing)
+
+
 def test_faults_are_in_the_past_too(opened, epoch):
     batches = list(opened("lost-gpu").backfill(epoch - HOUR, epoch, 20))
     lost = sum(b.gpu_samples[3].unavailable for b in batches)
