@@ -32,6 +32,8 @@ VLLM_SOURCES = {
     "e2e": "vllm:e2e_request_latency_seconds",
     "queue": "vllm:request_queue_time_seconds",
 }
+HOLE = range(3, 6)
+"""Minutes of the last hour in which nothing was observed."""
 LLAMA_SOURCES = {
     "output_tokens_total": "/slots",
     "prefill_tokens_total": "llamacpp:prompt_tokens_total",
@@ -94,7 +96,7 @@ def rich(**changes: Any) -> InferenceView:
         cost_per_million_output_tokens=0.551,
         currency="USD",
         price="$2.50/GPU·h",
-        diagnosis="KV cache nearly full, 1 waiting: work is done twice",
+        diagnosis="1 waiting, KV cache at 91%",
         rate_cells=(1010.0, 1040.0, 1080.0, 1120.0, 1150.0, 1190.0, 1210.0, 1250.0, 1260.0),
         quality=dict.fromkeys(VLLM_SOURCES, Quality.EXACT),
         source=VLLM_SOURCES,
@@ -208,6 +210,13 @@ def idle() -> InferenceView:
     return rich(**zeros, **ended, **unknown, latencies=nothing, rate_cells=(0.0,) * 9, diagnosis="")
 
 
+def dropped() -> InferenceView:
+    """It answered a minute ago and does not any more: what it told then is no longer true; what ended in the hour is."""
+    full = without_numbers(ServerState.UNREACHABLE, detail="connection refused", age_seconds=61.0)
+    kept = ("engine_version", "served_model", "finished_seconds", "finished_stop", "finished_length", "finished_aborted", "finished_error", "quality", "source", "rate_cells")  # fmt: skip
+    return replace(full, engine="vllm", **{name: getattr(rich(), name) for name in kept})
+
+
 def hostile() -> InferenceView:
     """A page that tries to break the screen."""
     return slow_with(
@@ -245,6 +254,7 @@ SERVERS: dict[str, InferenceView] = {
     "slow": slow(),
     "idle": idle(),
     "stale": rich(age_seconds=14.0, state=ServerState.UNREACHABLE, detail="connection refused"),
+    "dropped": dropped(),
     "unverified": estimated(verified=False, engine="lmdeploy"),
     "metrics_off": without_numbers(ServerState.METRICS_OFF, "start it with --enable-metrics"),
     "auth": without_numbers(ServerState.AUTH_NEEDED, "name the variable that holds its key in the configuration: token_env"),
@@ -296,9 +306,9 @@ def sample_inference_detail(view: View, request: DetailRequest) -> DetailView:
         return DetailView(request)
     server, n = work.inference, request.cells
     history = None
-    if server is not None and server.output_tokens_per_second is not None:
+    if server is not None and server.age_seconds is not None:
         wave = [0.75 + 0.25 * ((i * 7) % n - n / 2) ** 2 / (n * n / 4) for i in range(n)]
-        decode, prefill = server.output_tokens_per_second, server.prefill_tokens_per_second
+        decode, prefill = server.output_tokens_per_second or 0.0, server.prefill_tokens_per_second
         p95 = {
             each.latency: tuple(None if i % 11 == 4 else each.p95_seconds * wave[i] for i in range(n))
             for each in server.latencies
@@ -307,8 +317,8 @@ def sample_inference_detail(view: View, request: DetailRequest) -> DetailView:
         history = InferenceHistory(
             cell_seconds=request.cell_seconds,
             start_ms=NOW_MS - HOUR,
-            output_tokens_per_second=tuple(None if i == 3 else 1.2 * decode * wave[i] for i in range(n)),
-            prefill_tokens_per_second=tuple(None if prefill is None or i == 3 else 1.4 * prefill * wave[i] for i in range(n)),
+            output_tokens_per_second=tuple(None if i in HOLE else 1.2 * decode * wave[i] for i in range(n)),
+            prefill_tokens_per_second=tuple(None if prefill is None or i in HOLE else 1.4 * prefill * wave[i] for i in range(n)),
             p95_seconds=p95,
         )
     return DetailView(request, inference=history, workload_ledger=server_ledger() if work.root_pid else None)

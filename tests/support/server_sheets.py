@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import UTC
 
 from support.sample_servers import sample_inference_detail, with_servers, work_named
-from support.tui import context_of
+from support.tui import context_of, sheet_of
 
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.palette import Look
 from gpuwatch.tui.panels.workload_question import request_for
+from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.workload import WorkloadScreen
 from gpuwatch.tui.state import UiState
 from gpuwatch.tui.workloads import key_of_work
@@ -22,7 +23,7 @@ def sheet(view: View, work: WorkloadView, size: tuple[int, int] = (120, 40), loo
     """The sheet of a workload's screen, with its past if ``answered``."""
     context = replace(context_of(WorkloadScreen, view, size, look, UiState(workload=key_of_work(work))), tz=UTC)
     if answered:
-        context = replace(context, detail=sample_inference_detail(view, request_for(context, work)))
+        context = replace(context, detail=sample_inference_detail(view, request_for(work)))
     return WorkloadScreen().draw(context)
 
 
@@ -30,6 +31,13 @@ def lines(name: str, size: tuple[int, int] = (120, 40), look: Look | None = None
     """The rows of the screen of the server of that name."""
     view = with_servers(name)
     return sheet(view, work_named(view), size, look, **more).text().splitlines()
+
+
+def panel(view: View, size: tuple[int, int] = (120, 40), ui: UiState | None = None) -> list[str]:
+    """The rows inside the overview's panel of throughput, at 120x40 or 200x60."""
+    left, top, rows = (77, 18, 8) if size[0] < 200 else (150, 7, 11)
+    drawn = sheet_of(OverviewScreen, view, size, ui=ui).text().splitlines()
+    return [row[left + 2 : size[0] - 2] for row in drawn[top + 1 : top + rows - 1]]
 
 
 def changed(server: InferenceView, size: tuple[int, int] = (120, 40)) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from support.sample_servers import SERVERS, estimated, rich, with_servers
 from support.sample_view import sample_view
+from support.server_sheets import panel
 from support.tui import SIZES, faults, sheet_of
 from support.tui_views import HOSTILE, many_gpus, no_gpu
 
@@ -22,12 +23,6 @@ from gpuwatch.view.types import View
 
 def sheet(view: View, size: tuple[int, int] = (120, 40), look: Look | None = None, ui: UiState | None = None) -> Sheet:
     return sheet_of(OverviewScreen, view, size, look, ui)
-
-
-def panel(view: View, size: tuple[int, int] = (120, 40), **more: UiState) -> list[str]:
-    """The rows inside the panel."""
-    left, top, rows = (77, 18, 8) if size[0] < 200 else (150, 7, 11)
-    return [row[left + 2 : size[0] - 2] for row in sheet(view, size, **more).text().splitlines()[top + 1 : top + rows - 1]]
 
 
 def of(*servers: InferenceView) -> View:

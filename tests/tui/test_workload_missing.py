@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.sample_servers import rich, sample_inference_detail, slow, with_servers, work_named
-from support.server_sheets import changed, lines, sheet
+from support.server_sheets import changed, lines, panel, sheet
 from support.tui import context_of
 
 from gpuwatch.names import ServerState
@@ -139,10 +139,20 @@ def test_until_its_past_is_read_nothing_is_claimed_and_another_ones_is_not_shown
     view = with_servers("rich", "estimated")
     work, other = work_named(view), work_named(view, 1)
     context = context_of(WorkloadScreen, view, (120, 40), None, UiState(workload=key_of_work(work)))
-    wrong = sample_inference_detail(view, request_for(context, other))
+    wrong = sample_inference_detail(view, request_for(other))
     assert "reading …" in WorkloadScreen().draw(replace(context, detail=wrong)).text()
 
 
 def test_markup_in_names_is_text() -> None:
     text = "\n".join(lines("hostile", (200, 60)))
     assert "a[/]b[red]" in text
+
+
+def test_a_server_that_has_gone_keeps_its_hour_and_nothing_else() -> None:
+    rows = lines("dropped")
+    assert rows[2].startswith(" no answer: connection refused · stale 1 min · up 0:10:00")
+    assert [rows[y][7] for y in (4, 5, 6, 8, 9, 10)] == ["–"] * 6 and rows[4][101] == rows[5][101] == "–"
+    assert "13 541" in rows[24] and "decode, 0" in rows[8] and "not on this server's page" not in "\n".join(rows[:23])
+    assert rows[23].startswith("╭─ Energy ─") and rows[24][15] == "–"
+    silent = panel(with_servers("dropped"))
+    assert silent[0].split() == ["qwen-72b", "vLLM", "no", "answer"] and silent[1].rstrip() == "connection refused"

@@ -15,7 +15,7 @@ from gpuwatch.tui.draw.line import width_of
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.panels.server_boxed import rows_for
 from gpuwatch.tui.panels.server_rates import nice, scale_text
-from gpuwatch.tui.panels.workload_question import CELLS, SPAN_SECONDS, places_for
+from gpuwatch.tui.panels.workload_question import COLUMNS, SPAN_SECONDS, places_for
 from gpuwatch.tui.panels.workload_time import part_words
 from gpuwatch.tui.screens.workload import WorkloadScreen
 
@@ -67,11 +67,11 @@ def test_the_panels_fill_the_height() -> None:
 
 
 @pytest.mark.parametrize("width", range(60, 260, 3))
-def test_cells_divide_the_hour_and_the_chart_ends_inside_its_panel(width: int) -> None:
+def test_columns_divide_the_hour_and_the_chart_ends_inside_its_panel(width: int) -> None:
     for narrow in (False, True):
         places = places_for(width, narrow=narrow or width < 100)
-        assert SPAN_SECONDS % places.cells == 0 and places.cells in CELLS
-        assert places.chart + places.cells * places.wide <= (width if narrow or width < 100 else places.split - 1)
+        assert SPAN_SECONDS % places.columns == 0 and places.columns in COLUMNS
+        assert places.chart + places.columns <= (width if narrow or width < 100 else places.split - 1)
 
 
 def test_rows_of_the_picture_at_120_columns() -> None:
@@ -88,7 +88,7 @@ def test_rows_of_the_picture_at_120_columns() -> None:
     assert rows[11][2:18] == "prefill = prompt" and rows[12][2:17] == "less 88% cached"
     assert rows[8][23:].startswith("decode, 0 to 1.6k") and rows[11][23:].startswith("prefill, 0 to 1.6k")
     assert rows[12][23:28] == "13:32" and rows[12][43:48] == "14:02" and rows[12][60:63] == "now"
-    assert rows[7][23:63] == "███ " + "█" * 36, "the lowest of four rows, with a hole where nothing was observed"
+    assert rows[7][23:63] == "██" + "  " + "█" * 36, "the lowest of four rows, with a hole where nothing was observed"
     for y, name, value, note in ((4, "running", "48", "of 64"), (5, "waiting", "1", ""), (7, "KV cache", "91%", "98k of 108k tok"), (9, "prefix hits", "88%", "of the prompt")):  # fmt: skip
         assert rows[y][68:80].rstrip() == name and rows[y][97:102].strip() == value and rows[y][101] == value[-1]
         assert rows[y][103:118].rstrip() == note and set(rows[y][80:96]) <= set("━╸")
@@ -102,7 +102,7 @@ def test_columns_of_the_waiting_times() -> None:
     ends = {"mean": 34, "p50": 44, "p95": 54, "p99": 64, "SLO": 75, "in SLO": 86}
     for title, end in ends.items():
         assert rows[15][end + 1 - len(title) : end + 2] == title + " "
-    assert rows[15][4:11] == "Measure" and rows[15][90:].startswith("p95, last 40 min")
+    assert rows[15][4:11] == "Measure" and rows[15][90:].startswith("p95, last 60 min")
     values = ("231 ms", "182 ms", "412 ms", "640 ms", "≤ 500 ms", "96.8%")
     for text, end in zip(values, ends.values(), strict=True):
         assert rows[16][end + 1 - len(text) : end + 1] == text

@@ -127,7 +127,8 @@ def draw_ended(sheet: Sheet, context: Context, server: InferenceView, top: int, 
     span = server.finished_seconds
     counts = [getattr(server, field) for _, field, _ in ENDED]
     known = any(value is not None for value in counts)
-    note = NOT_TOLD if not known else f"last {round(span / 60)} min" if span else ""
+    told = known or any(f"{field}_total" in server.quality for _, field, _ in ENDED)
+    note = NOT_TOLD if not told else f"last {60 if span > 3_570 else round(span / 60)} min" if span else ""
     box(sheet, top, top + rows - 1, "Requests ended", left=left, note=[(note, look.dim)] if note else ())
     all_of_them = sum(value for value in counts if value is not None)
     y = top + 1

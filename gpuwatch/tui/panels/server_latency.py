@@ -10,6 +10,7 @@ from gpuwatch.names import Latency
 from gpuwatch.tui.draw.frame import box, words_width
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.gpu_question import NOTHING_YET
+from gpuwatch.tui.panels.hour import worst_of
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.server_words import NOT_TOLD, latency_of, limit, mark, percentile, requests, too_slow, value_style
 from gpuwatch.tui.state import Context
@@ -53,8 +54,9 @@ def draw_latency(sheet: Sheet, context: Context, server: InferenceView, detail: 
     """The boxed panel: heads, four measures, and from six rows inside on goodput as the last row."""
     look, inside = context.look, rows - 2
     goodput = fitting(goodput_words(context, server), context.width - 10)
+    note = note_of(server)
     below = goodput if inside < 6 else []
-    box(sheet, top, top + rows - 1, "Latency", note=[(note_of(server), look.dim)], foot=below)
+    box(sheet, top, top + rows - 1, "Latency", note=[(note, look.dim)] if note else (), foot=below)
     places = places_for(context.width, narrow=False)
     draw_table(sheet, context, server, detail, places, top + 1)
     if inside >= 6:
@@ -69,7 +71,8 @@ def note_of(server: InferenceView) -> str:
     buckets = any(each.p95_seconds is not None or each.above_seconds is not None for each in server.latencies)
     if buckets:
         return f"{text} · from histogram buckets, ± half a bucket" if text else "from histogram buckets, ± half a bucket"
-    return text if server.latencies else NOT_TOLD
+    told = any(field in server.quality for _, _, _, field, _ in MEASURES)
+    return text if server.latencies or told else NOT_TOLD
 
 
 def draw_table(
@@ -92,9 +95,7 @@ def draw_table(
         if places.strip[1]:
             _strip(sheet, detail, which, places.strip, row, ink, first=number_of == 1)
     if places.strip[1] and heads and detail is not None and detail.inference is not None:
-        shown = min(places.strip[1], len(detail.inference.output_tokens_per_second))
-        head = f"p95, last {round(shown * detail.inference.cell_seconds / 60)} min"
-        sheet.put(y, places.strip[0], head if len(head) <= places.strip[1] else "p95", look.dim)
+        sheet.put(y, places.strip[0], "p95, last 60 min", look.dim)
 
 
 def draw_heads(sheet: Sheet, places: Places, y: int) -> None:
@@ -155,7 +156,7 @@ def _strip(
         if first:
             sheet.put(y, place[0], NOTHING_YET if detail is None else "nothing recorded", look.dim)
         return
-    cells = tuple(history.p95_seconds.get(which, ()))[-place[1] :]
+    cells = worst_of(history.p95_seconds.get(which, ()), place[1])
     peak = max((cell for cell in cells if cell is not None), default=None)
     if peak is not None:
         chart(sheet, y, place[0], Lane("p95", cells, None, None), peak, 1, look.style(ink))

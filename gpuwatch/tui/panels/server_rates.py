@@ -9,6 +9,7 @@ from gpuwatch.names import Quality
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.gpu_question import NOTHING_YET
+from gpuwatch.tui.panels.hour import mean_of
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.server_words import per_second, requests, value_style, whole
 from gpuwatch.tui.panels.workload_question import Places
@@ -144,22 +145,20 @@ def draw_charts(
 
 
 def _curve(sheet: Sheet, places: Places, name: str, cells: Sequence[float | None], y: int, rows: int, ink: str) -> str:
-    shown = [cell for cell in cells[-places.cells :] for _ in range(places.wide)]
+    shown = mean_of(cells, places.columns)
     peak = max((cell for cell in shown if cell is not None), default=None)
     if peak is None:
         return f"{name} {NOTHING}"
     top = nice(peak) if peak > 0 else None
-    at = places.chart + places.wide * places.cells - len(shown)
-    chart(sheet, y, at, Lane(name, tuple(shown), None, None), top, rows, sheet.look.style(ink))
+    chart(sheet, y, places.chart, Lane(name, shown, None, None), top, rows, sheet.look.style(ink))
     return f"{name}, 0 to {scale_text(top)}" if top else f"{name}, 0"
 
 
 def draw_axis(sheet: Sheet, context: Context, history: InferenceHistory, places: Places, y: int) -> None:
     """The local time of the first and the middle cell, and ``now``."""
-    look, count = context.look, places.cells * places.wide
-    half = places.cells // 2
+    look, count = context.look, places.columns
     sheet.put(y, places.chart, clock_minute(history.start_ms, context.tz), look.dim)
     if count >= 24:
-        middle_ms = history.start_ms + half * history.cell_seconds * 1000
-        sheet.put(y, places.chart + half * places.wide, clock_minute(middle_ms, context.tz), look.dim)
+        middle_ms = history.start_ms + len(history.output_tokens_per_second) * history.cell_seconds * 500
+        sheet.put(y, places.chart + count // 2, clock_minute(middle_ms, context.tz), look.dim)
     sheet.right(y, places.chart + count - 1, look.now, look.dim)

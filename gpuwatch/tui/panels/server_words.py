@@ -146,6 +146,11 @@ def has_numbers(view: InferenceView) -> bool:
     return any(value is not None for value in known) or bool(view.latencies)
 
 
+def ever_told(view: InferenceView) -> bool:
+    """Whether it has told numbers in the last minutes, even if none is still true."""
+    return has_numbers(view) or view.age_seconds is not None
+
+
 def latency_of(view: InferenceView, which: Latency) -> LatencyView | None:
     """One of its waiting times, if it measures it."""
     return next((each for each in view.latencies if each.latency is which), None)

@@ -7,26 +7,26 @@ from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import find, in_order, key_of_work
 from gpuwatch.view.types import DetailRequest, DetailView, View, WorkloadView
 
-SPAN_SECONDS = 3_600
-CELLS = (60, 40, 30, 24, 20, 15, 12)
-"""Numbers of cells that divide the hour into lengths that can be read."""
+SPAN_SECONDS, CELL_SECONDS = 3_600, 60
+"""What is asked for: an hour of minutes."""
+COLUMNS = (120, 60, 40, 30, 24, 20, 15, 12)
+"""Numbers of columns that divide the hour into lengths that can be read."""
 CHART_AT = 23
 """Column of the charts' first cell in the boxed layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """``split``: the right edge of the left panels. ``cells`` of ``cell_seconds`` from ``chart`` on, each ``wide`` columns wide."""
+    """``split``: the right edge of the left panels. The charts have ``columns`` columns from ``chart`` on."""
 
     split: int
     chart: int
-    cells: int
-    wide: int
+    columns: int
 
     @property
     def cell_seconds(self) -> int:
-        """How long one cell is."""
-        return SPAN_SECONDS // self.cells
+        """How much time one column stands for; from 60 columns on several show the same minute."""
+        return max(CELL_SECONDS, SPAN_SECONDS // self.columns)
 
 
 def is_narrow(context: Context) -> bool:
@@ -42,16 +42,14 @@ def places_of(context: Context) -> Places:
 def places_for(width: int, *, narrow: bool) -> Places:
     """The same; in the ``narrow`` layout the charts stand at the right edge and ``split`` means nothing."""
     if narrow:
-        cells = _cells_in(width - CHART_AT - 17)
-        return Places(width - 1, width - cells, cells, 1)
+        columns = _columns_in(width - CHART_AT - 17)
+        return Places(width - 1, width - columns, columns)
     split = width - 55 if width >= 110 else 51
-    room = split - 2 - CHART_AT
-    cells = _cells_in(room)
-    return Places(split, CHART_AT, cells, 2 if 2 * cells <= room else 1)
+    return Places(split, CHART_AT, _columns_in(split - 2 - CHART_AT))
 
 
-def _cells_in(room: int) -> int:
-    return next((cells for cells in CELLS if cells <= room), CELLS[-1])
+def _columns_in(room: int) -> int:
+    return next((columns for columns in COLUMNS if columns <= room), COLUMNS[-1])
 
 
 def chosen(context: Context, view: View) -> WorkloadView | None:
@@ -70,13 +68,12 @@ def other(view: View, work: WorkloadView | None, step: int) -> WorkloadView | No
     return order[(keys.index(key_of_work(work)) + step) % len(order)]
 
 
-def request_for(context: Context, work: WorkloadView) -> DetailRequest:
+def request_for(work: WorkloadView) -> DetailRequest:
     """What this screen wants to know about ``work``."""
-    places = places_of(context)
-    return DetailRequest(cells=places.cells, cell_seconds=places.cell_seconds, workload=key_of_work(work))
+    return DetailRequest(cells=SPAN_SECONDS // CELL_SECONDS, cell_seconds=CELL_SECONDS, workload=key_of_work(work))
 
 
 def answer(context: Context, work: WorkloadView) -> DetailView | None:
     """The detail that belongs to the present question; ``None`` until it is there."""
     detail = context.detail
-    return detail if detail is not None and detail.request == request_for(context, work) else None
+    return detail if detail is not None and detail.request == request_for(work) else None

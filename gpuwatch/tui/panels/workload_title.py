@@ -11,7 +11,7 @@ from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.panels.ledger import fit
 from gpuwatch.tui.panels.processes import quantised
-from gpuwatch.tui.panels.server_words import engine_word, has_numbers, hint_of, is_old, old_words, state_words
+from gpuwatch.tui.panels.server_words import engine_word, ever_told, hint_of, is_old, old_words, state_words
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import gpus_of, in_order
 from gpuwatch.view.inference_types import InferenceView
@@ -82,9 +82,9 @@ def address_of(work: WorkloadView) -> tuple[str, str]:
 
 
 def path_of(server: InferenceView) -> str:
-    """``/metrics``."""
+    """``/metrics `` in front of a verb, if its address has a path."""
     _, slash, path = server.url.partition("://")[2].partition("/")
-    return cut("/" + path.partition("?")[0], 24) if slash and path else "its page"
+    return cut("/" + path.partition("?")[0], 24) + " " if slash and path else ""
 
 
 def _up(view: View, work: WorkloadView) -> str:
@@ -95,7 +95,7 @@ def _when(context: Context, server: InferenceView, room: int) -> list[Words]:
     """What is wrong first; then up time, the page and its age, what the numbers are means of."""
     look = context.look
     groups: list[Words] = []
-    if server.state is not ServerState.UP and has_numbers(server):
+    if server.state is not ServerState.UP and ever_told(server):
         words: Words = [(state_words(server), look.amber)]
         if server.hint or server.detail:
             words.append((": " + hint_of(server, room - len(state_words(server)) - 2), look.fg))
@@ -108,7 +108,7 @@ def _when(context: Context, server: InferenceView, room: int) -> list[Words]:
         every = f" every {server.interval_seconds:g} s" if server.interval_seconds else ""
         seconds = server.age_seconds
         ago = f"{number(seconds, 1)} s" if seconds < 9.95 else duration(seconds)
-        groups.append([(f"{path_of(server)} read{every}, last {ago} ago", look.dim)])
+        groups.append([(f"{path_of(server)}read{every}, last {ago} ago", look.dim)])
     if server.scrape_seconds is not None and context.width >= 160:
         groups.append([(f"takes {latency(server.scrape_seconds)}", look.dim)])
     if server.rate_seconds and server.window_seconds:

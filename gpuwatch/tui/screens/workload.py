@@ -10,7 +10,7 @@ from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.server_boxed import draw_boxed
 from gpuwatch.tui.panels.server_narrow import draw_narrow
-from gpuwatch.tui.panels.server_words import has_numbers
+from gpuwatch.tui.panels.server_words import ever_told
 from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.panels.workload_question import answer, chosen, is_narrow, other, request_for
 from gpuwatch.tui.panels.workload_silent import draw_silent
@@ -51,7 +51,7 @@ class WorkloadScreen(PanelScreen):
             return
         draw_title(sheet, context, view, work)
         server, detail = work.inference, answer(context, work)
-        if server is None or not has_numbers(server):
+        if server is None or not ever_told(server):
             draw_silent(sheet, context, view, work, detail)
         elif is_narrow(context):
             draw_narrow(sheet, context, view, work, server, detail)
@@ -65,7 +65,7 @@ class WorkloadScreen(PanelScreen):
             return None
         context = app.context(self, app.size.width, app.size.height)
         work = chosen(context, app.view)
-        return request_for(context, work) if work is not None else None
+        return request_for(work) if work is not None else None
 
     def back(self) -> bool:
         """Back to where it was opened."""
