@@ -72,6 +72,4 @@ def _underloaded(signs: Signs) -> str:
         return ""
     if signs.running > FEW_RUNNING * signs.max_running or signs.power_ratio >= LITTLE_POWER:
         return ""
-    return (
-        f"{signs.running:.0f} of {signs.max_running} places taken, GPUs at {percent_sign(signs.power_ratio)} of their power limit"
-    )
+    return f"{signs.running:.0f} of {signs.max_running} places taken, GPU power at {percent_sign(signs.power_ratio)}"

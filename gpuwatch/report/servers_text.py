@@ -1,0 +1,141 @@
+"""The inference servers of ``gpuwatch status`` as lines of text: one row each, and what to do about one that tells nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuwatch import format as fmt
+from gpuwatch.names import Latency, Missing, Quality, ServerState
+from gpuwatch.report.table import Column, Paint, table
+from gpuwatch.view.inference_types import InferenceView, LatencyView
+from gpuwatch.view.types import View, WorkloadView
+
+ESTIMATED = "~"
+WIDE = 100
+_STATE_WORDS = {
+    ServerState.STARTING: "starting",
+    ServerState.METRICS_OFF: "its metrics are off",
+    ServerState.AUTH_NEEDED: "its metrics need a key",
+    ServerState.UNREACHABLE: "does not answer",
+    ServerState.OTHER_NAMESPACE: "listens in another network namespace",
+    ServerState.PORT_UNKNOWN: "its port is not known",
+    ServerState.FOREIGN_PAGE: "its page is not one of a known engine",
+    ServerState.TOO_LARGE: "its page is too large",
+    ServerState.NO_METRICS: "this engine has no numbers of its own",
+}
+
+
+def servers(view: View, width: int, paint: Paint) -> list[str]:
+    """The block; empty where no server was ever asked."""
+    there = [(work, work.inference) for work in view.workloads if work.inference is not None]
+    if not there:
+        return []
+    columns = [
+        Column("Server", [_name(work, 28 if width >= WIDE else 19) for work, _ in there], align="left"),
+        Column("Engine", [server.engine + ("" if server.verified else " unverified") for _, server in there], align="left", drop=7),
+        Column("GPU", [_gpus(work.gpu_indices) for work, _ in there], align="left"),
+        Column("decode/s", [_rate(server, "output_tokens") for _, server in there]),
+        Column("prefill/s", [_rate(server, "prefill_tokens") for _, server in there], drop=4),
+        Column("run", [_count(server, "running_requests") for _, server in there]),
+        Column("wait", [_count(server, "waiting_requests") for _, server in there]),
+        Column("KV %", [fmt.percent(server.kv_cache_ratio, reason=_why(server, "kv_cache_ratio")) for _, server in there], drop=3),
+        Column("TTFT p95", [_p95(server) for _, server in there], drop=1),
+        Column("J/tok", [_energy(server) for _, server in there], drop=2),
+    ]
+    if any(server.cost_per_million_output_tokens is not None for _, server in there):
+        columns.append(Column("a M tok", [_cost(server) for _, server in there], drop=9))
+    columns.append(Column("Model", [server.served_model or work.model for work, server in there], align="left", drop=8))
+    head, *rows = table(columns, width, paint)
+    lines = [head]
+    hidden = [head_word for head_word in ("Engine", "Model") if head_word not in head]
+    for row, (work, server) in zip(rows, there, strict=True):
+        lines += [row, *_notes(work, server, hidden, width, paint)]
+    return lines
+
+
+def _name(work: WorkloadView, room: int) -> str:
+    port = f":{work.port}" if work.port else ""
+    return fmt.cut(work.name or work.engine or "server", room - len(port)) + port
+
+
+def _gpus(indices: Sequence[int]) -> str:
+    """``0``, ``0-3``, ``0,2``; more than fits in a column as their number."""
+    if not indices:
+        return fmt.NOTHING
+    first, last = indices[0], indices[-1]
+    if len(indices) > 1 and list(indices) == list(range(first, last + 1)):
+        return f"{first}-{last}"
+    text = ",".join(map(str, indices))
+    return text if len(text) <= 5 else f"{len(indices)} GPUs"
+
+
+def _why(server: InferenceView, name: str) -> Missing | None:
+    return server.missing.get(name)
+
+
+def _rate(server: InferenceView, tokens: str) -> str:
+    value = getattr(server, f"{tokens}_per_second")
+    if value is None:
+        return fmt.glyph(_why(server, f"{tokens}_per_second"))
+    about = ESTIMATED if server.quality.get(f"{tokens}_total") is Quality.ESTIMATED else ""
+    return about + fmt.rate(value)
+
+
+def _count(server: InferenceView, name: str) -> str:
+    about = ESTIMATED if server.quality.get(name) is Quality.ESTIMATED else ""
+    value = getattr(server, name)
+    return fmt.glyph(_why(server, name)) if value is None else about + fmt.number(value)
+
+
+def _p95(server: InferenceView) -> str:
+    """The percentile, ``>`` the last bound, or a mean that says that it is one."""
+    found: LatencyView | None = next((each for each in server.latencies if each.latency is Latency.TTFT), None)
+    if found is None:
+        return fmt.NOTHING
+    if found.p95_seconds is not None:
+        return fmt.latency(found.p95_seconds)
+    if found.above_seconds is not None and found.open_from is not None and found.open_from <= 95:
+        return f"> {fmt.latency(found.above_seconds)}"
+    return fmt.NOTHING if found.mean_seconds is None else f"mean {fmt.latency(found.mean_seconds)}"
+
+
+def _energy(server: InferenceView) -> str:
+    if server.shared_gpu:
+        return "shared"
+    joules = server.energy_per_output_token_joules
+    if joules is None:  # no tokens for what it draws
+        idle = server.power_watts is not None and server.output_tokens_per_second == 0
+        return f"{fmt.watts(server.power_watts)} W" if idle else fmt.NOTHING
+    return fmt.number(joules, 2 if joules < 99.95 else 0)
+
+
+def _cost(server: InferenceView) -> str:
+    cost = server.cost_per_million_output_tokens
+    return fmt.NOTHING if cost is None else f"{fmt.number(cost, 2)} {server.currency}"
+
+
+def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:
+    """What stands under a row: what its columns had no room for, what limits it, or why it tells nothing and what to add."""
+    found = {"Engine": server.engine, "Model": server.served_model or work.model}
+    facts = [found[name] for name in hidden if found[name]]
+    notes = []
+    if server.state is not ServerState.UP:
+        word = server.detail or _STATE_WORDS.get(server.state, server.state.label.replace("_", " "))
+        notes.append((f"{word}: {server.hint}" if server.hint else word, "notice"))
+    elif server.diagnosis:
+        facts.append(server.diagnosis)
+    if server.price:
+        notes.append((f"cost of output tokens at {server.price}", "dim"))
+    if facts:
+        notes.insert(0, (" · ".join(facts), ""))
+    return [paint(line, style) for text, style in notes for line in _folded(text, width)]
+
+
+def _folded(text: str, width: int) -> list[str]:
+    lines, line = [], "  └"
+    for word in text.split():
+        if fmt.cells(line) + 1 + fmt.cells(word) > width and line.strip(" └"):
+            lines.append(line)
+            line = "   "
+        line += f" {word}"
+    return [*lines, line]
