@@ -20,6 +20,8 @@ from gpuwatch.plugin import CollectorContext, ServerProcess
 
 LOOK_AGAIN_SECONDS = 10.0
 """Between two looks at where a process listens that has no address, unless it is about to start."""
+CHECK_SECONDS = 30.0
+"""Between two looks at whether processes still listen where they did; a connection that stays open does not ask."""
 _NS = 1_000_000_000
 Key = tuple[int, int, int]
 Process = tuple[int, int]
@@ -88,7 +90,7 @@ class Discovery:
             before = self._places.get(process)
             if table is None or not table.paths:
                 places[process] = NO_FIGURES
-            elif before is not None and before.known and not anew and server.workload not in failing:
+            elif before is not None and not anew and server.workload not in failing and still_owns(server, before, self._root):
                 places[process] = before
             else:
                 ports = table.default_port, table.metrics_port
@@ -102,7 +104,8 @@ class Discovery:
                 )
         self._places = places
         for at, target in enumerate(self._targets):
-            if target.local and (anew or self._owners[at] is None):
+            owner = self._owners[at]
+            if target.local and (anew or owner is None or owner.workload in failing):
                 self._owners[at] = owner_of(target.address.port, self._servers, self._root)
 
     def _patience(self, own_seconds: float) -> float:
@@ -111,7 +114,9 @@ class Discovery:
         if ServerState.STARTING in states:
             return own_seconds / 2
         strangers = any(owner is None and target.local for owner, target in zip(self._owners, self._targets, strict=True))
-        return LOOK_AGAIN_SECONDS if strangers or states - {ServerState.UP, ServerState.NO_METRICS} else 2.0**30
+        if strangers or states - {ServerState.UP, ServerState.NO_METRICS}:
+            return LOOK_AGAIN_SECONDS
+        return CHECK_SECONDS if ServerState.UP in states else 2.0**30
 
     # ------------------------------------------------------------------------------------------------------------- together
 
@@ -147,10 +152,15 @@ class Discovery:
     def _endpoints(self, server: ServerProcess, place: Listening | None, target: Configured | None) -> Iterator[Endpoint]:
         process, table = (server.pid, server.start_ms), engine(server.engine)
         if target is not None:
-            yield Endpoint(server.workload, process, target.address, target.engine or table, _always, target.interval_seconds)
+            allowed = partial(_belongs, server, target.address.port, self._root)
+            yield Endpoint(server.workload, process, target.address, target.engine or table, allowed, target.interval_seconds)
         elif place is not None and place.known:
             allowed = partial(still_owns, server, place, self._root)
             yield Endpoint(server.workload, process, Address(place.host, place.port), table, allowed)
+
+
+def _belongs(server: ServerProcess, port: int, root: str) -> bool:
+    return owner_of(port, (server,), root) is server
 
 
 def _always() -> bool:
