@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from gpuwatch.dataclass import NamedTuple, dataclass
 
@@ -27,6 +26,8 @@ class GpuPrice:
 
     def fits(self, name: str) -> bool:
         """Whether a product name fits; capitals do not matter."""
+        from fnmatch import fnmatchcase  # few have prices
+
         return fnmatchcase(name.lower(), self.pattern.lower())
 
     def at(self, at_ms: int) -> float | None:

@@ -7,7 +7,6 @@ from datetime import tzinfo
 
 from gpuwatch import format as fmt
 from gpuwatch.names import Missing, Severity, State
-from gpuwatch.report.servers_text import servers
 from gpuwatch.report.table import Column, Paint, plain, table
 from gpuwatch.view.parts import amounts, waste_ms
 from gpuwatch.view.types import GpuHold, GpuView, HostView, LedgerView, ProcessView, View
@@ -51,9 +50,10 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
     host = _host(view.host, width) if view.host else ""
     if host:
         blocks.append([host])
-    told = servers(view, width, paint)
-    if told:
-        blocks.append(told)
+    if any(work.inference is not None for work in view.workloads):
+        from gpuwatch.report.servers_text import servers
+
+        blocks.append(servers(view, width, paint))
     processes = _processes(view, width, paint)
     if processes:
         blocks.append(processes)

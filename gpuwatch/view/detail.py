@@ -14,7 +14,6 @@ from gpuwatch.names import Missing, State
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
 from gpuwatch.view.day import day_views
-from gpuwatch.view.inference_history import inference_history
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
 from gpuwatch.view.own_ledger import process_ledger, workload_ledger
@@ -108,8 +107,11 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
     process = process_history(rows, *request.process, end_ms, **size) if request.process else None
     gpu = gpu_history(rows, uuid, end_ms, **size) if uuid else None
     workload_id = window.workload_id(*request.workload) if request.workload else None
-    inference = inference_history(window, workload_id, end_ms) if workload_id is not None else None
-    own = workload_ledger(window, workload_id, end_ms) if workload_id is not None else None
+    inference = own = None
+    if workload_id is not None:
+        from gpuwatch.view.inference_history import inference_history
+
+        inference, own = inference_history(window, workload_id, end_ms), workload_ledger(window, workload_id, end_ms)
     if gpu is None:
         days = day_views(window, request, view) if request.day_start_ms else ()
         return DetailView(request, process=process, days=days, inference=inference, workload_ledger=own)

@@ -10,9 +10,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view import holdings as held
 from gpuwatch.view.entities import Moment
 from gpuwatch.view.holdings import Holdings
-from gpuwatch.view.inference import Card, inference_view
 from gpuwatch.view.inference_types import InferenceView
-from gpuwatch.view.served import servers_at
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.types import WorkloadView
 
@@ -63,6 +61,9 @@ def _servers(
     rows = {i: row for i, row in window.servers(ids).items() if row["first_ms"] <= at_ms}
     if not rows:
         return {}
+    from gpuwatch.view.inference import Card, inference_view  # most hosts serve nothing, and status is in a hurry
+    from gpuwatch.view.served import servers_at
+
     fields = _fields(window, rows)
     servers = servers_at(window, tuple(rows), at_ms, live=live, late_ms=LATE_TICKS * period_ms)
     roots = [(known[i]["root_pid"], known[i]["root_start_ms"]) for i in rows]
