@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -46,7 +47,7 @@ def server() -> Iterator[Engine]:
             yield engine
         finally:
             engine.dispose()
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # at once, whoever is still connected
             process.stderr.close()
             process.wait()
 
