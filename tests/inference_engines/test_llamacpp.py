@@ -98,7 +98,7 @@ def test_slots_alone_never_tell_more_than_there_was(seed: int, plan: list[tuple[
         assert watched.sums.get(OUT, 0) <= server.made
         assert OUT in reading.sources
         assert reading.hint == "start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)"
-        assert "waiting_requests" not in reading.gauges
+        assert reading.gauges.get("waiting_requests", 0) == 0
     assert server.asked.count("/metrics") == 1
 
 
@@ -162,6 +162,19 @@ def test_the_moment_is_told_between_two_reads_of_the_page() -> None:
     assert reading.sources[OUT].quality is Quality.ESTIMATED
     assert "/slots" in reading.sources[OUT].source and "llamacpp:tokens_predicted_total" in reading.sources[OUT].source
     assert reading.amounts["prompt_tokens_total"] == reading.amounts[PREFILL] + reading.amounts[CACHED]
+
+
+def test_nothing_waits_while_a_slot_is_free_whatever_the_page_said_before() -> None:
+    reader = LlamaCppReader(table("llama.cpp"))
+    page = "llamacpp:requests_deferred 2\n"
+    slots = '[{{"id": 0, "is_processing": true}}, {{"id": 1, "is_processing": {}}}]'
+    full, free = slots.format("true"), slots.format("false")
+    assert reader.read([answer("/metrics", page), answer("/slots", full)], 1).gauges["waiting_requests"] == 2
+    assert reader.read([answer("/slots", full)], 2).gauges["waiting_requests"] == 2
+    assert reader.read([answer("/slots", free)], 3).gauges["waiting_requests"] == 0
+    alone = LlamaCppReader(table("llama.cpp"))
+    assert "waiting_requests" not in alone.read([answer("/metrics", status=501), answer("/slots", full)], 1).gauges
+    assert alone.read([answer("/slots", free)], 2).gauges["waiting_requests"] == 0
 
 
 def test_gauges_and_facts(captured: Any) -> None:

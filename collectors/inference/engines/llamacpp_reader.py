@@ -184,9 +184,13 @@ class LlamaCppReader:
         self._say(reading, "running_requests", "/slots is_processing", Quality.EXACT)
         if numbers is not None:
             self._waiting = numbers.get(WAITING)
-        if self._waiting is not None:
-            reading.gauges["waiting_requests"] = self._waiting
-            self._say(reading, "waiting_requests", PREFIX + WAITING, Quality.EXACT)
+        elif self._waiting and len(busy) < len(slots):
+            self._waiting = 0.0  # nobody waits while a slot is free
+        # Nothing waits while a slot is free; while none is, what the page said last holds until it is read again.
+        waiting = self._waiting if len(busy) == len(slots) else 0.0
+        if waiting is not None:
+            reading.gauges["waiting_requests"] = waiting
+        self._say(reading, "waiting_requests", f"{PREFIX}{WAITING}, 0 while a slot is free", Quality.EXACT)
         sizes = [slot.size for slot in slots if slot.size]
         reading.facts["max_running_requests"] = len(slots)
         if len(sizes) == len(slots):
