@@ -59,6 +59,7 @@ class InferenceCollector:
 
     def close(self) -> None:
         """Hang up and forget every server."""
+        self._receive()
         for group in self._groups.values():
             group.close()
         self._begin()
@@ -144,7 +145,11 @@ class InferenceCollector:
 
     def _look(self, group: Group, target: Target) -> None:
         """In a worker's thread."""
-        self._arrived.append((group, target, target.ask()))
+        found = target.ask()
+        if group.closed:
+            target.close()
+            return
+        self._arrived.append((group, target, found))
         self._woken.set()
 
     def _receive(self) -> None:

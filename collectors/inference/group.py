@@ -59,6 +59,7 @@ class Group:
         self.state, self.detail = ServerState.STARTING, ""
         self.looked_ns, self.looked_wall = 0, 0.0
         """When its addresses were last asked."""
+        self.closed = False
         self.least_seconds = 0.0
         """The user wants it asked no more often."""
         self.interval = own_seconds
@@ -113,7 +114,8 @@ class Group:
             target.close()
 
     def close(self) -> None:
-        """Hang up; who is still asked is left to its worker, and closed when that is back."""
+        """Hang up; who is still asked is left to its worker, who closes it when it is back."""
+        self.closed = True
         self.settle({})
 
     def settle(self, targets: dict[object, Target]) -> None:

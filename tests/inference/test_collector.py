@@ -508,3 +508,5 @@ def test_an_answer_that_comes_too_late_for_its_tick_is_joined_with_the_next(serv
     assert len(later) == 1
     assert bench.tick().inference_samples == []
     assert len(later) == 1, "never two at one address"
+    collector.close()
+    work()
