@@ -17,7 +17,7 @@ from gpuwatch.collectors.simulated.flat import Fault
 from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
-from gpuwatch.collectors.simulated.servers import INTERVAL_S, Look, Seen, Servers
+from gpuwatch.collectors.simulated.servers import INTERVAL_S, Look, Seen, Servers, changes
 from gpuwatch.dataclass import replace
 from gpuwatch.measure import measures
 from gpuwatch.model import (
@@ -66,7 +66,7 @@ class Stage:
         self.scenario, self.axis, self.table = scenario, axis, scenario.table
         self.people = People(scenario)
         self.sampler = Sampler(scenario, self.people)
-        self.servers = Servers(scenario, self.people, axis)
+        self.servers = Servers(scenario, axis)
         self._told: dict[tuple[int, int, int], Server] = {}
         self.gpus: dict[str, Gpu] = {}
         for device in self.table.devices:
@@ -156,6 +156,7 @@ class Stage:
         gpus, missing = self._gpus(span, scene, faults, share)
         processes = self._processes(span, scene, faults, share)
         seen = self._servers(looked, now, scene, share) if looks and self.servers else Seen()
+        news, events = self._news(seen.servers, t)
         if self.table.instances:
             unshared = {
                 ("process", f"{s.pid}:{s.start_ms}", "sm_utilization_ratio"): Missing.NOT_SUPPORTED
@@ -175,8 +176,8 @@ class Stage:
             host_sample=self._host_sample(span, share),
             inference_samples=seen.samples,
             latency_counts=seen.latencies,
-            servers=self._news(seen.servers),
-            events=self._events(span),
+            servers=news,
+            events=(*self._events(span), *events),
             missing=missing if span.start is not None else self._not_yet(missing, gpus),
         )
 
@@ -199,10 +200,12 @@ class Stage:
         look = Look(span.start, span.end, span.seconds)
         return self.servers.seen(scene.lives, look, (lambda key, build: self._once(key, span, build)) if share else None)
 
-    def _news(self, servers: Sequence[Server]) -> tuple[Server, ...]:
+    def _news(self, servers: Sequence[Server], t: int) -> tuple[tuple[Server, ...], tuple[Event, ...]]:
+        """The servers of which something is new, and what is worth an event of that."""
         news = tuple(server for server in servers if self._told.get(server.key) is not server)
+        events = tuple(event for server in news for event in changes(self._told.get(server.key), server, t * 1000))
         self._told |= {server.key: server for server in news}
-        return news
+        return news, events
 
     def _events(self, span: Span) -> tuple[Event, ...]:
         if span.start is None or not (self.table.faults or self.table.xids):

@@ -11,11 +11,11 @@ from gpuwatch.collectors.simulated.rates import AMOUNTS
 from gpuwatch.collectors.simulated.serving import ENDS, Counts, Serving
 from gpuwatch.collectors.simulated.told import TOLD
 from gpuwatch.dataclass import dataclass
-from gpuwatch.model import InferenceSample, LatencyCounts, Server
-from gpuwatch.names import Latency, ServerState
+from gpuwatch.model import Event, InferenceSample, LatencyCounts, Server
+from gpuwatch.names import Latency, ServerState, Severity
 
 if TYPE_CHECKING:
-    from gpuwatch.collectors.simulated.people import Axis, Life, People
+    from gpuwatch.collectors.simulated.people import Axis, Life
 
 INTERVAL_S = 2
 """The time between two looks."""
@@ -52,6 +52,11 @@ _WORDS = {
 }
 
 
+_TROUBLE = frozenset(
+    {ServerState.METRICS_OFF, ServerState.AUTH_NEEDED, ServerState.UNREACHABLE, ServerState.TOO_LARGE, ServerState.FOREIGN_PAGE}
+)
+
+
 class Look(NamedTuple):
     """One look at the servers: scenario time of the look before (None: there was none) and of this one, and the seconds between."""
 
@@ -77,8 +82,8 @@ Share = Callable[[tuple[object, ...], Callable[[], Sampled]], Sampled]
 class Servers:
     """All servers of a scenario on an absolute time axis."""
 
-    def __init__(self, scenario: Scenario, people: People, axis: Axis) -> None:
-        self._people, self._axis, self._loop_ms = people, axis, scenario.plan.loop_ms
+    def __init__(self, scenario: Scenario, axis: Axis) -> None:
+        self._axis, self._loop_ms = axis, scenario.plan.loop_ms
         self._servings = [
             Serving(scenario, person, person.plan.server)
             for person in scenario.people.values()
@@ -153,9 +158,22 @@ class Servers:
         return [int(count // self._axis.speed) for count in counts]
 
 
+def changes(before: Server | None, server: Server, ts_ms: int) -> Iterator[Event]:
+    """What people want to know of when the state of a server changes."""
+    name = f"{server.engine} {server.url}".strip()
+    if before is None or before.state is server.state:
+        return
+    if server.state in _TROUBLE:
+        detail = f"{name}: {server.detail}" + (f" ({server.hint})" if server.hint else "")
+        yield Event(ts_ms, f"server_{server.state.label}", detail, Severity.NOTICE, pid=server.root_pid)
+    elif server.state is ServerState.UP and before.state in _TROUBLE:
+        yield Event(ts_ms, "server_up", f"{name} answers", Severity.INFO, pid=server.root_pid)
+
+
 def _server(serving: Serving, life: Life, start_ms: int, state: ServerState) -> Server:
     process, plan = serving.person.plan, serving.plan
-    told, up = TOLD[process.engine], state is ServerState.UP
+    told = TOLD[process.engine]
+    known = plan.state is ServerState.UP and state is not ServerState.STARTING  # what it told before, it still is
     detail, hint = _WORDS.get(state, ("", ""))
     hint = hint.replace("PORT", str(process.port))
     if state is ServerState.METRICS_OFF:
@@ -171,15 +189,15 @@ def _server(serving: Serving, life: Life, start_ms: int, state: ServerState) -> 
         hint,
         url=f"http://127.0.0.1:{process.port}" if process.port else "",
         engine=process.engine,
-        engine_version=process.engine_version,
-        served_model=process.model,
-        max_model_tokens=plan.max_model_tokens or None if up else None,
-        max_running_requests=plan.max_running_requests or None if up else None,
-        kv_cache_tokens=plan.kv_cache_tokens or None if up else None,
+        engine_version=process.engine_version if known else "",
+        served_model=process.model if known else "",
+        max_model_tokens=plan.max_model_tokens or None if known else None,
+        max_running_requests=plan.max_running_requests or None if known else None,
+        kv_cache_tokens=plan.kv_cache_tokens or None if known else None,
         interval_seconds=float(INTERVAL_S),
-        scrape_seconds=told.scrape_seconds if up else None,
-        page_bytes=told.page_bytes if up else None,
-        fields=fields if up else (),
+        scrape_seconds=told.scrape_seconds if known else None,
+        page_bytes=told.page_bytes if known else None,
+        fields=fields if known else (),
     )
 
 

@@ -28,6 +28,7 @@ slot = "api"
 workload = "w"
 workload_kind = "inference"
 engine = "vllm"
+model = "m"
 port = 8000
 gpus = { 0 = 40.0 }
 age = "1d"
@@ -165,7 +166,11 @@ def test_the_first_look_and_the_one_after_a_break_count_nothing(epoch):
     assert rows[70].running_requests is None and rows[80].running_requests is not None
     news = {b.t - epoch: [(s.state, bool(s.fields)) for s in b.servers] for b in batches if b.servers}
     up = [(ServerState.UP, True)]
-    assert news == {0: up, 60: [(ServerState.UNREACHABLE, False)], 80: up}
+    assert news == {0: up, 60: [(ServerState.UNREACHABLE, True)], 80: up}
+    assert [(e.ts_ms - epoch * 1000, e.kind, e.detail, e.pid) for b in batches for e in b.events] == [
+        (60_000, "server_unreachable", "vllm http://127.0.0.1:8000: nobody listens there", 500),
+        (80_000, "server_up", "vllm http://127.0.0.1:8000 answers", 500),
+    ]
 
 
 def test_a_restarted_server_is_a_new_one_that_starts_slowly(epoch):
@@ -176,6 +181,9 @@ def test_a_restarted_server_is_a_new_one_that_starts_slowly(epoch):
     second = {b.t - epoch: s for b in batches for s in b.inference_samples if s.root_start_ms == keys[1]}
     assert [t for t, s in second.items() if s.server_state == ServerState.STARTING] == list(range(660, 700, 2))
     assert second[700].output_tokens_total is None and second[702].output_tokens_total > 0
+    assert [(s.state, s.served_model, bool(s.fields)) for b in batches for s in b.servers if s.root_start_ms == keys[1]] == [
+        (ServerState.STARTING, "", False), (ServerState.UP, "m", True),
+    ]  # fmt: skip
     assert {(w.root_pid, w.root_start_ms, w.port) for b in batches for w in b.workloads} == {
         s.key for b in batches for s in b.servers
     }
@@ -215,10 +223,10 @@ def test_faster_time_brings_no_more_tokens_a_second(opened, epoch):
 def test_each_engine_tells_what_it_can(opened, epoch):
     collector = opened("serve", interval=1.0)
     collector.collect(epoch + 100)
-    told_of = {s.served_model: s for s in collector._at(epoch)._told.values()}
+    told_of = {s.served_model or s.engine: s for s in collector._at(epoch)._told.values()}
     rows = {s.root_pid: s for s in collector.collect(epoch + 102).inference_samples}
     quality = {name: {f.field: f.quality for f in server.fields} for name, server in told_of.items()}
-    off = told_of["Qwen3-30B-A3B"]
+    off = told_of["sglang"]
     assert off.state is ServerState.METRICS_OFF and "--enable-metrics" in off.hint and not off.fields
     assert all(getattr(rows[off.root_pid], name) is None for name in measures(InferenceSample) if name != "server_state")
     llama = rows[told_of["Qwen2.5-Coder-14B-Q5_K_M"].root_pid]
