@@ -26,12 +26,14 @@ from gpuwatch.model import (
     Host,
     HostSample,
     InferenceSample,
+    LatencyCounts,
     Process,
     ProcessSample,
+    Server,
     TrainingSample,
     Workload,
 )
-from gpuwatch.names import Missing
+from gpuwatch.names import Latency, Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory
 from gpuwatch.text import clean
 
@@ -47,6 +49,8 @@ _PLURALS: dict[str, type] = {
     "process_samples": ProcessSample,
     "training_samples": TrainingSample,
     "inference_samples": InferenceSample,
+    "latency_counts": LatencyCounts,
+    "servers": Server,
     "extra_samples": ExtraSample,
     "events": Event,
 }
@@ -164,6 +168,7 @@ def check_batch(batch: Batch, *, collector: str, now: float, known_gpus: Iterabl
         _check_measures(batch.host_sample, "host", "", batch)
     for training in batch.training_samples:
         _check_measures(training, "process", f"{training.pid}:{training.start_ms}", batch)
+    _check_servers(batch)
     for (entity, key, field_name), reason in batch.missing.items():
         _demand(entity in _ENTITY_KINDS, f"a reason for an unknown kind of entity: {entity!r}")
         _demand(isinstance(reason, Missing), f"the reason for {key} {field_name} must be a Missing")
@@ -200,6 +205,26 @@ def _check_processes(batch: Batch) -> None:
         seen.add(place)
         _demand(sample.pid > 0, f"no process has the pid {sample.pid}")
         _check_measures(sample, "process", f"{sample.pid}:{sample.start_ms}", batch)
+
+
+def _check_servers(batch: Batch) -> None:
+    numbers = {*measures(InferenceSample), *(latency.label for latency in Latency)}
+    for server in batch.servers:
+        _demand("@" not in server.url, f"Server.url must hold no credentials: {server.url!r}")
+        named = [known.field for known in server.fields]
+        _demand(len(set(named)) == len(named), f"a server's fields are told once each: {named}")
+        _demand(set(named) <= numbers, f"fields that no InferenceSample has: {sorted(set(named) - numbers)}")
+    rows = [(sample.root_pid, sample.root_start_ms, sample.port) for sample in batch.inference_samples]
+    _demand(len(set(rows)) == len(rows), f"two samples of one server in one batch: {rows}")
+    for sample in batch.inference_samples:
+        _check_measures(sample, "workload", f"{sample.root_pid}:{sample.root_start_ms}:{sample.port}", batch)
+    for counts in batch.latency_counts:
+        place = (counts.root_pid, counts.root_start_ms, counts.port)
+        _demand(place in rows, f"waiting times of {place}, which has no sample in this batch")
+        for lower, upper, count in counts.buckets:
+            _demand(
+                0 <= lower < upper and count > 0, f"{counts.latency.label} of {place}: ({lower}, {upper}, {count}) is no bucket"
+            )
 
 
 def _check_measures(sample: object, entity: str, key: str, batch: Batch) -> None:

@@ -9,8 +9,21 @@ import pytest
 
 from gpuwatch.errors import Unavailable
 from gpuwatch.measure import measures
-from gpuwatch.model import Batch, Event, Gpu, GpuSample, HostSample, Process, ProcessSample
-from gpuwatch.names import Missing
+from gpuwatch.model import (
+    OPEN_US,
+    Batch,
+    Event,
+    FieldSource,
+    Gpu,
+    GpuSample,
+    HostSample,
+    InferenceSample,
+    LatencyCounts,
+    Process,
+    ProcessSample,
+    Server,
+)
+from gpuwatch.names import Latency, Missing, Quality, ServerState
 from gpuwatch.testing import ContractError, check_collector
 
 GPU = Gpu("GPU-1", 0, "Fake 9000", memory_total_bytes=1 << 34)
@@ -78,6 +91,18 @@ def test_a_source_that_is_not_here_is_checked_too():
     assert check_collector(Absent) == []
 
 
+FIELD = FieldSource("ttft", Quality.EXACT, "a family")
+SERVED = InferenceSample(7, 1, output_tokens_total=4.0, kv_cache_ratio=1.0)
+COUNTS = LatencyCounts(7, 1, 0, Latency.TTFT, ((0, 10, 1), (10, OPEN_US, 2)))
+
+
+def test_servers_with_rows_and_waiting_times_pass():
+    server = Server(
+        7, 1, 0, ServerState.UP, url="http://host:8000/metrics", fields=(FIELD, replace(FIELD, field="running_requests"))
+    )
+    check_collector(altered(servers=[server], inference_samples=[SERVED, InferenceSample(8, 1)], latency_counts=[COUNTS]))
+
+
 BROKEN = {
     "name must be": type("Shouting", (Honest,), {"name": "No Name"}),
     "interval_seconds must be": type("Frozen", (Honest,), {"interval_seconds": 0}),
@@ -112,6 +137,17 @@ BROKEN = {
     "unknown kind of entity": altered(missing=reasons(GpuSample("GPU-1", **MEASURED)) | {("rack", "1", "x"): Missing.STALE}),
     "must be a Missing": altered(missing=reasons(GpuSample("GPU-1", **MEASURED)) | {("gpu", "GPU-1", "x"): 3}),
     "integers from 0": altered(driver_calls=-1),
+    "no credentials": altered(servers=[Server(7, 1, 0, ServerState.UP, url="http://me:secret@host/metrics")]),
+    "told once each": altered(servers=[Server(7, 1, 0, ServerState.UP, fields=(FIELD, FIELD))]),
+    "no InferenceSample has: ['tokens']": altered(
+        servers=[Server(7, 1, 0, ServerState.UP, fields=(replace(FIELD, field="tokens"),))]
+    ),
+    "two samples of one server": altered(inference_samples=[InferenceSample(7, 1), InferenceSample(7, 1)]),
+    "too small for total": altered(inference_samples=[InferenceSample(7, 1, output_tokens_total=-4.0)]),
+    "7:1:0: kv_cache_ratio = 41": altered(inference_samples=[InferenceSample(7, 1, kv_cache_ratio=41.0)]),
+    "which has no sample": altered(latency_counts=[LatencyCounts(7, 1, 0, Latency.TTFT, ((0, 10, 1),))]),
+    "(10, 10, 1) is no bucket": altered(inference_samples=[SERVED], latency_counts=[replace(COUNTS, buckets=((10, 10, 1),))]),
+    "(0, 10, 0) is no bucket": altered(inference_samples=[SERVED], latency_counts=[replace(COUNTS, buckets=((0, 10, 0),))]),
 }
 
 
