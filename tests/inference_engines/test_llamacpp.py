@@ -172,6 +172,8 @@ def test_nothing_waits_while_a_slot_is_free_whatever_the_page_said_before() -> N
     assert reader.read([answer("/metrics", page), answer("/slots", full)], 1).gauges["waiting_requests"] == 2
     assert reader.read([answer("/slots", full)], 2).gauges["waiting_requests"] == 2
     assert reader.read([answer("/slots", free)], 3).gauges["waiting_requests"] == 0
+    assert "waiting_requests" not in reader.read([answer("/slots", full)], 4).gauges
+    assert reader.read([answer("/metrics", page), answer("/slots", full)], 5).gauges["waiting_requests"] == 2
     alone = LlamaCppReader(table("llama.cpp"))
     assert "waiting_requests" not in alone.read([answer("/metrics", status=501), answer("/slots", full)], 1).gauges
     assert alone.read([answer("/slots", free)], 2).gauges["waiting_requests"] == 0

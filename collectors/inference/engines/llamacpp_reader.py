@@ -182,12 +182,12 @@ class LlamaCppReader:
         busy = [slot for slot in slots if slot.busy]
         reading.gauges["running_requests"] = len(busy)
         self._say(reading, "running_requests", "/slots is_processing", Quality.EXACT)
+        free = len(busy) < len(slots)
         if numbers is not None:
             self._waiting = numbers.get(WAITING)
-        elif self._waiting and len(busy) < len(slots):
-            self._waiting = 0.0  # nobody waits while a slot is free
-        # Nothing waits while a slot is free; while none is, what the page said last holds until it is read again.
-        waiting = self._waiting if len(busy) == len(slots) else 0.0
+        elif free:
+            self._waiting = None  # what the page said before says nothing of who comes once no slot is free
+        waiting = 0.0 if free else self._waiting
         if waiting is not None:
             reading.gauges["waiting_requests"] = waiting
         self._say(reading, "waiting_requests", f"{PREFIX}{WAITING}, 0 while a slot is free", Quality.EXACT)
