@@ -105,8 +105,8 @@ class Discovery:
         self._places = places
         for at, target in enumerate(self._targets):
             owner = self._owners[at]
-            if target.local and (anew or owner is None or owner.workload in failing):
-                self._owners[at] = owner_of(target.address.port, self._servers, self._root)
+            if anew or owner is None or owner.workload in failing:
+                self._owners[at] = owner_of(target.address.port, self._servers, self._root, target.address.host)
 
     def _patience(self, own_seconds: float) -> float:
         """How long what was found holds."""
@@ -152,15 +152,15 @@ class Discovery:
     def _endpoints(self, server: ServerProcess, place: Listening | None, target: Configured | None) -> Iterator[Endpoint]:
         process, table = (server.pid, server.start_ms), engine(server.engine)
         if target is not None:
-            allowed = partial(_belongs, server, target.address.port, self._root)
+            allowed = partial(_belongs, server, target.address, self._root)
             yield Endpoint(server.workload, process, target.address, target.engine or table, allowed, target.interval_seconds)
         elif place is not None and place.known:
             allowed = partial(still_owns, server, place, self._root)
             yield Endpoint(server.workload, process, Address(place.host, place.port), table, allowed)
 
 
-def _belongs(server: ServerProcess, port: int, root: str) -> bool:
-    return owner_of(port, (server,), root) is server
+def _belongs(server: ServerProcess, address: Address, root: str) -> bool:
+    return owner_of(address.port, (server,), root, address.host) is server
 
 
 def _always() -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from gpuwatch.collectors.inference.namespaces import leads_to, published
-from gpuwatch.collectors.inference.sockets import Socket, held, holds, listening, reachable, same_namespace
+from gpuwatch.collectors.inference.namespaces import addresses, leads_to, published
+from gpuwatch.collectors.inference.sockets import Socket, held, holds, is_here, listening, reachable, same_namespace
 from gpuwatch.dataclass import dataclass
 from gpuwatch.names import ServerState
 from gpuwatch.plugin import ServerProcess
@@ -89,12 +89,17 @@ def still_owns(server: ServerProcess, where_it_was: Listening, proc_root: str = 
     return any(found.inode == where_it_was.inode for found in listening(proc_root, "self"))
 
 
-def owner_of(port: int, servers: Sequence[ServerProcess], proc_root: str = "/proc") -> ServerProcess | None:
-    """Which of ``servers`` a local port belongs to, for targets that the configuration names; ``None`` if none of them.
+def owner_of(
+    port: int, servers: Sequence[ServerProcess], proc_root: str = "/proc", host: str = "127.0.0.1"
+) -> ServerProcess | None:
+    """Which of ``servers`` an address belongs to, for targets that the configuration names; ``None`` if none of them.
 
     Also the worker of a program that nobody recognised as a server (a script that embeds an engine): its workload is that of the
     program that listens. Where sockets cannot be seen, the only server whose command line names the port and whose user's it is.
+    A ``host`` that is not this one's may be a container's here.
     """
+    if not is_here(host):
+        return _in_container(port, servers, proc_root, host)
     table = listening(proc_root, "self")
     inodes = {found.inode for found in table if found.port == port}
     by_name: list[ServerProcess] = []
@@ -183,13 +188,15 @@ def _published(
     return Listening("", 0, ServerState.OTHER_NAMESPACE, f"in a network namespace of its own; {NAME_IT}")
 
 
-def _in_container(port: int, servers: Iterable[ServerProcess], root: str) -> ServerProcess | None:
-    """The server behind a port that Docker publishes."""
-    ways = [way for way in published(root) if way.port == port]
-    for server in servers if ways else ():
-        if server.worker or same_namespace(root, server.pid):
-            continue
-        inner = {way.inner_port for way in leads_to(root, server.pid, ways)}
+def _in_container(port: int, servers: Iterable[ServerProcess], root: str, host: str = "") -> ServerProcess | None:
+    """The server behind a port that Docker publishes, or behind the container's own address ``host``."""
+    apart = [server for server in servers if not server.worker and not same_namespace(root, server.pid)]
+    ways = [way for way in published(root) if way.port == port] if apart and not host else []
+    for server in apart:
+        if host:
+            inner = {port} if host in (addresses(root, server.pid) or ()) else set()
+        else:
+            inner = {way.inner_port for way in leads_to(root, server.pid, ways)}
         try:
             mine = held(root, server.pid)
         except OSError:

@@ -33,11 +33,29 @@ def published(root: str) -> list[Published]:
 
 def leads_to(root: str, pid: int, ports: list[Published]) -> list[Published]:
     """Those that lead into the network namespace of ``pid``; where its addresses cannot be read, the only one there is."""
-    try:
-        addresses = _addresses(procfs.read(f"{root}/{pid}/net/fib_trie", 1 << 18).decode("ascii", "replace"))
-    except OSError:
+    inside = addresses(root, pid)
+    if inside is None:
         return ports if len(ports) == 1 else []
-    return [port for port in ports if port.inner_host in addresses]
+    return [port for port in ports if port.inner_host in inside]
+
+
+def addresses(root: str, pid: int) -> set[str] | None:
+    """The IPv4 addresses that the network namespace of ``pid`` has itself; ``None`` where they cannot be read.
+
+    In the kernel's listing each address is followed by what kind it is.
+    """
+    try:
+        trie = procfs.read(f"{root}/{pid}/net/fib_trie", 1 << 18).decode("ascii", "replace")
+    except OSError:
+        return None
+    found, last = set[str](), ""
+    for line in trie.splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            last = words[1]
+        elif words[-1:] == ["LOCAL"]:
+            found.add(last)
+    return found
 
 
 def _pids(root: str) -> list[int]:
@@ -61,15 +79,3 @@ def _of_arguments(argv: list[str]) -> list[Published]:
         return []
     tcp = values.get("proto", "tcp") == "tcp"
     return [Published(values.get("host-ip", "0.0.0.0"), port, inner_host, inner_port)] if tcp else []
-
-
-def _addresses(trie: str) -> set[str]:
-    """The IPv4 addresses that a namespace has itself: in the kernel's listing each is followed by what kind it is."""
-    found, last = set[str](), ""
-    for line in trie.splitlines():
-        words = line.split()
-        if words[:1] == ["|--"]:
-            last = words[1]
-        elif words[-1:] == ["LOCAL"]:
-            found.add(last)
-    return found

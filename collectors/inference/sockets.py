@@ -162,6 +162,17 @@ def reachable(host: str) -> str:
     return host if _is_local(host) else ""
 
 
+def is_here(host: str) -> bool:
+    """Whether an address, not a name but ``localhost``, is one of this host's. Nothing is resolved."""
+    if host == "localhost":
+        return True
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return bool(reachable(host))
+
+
 def _is_local(host: str) -> bool:
     """Whether the kernel lets a socket have this address; nothing is sent."""
     try:

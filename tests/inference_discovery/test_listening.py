@@ -110,7 +110,9 @@ def test_an_address_of_this_host_is_asked_as_it_is(tmp_path):
     one, port = bound(host)
     with serving(tmp_path, "vllm", "serve", sockets=[one]) as child:
         child("listen", port)
-        assert of(where(child.told(port=port))) == (host, port, ServerState.UP)
+        server = child.told(port=port)
+        assert of(where(server)) == (host, port, ServerState.UP)
+        assert owner_of(port, [server], host=host) == server and owner_of(port, [server], host="192.0.2.1") is None
 
 
 def test_ipv4_is_asked_where_both_listen(tmp_path):

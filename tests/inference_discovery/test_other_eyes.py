@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 
 import pytest
+from support.serving_child import INNER_ADDRESS
 from support.serving_process import bound, serving
 
 from gpuwatch.collectors.inference import listening, sockets
@@ -106,6 +107,15 @@ def test_the_published_port_of_a_container(apart, publish):
     assert still_owns(server, found)
     assert owner_of(port, [server]) == server and owner_of(8000, [server]) is None
     assert where(apart.told(), default_port=8000).port == port
+
+
+def test_a_containers_own_address_is_its_servers(apart):
+    server = apart.told(port=8000)
+    assert owner_of(8000, [server], host=INNER_ADDRESS) == server
+    assert owner_of(8001, [server], host=INNER_ADDRESS) is None
+    for other in ("198.51.100.8", "gpu-box", "localhost", "127.0.0.1", "::1"):
+        assert owner_of(8000, [server], host=other) is None
+    assert apart("connections") == []
 
 
 def test_without_its_addresses_only_one_way_into_a_container_counts(tmp_path):

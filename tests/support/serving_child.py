@@ -12,7 +12,8 @@ import sys
 import threading
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8914, 0x8916, 1
+INNER_ADDRESS = "198.51.100.7"
 
 bound = {}
 for number in os.environ.get("GPUWATCH_TEST_SOCKETS", "").split():
@@ -51,12 +52,14 @@ def close(port: int) -> None:
 
 
 def leave() -> bool:
-    """Into a network of its own, where loopback is up; False where that is not allowed."""
+    """Into a network of its own, where loopback is up and has one more address; False where that is not allowed."""
     flags = CLONE_NEWNET | (CLONE_NEWUSER if os.getuid() else 0)
     if ctypes.CDLL(None, use_errno=True).unshare(flags):
         return False
     with socket.socket() as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+        address = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(INNER_ADDRESS))
+        fcntl.ioctl(any_socket, SIOCSIFADDR, address)
     return True
 
 
@@ -69,6 +72,7 @@ COMMANDS = {
     "title": lambda text: ctypes.CDLL(None).prctl(15, text.encode(), 0, 0, 0),
 }
 
-for line in sys.stdin:
-    name, *words = json.loads(line)
-    print(json.dumps(COMMANDS[name](*words)), flush=True)
+if __name__ == "__main__":
+    for line in sys.stdin:
+        name, *words = json.loads(line)
+        print(json.dumps(COMMANDS[name](*words)), flush=True)
