@@ -194,6 +194,8 @@ def test_gauges_and_facts(captured: Any) -> None:
     second = reader.read([answer("/slots", captured("llamacpp-11549-slots-busy2.json")), answer("/props", props)], 2)
     assert second.amounts[OUT] == 4 * 154 and second.amounts[PREFILL] == 4 * 202
     assert second.gauges["waiting_requests"] == 2
+    one_free = captured("llamacpp-11549-slots-busy2.json").replace(b'"is_processing":true', b'"is_processing":false', 1)
+    assert reader.read([answer("/slots", one_free)], 3).gauges["waiting_requests"] == 0
     assert second.facts == {
         "max_running_requests": 4,
         "max_model_tokens": 1024,
