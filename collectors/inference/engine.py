@@ -60,9 +60,9 @@ class Fact:
     evidence: Evidence = "source"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """One engine, or one shape of its page.
+    """One engine, or one shape of its page. Compared by identity, so that what is made of a table can be kept for all its servers.
 
     ``name`` is the word that the process collector uses. ``paths`` are asked in this order until one answers (at most two).
     ``prefixes`` are what a line must begin with to be read at all, ``marks`` the families any of which proves that a page is this

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from gpuwatch.collectors.inference.engine import Engine, Fact, Source
 from gpuwatch.collectors.inference.page import Labels, Page, Wanted, is_page, read_page, value_of, without
@@ -47,7 +48,7 @@ class TableReader:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._path = 0
-        self._names = [_Names(engine, alias) for alias in (engine.prefixes[0] if engine.prefixes else "", *engine.aliases)]
+        self._prefixes = [engine.prefixes[0] if engine.prefixes else "", *engine.aliases]
 
     def paths(self, now_ns: int) -> Sequence[str]:
         """The path that answers, else the next to be tried."""
@@ -63,13 +64,20 @@ class TableReader:
     def read(self, answers: Sequence[Answer], now_ns: int) -> Reading:
         """What the page in the last good answer says; ``recognised`` is False where it is no page of this engine."""
         body = next(answer.body for answer in reversed(answers) if answer.status == 200)
-        for at, names in enumerate(self._names):
+        for at, prefix in enumerate(self._prefixes):
+            names = _names(self.engine, prefix)
             page = read_page(body, names.wanted)
             if any(page.has(mark) for mark in names.marks):
                 if at:
-                    self._names.insert(0, self._names.pop(at))
+                    self._prefixes.insert(0, self._prefixes.pop(at))
                 return names.reading(page)
         return Reading(recognised=self.engine.late and is_page(body), detail="no request yet")
+
+
+@lru_cache(maxsize=32)
+def _names(engine: Engine, prefix: str) -> _Names:
+    """One for all servers of an engine: it is 30 KiB."""
+    return _Names(engine, prefix)
 
 
 class _Names:
