@@ -205,6 +205,13 @@ def test_gauges_and_facts(captured: Any) -> None:
     }
 
 
+@pytest.mark.parametrize(("alias", "name"), [("models/a.gguf", "a.gguf"), ("mine", "mine"), ("/blobs/sha256-0f", None), ("", None)])
+def test_a_model_is_called_by_its_name_and_not_by_its_path(alias: str, name: str | None) -> None:
+    reader = LlamaCppReader(table("llama.cpp"))
+    reading = reader.read([answer("/slots", '[{"id": 0}]'), answer("/props", f'{{"model_alias": "{alias}"}}')], 1)
+    assert reading.facts.get("served_model") == name
+
+
 def test_a_counter_of_six_digits_is_right_to_its_step() -> None:
     server = LlamaSim(7, 4)
     server.output = 12_345_678

@@ -52,6 +52,6 @@ LLAMACPP = Engine(
         "counters with six digits, so the correction is coarse there. Without --metrics the slots alone are read: the end of each request "
         "is missing, and nothing is told while more requests end unseen than go on. With --no-slots the page alone is read. `/slots` of some "
         "builds holds prompts: only its numbers are read. KV use is that of busy slots over the sizes of all slots, too low where slots share "
-        "one cache (--kv-unified). The Python package's `llama_cpp.server` has neither page nor slots."
+        "one cache (--kv-unified); limits are those of the slots. The Python package's `llama_cpp.server` has neither page nor slots."
     ),
 )

@@ -102,7 +102,9 @@ class LlamaCppReader:
             self._props_due = False
             if by_path[PROPS].status == 200:
                 self._facts |= facts_of(by_path[PROPS].body, self._engine.once[PROPS])
-                self._facts["served_model"] = str(self._facts.get("served_model", "")).rpartition("/")[2]
+                name = str(self._facts.pop("served_model", "")).rpartition("/")[2]
+                if name and not name.startswith("sha256-"):  # a blob of Ollama, which knows its name
+                    self._facts["served_model"] = name
         elif self._props_due is None:
             self._props_due = True
 
