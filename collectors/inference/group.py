@@ -130,6 +130,8 @@ class Group:
     def news(self, now: float, now_ns: int) -> News:
         """What there is to say now; called at each tick."""
         self.absorb(now_ns)
+        if self._server is None and self.targets and not any(target.heard for target in self.targets.values()):
+            return News()  # the first answer is still to come: nothing can be said
         told, self._told = self._told, None
         server = self._describe(told)
         news = News(events=self._events(server, now))

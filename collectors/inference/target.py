@@ -82,6 +82,8 @@ class Target:
         self.failures = 0
         self.next_ns = 0
         self.in_flight = False
+        self.heard = False
+        """Some look at it is over."""
         self._clock, self._born_ms = clock, born_ms
         self._connection = Connection(
             address.host,
@@ -126,6 +128,7 @@ class Target:
     def take(self, found: Look, interval_seconds: float) -> Told | None:
         """Learn from a look; what it told, or ``None`` where it was of no use. The next one is for the caller to plan, unless
         ``next_ns`` was set to later."""
+        self.heard = True
         if found.answers and found.answers[0].status:
             self.cost.add(max(found.asked_seconds, found.read_seconds))
         reading = found.reading
