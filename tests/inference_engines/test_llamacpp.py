@@ -12,6 +12,7 @@ from support.engine_pages import answer, table
 from support.llama_sim import OLD, TODAY, Build, LlamaSim
 
 from gpuwatch.collectors.inference.engines.llamacpp_reader import METRICS_EVERY_NS, LlamaCppReader
+from gpuwatch.collectors.inference.engines.slots import Slot, Turnover
 from gpuwatch.collectors.inference.reading import Reading
 from gpuwatch.names import Quality
 
@@ -100,6 +101,14 @@ def test_slots_alone_never_tell_more_than_there_was(seed: int, plan: list[tuple[
         assert reading.hint == "start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)"
         assert reading.gauges.get("waiting_requests", 0) == 0
     assert server.asked.count("/metrics") == 1
+
+
+def test_with_slots_alone_a_request_that_turns_up_may_not_be_the_first_since_the_look_before() -> None:
+    free = Slot(key=(0, -1), busy=False, decoded=0, size=512, prompt=None, cached=None, held=None)
+    turnover = Turnover()
+    lost = [turnover.look([slot]) for slot in (free, free._replace(key=(0, 7), busy=True, decoded=92))]
+    assert lost == [False, True]
+    assert not turnover.look([free._replace(key=(0, 7), busy=True, decoded=300)])
 
 
 def test_the_page_alone_counts_at_the_end_and_is_not_asked_more_often() -> None:

@@ -97,5 +97,5 @@ class Turnover:
                 seen += slot.busy
                 unseen += known is not None and known.busy and not slot.busy and slot.decoded < known.decoded
             else:
-                unseen += known.busy or not slot.busy
+                unseen += 1  # also where it was free: others may have come and gone before this one
         return unseen * 2 > seen
