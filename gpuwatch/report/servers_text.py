@@ -122,8 +122,9 @@ def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], wid
     if server.state is not ServerState.UP:
         word = server.detail or _STATE_WORDS.get(server.state, server.state.label.replace("_", " "))
         notes.append((f"{word}: {server.hint}" if server.hint else word, "notice"))
-    elif server.diagnosis:
-        facts.append(server.diagnosis)
+    else:
+        facts += [server.diagnosis] if server.diagnosis else []
+        notes += [(f"more numbers: {server.hint}", "notice")] if server.hint else []
     if server.price:
         notes.append((f"cost of output tokens at {server.price}", "dim"))
     if facts:

@@ -57,7 +57,8 @@ def _queue(signs: Signs, waiting: str) -> str:
     full = signs.max_running is not None and signs.running is not None and signs.running >= signs.max_running
     if full and (signs.kv_ratio is None or signs.kv_ratio < KV_ROOM):
         room = f" with the KV cache at {percent_sign(signs.kv_ratio)}" if signs.kv_ratio is not None else ""
-        return f"all {signs.max_running} places taken{room}, {waiting}"
+        taken = f"all {signs.max_running} places taken" if signs.max_running != 1 else "its one place is taken"
+        return f"{taken}{room}, {waiting}"
     return waiting + (f", KV cache at {percent_sign(signs.kv_ratio)}" if signs.kv_ratio is not None else "")
 
 

@@ -28,6 +28,7 @@ BUSY = Signs(
         ({"waiting": 3.0, "kv_ratio": 0.96, "preemptions_per_second": 0.05}, "KV cache full, 3 waiting, 3 preemptions a minute"),
         ({"waiting": 3.0, "running": 64.0}, "all 64 places taken with the KV cache at 50%, 3 waiting"),
         ({"waiting": 3.0, "running": 64.0, "kv_ratio": None}, "all 64 places taken, 3 waiting"),
+        ({"waiting": 2.0, "running": 1.0, "max_running": 1, "kv_ratio": None}, "its one place is taken, 2 waiting"),
         ({"waiting": 3.0, "running": 64.0, "kv_ratio": 0.9}, "3 waiting, KV cache at 90%"),
         ({"waiting": 2.0, "max_running": None, "kv_ratio": None}, "2 waiting"),
         ({"kv_ratio": 1.0, "preemptions_per_second": 1 / 60}, "KV cache full, 1 preemption a minute"),

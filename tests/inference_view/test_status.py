@@ -86,6 +86,8 @@ def test_a_server_whose_metrics_are_off_names_the_flag(empty: View) -> None:
     found = lines(empty, work(off, gpu_indices=(), engine="sglang"))
     assert found[1].split() == ["chat:8000", "sglang", "–", "–", "–", "?", "–", "–", "–", "–", "m"]
     assert found[2] == "  └ its metrics are off: add --enable-metrics"
+    some = replace(UP, hint="add --metrics", diagnosis="")
+    assert "more numbers: add --metrics" in lines(empty, work(some))[-1]
     long = replace(off, detail="it answers 404 to GET /metrics", hint=" ".join(["add"] * 30))
     assert len(lines(empty, work(long), width=80)) >= 4
 
