@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
@@ -66,6 +67,7 @@ def measure(subject: Subject, folder: Path, seconds: float) -> Iterator[Line]:
             began = now()
             time.sleep(seconds)
             ended = now()
+            told = (recorder.workload(subject.pid) or {})["inference"]
         time.sleep(AFTER_SECONDS)
         if errors := load.counts(0, now()).errors:
             raise RuntimeError(f"the load failed: {errors[0]}")
@@ -78,6 +80,7 @@ def measure(subject: Subject, folder: Path, seconds: float) -> Iterator[Line]:
             f"{100 * subject.allowed:.0f} %",
             compared.off <= subject.allowed,
         )
+        yield as_told(subject, load, told, ended)
         rows, total = recorder.samples(subject.pid), load.counts(0, now())
         made = sum(row["output_tokens"] or 0 for row in rows)
         yield Line(f"{subject.name}: tokens, from start to end", str(made), str(total.tokens), str(made - total.tokens))
@@ -93,6 +96,15 @@ def measure(subject: Subject, folder: Path, seconds: float) -> Iterator[Line]:
                 "1 bucket",
                 apart <= 1,
             )
+
+
+def as_told(subject: Subject, load: Load, told: dict[str, Any], at: float) -> Line:
+    """What ``status`` shows at the end: a mean over its own, shorter time up to the newest reading."""
+    until = at - told["age_seconds"]
+    own = load.counts(until - told["rate_seconds"], until).tokens_per_second
+    shown = told["output_tokens_per_second"]
+    what = f"{subject.name}: the same in `status`, over its {told['rate_seconds']:.0f} s"
+    return Line(what, f"{shown:.1f}", f"{own:.1f}", f"{100 * abs(shown / own - 1):.2f} %")
 
 
 def subjects(folder: Path) -> Iterator[Subject]:
