@@ -1,6 +1,6 @@
 """Every key of the help on every screen, in tmux: what it did, and that no row wraps or is cut. Prints a log; exits 1 on a fault.
 
-``python benchmarks/keys.py`` plays the scenarios ``lab`` and ``nccl-hang`` at 80x24, 120x40 and 200x60.
+``python benchmarks/keys.py [SCENARIO...]`` plays the scenarios (``lab``, ``nccl-hang`` and ``serve``) at 80x24, 120x40 and 200x60.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from textual.binding import Binding
 
 from gpuwatch.format import cells
 from gpuwatch.tui.app import GpuwatchApp
-from gpuwatch.tui.screens.registry import SCREENS
+from gpuwatch.tui.screens.base import PanelScreen
+from gpuwatch.tui.screens.registry import INNER, SCREENS
 
 SIZES = ((80, 24), (120, 40), (200, 60))
-SCENARIOS = ("lab", "nccl-hang")
+SCENARIOS = ("lab", "nccl-hang", "serve")
+TO_A_SERVER = ("escape", "1", "escape", "slash", *"vllm", "enter", "enter")
+"""From anywhere to the screen of a workload: the first process that the filter leaves is a server's, if there is one."""
 NAMES = {"ctrl+p": "C-p", "escape": "Escape", "enter": "Enter", "space": "Space", "pageup": "PageUp", "pagedown": "PageDown", "home": "Home", "end": "End"}  # fmt: skip
 NAMES |= {
     "equals_sign": "=",
@@ -84,10 +87,10 @@ def faults(rows: list[str], size: tuple[int, int]) -> list[str]:
     return found
 
 
-def keys_of(screen: str) -> list[tuple[str, str]]:
+def keys_of(screen: type[PanelScreen]) -> list[tuple[str, str]]:
     """(key, description) of all bindings on a screen, but those that leave."""
     out = {}
-    for binding in (*GpuwatchApp.BINDINGS, *SCREENS[screen].BINDINGS):
+    for binding in (*GpuwatchApp.BINDINGS, *screen.BINDINGS):
         entry = binding if isinstance(binding, Binding) else Binding(*binding)
         for key in entry.key.split(","):
             if key.strip() not in LEAVING and not key.strip().isdigit():
@@ -106,21 +109,41 @@ def play(scenario: str, size: tuple[int, int]) -> int:
             tmux.press(str(number))
             time.sleep(0.6)
             bad += tell(scenario, size, name, str(number), "the screen itself", [], tmux)
-            for key, what in keys_of(name):
-                before = tmux.rows()
-                tmux.press(key)
-                time.sleep(0.4)
-                bad += tell(scenario, size, name, key, what, before, tmux)
-                tmux.press("escape")
-                time.sleep(0.1)
-                tmux.press(str(number))
-                time.sleep(0.2)
+            bad += press_all(scenario, size, name, SCREENS[name], ("escape", str(number)), tmux)
+        for name, screen in INNER.items():
+            to(tmux, TO_A_SERVER)
+            if any(", . other" in row for row in tmux.rows()[:2]):
+                bad += tell(scenario, size, name, "enter", "the screen itself", [], tmux)
+                bad += press_all(scenario, size, name, screen, TO_A_SERVER, tmux)
+            else:
+                print(f"{scenario}\t{size[0]}x{size[1]}\t{name}\t-\tno server there\t0 rows changed\tok")
+        to(tmux, ("escape", "1", "escape"))
         tmux.press("q")
         left = tmux.until("left with 0", 3)
         print(f"{scenario}\t{size[0]}x{size[1]}\tall\tq\tquit\t{'left with 0' if left else 'DID NOT LEAVE'}")
         return bad + (not left)
     finally:
         tmux.close()
+
+
+def press_all(scenario: str, size: tuple[int, int], name: str, screen: type[PanelScreen], back: tuple[str, ...], tmux: Tmux) -> int:
+    """Every key of a screen, and after each the keys ``back`` to it; returns how many faults were seen."""
+    bad = 0
+    for key, what in keys_of(screen):
+        before = tmux.rows()
+        tmux.press(key)
+        time.sleep(0.4)
+        bad += tell(scenario, size, name, key, what, before, tmux)
+        to(tmux, back)
+    return bad
+
+
+def to(tmux: Tmux, keys: tuple[str, ...]) -> None:
+    """Press ``keys`` and wait for what they show."""
+    for key in keys:
+        tmux.press(key)
+        time.sleep(0.1)
+    time.sleep(0.1)
 
 
 def tell(scenario: str, size: tuple[int, int], screen: str, key: str, what: str, before: list[str], tmux: Tmux) -> int:
@@ -134,7 +157,7 @@ def tell(scenario: str, size: tuple[int, int], screen: str, key: str, what: str,
 
 def main() -> int:
     """Play all."""
-    bad = sum(play(scenario, size) for scenario in SCENARIOS for size in SIZES)
+    bad = sum(play(scenario, size) for scenario in sys.argv[1:] or SCENARIOS for size in SIZES)
     print(f"{bad} faults")
     return 1 if bad else 0
 

@@ -62,8 +62,13 @@ SHOTS = {
     "overview-nocolor-ascii-120x40": Shot(tier="none", ascii_only=True),
     "overview-mig-120x40": Shot(scenario="mig"),
     "overview-nccl-hang-80x24": Shot(scenario="nccl-hang", size=(80, 24)),
+    "overview-serve-120x40": Shot(scenario="serve"),
     "gpu-120x40": Shot(keys=("2",)),
     "processes-120x40": Shot(keys=("3",)),
+    "workload-inference-80x24": Shot(size=(80, 24), keys=(*["down"] * 6, "enter")),
+    "workload-llama-cpp-120x40": Shot(scenario="serve", keys=("tab", "tab", *["down"] * 5, "enter")),
+    "workload-metrics-off-120x40": Shot(scenario="serve", keys=("tab", "tab", *["down"] * 4, "enter")),
+    "workload-inference-120x40": Shot(scenario="serve", keys=("tab", "tab", "down", "down", "enter")),
     "help-120x40": Shot(keys=("question_mark",)),
 }
 

@@ -26,9 +26,9 @@ def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
     if server is not None:
         lines: Lines = [(SENTENCES[server.state], look.fg)]
         if server.detail:
-            lines.append((server.detail, look.dim))
+            lines.append((f"Seen: {server.detail}", look.dim))
         if server.hint:
-            lines.append((server.hint, look.acc))
+            lines.append((f"Try:  {server.hint}", look.acc))
         if server.state in (ServerState.METRICS_OFF, ServerState.NO_METRICS):
             lines.append(("Its GPU time, memory and power are measured all the same: they need nothing of it.", look.dim))
         return f"No numbers: {state_words(server)}", lines
