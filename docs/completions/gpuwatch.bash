@@ -29,7 +29,7 @@ _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo
 
 
 _shtab_gpuwatch_record___print_unit_choices=(system user)
-_shtab_gpuwatch_report___by_choices=(gpu user process host day hour)
+_shtab_gpuwatch_report___by_choices=(gpu user process host model day hour)
 _shtab_gpuwatch_report___format_choices=(text md csv json)
 _shtab_gpuwatch_query___format_choices=(table csv json)
 _shtab_gpuwatch_import___date_order_choices=(ymd dmy mdy)

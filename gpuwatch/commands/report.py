@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
     from gpuwatch.view.period.types import Report
 
-BY = ("gpu", "user", "process", "host", "day", "hour")
+BY = ("gpu", "user", "process", "host", "model", "day", "hour")
 FORMS = ("text", "md", "csv", "json")
 _MOST_TOLD = 8
 
@@ -92,7 +92,7 @@ def _build(args: argparse.Namespace, runtime: Runtime) -> Report:
         known = {row[0] for row in window.rows("SELECT hostname FROM host", ())}
         _check_hosts(args.host or (), known)
         zone = "" if runtime.tz else zone_name(runtime.environ)
-        report = build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz, zone=zone)
+        report = build_report(window, request, now_ms=runtime.now_ms(), tz=runtime.tz, zone=zone, terms=runtime.terms)
     others = sorted(known.difference(report.span.hosts))
     if others and not args.host and not report.total.capacity_gpu_ms:
         told = ", ".join(others[:_MOST_TOLD]) + (f" and {len(others) - _MOST_TOLD} more" if len(others) > _MOST_TOLD else "")

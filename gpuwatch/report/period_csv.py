@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuwatch.dataclass import fields
-from gpuwatch.names import Bucket, Cause
+from gpuwatch.names import Bucket, Cause, Quality
 from gpuwatch.report import sheet
+from gpuwatch.view.inference_types import LatencyView
 from gpuwatch.view.period.ledger import ledger
 from gpuwatch.view.period.types import (
     GpuRow,
     HostRow,
     Ledger,
+    ModelRow,
     OwnerRow,
     PeriodRow,
     ProcessRow,
@@ -23,8 +25,9 @@ from gpuwatch.view.period.types import (
 )
 
 _PERCENTILES = ("utilization_ratio", "sm_active_ratio", "power_watts", "memory_used_bytes")
-_SKIPPED = frozenset({"ledger", "use", "quantiles", "missing", "gpus"})
-_ROWS: Mapping[str, type] = {"gpu": GpuRow, "user": OwnerRow, "process": ProcessRow, "host": HostRow, "day": PeriodRow, "hour": PeriodRow}  # fmt: skip
+_SKIPPED = frozenset({"ledger", "use", "quantiles", "missing", "gpus", "ttft", "itl"})
+_WAITS = ("ttft", "itl")
+_ROWS: Mapping[str, type] = {"gpu": GpuRow, "user": OwnerRow, "process": ProcessRow, "host": HostRow, "model": ModelRow, "day": PeriodRow, "hour": PeriodRow}  # fmt: skip
 Cells = dict[str, Any]
 
 
@@ -43,7 +46,9 @@ def report_csv(report: Report) -> str:
 def _columns(kind: type) -> list[str]:
     """The columns of a table, the same whether it has rows or not."""
     names = _names(kind)
-    if kind in (OwnerRow, ProcessRow):
+    if kind is ModelRow:
+        names += [f"{wait}_{name}" for wait in _WAITS for name in _names(LatencyView) if name != "latency"]
+    if kind in (OwnerRow, ProcessRow, ModelRow):
         names.append("gpus")
     names += _ledger(ledger({}))
     if kind in (GpuRow, HostRow, PeriodRow):
@@ -57,15 +62,26 @@ def _names(kind: type) -> list[str]:
     return [f.name for f in fields(kind) if f.name not in _SKIPPED]
 
 
-def _row(row: GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow) -> Cells:
+def _row(row: GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow | ModelRow) -> Cells:
     out: Cells = {name: _cell(getattr(row, name)) for name in _names(type(row))}
-    if isinstance(row, (OwnerRow, ProcessRow)):
+    if isinstance(row, ModelRow):
+        out |= _waits(row)
+    if isinstance(row, (OwnerRow, ProcessRow, ModelRow)):
         out["gpus"] = " ".join(f"{host}:{index}" for host, index in row.gpus)
     out |= _ledger(row.ledger)
     if isinstance(row, (GpuRow, HostRow, PeriodRow)):
         out |= {name: _cell(getattr(row.use, name)) for name in _names(Use)}
     if isinstance(row, GpuRow):
         out |= _quantiles(row.quantiles)
+    return out
+
+
+def _waits(row: ModelRow) -> Cells:
+    """Every figure of the waiting times, ``ttft_p95_seconds`` and so on."""
+    out: Cells = {}
+    for wait in _WAITS:
+        of: LatencyView | None = getattr(row, wait)
+        out |= {f"{wait}_{name}": None if of is None else getattr(of, name) for name in _names(LatencyView) if name != "latency"}
     return out
 
 
@@ -81,6 +97,8 @@ def _quantiles(found: Mapping[str, Quantiles]) -> Cells:
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return ", ".join(value)
+    if isinstance(value, Quality):
+        return value.label
     return int(value) if isinstance(value, bool) else value
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from gpuwatch import format as fmt
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.format import NOTHING, covered
-from gpuwatch.names import Bucket
+from gpuwatch.names import Bucket, Quality
 from gpuwatch.report.period_figures import ALL, Figures, band, percent
 from gpuwatch.report.period_words import Times, gpu_names, on, zone
-from gpuwatch.view.period.types import GpuRow, HostRow, OwnerRow, PeriodRow, Report, Use
+from gpuwatch.view.inference_types import LatencyView
+from gpuwatch.view.period.types import GpuRow, HostRow, ModelRow, OwnerRow, PeriodRow, Report, Use
 
 FREE = (Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED)
 BUSY = (Bucket.THROTTLED, Bucket.EMPTY_SM, Bucket.STALLED_SM, Bucket.BUSY_UNKNOWN, Bucket.EFFECTIVE)
@@ -52,7 +53,8 @@ def main_table(report: Report, figures: Figures) -> Table:
 
 def others(report: Report, figures: Figures) -> list[Table]:
     """The tables that stand in every report, but for the one that is its main table."""
-    return [_MAKERS[name](report, figures) for name in ("user", "process", "gpu") if name != report.by]
+    names = ("user", "process", *(("model",) if report.models else ()), "gpu")
+    return [_MAKERS[name](report, figures) for name in names if name != report.by]
 
 
 def _gib(bytes_: float | None, why: object = None) -> str:
@@ -206,11 +208,65 @@ def _period_name(row: PeriodRow, times: Times, clock: bool) -> str:
     return name + ("*" if row.partial else "")
 
 
+def _models(report: Report, figures: Figures) -> Table:
+    rows, many = report.models, len(report.span.hosts) > 1
+    columns = [
+        Head("model", [row.model or "(no name)" for row in rows], "left", name=True),
+        Head("servers", [str(row.replicas) for row in rows], drop=6),
+        Head("GPU-h", [figures.time.shown(row.ledger.capacity_gpu_ms) for row in rows]),
+        Head("output", [_about(row) + _amount(row, "output_tokens") for row in rows]),
+        Head("prefill", [_amount(row, "prefill_tokens") for row in rows], drop=3),
+        Head("cached", [_amount(row, "cached_tokens") for row in rows], drop=4),
+        Head("requests", [_amount(row, "requests") for row in rows], drop=2),
+        Head("J/token", [_joules(row) for row in rows]),
+        Head("TTFT p95", [_p95(row.ttft) for row in rows]),
+        Head("ITL p95", [_p95(row.itl) for row in rows], drop=1),
+    ]
+    priced = [row for row in rows if row.price]
+    if priced:
+        columns.append(Head("a M tokens", [_cost(row) for row in rows]))
+    columns += [
+        Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=5, name=many),
+        Head("engine", [", ".join(row.engines) or NOTHING for row in rows], "left", drop=7, name=True),
+    ]
+    below = [f"{row.model or '(no name)'}: at {row.price}" for row in priced]
+    if any(row.quality is Quality.ESTIMATED for row in rows):
+        below.append("~ tokens are estimated")
+    return Table("Models", columns, "tokens of the span", "Nothing served a model in this span.", below=below)
+
+
+def _about(row: ModelRow) -> str:
+    return "~" if row.quality is Quality.ESTIMATED and row.output_tokens_total is not None else ""
+
+
+def _amount(row: ModelRow, name: str) -> str:
+    value = getattr(row, f"{name}_total")
+    return fmt.glyph(row.missing.get(f"{name}_total")) if value is None else fmt.rate(value)
+
+
+def _joules(row: ModelRow) -> str:
+    joules = row.energy_per_output_token_joules
+    return NOTHING if joules is None else fmt.number(joules, 2 if joules < 99.95 else 0)
+
+
+def _p95(wait: LatencyView | None) -> str:
+    """The percentile, ``>`` the last bound, or nothing: a mean stands in the JSON."""
+    if wait is None or wait.p95_seconds is not None:
+        return fmt.latency(wait.p95_seconds if wait else None)
+    return f">{fmt.latency(wait.above_seconds)}" if wait.above_seconds is not None else NOTHING
+
+
+def _cost(row: ModelRow) -> str:
+    cost = row.cost_per_million_output_tokens
+    return NOTHING if cost is None else f"{fmt.number(cost, 2)} {row.currency}"
+
+
 _MAKERS: dict[str, Callable[[Report, Figures], Table]] = {
     "gpu": _gpus,
     "user": _users,
     "process": _processes,
     "host": _hosts,
+    "model": _models,
     "day": lambda report, figures: _periods(report.days, "Days", report, figures),
     "hour": lambda report, figures: _periods(report.hours, "Hours", report, figures),
 }

@@ -9,19 +9,18 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from gpuwatch.store import connection as opening
 from gpuwatch.store.archive import read
+from gpuwatch.store.archive.past_served import PastServed
 from gpuwatch.store.archive.read import Archive, Columns, Part
 from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
 from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts
 from gpuwatch.store.ledger_rows import ONCE
-from gpuwatch.store.served import INFERENCE_ROW
 from gpuwatch.store.window import PAST, Window
 
 PROCESSES_MS = 110_000
@@ -35,12 +34,7 @@ _SHARE = ("ts_ms", "proc_id", "sm_pm", "gpu_memory_mib")
 _GPU_ROW = ("ts_ms", *GPU_SAMPLE[2:])
 _HOST_ROW = ("ts_ms", *HOST_SAMPLE[2:])
 _PROCESS_ROW = ("ts_ms", *(name for name in PROCESS_SAMPLE if name not in ("tick_id", "gpu_id")))
-_TABLES = {
-    GPU: ("gpu_sample", "gpu_id"),
-    PROCESS: ("process_sample", "gpu_id"),
-    HOST: ("host_sample", "host_id"),
-    INFERENCE: ("inference_sample", "workload_id"),
-}
+_TABLES = {GPU: ("gpu_sample", "gpu_id"), PROCESS: ("process_sample", "gpu_id"), HOST: ("host_sample", "host_id"), INFERENCE: ("inference_sample", "workload_id")}  # fmt: skip
 _HOT = (
     "SELECT k.ts_ms, {columns} FROM main.tick k CROSS JOIN main.{table} s ON s.tick_id=k.tick_id "
     f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY {{order}}k.ts_ms"
@@ -58,7 +52,7 @@ _KEPT = (PAST, "ledger", "meta", "first_ms")
 """What a reader derived that holds for any instant."""
 
 
-class PastWindow(Window):
+class PastWindow(PastServed, Window):
     """Stand at an instant with :meth:`stand`; then ask. One host, one file."""
 
     def __init__(self, source: Path | sqlite3.Connection, host_id: int) -> None:
@@ -175,17 +169,6 @@ class PastWindow(Window):
             processes.insert(db, [(number[ts], gpu_id, *rest) for ts, *rest in rows if ts in number])
         db.execute("COMMIT")
         db.execute("PRAGMA query_only=ON")
-
-    def inference_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
-        """The rows of servers from chunks and hot tables; ticks that hold nothing but them have no number and count as 0."""
-        out: list[tuple[Any, ...]] = []
-        for workload_id in workload_ids:
-            columns = self._columns(INFERENCE, workload_id, after_ms, to_ms, ("ts_ms", *INFERENCE_ROW))
-            if columns is not None:
-                there = read.cut(columns, after_ms, to_ms)
-                rows = zip(*(there[name] for name in ("ts_ms", *INFERENCE_ROW)), strict=True)
-                out += [(self._number.get(ts, 0), ts, workload_id, *values) for ts, *values in rows]
-        return sorted(out, key=itemgetter(1, 2))
 
     # --------------------------------------------------------------------------------------------------------- asking
 

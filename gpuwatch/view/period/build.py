@@ -12,24 +12,33 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.period.cells import MINUTE_S, clock_edges, day_edges
 from gpuwatch.view.period.holders import Holders
 from gpuwatch.view.period.host import HostPart, own_span, together
+from gpuwatch.view.period.models import model_rows
 from gpuwatch.view.period.notes import DEFINITIONS, notes
 from gpuwatch.view.period.quality import not_measured, quality
 from gpuwatch.view.period.rows import gpu_rows, host_rows, period_rows, whole
 from gpuwatch.view.period.strip import strip
-from gpuwatch.view.period.types import BY, NO_PRICE, NOT_BUILT, Report, ReportRequest, ReportSpan
+from gpuwatch.view.period.types import BY, NO_PRICE, NOT_BUILT, NOTHING_SEEN, Report, ReportRequest, ReportSpan
+from gpuwatch.view.terms import Terms
 from gpuwatch.zone import zone_name
 
 ABSENT = {
     "previous": NOT_BUILT,
     "training": NOT_BUILT,
-    "models": NOT_BUILT,
     "findings": NOT_BUILT,
     "not_evaluated": NOT_BUILT,
     "money": NO_PRICE,
 }
 
 
-def build_report(window: Window, request: ReportRequest, *, now_ms: int, tz: tzinfo | None = None, zone: str = "") -> Report:
+def build_report(
+    window: Window,
+    request: ReportRequest,
+    *,
+    now_ms: int,
+    tz: tzinfo | None = None,
+    zone: str = "",
+    terms: Terms | None = None,
+) -> Report:
     """What the store knows of a span.
 
     Args:
@@ -38,6 +47,7 @@ def build_report(window: Window, request: ReportRequest, *, now_ms: int, tz: tzi
         now_ms: the present; nothing later is counted.
         tz: whose days and hours; ``None`` is the system's zone.
         zone: what to call it; by default its IANA name or offset.
+        terms: limits of waiting times and prices, from the configuration; ``None``: the limits by default, and no prices.
 
     Raises:
         ValueError: ``request.by`` is unknown, or the span ends before it starts.
@@ -49,7 +59,7 @@ def build_report(window: Window, request: ReportRequest, *, now_ms: int, tz: tzi
     if request.end_ms is not None and request.end_ms < request.start_ms:
         raise ValueError("the span ends before it starts")
     with window.reading():
-        return _build(window, request, (start_s, max(start_s, end_s)), now_ms, tz, zone)
+        return _build(window, request, (start_s, max(start_s, end_s)), now_ms, tz, zone, terms or Terms())
 
 
 def _end_s(request: ReportRequest, now_ms: int) -> int:
@@ -57,7 +67,9 @@ def _end_s(request: ReportRequest, now_ms: int) -> int:
     return now_s if request.end_ms is None else min(now_s, -(-request.end_ms // 60_000) * MINUTE_S)
 
 
-def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now_ms: int, tz: tzinfo | None, zone: str) -> Report:
+def _build(
+    window: Window, request: ReportRequest, asked_s: tuple[int, int], now_ms: int, tz: tzinfo | None, zone: str, terms: Terms
+) -> Report:
     hosts = period_hosts(window, request.hosts)
     spans = [(host, own_span(host, *asked_s)) for host in hosts]
     there = [(host, span) for host, span in spans if span[0] < span[1] and host.last_ms >= span[0] * 1000]
@@ -76,6 +88,7 @@ def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now
     found = quality(parts, total, gpus)
     span = _span(window, request, (widened[0], widened[-1]), parts, hosts, now_ms, tz, zone)
     hours = request.by == "hour"
+    models = model_rows(parts, terms)
     return Report(
         version=__version__,
         span=span,
@@ -95,7 +108,8 @@ def _build(window: Window, request: ReportRequest, asked_s: tuple[int, int], now
         notes=notes(parts, [host for host, _ in spans if host not in [one for one, _ in there]], span, total, found, tz),
         definitions=DEFINITIONS,
         command=request.command,
-        absent=ABSENT,
+        models=models,
+        absent=ABSENT if models else {**ABSENT, "models": NOTHING_SEEN},
     )
 
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
+from gpuwatch.view.inference_json import LATENCY
 from gpuwatch.view.json import iso
 from gpuwatch.view.json_parts import SCHEMA, Field, Json
-from gpuwatch.view.period.types import Band, Ledger, Report, Use
+from gpuwatch.view.period.types import Band, Ledger, ModelRow, Report, Use
 from gpuwatch.zone import host_zone
 
 
@@ -147,6 +148,23 @@ NOT_MEASURED = _plain(
     ("reason", "string", "Why"),
     ("enable", "string", "The command that helps, else empty"),
 )
+MODEL = (
+    Field("model", "string", "Name by which it is served, empty if none is told"),
+    Field("engines", "array:string", "Engines that served it", lambda row: list(row.engines)),
+    *_plain(
+        ("replicas", "integer", "Servers that had it in the span"),
+        ("observed_seconds", "number", "Server-seconds with readings"),
+        ("output_tokens_total", "integer|null", "Tokens generated"),
+        ("prefill_tokens_total", "integer|null", "Prompt tokens computed"),
+        ("cached_tokens_total", "integer|null", "Prompt tokens taken from the prefix cache"),
+        ("requests_total", "integer|null", "Requests ended"),
+        ("energy_per_output_token_joules", "number|null", "Energy of its GPU time, idle time included, an output token"),
+        ("cost_per_million_output_tokens", "number|null", "Cost of its GPU time a million output tokens; null without a price"),
+        ("currency", "string", "Its currency, empty without a price"),
+        ("price", "string", "The prices that the cost is made with, empty without one"),
+        ("quality", "string", "How output tokens are counted: exact, estimated or at_end"),
+    ),
+)
 ABSENT = ("previous", "training", "models", "findings", "not_evaluated")
 
 
@@ -229,7 +247,8 @@ def report_json(report: Report) -> Json:
         "definitions": dict(report.definitions),
         "command": report.command,
         "previous": ledger_json(report.previous) if report.previous else None,
-        **{name: list(getattr(report, name)) for name in ABSENT[1:]},
+        **{name: list(getattr(report, name)) for name in ABSENT[1:] if name != "models"},
+        "models": [_model(row) for row in report.models],
         **{f"{name}_reason": report.absent.get(name) for name in ABSENT},
     }
 
@@ -266,6 +285,16 @@ def _process(row: Any, times: _Times) -> Json:
     return _object(PROCESS, row) | {
         "first": times(row.first_ms),
         "last": times(row.last_ms),
+        "gpus": _places(row.gpus),
+        "ledger": ledger_json(row.ledger),
+        "missing": _missing(row.missing),
+    }
+
+
+def _model(row: ModelRow) -> Json:
+    waits = {"ttft": row.ttft, "itl": row.itl}
+    return _object(MODEL, row) | {
+        **{name: None if wait is None else _object(LATENCY, wait) for name, wait in waits.items()},
         "gpus": _places(row.gpus),
         "ledger": ledger_json(row.ledger),
         "missing": _missing(row.missing),

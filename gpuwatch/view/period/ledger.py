@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from gpuwatch.ledger.ratios import BUSY, NOT_ALLOCATED, ratios
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.store.period_sums import KEYS
-from gpuwatch.view.period.types import Band, Ledger
+from gpuwatch.view.period.ledger_types import Band, Ledger
 from gpuwatch.view.types import LedgerPart
 
 _KEY_BITS, _KEY_MASK = 10, 1023

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuwatch.names import Bucket, Cause
+from gpuwatch.view.inference_json import LATENCY
 from gpuwatch.view.period import json as shapes
 from gpuwatch.view.period.types import BY
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
@@ -79,6 +80,7 @@ def report() -> dict[str, Any]:
     names = list_of(object_of((), name={"type": "string"}, count=_COUNT))
     asked = {"asked_since": _TIME, "asked_until": _TIME}
     reason = {"type": ["string", "null"], "description": "Why it is empty"}
+    waits = described(or_null(object_of(LATENCY)), "Over all observations of the span; null where it is not measured")
     return document(
         "report",
         "gpuwatch report",
@@ -105,7 +107,8 @@ def report() -> dict[str, Any]:
             "definitions": _some("Word -> what it means here", {"type": "string"}),
             "command": {"type": "string", "description": "What makes this report again"},
             "previous": or_null(ledger),
-            **{name: {"type": "array"} for name in shapes.ABSENT[1:]},
+            **{name: {"type": "array"} for name in shapes.ABSENT[1:] if name != "models"},
+            "models": list_of(object_of(shapes.MODEL, ttft=waits, itl=waits, gpus=places, ledger=ledger, missing=MISSING)),
             **{f"{name}_reason": reason for name in shapes.ABSENT},
         },
     )
