@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from gpuwatch.collectors.inference.target import Target
     from gpuwatch.collectors.inference.workers import Workers
 
-WAIT_SECONDS = 0.15
+WAIT_SECONDS, FIRST_SECONDS = 0.15, 0.8
+"""How long a tick waits for answers; the first one longer, as it may be the only one (a look at a host that nobody records)."""
 _NS = 1_000_000_000
 Key = tuple[int, int, int]
 
@@ -37,6 +38,8 @@ class InferenceCollector:
 
     name = "inference"
     interval_seconds = 2.0
+    follows = True
+    """It asks the servers that the process collector finds."""
 
     def __init__(
         self, context: CollectorContext, *, workers: Workers | None = None, draw: Callable[[], float] | None = None
@@ -65,17 +68,18 @@ class InferenceCollector:
         self._begin()
 
     def collect(self, now: float) -> Batch:
-        """One tick; takes no longer than ``WAIT_SECONDS`` and what it costs to read the pages."""
+        """One tick; takes no longer than ``WAIT_SECONDS`` (the first one ``FIRST_SECONDS``) and what it costs to read the pages."""
         clock = self.context.clock
         began = clock.monotonic_ns()
         if self._discovery is None and not self.context.options.get("targets") and not self.context.servers.current()[1]:
             return Batch(self.name, int(now), began)
+        seconds = WAIT_SECONDS if self._discovery else FIRST_SECONDS
         self._receive()
         for group in self._groups.values():
             group.absorb(began)
         self._refresh(now, began)
         self._ask(began)
-        self._wait(began + round(WAIT_SECONDS * _NS))
+        self._wait(began + round(seconds * _NS))
         return self._batch(now, began)
 
     # -------------------------------------------------------------------------------------------------------------- asking

@@ -190,7 +190,7 @@ class Target:
         elif self.address.key_name:
             hint = f"set the variable {self.address.key_name} for the recorder and start it again"
         else:
-            hint = f'give the key: [[inference.target]] url = "{self.address.url}", token_env = "NAME OF A VARIABLE"'
+            hint = f'under [[inference.target]] write url = "{self.address.url}" and token_env = "VARIABLE THAT HOLDS THE KEY"'
         self._say(ServerState.AUTH_NEEDED, found.error, hint)
         self._give_up()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gpuwatch import __version__, format
 from gpuwatch.dataclass import dataclass
 from gpuwatch.errors import StoreError
-from gpuwatch.names import Missing
+from gpuwatch.names import Missing, ServerState
 from gpuwatch.settings import known_keys
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _FIX = {
     Missing.NOT_SUPPORTED: "",
     Missing.DRIVER_ERROR: "look for the driver's own message: dmesg | grep -i nvrm",
 }
+
+_FINE = (ServerState.UP, ServerState.STARTING, ServerState.NO_METRICS)
+"""States of a server that nobody need do anything about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def collect(runtime: Runtime) -> list[Check]:
     except StoreError as error:
         found.append(Check("store.readable", "store", "readable", "missing", error.message, error.hint))
     else:
-        found += [*_sources(view), *_gpus(view)]
+        found += [*_sources(view), *_servers(view), *_gpus(view)]
     return [*found, *_processes(runtime), *_store(runtime), *_terminal(runtime)]
 
 
@@ -97,6 +100,19 @@ def _sources(view: View) -> Iterator[Check]:
             source.detail or source.state,
             "" if good else source.hint,
         )
+
+
+def _servers(view: View) -> Iterator[Check]:
+    """Inference servers: whether they tell their numbers, and what would make them."""
+    for workload in view.workloads:
+        server = workload.inference
+        if server is None:
+            continue
+        up = server.state is ServerState.UP
+        place = server.url or server.detail or server.state.label
+        result = f"{server.engine} {place}" if up else f"{server.engine}: {server.detail or server.state.label}"
+        state = "ok" if up and not server.hint else "info" if server.state in _FINE else "missing"
+        yield Check(f"server.{workload.root_pid}.{workload.port}", "servers", workload.name or "server", state, result, server.hint)
 
 
 def _gpus(view: View) -> Iterator[Check]:

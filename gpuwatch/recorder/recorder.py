@@ -139,19 +139,24 @@ class Recorder:
             self._gaps.append(GapRow(info.previous_end_ms, now_ms, reason))
 
     def run_once(self, now: float, *, only: Collection[str] | None = None) -> None:
-        """One tick at unix second ``now``: collectors that are due read in this thread, in the order of their names.
+        """One tick at unix second ``now``: collectors that are due read in this thread, in the order of their names, those last that
+        go by what others find.
 
         ``only`` these sources are read if given, whether due or not.
         """
         first = not self._begun
         self.begin()
-        for source in self.sources:
-            if first or (source.due(now) if only is None else source.name in only):
+        due = [source for source in self.sources if first or (source.due(now) if only is None else source.name in only)]
+        for source in due:
+            if not source.follows:
                 self.inbox.deliver(source.step(now))
         if self.inbox.stranger():
             for source in self.sources:
                 if source.name in self.inbox.lookers and not source.due(now):
                     self.inbox.deliver(source.step(now))
+        for source in due:
+            if source.follows:
+                self.inbox.deliver(source.step(now))
         self._tick(now)
 
     def end(self) -> None:

@@ -37,6 +37,8 @@ class Source:
     def __init__(self, collector: Collector, clock: Clock, logger: logging.Logger | None = None) -> None:
         self.name = collector.name
         self.interval = max(1.0, float(collector.interval_seconds))
+        self.follows = bool(getattr(collector, "follows", False))
+        """It goes by what other collectors find at the same tick."""
         self._collector = collector
         self._clock = clock
         self._log = logger or logging.getLogger("gpuwatch.recorder")
