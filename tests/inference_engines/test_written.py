@@ -69,6 +69,15 @@ def test_sglang_tells_of_the_moment_and_says_that_it_is_an_estimate() -> None:
     assert "cached_tokens_total" not in reading.counters
 
 
+def test_sglang_without_tokens_of_the_moment_tells_those_of_ended_requests() -> None:
+    """Requests that are not streamed have one time between tokens or none, however many tokens they have."""
+    lines = sglang(RANK.format(ep=0, pp=0, tp=0)).splitlines(keepends=True)
+    older = "".join(line for line in lines if "realtime_tokens_total" not in line)
+    reading = read_page("sglang", older + histogram("sglang:inter_token_latency_seconds", 3, 0.1))
+    assert numbers(reading)["output_tokens_total"] == 900
+    assert reading.sources["output_tokens_total"].quality is Quality.AT_END
+
+
 LOADS = """{"timestamp": "t", "version": "0.5.23", "loads": [
  {"dp_rank": 0, "num_running_reqs": 2, "num_waiting_reqs": 1, "num_used_tokens": 250, "max_total_num_tokens": 1000,
   "gen_throughput": 100.5, "total_prefill_uncached_tokens": 4000, "max_running_requests": 32},
@@ -200,8 +209,12 @@ def test_a_page_of_trtllm_serve() -> None:
         "trtllm_prompt_tokens_total 900\ntrtllm_prompt_cached_tokens_total 300\ntrtllm_generation_tokens_total 50\n"
         "trtllm_kv_cache_utilization 0.4\ntrtllm_kv_cache_max_blocks 10\ntrtllm_kv_cache_tokens_per_block 32\n"
     )
+    page += "trtllm_spec_decode_num_draft_tokens_total 20\ntrtllm_spec_decode_num_accepted_tokens_total 8\n"
     reading = read_page("trt-llm", page)
+    assert reading.sources["accepted_tokens_total"].quality is Quality.AT_END, "told when a request ends, as all of it"
     assert numbers(reading) == {
+        "draft_tokens_total": 20,
+        "accepted_tokens_total": 8,
         "output_tokens_total": 50,
         "prompt_tokens_total": 900,
         "prefill_tokens_total": 600,

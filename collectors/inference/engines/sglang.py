@@ -1,7 +1,8 @@
 """SGLang: its page of metrics, and ``/v1/loads`` where that page is off (see ``sglang_reader``).
 
 Names as in 0.5, from its source, and the page without rank labels that its documentation showed in early 2025. The token counters of
-the page move when a request ends; those of the moment are ``realtime_tokens_total`` and the counts of the times between tokens.
+the page move when a request ends; those of the moment are ``realtime_tokens_total``. (The count of the times between tokens is none:
+of a request that is not streamed all tokens up to the first that is handed on, dozens of them or all, count as one.)
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ _LOOKED_UP = RANKED("sglang:prefill_effective_tokens_total")
 FIELDS: dict[str, tuple[Source, ...]] = {
     "output_tokens_total": (
         RANKED("sglang:realtime_tokens_total", labels={"mode": "decode"}, plus=(_FIRST_TOKENS,), quality=Quality.ESTIMATED),
-        READ("sglang:inter_token_latency_seconds", part="count", plus=(_FIRST_TOKENS,), quality=Quality.ESTIMATED),
         CAPTURED("sglang:generation_tokens_total", quality=Quality.AT_END),
     ),
     "prompt_tokens_total": (_PROMPT,),

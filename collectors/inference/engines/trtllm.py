@@ -35,8 +35,8 @@ FIELDS: dict[str, tuple[Source, ...]] = {
     "waiting_requests": (READ("trtllm_num_requests_waiting"),),
     "kv_cache_ratio": (READ("trtllm_kv_cache_utilization", how="mean"),),
     "kv_cache_fullest_ratio": (READ("trtllm_kv_cache_utilization", how="max"),),
-    "draft_tokens_total": (READ("trtllm_spec_decode_num_draft_tokens_total"),),
-    "accepted_tokens_total": (READ("trtllm_spec_decode_num_accepted_tokens_total"),),
+    "draft_tokens_total": (AT_END("trtllm_spec_decode_num_draft_tokens_total"),),
+    "accepted_tokens_total": (AT_END("trtllm_spec_decode_num_accepted_tokens_total"),),
 }
 LATENCIES: dict[Latency, tuple[Source, ...]] = {
     Latency.TTFT: (READ("trtllm_time_to_first_token_seconds"),),
