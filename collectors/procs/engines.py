@@ -39,8 +39,8 @@ class Serves(NamedTuple):
 class Engine:
     """How one server is started.
 
-    ``subcommands`` are the words that must follow the program; empty: the program alone tells. ``positional``: the model follows
-    them. ``titles`` are beginnings of what such a process calls itself, or parts of it where they begin with ``::``. ``worker``: it
+    ``subcommands`` are the words that must follow the program; empty: the program alone tells, unless one of ``not_followed_by``
+    comes next. ``positional``: the model follows them. ``titles`` are beginnings of what such a process calls itself, or parts of it where they begin with ``::``. ``worker``: it
     works for the server and never answers HTTP; ``apart``: and it is no descendant of the server, somebody else starts both.
     ``starts`` are engines that it starts as parts of itself.
     """
@@ -57,13 +57,14 @@ class Engine:
     worker: bool = False
     apart: bool = False
     starts: tuple[str, ...] = ()
+    not_followed_by: tuple[str, ...] = ()
 
     def called(self, rest: Sequence[str]) -> int | None:
         """How many words the subcommand in ``rest`` has; ``None`` if it is none of this engine's."""
         for words in (subcommand.split() for subcommand in self.subcommands):
             if list(rest[: len(words)]) == words:
                 return len(words)
-        return None if self.subcommands else 0
+        return None if self.subcommands or (rest and rest[0] in self.not_followed_by) else 0
 
     def read(self, rest: Sequence[str]) -> tuple[str, int, Serves]:
         """(model or "", port or 0, how it listens) from the arguments after the program."""
@@ -101,6 +102,8 @@ def _port(value: str) -> int:
 _VLLM = ("--model", "--served-model-name")
 _LLAMA = ("-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
 _SGLANG = ("--model-path", "--model")
+_TRTLLM = ("trtllm-serve", "tensorrt_llm.commands.serve")
+"""The model alone will do; ``disaggregated`` hands requests on to servers that are started by themselves."""
 _RUST_PORT, _RUST_HOST = ("--port", "-p"), ("--hostname",)
 """The servers of Hugging Face in Rust. TEI's page may have a port of its own; TGI answers on the one that serves."""
 
@@ -149,8 +152,9 @@ ENGINES = (
         starts=("vllm", "trt-llm"),
     ),
     Engine("triton", ("triton_python_backend_stub",), worker=True),
-    Engine("trt-llm", ("trtllm-serve", "tensorrt_llm.commands.serve"), ("serve",), ("--model",), positional=True),
-    Engine("trt-llm", ("trtllm-serve", "tensorrt_llm.commands.serve"), (), ("--model",), positional=True),
+    Engine("trt-llm", _TRTLLM, ("serve", "mm_embedding_serve", "embeddings"), ("--model",), positional=True),
+    Engine("trt-llm", _TRTLLM, ("disaggregated_mpi_worker",), worker=True),
+    Engine("trt-llm", _TRTLLM, (), ("--model",), positional=True, not_followed_by=("disaggregated",)),
     Engine(
         "lmdeploy",
         ("lmdeploy",),
