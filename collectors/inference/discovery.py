@@ -81,7 +81,7 @@ class Discovery:
         return self._found()
 
     def _look_up(self, anew: bool, failing: frozenset[Key]) -> None:
-        claimed = {server.port for server in self._servers if server.port and not server.worker}
+        claims = _Claims(self._servers)
         places: dict[Process, Listening] = {}
         for server in self._servers:
             if server.worker:
@@ -100,7 +100,7 @@ class Discovery:
                     default_port=ports[0],
                     metrics_port=ports[1],
                     before=before,
-                    claimed=claimed - {server.port},
+                    claimed=[port for port in ports if claims.others(server, port)],
                 )
         self._places = places
         for at, target in enumerate(self._targets):
@@ -157,6 +157,24 @@ class Discovery:
         elif place is not None and place.known:
             allowed = partial(still_owns, server, place, self._root)
             yield Endpoint(server.workload, process, Address(place.host, place.port), table, allowed)
+
+
+class _Claims:
+    """Which workloads a port may be meant for: those whose command lines name it, and those of a user whose engine has it by default."""
+
+    def __init__(self, servers: Sequence[ServerProcess]) -> None:
+        self._by: dict[tuple[int | None, int], set[Key]] = {}
+        for server in servers:
+            table = None if server.worker else engine(server.engine)
+            if table is not None:
+                named = [(None, server.port), (None, server.metrics_port)]
+                usual = [(server.uid, 0 if server.port else table.default_port), (server.uid, table.metrics_port)]
+                for claim in (*named, *usual):
+                    self._by.setdefault(claim, set()).add(server.workload)
+
+    def others(self, server: ServerProcess, port: int) -> bool:
+        """Whether another workload than that of ``server`` may be meant: then only the socket itself tells whose it is."""
+        return any(self._by.get(claim, set()) - {server.workload} for claim in ((None, port), (server.uid, port)))
 
 
 def _belongs(server: ServerProcess, address: Address, root: str) -> bool:

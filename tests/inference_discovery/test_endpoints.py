@@ -6,8 +6,12 @@ import pytest
 from support.serving_process import bound, serving
 
 from gpuwatch.clock import FakeClock
+from gpuwatch.collectors.inference import discovery, listening
 from gpuwatch.collectors.inference.configured import configured
 from gpuwatch.collectors.inference.discovery import Discovery
+from gpuwatch.collectors.inference.engines.vllm import VLLM
+from gpuwatch.dataclass import replace
+from gpuwatch.names import ServerState
 from gpuwatch.plugin import CollectorContext
 
 SECOND = 1_000_000_000
@@ -72,3 +76,22 @@ def test_no_worker_is_ever_an_endpoint(tmp_path, context):
         context.servers.publish([child.told(port=port), engine.told(worker=True, port=inner)])
         found = Discovery(context, ()).changed(0, NONE, 2.0)
     assert [ports for ports in addresses(found).values() if ports] == [[port]]
+
+
+def test_of_two_servers_that_may_both_be_meant_by_a_usual_port_none_is_asked(tmp_path, context, monkeypatch):
+    """Another user's sockets are not shown; a second server whose port stands in a file would be taken for the first."""
+    one, port = bound()
+    monkeypatch.setattr(listening, "held", lambda root, pid, enough=(): None)
+    monkeypatch.setattr(discovery, "engine", lambda name: replace(VLLM, default_port=port))
+    with serving(tmp_path, "vllm", "serve", sockets=[one]) as a, serving(tmp_path, "vllm", "serve") as b:
+        a("listen", port)
+        context.servers.publish([a.told()])
+        alone = Discovery(context, ()).changed(0, NONE, 2.0)
+        part = replace(b.told(), workload=a.told().workload, parent_pid=a.pid)
+        context.servers.publish([a.told(), part])
+        together = Discovery(context, ()).changed(0, NONE, 2.0)
+        context.servers.publish([a.told(), b.told()])
+        both = Discovery(context, ()).changed(0, NONE, 2.0)
+    assert list(addresses(alone).values()) == [[port]] == list(addresses(together).values())
+    assert list(addresses(both).values()) == [[], []]
+    assert {one.listening.state for one in both.values()} == {ServerState.PORT_UNKNOWN}
