@@ -140,6 +140,9 @@ def test_costs_are_of_gpu_time_and_energy_and_name_their_prices(stores: tuple[Wi
     cost = row.ledger.capacity_gpu_ms / 3_600_000 * 3.0 + row.ledger.energy_mj / 3.6e9 * 0.5
     assert row.cost_per_million_output_tokens == pytest.approx(cost / row.output_tokens_total * 1e6)
     assert (row.price, row.currency) == ("$3.00/GPU·h + $0.50/kWh", "$")
+    priced, plain = report_of(stores[0], PRICED), report_of(stores[0])
+    assert {priced.total.money_reason, priced.gpus[0].ledger.money_reason, priced.absent["money"]} == {"not_evaluated"}
+    assert {plain.total.money_reason, plain.gpus[0].ledger.money_reason, plain.absent["money"]} == {"no_price"}
     elsewhere = Terms(prices=price_list("$", None, (GpuPriceList("NVIDIA L4", (PriceStep(None, 1.0),)),), UTC))
     assert model_of(stores[0], elsewhere).price == ""
 

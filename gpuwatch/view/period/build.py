@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from gpuwatch import __version__
+from gpuwatch.dataclass import replace
 from gpuwatch.store.period import PeriodHost, period_hosts
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.cells import MINUTE_S, clock_edges, day_edges
@@ -89,7 +91,8 @@ def _build(
     span = _span(window, request, (widened[0], widened[-1]), parts, hosts, now_ms, tz, zone)
     hours = request.by == "hour"
     models = model_rows(parts, terms)
-    return Report(
+    absent = ABSENT if models else {**ABSENT, "models": NOTHING_SEEN}
+    made = Report(
         version=__version__,
         span=span,
         by=request.by,
@@ -109,7 +112,26 @@ def _build(
         definitions=DEFINITIONS,
         command=request.command,
         models=models,
-        absent=ABSENT if models else {**ABSENT, "models": NOTHING_SEEN},
+        absent=absent,
+    )
+    return _priced(made) if terms.prices.known else made
+
+
+def _priced(report: Report) -> Report:
+    """With prices, GPU time of models has its cost; that of all else is not worked out yet, which is another reason than no price."""
+
+    def each(rows: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple([replace(row, ledger=replace(row.ledger, money_reason=NOT_BUILT)) for row in rows])
+
+    rows: dict[str, Any] = {
+        name: each(getattr(report, name)) for name in ("days", "hours", "gpus", "host_rows", "owners", "processes", "models")
+    }
+    return replace(
+        report,
+        total=replace(report.total, money_reason=NOT_BUILT),
+        strip=replace(report.strip, lanes=each(report.strip.lanes)) if report.strip else None,
+        absent={**report.absent, "money": NOT_BUILT},
+        **rows,
     )
 
 
