@@ -112,7 +112,7 @@ def play(scenario: str, size: tuple[int, int]) -> int:
             bad += press_all(scenario, size, name, SCREENS[name], ("escape", str(number)), tmux)
         for name, screen in INNER.items():
             to(tmux, TO_A_SERVER)
-            if any(", . other" in row for row in tmux.rows()[:2]):
+            if tmux.until(", . other", 3):
                 bad += tell(scenario, size, name, "enter", "the screen itself", [], tmux)
                 bad += press_all(scenario, size, name, screen, TO_A_SERVER, tmux)
             else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from support.sample_servers import SERVERS, estimated, rich, with_servers
 from support.sample_view import sample_view
 from support.server_sheets import panel
-from support.tui import SIZES, faults, sheet_of
+from support.tui import SIZES, faults, mounted, sheet_of, text_of
 from support.tui_views import HOSTILE, many_gpus, no_gpu
 
 from gpuwatch.tui.draw.line import Sheet
@@ -129,6 +130,7 @@ def test_the_selected_row_has_a_ground_only_while_keys_move_there() -> None:
 
 def test_rows_share_the_panel() -> None:
     assert [rows_each(rows, 3) for rows in (5, 8, 10, 11, 20)] == [1, 2, 2, 3, 3]
+    assert [rows_each(6, shown) for shown in (1, 2, 3)] == [2, 2, 1]
 
 
 def test_many_gpus_and_no_gpu_draw_with_servers_too() -> None:
@@ -136,3 +138,21 @@ def test_many_gpus_and_no_gpu_draw_with_servers_too() -> None:
     for base in (many_gpus(), no_gpu()):
         for size in SIZES:
             assert faults(sheet(replace(base, workloads=works), size)) == []
+
+
+def test_servers_on_a_host_without_a_gpu_stand_beside_it_and_open() -> None:
+    view = replace(no_gpu(), workloads=with_servers("rich", "auth").workloads)
+    rows = sheet(view).text().splitlines()
+    top = next(y for y, row in enumerate(rows) if "─ Throughput ─" in row)
+    assert rows[top].startswith("╭─ Host ─") and rows[top + 1][79:100].split() == ["qwen-72b", "vLLM", "1.26k"]
+    assert rows[top + 3][79:].split()[1:5] == ["SGLang", "needs", "a", "token"]
+    assert faults(sheet(view)) == [] and "Throughput" not in sheet(replace(no_gpu(), workloads=())).text()
+    assert "Throughput" not in sheet(view, (100, 40)).text()
+
+    async def go() -> str:
+        async with mounted(view, (120, 40)) as (app, pilot):
+            await pilot.press("tab", "down", "enter")
+            await pilot.pause()
+            return text_of(app)
+
+    assert "needs a token" in asyncio.run(go())

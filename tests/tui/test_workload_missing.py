@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.sample_servers import rich, sample_inference_detail, slow, with_servers, work_named
+from support.sample_servers import SERVERS, rich, sample_inference_detail, slow, with_servers, work_named
 from support.server_sheets import changed, lines, panel, sheet
 from support.tui import context_of
 
@@ -156,3 +156,9 @@ def test_a_server_that_has_gone_keeps_its_hour_and_nothing_else() -> None:
     assert rows[23].startswith("╭─ Energy ─") and rows[24][15] == "–"
     silent = panel(with_servers("dropped"))
     assert silent[0].split() == ["qwen-72b", "vLLM", "no", "answer"] and silent[1].rstrip() == "connection refused"
+
+
+def test_a_server_that_could_tell_more_says_how_and_one_that_tells_nothing_says_it_once() -> None:
+    rows = changed(replace(SERVERS["estimated"], hint="start llama-server with --metrics"))
+    assert rows[2].startswith(" start llama-server with --metrics · up 1:23:40")
+    assert "\n".join(lines("metrics_off")).count("--enable-metrics") == 1

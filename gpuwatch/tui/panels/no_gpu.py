@@ -9,8 +9,10 @@ from gpuwatch.tui.draw.columns import Column, put_heads, put_value
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.processes import selection_of, value
+from gpuwatch.tui.panels.throughput import draw_throughput
 from gpuwatch.tui.rows import build_rows
 from gpuwatch.tui.state import Context
+from gpuwatch.tui.workloads import telling
 from gpuwatch.view.types import View
 
 
@@ -33,8 +35,18 @@ def draw_no_gpu(sheet: Sheet, context: Context, view: View) -> None:
     host = 6 if height - checked >= 14 else 0
     draw_checked(sheet, context, view, 1, checked)
     if host:
-        draw_host(sheet, context, view, 1 + checked, host)
+        beside = shows_servers(context, view)
+        draw_host(sheet, context, view, 1 + checked, host, context.width - (44 if beside else 1))
+        if beside:
+            draw_throughput(sheet, context, view, 1 + checked, host, context.width - 43)
     draw_cpu_workloads(sheet, context, view, 1 + checked + host, height - checked - host)
+
+
+def shows_servers(context: Context, view: View) -> bool:
+    """Whether servers, which run on the CPU here, stand beside the host."""
+    height = context.height - 2
+    checked = min(_checked_rows(context, view), max(5, height - 9))
+    return context.width >= 120 and height - checked >= 14 and bool(telling(view))
 
 
 def _checked_rows(context: Context, view: View) -> int:
@@ -115,14 +127,14 @@ def draw_checked(sheet: Sheet, context: Context, view: View, top: int, rows: int
             sheet.words(last, 41, [("gpuwatch --demo", look.title), (" shows a simulated 8-GPU host", look.dim)])
 
 
-def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
-    """CPU, memory, disk and waiting for it; no bar where there is no maximum."""
+def draw_host(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
+    """CPU, memory, disk and waiting for it, in columns 0 to ``right``; no bar where there is no maximum."""
     look, host = context.look, view.host
-    box(sheet, top, top + rows - 1, "Host")
+    box(sheet, top, top + rows - 1, "Host", right=right)
     if host is None:
         sheet.put(top + 1, 4, "The host is not read: gpuwatch doctor says why.", look.fg)
         return
-    cells = 40 if context.width >= 100 else 20
+    cells = 20 if right < 99 else 40
     text_at = 19 + cells + 3
     used, total = host.memory_used_bytes, host.memory_total_bytes
     memory = gib(used) if used is None else f"{gib(used)} of {gib(total)} GiB" if total else f"{gib(used)} GiB"

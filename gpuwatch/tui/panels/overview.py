@@ -8,7 +8,7 @@ from gpuwatch.tui.panels.events import draw_events
 from gpuwatch.tui.panels.first_steps import draw_first_steps
 from gpuwatch.tui.panels.gpus import draw_gpus, draw_gpus_narrow
 from gpuwatch.tui.panels.ledger import draw_ledger, draw_ledger_narrow, is_young
-from gpuwatch.tui.panels.no_gpu import draw_no_gpu
+from gpuwatch.tui.panels.no_gpu import draw_no_gpu, shows_servers
 from gpuwatch.tui.panels.processes import draw_processes, draw_processes_narrow
 from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.panels.throughput import draw_throughput
@@ -77,7 +77,9 @@ def steps_shown(context: Context, view: View) -> bool:
 
 def shows_throughput(context: Context, view: View) -> bool:
     """Whether the overview of this size has rows of workloads to select."""
-    if not view.gpus or view.ledger is None or not telling(view) or context.width < THROUGHPUT_FROM:
+    if not view.gpus or view.ledger is None:
+        return shows_servers(context, view)
+    if not telling(view) or context.width < THROUGHPUT_FROM:
         return False
     wide = context.width >= WIDE
     return wide or (heights(context.height - 2, len(view.gpus)).middle > 0 and not steps_shown(context, view))

@@ -29,8 +29,8 @@ def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
             lines.append((f"Seen: {server.detail}", look.dim))
         if server.hint:
             lines.append((f"Try:  {server.hint}", look.acc))
-        if server.state in (ServerState.METRICS_OFF, ServerState.NO_METRICS):
-            lines.append(("Its GPU time, memory and power are measured all the same: they need nothing of it.", look.dim))
+        if server.state in (ServerState.METRICS_OFF, ServerState.NO_METRICS) and work.gpu_indices:
+            lines.append(("Its GPU time, memory and power are measured all the same.", look.dim))
         return f"No numbers: {state_words(server)}", lines
     if work.kind == "training":
         return "Steps and tokens", [

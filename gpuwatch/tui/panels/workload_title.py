@@ -100,6 +100,8 @@ def _when(context: Context, server: InferenceView, room: int) -> list[Words]:
         if server.hint or server.detail:
             words.append((": " + hint_of(server, room - len(state_words(server)) - 2), look.fg))
         groups.append(words)
+    elif server.hint and ever_told(server):  # it tells some numbers, and could tell more
+        groups.append([(cut(server.hint, room), look.acc)])
     if old := old_words(server):
         groups.append([(old, look.amber)])
     if server.up_seconds is not None:
