@@ -104,6 +104,8 @@ def _build(
     gpus, states = entities.gpu_views(moment, gpu_ids, cells)
     sources = _sources(window, now_ms) if live else ()
     ledger = sums.last_minutes() if sums.gpu_ids else None
+    workloads = workload_views(moment, round(recording.interval_seconds * 1000), terms, live=live)
+    serving = any(work.inference is not None for work in workloads)
     return View(
         at_ms=at_ms,
         now_ms=now_ms,
@@ -112,14 +114,14 @@ def _build(
         span=ledger.span if ledger else SpanView(at_ms - cells * cell_seconds * 1000, at_ms, None),
         gpus=gpus,
         processes=entities.process_views(moment, states),
-        workloads=workload_views(moment, round(recording.interval_seconds * 1000), terms, live=live),
+        workloads=workloads,
         ledger=ledger,
         today=sums.since(midnight_ms(at_ms, tz)) if sums.gpu_ids else None,
         waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if sums.gpu_ids and waste_span_ms else None,
         findings=(),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
-        notices=_notices(window, recording, sources, bool(gpus), now_ms) if live else _why_empty(window, rows, at_ms),
+        notices=_notices(window, recording, sources, bool(gpus), serving, now_ms) if live else _why_empty(window, rows, at_ms),
         past=not live,
     )
 
@@ -141,7 +143,7 @@ def _why_empty(window: Window, rows: Rows, at_ms: int) -> tuple[str, ...]:
 
 
 def _notices(
-    window: Window, recording: RecordingView, sources: tuple[SourceView, ...], has_gpu: bool, now_ms: int
+    window: Window, recording: RecordingView, sources: tuple[SourceView, ...], has_gpu: bool, serving: bool, now_ms: int
 ) -> tuple[str, ...]:
     sampled = window.path is None
     imported = window.host() if window.host_id < 0 else None  # the ids of past logs' hosts are negative
@@ -151,6 +153,7 @@ def _notices(
         has_gpu=has_gpu,
         now_ms=now_ms,
         sampled=sampled,
+        serving=serving,
         outdated=window.outdated(),
         imported=imported["hostname"] if imported else "",
     )

@@ -18,19 +18,21 @@ def notices(
     has_gpu: bool,
     now_ms: int,
     sampled: bool = False,
+    serving: bool = False,
     outdated: str = "",
     imported: str = "",
 ) -> tuple[str, ...]:
     """What to tell beside the numbers; empty when all is well.
 
-    ``sampled``: a store in memory with one sample of this host. ``outdated``: the store is of an older version.
+    ``sampled``: a store in memory with one sample of this host. ``serving``: there are inference servers. ``outdated``: the store is of an older version.
     ``imported``: the name of the host that is shown, where the store has imported ones alone.
     """
     out = [sentence(said) for said in (recording.read_only_reason, outdated) if said]
     if not has_gpu:
         out.append(_no_gpu(sources))
     if sampled:
-        out.append("This is one sample: nobody records on this host. Start with: gpuwatch record")
+        rates = ", and rates of servers take two" if serving else ""
+        out.append(f"This is one sample{rates}: nobody records on this host. Start with: gpuwatch record")
     elif imported:
         out.append(f"This store holds imported history only. See it with: gpuwatch report --host {imported} --since DATE")
     elif not recording.live and not recording.simulated:

@@ -116,20 +116,24 @@ class LlamaCppReader:
             live = FROM_SLOTS.get(name)
             family = PREFIX + COUNTERS[name]
             source = family if live is None else live if METRICS in self._off else f"{live}, corrected by {family}"
-            reading.amounts[name] = given
-            self._say(reading, name, source, Quality.ESTIMATED)
-        if {"prefill_tokens_total", "cached_tokens_total"} <= reading.amounts.keys():
-            both = reading.amounts["prefill_tokens_total"] + reading.amounts["cached_tokens_total"]
+            self._tell(reading, name, given, source)
+        if {"prefill_tokens_total", "cached_tokens_total"} <= told.keys():
+            computed, cached = told["prefill_tokens_total"], told["cached_tokens_total"]
+            both = None if computed is None or cached is None else computed + cached
             for name in ("prompt_tokens_total", "prefix_query_tokens_total"):
-                reading.amounts[name] = both
-                self._say(reading, name, "prompt tokens computed + taken from the cache", Quality.ESTIMATED)
-            reading.amounts["prefix_hit_tokens_total"] = reading.amounts["cached_tokens_total"]
-            self._say(reading, "prefix_hit_tokens_total", "as cached tokens", Quality.ESTIMATED)
+                self._tell(reading, name, both, "prompt tokens computed + taken from the cache")
+            self._tell(reading, "prefix_hit_tokens_total", cached, "as cached tokens")
         if lost:
             reading.amounts.clear()
         self._gauges(reading, slots, numbers)
         reading.hint = self._engine.metrics_off if METRICS in self._off else ""
         return reading
+
+    def _tell(self, reading: Reading, name: str, given: float | None, source: str) -> None:
+        """A count, and where it is from also while it is not known yet."""
+        if given is not None:
+            reading.amounts[name] = given
+        self._say(reading, name, source, Quality.ESTIMATED)
 
     @staticmethod
     def _say(reading: Reading, name: str, source: str, quality: Quality) -> None:
@@ -141,18 +145,18 @@ class LlamaCppReader:
         good = {name: of_name.get(()) for name, of_name in page.series.items() if name not in page.spoiled}
         return {name.removeprefix(PREFIX): value for name, value in good.items() if value is not None and value >= 0}
 
-    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> tuple[dict[str, float], bool]:
-        """(field -> how much since the look before; fields of which something is known, whether too much of it was lost)."""
-        counts = {}
+    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> tuple[dict[str, float | None], bool]:
+        """(field -> how much since the look before, ``None`` if there was none; fields that are told, whether too much was lost)."""
+        counts: dict[str, float | None] = {}
         for name, ledger in self._ledgers.items():
             total = None if numbers is None else numbers.get(COUNTERS[name])
             running, ended = self._tasks(name, slots)
             new = ledger.look(total, running, ended)
-            if new is not None and (ledger.anchored or running or ended):
+            if ledger.anchored or running or ended:
                 counts[name] = new
         lost = self._turnover.look(slots)
         if METRICS not in self._off:
-            self._settle_pace(counts.get("output_tokens_total", 0.0), page_read=numbers is not None)
+            self._settle_pace(counts.get("output_tokens_total") or 0.0, page_read=numbers is not None)
         return counts, lost and METRICS in self._off
 
     def _settle_pace(self, new: float, *, page_read: bool) -> None:
