@@ -48,6 +48,21 @@ def test_a_second_reading_of_some_sources_asks_no_others(lab: Lab) -> None:
     assert gpus.asked == [START, START + 2] and programs.asked == [START]
 
 
+def test_what_goes_by_the_finds_of_others_reads_after_them(lab: Lab) -> None:
+    """Of servers one reading knows only what the process collector has found before it."""
+    order: list[str] = []
+
+    def named(name: str, *, follows: bool = False) -> Scripted:
+        def read(now: float) -> Batch:
+            order.append(name)
+            return Batch(name, int(now))
+
+        return Scripted(name, read, follows=follows)
+
+    lab.record(named("asks", follows=True), named("finds")).run_once(START)
+    assert order == ["finds", "asks"]
+
+
 def test_an_unwatched_recorder_commits_at_once_and_then_every_ten_seconds(lab: Lab) -> None:
     lab.record(nvml(), host())
     lab.tick(25)

@@ -20,8 +20,8 @@ START = 1_763_130_720.0
 class Scripted:
     """A collector whose batches come from a function of the grid second; an exception from it is a failure."""
 
-    def __init__(self, name: str, batch: Callable[[float], Batch], interval: float = 1.0) -> None:
-        self.name = name
+    def __init__(self, name: str, batch: Callable[[float], Batch], interval: float = 1.0, *, follows: bool = False) -> None:
+        self.name, self.follows = name, follows
         self.interval_seconds = interval
         self._batch = batch
         self.opened = self.closed = 0
