@@ -171,7 +171,7 @@ def load(
         if table is None:
             continue
         files.append(path)
-        free.pop(table, path)
+        free.pop(table, path, sources)
         for key, value in _flatten(table, str(path)):
             _put(values, sources, key, value, str(path))
     for variable, value in sorted(environ.items()):
@@ -192,8 +192,8 @@ class _Free:
     targets: dict[str, Target] = field(default_factory=dict)
     prices: tuple[GpuPriceList, ...] = ()
 
-    def pop(self, table: dict[str, Any], path: Path) -> None:
-        """Take it out of a file's contents; a later file's word comes first."""
+    def pop(self, table: dict[str, Any], path: Path, sources: dict[str, str]) -> None:
+        """Take it out of a file's contents, noting where it stood; a later file's word comes first."""
         self.collectors |= _pop_collectors(table, path)
         inference, price = table.get("inference"), table.get("price")
         if inference is None and price is None:
@@ -201,9 +201,13 @@ class _Free:
         from gpuwatch.configured import gpu_prices, targets
 
         if isinstance(inference, dict) and "target" in inference:
-            self.targets |= {target.url: target for target in targets(inference.pop("target"), str(path))}
+            found = {target.url: target for target in targets(inference.pop("target"), str(path))}
+            self.targets |= found
+            sources |= {f"inference.target {url}": str(path) for url in found}
         if isinstance(price, dict):
-            self.prices = gpu_prices(price, str(path), [entry.name for entry in fields(PriceSettings)]) + self.prices
+            own = gpu_prices(price, str(path), [entry.name for entry in fields(PriceSettings)])
+            self.prices = own + self.prices
+            sources |= {f"price.{listed.pattern}": str(path) for listed in own}
 
     def settings(self, **sections: Any) -> Settings:
         """These with checked sections."""

@@ -65,7 +65,19 @@ def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:
         section, name = key.split(".", 1)
         value = getattr(getattr(runtime.settings, section), name)
         rows.append((key, value, runtime.loaded.sources.get(key, "")))
-    return rows
+    return [*rows, *_listed(runtime)]
+
+
+def _listed(runtime: Runtime) -> Iterator[tuple[str, Any, str]]:
+    """What is configured as a list of the user's own: servers to ask, prices of GPUs."""
+    sources = runtime.loaded.sources
+    for target in runtime.settings.targets:
+        key = f"key from ${target.token_env}" if target.token_env else ""
+        facts = ", ".join(fact for fact in (target.name, target.engine, key) if fact)
+        yield "inference.target", target.url + (f" ({facts})" if facts else ""), sources.get(f"inference.target {target.url}", "")
+    for listed in runtime.settings.gpu_prices:
+        steps = ", ".join(f"{step.price:g}" + (f" from {step.since}" if step.since else "") for step in listed.steps)
+        yield f"price.{listed.pattern}", steps, sources.get(f"price.{listed.pattern}", "")
 
 
 def _program() -> Iterator[Check]:

@@ -222,14 +222,16 @@ def _models(report: Report, figures: Figures) -> Table:
         Head("TTFT p95", [_p95(row.ttft) for row in rows]),
         Head("ITL p95", [_p95(row.itl) for row in rows], drop=1),
     ]
-    priced = [row for row in rows if row.price]
+    priced = [row for row in rows if row.cost_per_million_output_tokens is not None]
     if priced:
-        columns.append(Head("a M tokens", [_cost(row) for row in rows]))
+        columns.append(Head(f"{priced[0].currency}/M tokens", [_cost(row) for row in rows]))
     columns += [
         Head("GPUs", [on(row.gpus, many) for row in rows], "left", drop=5, name=many),
         Head("engine", [", ".join(row.engines) or NOTHING for row in rows], "left", drop=7, name=True),
     ]
-    below = [f"{row.model or '(no name)'}: at {row.price}" for row in priced]
+    prices = {row.price: [each.model or "(no name)" for each in priced if each.price == row.price] for row in priced}
+    whose = "a million output tokens" if len(prices) == 1 else ""
+    below = [f"{whose or ', '.join(models)} at {price}" for price, models in prices.items()]
     if any(row.quality is Quality.ESTIMATED for row in rows):
         below.append("~ tokens are estimated")
     return Table("Models", columns, "tokens of the span", "Nothing served a model in this span.", below=below)
@@ -258,7 +260,7 @@ def _p95(wait: LatencyView | None) -> str:
 
 def _cost(row: ModelRow) -> str:
     cost = row.cost_per_million_output_tokens
-    return NOTHING if cost is None else f"{fmt.number(cost, 2)} {row.currency}"
+    return NOTHING if cost is None else fmt.number(cost, 2)
 
 
 _MAKERS: dict[str, Callable[[Report, Figures], Table]] = {

@@ -42,14 +42,17 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
         Column("TTFT p95", [_p95(server) for _, server in there], drop=1),
         Column("J/tok", [_energy(server) for _, server in there], drop=2),
     ]
-    if any(server.cost_per_million_output_tokens is not None for _, server in there):
-        columns.append(Column("a M tok", [_cost(server) for _, server in there], drop=9))
+    priced = [server for _, server in there if server.cost_per_million_output_tokens is not None]
+    if priced:
+        columns.append(Column(f"{priced[0].currency}/M tok", [_cost(server) for _, server in there], drop=5))
     columns.append(Column("Model", [server.served_model or work.model for work, server in there], align="left", drop=8))
     head, *rows = table(columns, width, paint)
     lines = [head]
     hidden = [head_word for head_word in ("Engine", "Model") if head_word not in head]
     for row, (work, server) in zip(rows, there, strict=True):
         lines += [row, *_notes(work, server, hidden, width, paint)]
+    for price in dict.fromkeys(server.price for server in priced):
+        lines += [paint(line, "dim") for line in _folded(f"a million output tokens at {price}", width, "")]
     return lines
 
 
@@ -111,7 +114,7 @@ def _energy(server: InferenceView) -> str:
 
 def _cost(server: InferenceView) -> str:
     cost = server.cost_per_million_output_tokens
-    return fmt.NOTHING if cost is None else f"{fmt.number(cost, 2)} {server.currency}"
+    return fmt.NOTHING if cost is None else fmt.number(cost, 2)
 
 
 def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:
@@ -125,18 +128,17 @@ def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], wid
     else:
         facts += [server.diagnosis] if server.diagnosis else []
         notes += [(f"more numbers: {server.hint}", "notice")] if server.hint else []
-    if server.price:
-        notes.append((f"cost of output tokens at {server.price}", "dim"))
     if facts:
         notes.insert(0, (" · ".join(facts), ""))
     return [paint(line, style) for text, style in notes for line in _folded(text, width)]
 
 
-def _folded(text: str, width: int) -> list[str]:
-    lines, line = [], "  └"
+def _folded(text: str, width: int, mark: str = "  └ ") -> list[str]:
+    """The words in as many lines as they need, those after the first as far in as it."""
+    lines, line = [], ""
     for word in text.split():
-        if fmt.cells(line) + 1 + fmt.cells(word) > width and line.strip(" └"):
+        if line and len(mark) + fmt.cells(line) + 1 + fmt.cells(word) > width:
             lines.append(line)
-            line = "   "
-        line += f" {word}"
-    return [*lines, line]
+            line = ""
+        line += f" {word}" if line else word
+    return [(" " * len(mark) if number else mark) + each for number, each in enumerate([*lines, line])]

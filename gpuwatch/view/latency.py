@@ -19,7 +19,7 @@ FEWEST = 20
 """A 95th percentile of fewer observations is the largest one."""
 PERCENTILES = (50, 95, 99)
 FEW, ONE_BUCKET, NO_BUCKETS = "few requests", "one bucket", "no buckets"
-_US = 1e-6
+_US = 1e6
 
 
 class Quantile(NamedTuple):
@@ -60,9 +60,9 @@ def latency_view(
     latency: Latency, count: int, sum_us: int | None, buckets: Buckets, slo_seconds: float | None = None
 ) -> LatencyView:
     """One waiting time. ``count`` and ``sum_us`` are the histogram's own (exact), ``buckets`` may be empty (a summary, a counter pair)."""
-    mean = sum_us * _US / count if count and sum_us is not None else None
+    mean = sum_us / _US / count if count and sum_us is not None else None
     known = sum(buckets.values())
-    share = share_within(buckets, round(slo_seconds / _US)) if slo_seconds is not None else None
+    share = share_within(buckets, round(slo_seconds * _US)) if slo_seconds is not None else None
     low, high = share or (None, None)
     why = _why_none(buckets, known)
     if why:
@@ -80,9 +80,9 @@ def latency_view(
         p50_seconds=_seconds(p50.value),
         p95_seconds=_seconds(p95.value),
         p99_seconds=_seconds(p99.value),
-        p95_low_seconds=p95.lower * _US,
+        p95_low_seconds=p95.lower / _US,
         p95_high_seconds=_seconds(p95.upper),
-        above_seconds=opened[1].lower * _US if opened else None,
+        above_seconds=opened[1].lower / _US if opened else None,
         open_from=opened[0] if opened else None,
         slo_seconds=slo_seconds,
         in_slo_low=low,
@@ -91,7 +91,7 @@ def latency_view(
 
 
 def _seconds(us: float | None) -> float | None:
-    return None if us is None else us * _US
+    return None if us is None else us / _US
 
 
 def _why_none(buckets: Buckets, known: int) -> str:

@@ -160,7 +160,7 @@ def test_every_form_prints_the_models(stores: tuple[Window, Window]) -> None:
     for width in (60, 80, 120):
         text = report_text(report, width=width)
         assert "qwen-72b" in text and "480k" in text
-    assert "qwen-72b: at $3.00/GPU·h + $0.50/kWh" in report_text(report, width=120)
+    assert "a million output tokens at $3.00/GPU·h + $0.50/kWh" in report_text(report, width=120)
     assert "## Models" in report_markdown(report)
     head, first, *_ = report_csv(report).splitlines()
     cells = dict(zip(head.split(","), first.split(","), strict=True))

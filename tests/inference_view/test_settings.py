@@ -110,3 +110,13 @@ def test_costs_name_their_prices_and_are_not_told_in_part() -> None:
     assert cost_per_million(HourlyCost(3.6, ""), 1000.0) == pytest.approx(1.0)
     assert cost_per_million(HourlyCost(3.6, ""), 0.0) is None
     assert Prices("EUR").money(2.5) == "2.50 EUR"
+
+
+def test_doctor_lists_servers_and_prices_with_the_file_that_names_them(tmp_path: Path) -> None:
+    from support.inprocess import run_program
+
+    config = tmp_path / "config.toml"
+    config.write_text(f'{TARGET}url = "http://a:1"\nname = "chat"\ntoken_env = "KEY"\n[price]\n"H100*" = 2.5\n', encoding="utf-8")
+    done = run_program("--config", str(config), "--store", str(tmp_path / "no.db"), "--demo=train", "doctor", env={"PATH": "/bin"})
+    assert f"http://a:1 (chat, key from $KEY)   from {config}" in done.stdout
+    assert f"2.5   from {config}" in done.stdout

@@ -13,6 +13,7 @@ from gpuwatch.names import Latency, Missing, Quality, ServerState
 from gpuwatch.prices import GpuPrice, Prices, Since
 from gpuwatch.report.status_text import status_text
 from gpuwatch.view import schema
+from gpuwatch.view.inference_json import INFERENCE
 from gpuwatch.view.inference_types import InferenceView, LatencyView
 from gpuwatch.view.json import status_json
 from gpuwatch.view.terms import Terms
@@ -106,8 +107,10 @@ def test_estimates_shared_gpus_and_open_percentiles_are_marked(empty: View) -> N
 def test_money_names_its_price(empty: View) -> None:
     server = replace(UP, cost_per_million_output_tokens=0.55, currency="$", price="$2.50/GPU·h", diagnosis="")
     found = lines(empty, work(server), width=120)
-    assert "0.55 $" in found[1] and "a M tok" in found[0]
-    assert found[2] == "  └ cost of output tokens at $2.50/GPU·h"
+    assert found[1].split()[-2:] == ["0.55", "qwen-72b"] and "$/M tok" in found[0]
+    assert found[2] == "a million output tokens at $2.50/GPU·h"
+    both = lines(empty, work(server), work(server), work(replace(UP, diagnosis="")), width=120)
+    assert [line for line in both if "at $" in line] == found[2:3]
 
 
 def test_the_document_tells_the_same_and_fits_its_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -133,3 +136,15 @@ def test_the_document_tells_the_same_and_fits_its_schema(tmp_path_factory: pytes
     plain = status_json(replace(view, workloads=(replace(view.workloads[0], inference=None),)))
     assert plain["workloads"][0]["inference"] is None
     assert faults(plain, schema.status()) == []
+
+
+def test_the_public_views_use_the_same_names(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("names") / "s.db"
+    story = served_story(path, Serves(100))
+    story.run(4)
+    keys = {field.name for field in INFERENCE}
+    who = {"host", "root_pid", "root_start_ms", "port", "name", "user", "first_ms", "last_ms"}
+    server = {row[1] for row in story.writer.connection.execute("PRAGMA table_info(v_server)")}
+    assert server - who <= keys
+    now = {row[1] for row in story.writer.connection.execute("PRAGMA table_info(v_workload_now)")}
+    assert {"running_requests", "waiting_requests", "kv_cache_ratio", "kv_cache_fullest_ratio", "state"} <= now & keys
