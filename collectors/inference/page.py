@@ -18,6 +18,8 @@ MAX_LINES, MAX_LINE, MAX_KEPT = 50_000, 8192, 20_000
 """Lines of a page, characters of a line, lines that are kept of a page."""
 MAX_SERIES = 500
 """Of a family, the buckets of one histogram counted once: 64 engines behind one page have 384 of ``request_success_total``."""
+MAX_KNOWN = 400_000
+"""Characters of labels that are remembered: those of a page of 64 engines are 200 000."""
 PARTS = ("_bucket", "_sum", "_count")
 
 Labels = tuple[str, ...]
@@ -25,7 +27,7 @@ Labels = tuple[str, ...]
 _LABEL = lazy(r'[ \t]*([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*)"[ \t]*(?:,|\Z)')
 _PLAIN = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"(?:,|\Z)')
 _BLOCK = lazy(r'\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}')
-_SPACE, _NAME = lazy(r"[ \t]"), lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
+_NAME = lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
 _ESCAPE = lazy(r"\\(.)")
 _TYPE, _BEGINNING = "# TYPE ", 4096
 
@@ -47,6 +49,26 @@ class Wanted:
         self.home = {name + part: name for name in self.families for part in PARTS}
         self.home |= {name: name for name in self.families}
         """Name of a series -> its family. What is a family by itself is no part of another."""
+        self.labels = _Known()
+
+
+class _Known:
+    """The labels of pages before: they are the same at each look. What does not come back is forgotten with all the rest."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Labels | None] = {}
+        self._size = 0
+
+    def labels(self, block: str) -> Labels | None:
+        """The labels between the braces; ``None`` where they make no sense."""
+        if block in self._known:
+            return self._known[block]
+        found = _labels(block)
+        self._size += len(block)
+        if self._size > MAX_KNOWN:
+            self._known, self._size = {}, len(block)
+        self._known[block] = found
+        return found
 
 
 @dataclass(slots=True)
@@ -68,7 +90,6 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
     if body.count(b"\n") >= MAX_LINES:
         raise PageTooLarge(f"a page of more than {MAX_LINES} lines")
     page, starts, home = Page(), wanted.starts, wanted.home
-    blocks: dict[str, Labels | None] = {"": ()}
     kept = 0
     for line in body.decode("utf-8", "replace").split("\n"):
         if not line.startswith(starts):
@@ -80,7 +101,7 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
             if line.startswith(_TYPE):
                 _keep_type(page, line, wanted.families)
                 continue
-            if " " in line and not _SPACE.search(name):
+            if name[-1:] != " " and "\t" not in name and " " in line:
                 continue
             found = _NAME.match(line)
             if found is None or (family := home.get(found[1])) is None:
@@ -89,7 +110,7 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
         kept += 1
         if kept > MAX_KEPT:
             raise PageTooLarge(f"a page of more than {MAX_KEPT} lines of the families that are read")
-        _keep(page, name, family, line, cut, blocks)
+        _keep(page, name, family, line, cut, wanted.labels)
     _count(page, home)
     return page
 
@@ -99,7 +120,7 @@ def is_page(body: bytes) -> bool:
     return not body.strip() or b"# TYPE " in body[:_BEGINNING]
 
 
-def _keep(page: Page, name: str, family: str, line: str, cut: int, blocks: dict[str, Labels | None]) -> None:
+def _keep(page: Page, name: str, family: str, line: str, cut: int, known: _Known) -> None:
     """Keep one line, or why its family is of no use."""
     block, rest = "", line[len(name) :]
     if len(line) > MAX_LINE:
@@ -114,10 +135,7 @@ def _keep(page: Page, name: str, family: str, line: str, cut: int, blocks: dict[
                 page.spoiled[family] = "a line makes no sense"
                 return
             block, rest = found[1], line[found.end() :].partition(" # ")[0]
-    if block not in blocks:
-        blocks[block] = _labels(block)
-    labels = blocks[block]
-    value = _number(rest)
+    labels, value = known.labels(block), _number(rest)
     if labels is None or value is None:
         page.spoiled[family] = "a line makes no sense" if labels is None else "a value is no number"
         return
@@ -128,18 +146,16 @@ def _keep(page: Page, name: str, family: str, line: str, cut: int, blocks: dict[
 
 def _number(rest: str) -> float | None:
     """The value before an optional time. ``None`` for what is no finite number."""
-    parts = rest.split()
-    if not 1 <= len(parts) <= 2 or "_" in parts[0]:
-        return None
     try:
-        value = float(parts[0])
+        value = float(rest)
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        parts = rest.split()
+        return _number(parts[0]) if len(parts) == 2 else None
+    return value if math.isfinite(value) and "_" not in rest else None
 
 
 def _labels(block: str) -> Labels | None:
-    """The labels between the braces; ``None`` where they make no sense."""
+    """What :class:`_Known` knows not yet."""
     pairs = _PLAIN.findall(block)
     if sum([len(name) + len(value) + 4 for name, value in pairs]) != len(block) + (not block.endswith(",")):
         pairs = []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gpuwatch.collectors.inference.page import MAX_KEPT, MAX_LINES, MAX_SERIES, Page, PageTooLarge, Wanted, read_page
+from gpuwatch.collectors.inference.page import MAX_KEPT, MAX_KNOWN, MAX_LINES, MAX_SERIES, Page, PageTooLarge, Wanted, read_page
 
 PAGES = [
     "llamacpp-11549-6digits",
@@ -141,6 +141,15 @@ def test_a_bomb_of_labels_spoils_its_family_and_buckets_are_no_bomb() -> None:
     assert set(page.spoiled) == {"tiny:a"}
     assert not page_of(*bomb[1:]).spoiled
     assert set(page_of(*[f'tiny:h_bucket{{le="1",e="{n}"}} 1' for n in range(MAX_SERIES + 1)]).spoiled) == {"tiny:h"}
+
+
+def test_a_flood_of_ever_new_labels_is_forgotten_and_still_read() -> None:
+    wanted = Wanted(("tiny:",), ("tiny:a",))
+    for look in range(40):
+        lines = [f'tiny:a{{x="{look}-{number}",y="{"z" * 900}"}} 1' for number in range(100)]
+        page = read_page("\n".join([*lines, ""]).encode(), wanted)
+        assert len(page.series["tiny:a"]) == 100
+    assert sum(map(len, wanted.labels._known)) <= MAX_KNOWN
 
 
 def test_too_many_lines_are_no_page() -> None:
