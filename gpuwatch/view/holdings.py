@@ -11,7 +11,7 @@ from gpuwatch.view.live import Rows
 ASIDE_MIB = 1024
 """Who holds less than this and computes nothing (a monitor of GPUs) is no work that shares a GPU's energy."""
 Root = tuple[int, int]
-"""Pid and start of a workload's root; of a process without one (0, its row's id)."""
+"""Pid and start of a workload's root; of a process without one (-1, its row's id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _holdings(window: Window, rows: Rows) -> Holdings:
     holders: dict[int, set[Root]] = {}
     for row in held:
         known = who.get(row.proc_id)
-        root = (known.workload_pid, known.workload_start_ms) if known and known.workload_pid else (0, row.proc_id)
+        root = (known.workload_pid, known.workload_start_ms) if known and known.workload_pid else (-1, row.proc_id)
         gpus.setdefault(root, set()).add(row.gpu_id)
         if row.sm_pm != 0 or row.gpu_memory_mib is None or row.gpu_memory_mib >= ASIDE_MIB:
             holders.setdefault(row.gpu_id, set()).add(root)
