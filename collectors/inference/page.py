@@ -18,8 +18,9 @@ MAX_LINES, MAX_LINE, MAX_KEPT = 50_000, 8192, 20_000
 """Lines of a page, characters of a line, lines that are kept of a page."""
 MAX_SERIES = 500
 """Of a family, the buckets of one histogram counted once: 64 engines behind one page have 384 of ``request_success_total``."""
-MAX_KNOWN = 400_000
-"""Characters of labels that are remembered: those of a page of 64 engines are 200 000."""
+MAX_KNOWN = 1_500_000
+"""Bytes of labels that are remembered: those of a page of 64 engines."""
+_TUPLE = 300
 PARTS = ("_bucket", "_sum", "_count")
 
 Labels = tuple[str, ...]
@@ -29,6 +30,7 @@ _PLAIN = lazy(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"(?:,|\Z)')
 _BLOCK = lazy(r'\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}')
 _NAME = lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
 _ESCAPE = lazy(r"\\(.)")
+_MANY = f"more than {MAX_SERIES} series"
 _TYPE, _BEGINNING = "# TYPE ", 4096
 
 
@@ -64,9 +66,9 @@ class _Known:
         if block in self._known:
             return self._known[block]
         found = _labels(block)
-        self._size += len(block)
+        self._size += len(block) + _TUPLE
         if self._size > MAX_KNOWN:
-            self._known, self._size = {}, len(block)
+            self._known, self._size = {}, len(block) + _TUPLE
         self._known[block] = found
         return found
 
@@ -123,6 +125,8 @@ def is_page(body: bytes) -> bool:
 def _keep(page: Page, name: str, family: str, line: str, cut: int, known: _Known) -> None:
     """Keep one line, or why its family is of no use."""
     block, rest = "", line[len(name) :]
+    if family in page.spoiled:
+        return
     if len(line) > MAX_LINE:
         page.spoiled[family] = "a line is too long"
         return
@@ -142,6 +146,9 @@ def _keep(page: Page, name: str, family: str, line: str, cut: int, known: _Known
     of_name = page.series.setdefault(name, {})
     if of_name.setdefault(labels, value) != value:
         page.spoiled[family] = "a series is there twice"
+    elif len(of_name) > MAX_SERIES and not name.endswith("_bucket"):
+        page.spoiled[family] = _MANY
+        of_name.clear()
 
 
 def _number(rest: str) -> float | None:
@@ -183,13 +190,10 @@ def _keep_type(page: Page, line: str, families: frozenset[str]) -> None:
 
 
 def _count(page: Page, home: Mapping[str, str]) -> None:
-    """Mark families with more series than a server has: to take some of them would be to lie."""
+    """Mark histograms with more series than a server has: to take some of them would be to lie."""
     for name, of_name in page.series.items():
-        if len(of_name) > MAX_SERIES:
-            buckets = name.endswith("_bucket")
-            several = {without(labels, "le") for labels in of_name} if buckets else of_name
-            if len(several) > MAX_SERIES:
-                page.spoiled[home[name]] = f"more than {MAX_SERIES} series"
+        if len(of_name) > MAX_SERIES and len({without(labels, "le") for labels in of_name}) > MAX_SERIES:
+            page.spoiled[home[name]] = _MANY
 
 
 def without(labels: Labels, name: str) -> Labels:
