@@ -29,7 +29,7 @@ from support.vllm_server import VARIABLE, binaries, bounds, vllm_server
 from gpuwatch.dataclass import dataclass
 from gpuwatch.names import ServerState
 
-WARM_SECONDS, AFTER_SECONDS = 8.0, 12.0
+WARM_SECONDS, AFTER_SECONDS, UP_SECONDS = 8.0, 12.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ class Subject:
 def measure(subject: Subject, folder: Path, seconds: float) -> Iterator[Line]:
     """Load it, watch it, compare."""
     with LiveRecorder(folder) as recorder:
-        recorder.wait(f"{subject.name} is up", lambda: (recorder.server(subject.pid) or {}).get("state") == ServerState.UP)
+        recorder.wait(
+            f"{subject.name} is up", lambda: (recorder.server(subject.pid) or {}).get("state") == ServerState.UP, UP_SECONDS
+        )
         with Load(subject.port, subject.dialect, concurrency=subject.clients, per_second=subject.per_second) as load:
             time.sleep(WARM_SECONDS)
             began = now()

@@ -29,7 +29,7 @@ from gpuwatch.dataclass import dataclass
 from gpuwatch.names import ServerState
 
 BUDGET_PERCENT = 1.0
-WARM_SECONDS, SETTLE_SECONDS = 8.0, 3.0
+WARM_SECONDS, SETTLE_SECONDS, UP_SECONDS = 8.0, 3.0, 60.0
 CLIENTS, PER_SECOND = 4, 6.0
 
 
@@ -104,7 +104,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gpuwatch-load-") as name:
         folder = Path(name)
         with vllm_server(folder, programs) as server, LiveRecorder(folder) as recorder:
-            recorder.wait("vLLM is up", lambda: (recorder.server(server.pid) or {}).get("state") == ServerState.UP)
+            recorder.wait("vLLM is up", lambda: (recorder.server(server.pid) or {}).get("state") == ServerState.UP, UP_SECONDS)
             print(f"load average {os.getloadavg()[0]:.1f}; percent of a core; {args.pairs} turns of {args.seconds:g} s each way\n")
             print(
                 "| load | API server alone | with gpuwatch | more | more, all processes | gpuwatch record | interval, time of a look |"

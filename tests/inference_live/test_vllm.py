@@ -19,7 +19,7 @@ from support.vllm_server import VARIABLE, VllmServer, binaries, bounds, vllm_ser
 from gpuwatch.names import ServerState
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(binaries() is None, reason=f"{VARIABLE} is not set"), pytest.mark.timeout(600)]
-SPAN_SECONDS = 40.0
+SPAN_SECONDS, UP_SECONDS = 40.0, 60.0
 CLIENTS, PER_SECOND = 4, 8.0
 
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer]:
 
 def test_tokens_and_times_are_those_of_the_load(server: VllmServer, tmp_path: Path) -> None:
     with LiveRecorder(tmp_path) as recorder:
-        recorder.wait("vLLM is up", lambda: (recorder.server(server.pid) or {}).get("state") == ServerState.UP)
+        recorder.wait("vLLM is up", lambda: (recorder.server(server.pid) or {}).get("state") == ServerState.UP, UP_SECONDS)
         with Load(server.port, VLLM, concurrency=CLIENTS, per_second=PER_SECOND, shared_tokens=64) as load:
             time.sleep(6)  # the first requests are slower
             began = now()
