@@ -19,6 +19,7 @@ from support.server_truth import decode_rate
 
 from gpuwatch.names import ServerState
 
+pytestmark = pytest.mark.slow
 TOLERANCE = 0.03
 CLIENTS, SHORTEST, LONGEST, PER_SECOND = 2, 24, 48, 11.0
 WARM_SECONDS, SPAN_SECONDS = 7.0, 24.5
