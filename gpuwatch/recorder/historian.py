@@ -15,9 +15,9 @@ from gpuwatch.model import Event
 from gpuwatch.names import Severity
 from gpuwatch.store.archive.seal import SealJob, due
 from gpuwatch.store.capacity import fit, shrink
-from gpuwatch.store.days import close_days, close_hist_days, close_ledger_days
+from gpuwatch.store.days import close_hist_days, close_ledger_days, day_steps
 from gpuwatch.store.deleting import Keep
-from gpuwatch.store.hours import HOUR_S, close_hours, close_ledger_hours, hour_offset_s, hour_start_s
+from gpuwatch.store.hours import HOUR_S, close_ledger_hours, hour_offset_s, hour_start_s, hour_steps
 from gpuwatch.store.opening import MEMORY_HOURS
 from gpuwatch.store.retention import aged, leapt, trim_hot
 from gpuwatch.store.rows import Tick
@@ -98,7 +98,11 @@ class Historian:
 
     def _sum(self, db: sqlite3.Connection, end_s: int) -> Iterator[object]:
         for host in behind(db, LEDGER_DAY_TIER):
-            for close in (close_hours, close_ledger_hours, close_days, close_ledger_days, close_hist_days):
+            yield from hour_steps(db, end_s * 1000, host_id=host)
+            while close_ledger_hours(db, end_s * 1000, host_id=host, limit=1):
+                yield None
+            yield from day_steps(db, end_s * 1000, host_id=host)
+            for close in (close_ledger_days, close_hist_days):
                 while close(db, end_s * 1000, host_id=host, limit=1):
                     yield None
 

@@ -74,7 +74,7 @@ def _watermarks(db: sqlite3.Connection) -> Iterator[str]:
         if below is not None and until > below:
             yield f"the {tier} tier of host {host} is closed to {until}, beyond the {_BELOW[tier]} tier ({below})"
     there = _tables(db)
-    for name, entity, key in (("gpu", "gpu", "gpu_id"), ("latency", "workload", "workload_id")):
+    for name, entity, key in (("gpu", "gpu", "gpu_id"), ("workload", "workload", "workload_id")):
         for table, tier in ((f"{name}_hour", HOUR_TIER), (f"{name}_day", DAY_TIER)):
             if table not in there:
                 continue

@@ -7,7 +7,7 @@ belongs to the one day in which it begins; where a host has moved to another zon
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 
 from gpuwatch.dataclass import NamedTuple
@@ -15,6 +15,7 @@ from gpuwatch.store.columns import HIST
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.hours import (
     NEVER_S,
+    closed,
     closed_s,
     first_bucket,
     hour_offset_s,
@@ -23,6 +24,7 @@ from gpuwatch.store.hours import (
     merge_statements,
     open_statements,
 )
+from gpuwatch.store.latency_tiers import sum_pieces
 from gpuwatch.store.watermarks import (
     DAY_TIER,
     HIST_DAY_TIER,
@@ -30,8 +32,10 @@ from gpuwatch.store.watermarks import (
     LEDGER_DAY_TIER,
     LEDGER_HOUR_TIER,
     SEAL_TIER,
+    count_reopened,
     current_host,
     lower_watermark,
+    marks,
     set_watermark,
     watermark,
 )
@@ -61,19 +65,24 @@ def close_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = Non
     """Close the local days that ended by ``now_ms``, whose hours are all closed and that are not closed yet.
 
     Returns the starts of those that got rows, oldest first, at most ``limit``; call again while it is not empty. Each day is a
-    transaction of its own.
+    transaction of its own, but for the waiting times that come before it.
     """
-    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _MEASURED)
+    return closed(day_steps(db, now_ms, host_id=host_id), limit)
+
+
+def day_steps(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None) -> Iterator[int | None]:
+    """The same in pieces of a few milliseconds: gives the start of each day that is closed, ``None`` after a piece of one."""
+    return _close(db, now_ms, current_host(db) if host_id is None else host_id, _MEASURED)
 
 
 def close_ledger_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, limit: int | None = None) -> list[int]:
     """The same for the ledger's hours."""
-    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _LEDGER)
+    return closed(_close(db, now_ms, current_host(db) if host_id is None else host_id, _LEDGER), limit)
 
 
 def close_hist_days(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, limit: int | None = None) -> list[int]:
     """The same for distributions, whose hours are there when they are sealed."""
-    return _close(db, now_ms, current_host(db) if host_id is None else host_id, limit, _DISTRIBUTIONS)
+    return closed(_close(db, now_ms, current_host(db) if host_id is None else host_id, _DISTRIBUTIONS), limit)
 
 
 class _Kind(NamedTuple):
@@ -105,13 +114,15 @@ _LEDGER = _Kind(
 _DISTRIBUTIONS = _Kind(HIST_DAY_TIER, SEAL_TIER, lambda: (_NO_HIST, _HIST), _first_hist)
 
 
-def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, kind: _Kind) -> list[int]:
+def _close(db: sqlite3.Connection, now_ms: int, host: int, kind: _Kind) -> Iterator[int | None]:
     limit_s = min(now_ms // 1000, closed_s(db, kind.finer, host))
-    done, closed = watermark(db, kind.tier, host), list[int]()
+    done = watermark(db, kind.tier, host)
     if done is not None and limit_s - done < _SHORTEST_DAY_S:
-        return closed
+        return
     zone = zone_of(db, host)
-    while limit is None or len(closed) < limit:
+    while True:
+        known = marks(db, kind.tier, host)
+        done = known[0]
         first = kind.first(db, done, host)
         if first is None:
             break
@@ -120,13 +131,16 @@ def _close(db: sqlite3.Connection, now_ms: int, host: int, limit: int | None, ki
             break
         start = midnight_s(first, zone)
         start = start if done is None else max(start, done)
+        if kind is _MEASURED:
+            for _ in sum_pieces(db, "hour", "day", host, start, (start, end)):
+                yield None
         with transaction(db):
+            if marks(db, kind.tier, host) != known:
+                continue  # hours were opened again meanwhile: all is looked at anew
             for statement in kind.statements():
                 db.execute(statement, {"t": start, "t0": start, "t1": end, "host": host})
             set_watermark(db, kind.tier, end, host)
-        done = end
-        closed.append(start)
-    return closed
+        yield start
 
 
 def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None = None) -> None:
@@ -140,6 +154,7 @@ def reopen(db: sqlite3.Connection, minutes: Sequence[int], host_id: int | None =
     hour = hour_start_s(min(minutes), hour_offset_s(db, host))
     day = midnight_s(hour, zone_of(db, host))
     with transaction(db):
+        count_reopened(db, host)
         for period, t, tiers in (("hour", hour, (HOUR_TIER, LEDGER_HOUR_TIER)), ("day", day, (DAY_TIER, LEDGER_DAY_TIER))):
             for tier in tiers:
                 lower_watermark(db, tier, t, host)

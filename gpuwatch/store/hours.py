@@ -8,7 +8,7 @@ Nepal), so that local days are whole hours. Time without a minute row is in no s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from gpuwatch.dataclass import NamedTuple
@@ -24,12 +24,14 @@ from gpuwatch.store.columns import (
     rollup,
 )
 from gpuwatch.store.connection import transaction
+from gpuwatch.store.latency_tiers import sum_pieces
 from gpuwatch.store.watermarks import (
     HOUR_TIER,
     LEDGER_HOUR_TIER,
     LEDGER_TIER,
     MINUTE_TIER,
     current_host,
+    marks,
     set_watermark,
     watermark,
 )
@@ -38,6 +40,7 @@ HOUR_S = 3600
 FINAL_AFTER_S = 16 * 60
 """A ledger minute is final so long after its end; the longest look-back is 15 minutes."""
 NEVER_S = -(2**62)
+_NO_MORE = -1
 _STUCK_S = 86_400
 """A ledger minute that did not become final in a day never will."""
 
@@ -50,7 +53,7 @@ class Rolling(NamedTuple):
     key: tuple[str, ...]
     columns: tuple[str, ...]
     merged: tuple[str, ...]
-    """How each column that is neither the time nor a key is merged, as SQL over ``m``."""
+    """How each column that is neither the time nor a key is merged, as SQL over ``m``; empty for what is summed in pieces."""
 
 
 def _merged(facts: Sequence[str], sample_types: Iterable[type]) -> tuple[str, ...]:
@@ -70,7 +73,7 @@ def rollings() -> tuple[Rolling, ...]:
         Rolling("gpu", "gpu", ("gpu_id",), GPU_ROLLUP, _merged(GPU_ROLLUP_FACTS, [GpuSample])),
         Rolling("process", "process", ("proc_id", "gpu_id"), PROCESS_ROLLUP, _merged(PROCESS_ROLLUP_FACTS, [ProcessSample])),
         Rolling("workload", "workload", ("workload_id",), workload, _merged(WORKLOAD_ROLLUP_FACTS, workload_types)),
-        Rolling("latency", "workload", ("workload_id", "latency", "lower_us", "upper_us"), LATENCY, ("sum(m.n)",)),
+        Rolling("latency", "workload", ("workload_id", "latency", "lower_us", "upper_us"), LATENCY, ()),
     )
 
 
@@ -81,7 +84,7 @@ def merge_statements(source: str, target: str) -> tuple[str, ...]:
     The host is asked once per entity, after the sums.
     """
     out = []
-    for family in rollings():
+    for family in (family for family in rollings() if family.merged):
         ids = ",".join(f"m.{name}" for name in family.key)
         host = f"EXISTS (SELECT 1 FROM {family.entity} e WHERE e.{family.key[0]}=m.{family.key[0]} AND e.host_id=:host)"
         out.append(
@@ -149,11 +152,28 @@ def close_hours(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = No
     """Close the hours that ended by ``now_ms``, whose minutes are all closed and that are not closed yet.
 
     Returns the starts of those that got rows, oldest first, at most ``limit``; call again while it is not empty. Hours without
-    a minute are passed over. Each hour is a transaction of its own.
+    a minute are passed over. Each hour is a transaction of its own, but for the waiting times that come before it.
     """
+    return closed(hour_steps(db, now_ms, host_id=host_id), limit)
+
+
+def hour_steps(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None) -> Iterator[int | None]:
+    """The same in pieces of a few milliseconds: gives the start of each hour that is closed, ``None`` after a piece of one."""
     host = current_host(db) if host_id is None else host_id
     limit_s = min(now_ms // 1000, closed_s(db, MINUTE_TIER, host))
-    return _close(db, host, HOUR_TIER, limit_s, limit, _close_hour)
+    return _close(db, host, HOUR_TIER, limit_s, _close_hour, lambda t: sum_pieces(db, "minute", "hour", host, t, (t, t + HOUR_S)))
+
+
+def closed(steps: Iterator[int | None], limit: int | None) -> list[int]:
+    """What is closed by such steps, at most ``limit``."""
+    found = list[int]()
+    while limit is None or len(found) < limit:
+        start = next(steps, _NO_MORE)
+        if start is _NO_MORE:
+            break
+        if start is not None:
+            found.append(start)
+    return found
 
 
 def close_ledger_hours(db: sqlite3.Connection, now_ms: int, *, host_id: int | None = None, limit: int | None = None) -> list[int]:
@@ -171,7 +191,7 @@ def close_ledger_hours(db: sqlite3.Connection, now_ms: int, *, host_id: int | No
         db.execute(ledger_statement("minute", "hour"), {"t": t, "t0": t, "t1": t + HOUR_S, "host": host})
         return True
 
-    return _close(db, host, LEDGER_HOUR_TIER, limit_s, limit, close, ledger=True)
+    return closed(_close(db, host, LEDGER_HOUR_TIER, limit_s, close, ledger=True), limit)
 
 
 def _close_hour(db: sqlite3.Connection, host: int, t: int) -> bool:
@@ -180,31 +200,39 @@ def _close_hour(db: sqlite3.Connection, host: int, t: int) -> bool:
     return True
 
 
+def _nothing(_t: int) -> Iterator[None]:
+    return iter(())
+
+
 def _close(
     db: sqlite3.Connection,
     host: int,
     tier: str,
     limit_s: int,
-    limit: int | None,
     close: Callable[[sqlite3.Connection, int, int], bool],
+    ahead: Callable[[int], Iterator[None]] = _nothing,
     *,
     ledger: bool = False,
-) -> list[int]:
-    """Close hour after hour from the watermark to ``limit_s``; ``close`` says False when one cannot be closed yet."""
+) -> Iterator[int | None]:
+    """Close hour after hour from the watermark to ``limit_s``; ``close`` says False when one cannot be closed yet.
+
+    ``ahead`` is what of an hour is done in pieces before. If hours were opened again meanwhile, all is looked at anew.
+    """
     offset = hour_offset_s(db, host)
     end_s = hour_start_s(limit_s, offset)
-    done, closed = watermark(db, tier, host), list[int]()
-    while (done is None or done < end_s) and (limit is None or len(closed) < limit):
+    while (done := (known := marks(db, tier, host))[0]) is None or done < end_s:
         first = first_bucket(db, "minute", done, host, ledger=ledger)
         if first is None or first >= end_s:
             if done is not None:
                 set_watermark(db, tier, end_s, host)
             break
         hour = hour_start_s(first, offset)
+        for _ in ahead(hour):
+            yield None
         with transaction(db):
+            if marks(db, tier, host) != known:
+                continue
             if not close(db, host, hour):
                 break
-            done = hour + HOUR_S
-            set_watermark(db, tier, done, host)
-        closed.append(hour)
-    return closed
+            set_watermark(db, tier, hour + HOUR_S, host)
+        yield hour

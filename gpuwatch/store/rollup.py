@@ -14,7 +14,8 @@ from functools import cache
 from itertools import pairwise
 
 from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
-from gpuwatch.store.columns import GPU_ROLLUP, LATENCY, PROCESS_ROLLUP, Rolled, rollup
+from gpuwatch.store import latency_tiers
+from gpuwatch.store.columns import GPU_ROLLUP, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen
 from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
@@ -76,13 +77,6 @@ _FRESH = (  # what past logs say of a minute, under ids below 0, closes nothing
 )
 
 
-_LATENCY = (  # what was counted over a time that no row speaks for is not counted
-    f"INSERT OR REPLACE INTO latency_minute({','.join(LATENCY)}) SELECT {_MINUTE},s.workload_id,s.latency,s.lower_us,s.upper_us,sum(s.n) "
-    f"FROM tick k CROSS JOIN inference_sample i CROSS JOIN latency_sample s WHERE k.ts_ms>? AND k.ts_ms<=? AND {ONCE} "
-    "AND i.tick_id=k.tick_id AND i.dt_ms>0 AND s.tick_id=i.tick_id AND s.workload_id=i.workload_id GROUP BY 1,2,3,4,5"
-)
-
-
 def _expression(column: Rolled, absent: frozenset[str] = frozenset()) -> str:
     sources = [name for name in column.sources or (column.source,) if name not in absent]
     if not sources:
@@ -129,7 +123,7 @@ def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
     for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
         columns = ("t", "workload_id", "obs_ms", "n", *(c.name for c in rollup(sample_type)))
         out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, _WORKLOAD_FACTS))
-    out.append(_LATENCY)
+    out.append(latency_tiers.MINUTE)
     return out
 
 
@@ -148,7 +142,7 @@ def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
 
 
 def minute_steps(db: sqlite3.Connection, now_ms: int) -> Iterator[None]:
-    """The same in pieces of a few milliseconds where there are many processes, each a transaction; the last one moves the watermark.
+    """The same in pieces of a few milliseconds where there are many processes or servers; the last one moves the watermark.
 
     Until then the minutes are open, and would be computed again as a whole.
     """
@@ -157,10 +151,17 @@ def minute_steps(db: sqlite3.Connection, now_ms: int) -> Iterator[None]:
         return
     span = (done * 1000, end_s * 1000)
     edges = _process_edges(db, span[1])
+    for _ in latency_tiers.minute_pieces(db, span):
+        yield
+    others = [statement for statement in minute_statements() if statement != latency_tiers.MINUTE]
     if not edges:
-        close_minutes(db, now_ms)
+        with transaction(db):
+            for statement in others:
+                db.execute(statement, span)
+            _mark_seen(db, span)
+            set_watermark(db, MINUTE_TIER, end_s)
         return
-    for statement in minute_statements():
+    for statement in others:
         if " INTO process_minute(" not in statement:
             with transaction(db):
                 db.execute(statement, span)

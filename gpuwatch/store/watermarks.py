@@ -18,6 +18,8 @@ HIST_DAY_TIER = "hist_day"
 SEAL_TIER = "seal"
 SEAL_TICK_TIER = "seal_tick"
 """Not a time: up to which tick all rows of sealed hours are sealed."""
+REOPENED_TIER = "reopened"
+"""Not a time: how often closed hours were opened again."""
 _RECORDED = "SELECT host_id FROM session UNION SELECT 0"
 """The hosts that recorded here; 0 before it is known."""
 
@@ -71,3 +73,15 @@ def lower_watermark(db: sqlite3.Connection, tier: str, done_s: int, host_id: int
     """Say that a tier is to be closed again from ``done_s`` on; in the open transaction, if there is one."""
     with transaction(db):
         db.execute("UPDATE rollup_state SET done_s=min(done_s,?) WHERE host_id=? AND tier=?", (done_s, host_id, tier))
+
+
+def count_reopened(db: sqlite3.Connection, host_id: int) -> None:
+    """Say that rows of closed hours are gone, to whoever is just summing one of them; in the open transaction, if there is one."""
+    with transaction(db):
+        sql = "INSERT INTO rollup_state VALUES(?,?,1) ON CONFLICT(host_id,tier) DO UPDATE SET done_s=done_s+1"
+        db.execute(sql, (host_id, REOPENED_TIER))
+
+
+def marks(db: sqlite3.Connection, tier: str, host_id: int) -> tuple[int | None, int | None]:
+    """How far a tier is closed, and how often it was opened again: what must not change while one of its buckets is summed."""
+    return watermark(db, tier, host_id), watermark(db, REOPENED_TIER, host_id)

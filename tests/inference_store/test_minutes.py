@@ -21,7 +21,7 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.model import OPEN_US, Host, LatencyCounts
 from gpuwatch.names import Latency
 from gpuwatch.store import check
-from gpuwatch.store.hours import close_hours
+from gpuwatch.store.hours import close_hours, hour_steps
 from gpuwatch.store.rollup import close_again, close_minutes, minute_steps
 from gpuwatch.store.rows import Tick, WorkloadRow
 from gpuwatch.store.writer import StoreWriter
@@ -160,9 +160,30 @@ def test_ids_below_zero_add_up_like_any_other(writer: StoreWriter) -> None:
     db.execute(f"INSERT INTO workload SELECT -7,-1,{','.join(columns)} FROM workload")
     first = T0 // HOUR_MS * 3600
     db.executemany("INSERT INTO latency_minute VALUES(?,-7,1,0,10,?)", [(first + 60 * n, n + 1) for n in range(60)])
+    db.executemany(
+        "INSERT INTO workload_minute(t,workload_id,obs_ms,n) VALUES(?,-7,60000,30)", [(first + 60 * n,) for n in range(60)]
+    )
     db.execute("INSERT INTO rollup_state VALUES(-1,'minute',?)", (first + 3600,))
     assert close_hours(db, T0 + HOUR_MS, host_id=-1) == [first]
     assert db.execute("SELECT * FROM latency_hour").fetchall() == [(first, -7, 1, 0, 10, sum(range(1, 61)))]
+
+
+def test_hours_that_are_opened_again_in_the_middle_are_summed_anew(writer: StoreWriter) -> None:
+    """A clock that was set back brings minutes of the very hour of whose servers a part is summed."""
+    first, db = T0 // HOUR_MS * HOUR_MS + HOUR_MS, writer.connection
+    start = (first - T0) // 1000
+    told = [counts(VLLM, latency, (1,)) for latency in Latency]
+    writer.add(described(keys=[VLLM]))
+    serve(writer, range(start + 1202, start + 3700, 2), lambda second: at(second, row(), latencies=told))
+    close_minutes(db, first + 2 * HOUR_MS)
+    steps = hour_steps(db, first + 2 * HOUR_MS)
+    assert [next(steps), next(steps)] == [None, None]
+    writer.begin_session(first, 1000, "boot")
+    serve(writer, range(start + 2, start + 1200, 2), lambda second: at(second, row(), latencies=told))
+    assert close_again(db, first + HOUR_MS, since_ms=0)
+    assert [found for found in steps if found is not None] == [first // 1000, (first + HOUR_MS) // 1000]
+    assert sums(writer, "hour") == sums(writer, "minute")
+    assert set(sums(writer, "hour").values()) == {599 + 1249}
 
 
 # ---------------------------------------------------------------------------------------------------------------- kill -9

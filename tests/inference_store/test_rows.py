@@ -259,7 +259,7 @@ def test_a_broken_row_is_found(writer: StoreWriter, path: Path) -> None:
     assert check.check(path) == []
     with sqlite3.connect(path) as db:
         db.execute("UPDATE latency_sample SET workload_id=99")
-        db.execute("INSERT INTO latency_hour VALUES(0,1,1,0,10,5)")
+        db.execute("INSERT INTO workload_hour(t,workload_id,obs_ms,n) VALUES(0,1,1,1)")
     found = "\n".join(check.check(path))
     assert "4 rows of latency_sample name a workload that is not there" in found
-    assert "1 rows of latency_hour of host 1 lie beyond what is closed" in found
+    assert "1 rows of workload_hour of host 1 lie beyond what is closed" in found

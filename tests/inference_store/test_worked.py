@@ -244,7 +244,9 @@ COPIED = {
 def engine(recording: tuple[Path, Truth]) -> Iterator[Engine]:
     with postgres.server() as engine:
         lite = sqlite3.connect(recording[0])
-        yield postgres.copied(engine, "served", lite, COPIED)
+        served = postgres.copied(engine, "served", lite, COPIED)
+        yield served
+        served.dispose()
         lite.close()
 
 
