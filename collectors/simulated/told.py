@@ -70,7 +70,11 @@ _LLAMA_CPP = (
             "kv_cache_fullest_ratio": "/slots n_prompt_tokens of busy slots / n_ctx",
         },
     ),
-    *_fields("", Quality.EXACT, {"running_requests": "/slots is_processing", "waiting_requests": "llamacpp:requests_deferred"}),
+    *_fields(
+        "",
+        Quality.EXACT,
+        {"running_requests": "/slots is_processing", "waiting_requests": "llamacpp:requests_deferred, 0 while a slot is free"},
+    ),
 )
 _SGLANG = (
     *_fields(

@@ -40,7 +40,8 @@ def test_a_llama_server_tells_what_its_reader_makes_of_slots_and_page():
     for now_ns in (0, 10**10):
         answers = [Answer(METRICS, 200, page), Answer(SLOTS, 200, json.dumps([slot]).encode())]
         reading = reader.read(answers, now_ns)
-    assert set(TOLD["llama.cpp"].fields) == set(reading.sources.values())
+    kinds = {(source.field, source.quality) for source in reading.sources.values()}
+    assert {(field.field, field.quality) for field in TOLD["llama.cpp"].fields} == kinds
     assert TOLD["llama.cpp"].latencies == frozenset()
 
 
