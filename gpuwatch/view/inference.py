@@ -73,7 +73,7 @@ def inference_view(
     row, track = card.row, recent.track
     newest_ms = track.newest_ms
     interval = row["interval_ms"] / 1000
-    fresh = newest_ms is not None and at_ms - newest_ms <= max(DROPPED_MS, 3 * row["interval_ms"])
+    fresh = newest_ms is not None and at_ms - newest_ms <= max(DROPPED_MS, 3 * row["interval_ms"], track.newest_dt_ms)
     told = (ServerState(row["state"]) if live else track.state) or ServerState(row["state"])
     same = told is ServerState(row["state"])
     found: dict[str, Any] = {}

@@ -213,6 +213,11 @@ class ServerTrack:
         return self.times[-1] if self.times else None
 
     @property
+    def newest_dt_ms(self) -> int:
+        """The time that it speaks for: about so much later the next one is due."""
+        return int(self._rows[-1][0]) if self._rows else 0
+
+    @property
     def state(self) -> ServerState | None:
         """What the newest row says."""
         return ServerState(self._states[-1]) if self._states else None

@@ -153,6 +153,15 @@ def test_what_a_silent_server_told_last_is_dropped_after_thirty_seconds(tmp_path
     assert told.age_seconds == 32.0
 
 
+def test_rows_of_a_slow_rhythm_are_not_dropped_before_the_next_is_due(tmp_path: Path) -> None:
+    story = served_story(tmp_path / "s.db", Serves(100, every=60, tells=lambda second: {"output_tokens_total": 600.0}))
+    story.close_minutes()
+    story.run(230)  # rows at 60, 120 and 180 s
+    assert server_of(story).output_tokens_per_second == pytest.approx(10.0)
+    at_ms = story.now_ms - 60_000
+    assert server_of(story, at_ms=at_ms).output_tokens_per_second == pytest.approx(10.0)
+
+
 def test_requests_of_the_last_hour_and_of_five_minutes(tmp_path: Path) -> None:
     def tells(second: int) -> dict[str, float | None]:
         return {"output_tokens_total": 200.0, "prompt_tokens_total": 20.0, "requests_total": 2.0, "finished_stop_total": 1.0, "finished_aborted_total": 1.0}  # fmt: skip
