@@ -17,7 +17,7 @@ from gpuwatch.names import Severity
 from gpuwatch.plugin import CollectorContext
 
 if TYPE_CHECKING:
-    from gpuwatch.collectors.inference.discovery import Discovery, Found
+    from gpuwatch.collectors.inference.discovery import Discovery, Found, Identity
     from gpuwatch.collectors.inference.group import Group
     from gpuwatch.collectors.inference.look import Look
     from gpuwatch.collectors.inference.target import Target
@@ -124,17 +124,22 @@ class InferenceCollector:
             group = self._groups[key] = Group(key, found.engine, self.context.clock, self.interval_seconds, self._draw)
         group.state, group.detail = found.listening.state, found.listening.detail
         group.least_seconds = max([endpoint.least_seconds for endpoint in found.endpoints], default=0.0)
-        targets: dict[object, Target] = {}
-        for endpoint in found.endpoints:
-            target = group.targets.get(endpoint.identity)
-            if target is None:
+        wanted = {endpoint.identity: endpoint for endpoint in found.endpoints}
+        leaving = {identity: target for identity, target in group.targets.items() if identity not in wanted}
+        targets: dict[Identity, Target] = {}
+        for identity, endpoint in wanted.items():
+            target = group.targets.get(identity)
+            if target is None and (moved := next((old for old in leaving if endpoint.is_of(old)), None)) is not None:
+                target = leaving.pop(moved)
+                target.move(endpoint.address, endpoint.allowed)
+            elif target is None:
                 born = endpoint.process[1]
                 target = Target(endpoint.address, endpoint.engine, self.context.clock, born_ms=born, allowed=endpoint.allowed)
                 if group.targets:
                     target.begins_after(group.looked_ns, group.looked_wall)
             else:
                 target.allow(endpoint.allowed)
-            targets[endpoint.identity] = target
+            targets[identity] = target
         group.settle(targets)
 
     def _ask(self, now_ns: int) -> None:

@@ -25,6 +25,7 @@ CHECK_SECONDS = 30.0
 _NS = 1_000_000_000
 Key = tuple[int, int, int]
 Process = tuple[int, int]
+Identity = tuple[Process, Address, str]
 ELSEWHERE: Process = (0, 0)
 NO_FIGURES = Listening("", 0, ServerState.NO_METRICS, "this engine has no figures of its own")
 
@@ -41,9 +42,13 @@ class Endpoint:
     least_seconds: float = 0.0
 
     @property
-    def identity(self) -> object:
+    def identity(self) -> Identity:
         """What makes another target of it if it changes."""
         return self.process, self.address, self.engine.name if self.engine else ""
+
+    def is_of(self, other: Identity) -> bool:
+        """Whether ``other`` is the same server, that was asked at another address."""
+        return self.process != ELSEWHERE and (self.process, self.identity[2]) == (other[0], other[2])
 
 
 @dataclass(slots=True)

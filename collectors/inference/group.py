@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.clock import Clock
 from gpuwatch.collectors.inference import pace
@@ -14,6 +14,9 @@ from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.measure import measures
 from gpuwatch.model import Event, InferenceSample, LatencyCounts, Server
 from gpuwatch.names import ServerState, Severity
+
+if TYPE_CHECKING:
+    from gpuwatch.collectors.inference.discovery import Identity
 
 QUIET_SECONDS = 30.0
 """Between two rows of a server that tells nothing: so often its state is told."""
@@ -55,7 +58,7 @@ class Group:
 
     def __init__(self, key: tuple[int, int, int], engine: str, clock: Clock, own_seconds: float, draw: Callable[[], float]) -> None:
         self.key, self.engine = key, engine
-        self.targets: dict[object, Target] = {}
+        self.targets: dict[Identity, Target] = {}
         self.state, self.detail = ServerState.STARTING, ""
         self.looked_ns, self.looked_wall = 0, 0.0
         """When its addresses were last asked."""
@@ -118,12 +121,13 @@ class Group:
         self.closed = True
         self.settle({})
 
-    def settle(self, targets: dict[object, Target]) -> None:
+    def settle(self, targets: Mapping[Identity, Target]) -> None:
         """These are its addresses from now on; those that go on are in it already."""
-        for identity, target in self.targets.items():
-            if identity not in targets and not target.in_flight:
+        staying = set(targets.values())
+        for target in self.targets.values():
+            if target not in staying and not target.in_flight:
                 target.close()
-        self.targets = targets
+        self.targets = dict(targets)
 
     # ------------------------------------------------------------------------------------------------------------ telling
 

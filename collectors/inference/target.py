@@ -1,7 +1,7 @@
 """One address of a server that is asked: what is known of it, what its counters have grown by, and what state it is in.
 
-All but the asking itself happens in the collector's own thread. A target belongs to one process (by its start) and one address: a
-restarted server is another target, whose first reading tells no growth.
+All but the asking itself happens in the collector's own thread. A target belongs to one process (by its start), whose address may change:
+a restarted server is another target, whose first reading tells no growth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gpuwatch.collectors.inference import pace
 from gpuwatch.collectors.inference.buckets import Histograms, Waited
 from gpuwatch.collectors.inference.counters import SHORTEST_SECONDS, Counters, restarted
 from gpuwatch.collectors.inference.engine import Engine
-from gpuwatch.collectors.inference.http import Connection
+from gpuwatch.collectors.inference.http import TOTAL_SECONDS, Connection
 from gpuwatch.collectors.inference.look import AUTH, OFF, Look, all_said, look
 from gpuwatch.collectors.inference.page import is_page
 from gpuwatch.collectors.inference.reading import Reader, Reading
@@ -85,16 +85,7 @@ class Target:
         self.heard = False
         """Some look at it is over."""
         self._clock, self._born_ms = clock, born_ms
-        self._connection = Connection(
-            address.host,
-            address.port,
-            clock,
-            tls=address.tls,
-            key=address.key,
-            total_seconds=engine.answer_seconds if engine else 2.0,
-            keep=engine.keep_alive if engine else False,
-            allowed=allowed,
-        )
+        self._connection = self._connected(allowed)
         self._reader: Reader = _Any(address.path) if engine is None else reader_of(engine, address.path)
         self._begin()
 
@@ -111,9 +102,34 @@ class Target:
         if self._born_ms >= last_wall * 1000:
             self._last_ns, self._last_wall = last_ns, last_wall
 
+    def _connected(self, allowed: Callable[[], bool]) -> Connection:
+        address, engine = self.address, self.engine
+        return Connection(
+            address.host,
+            address.port,
+            self._clock,
+            tls=address.tls,
+            key=address.key,
+            total_seconds=engine.answer_seconds if engine else TOTAL_SECONDS,
+            keep=engine.keep_alive if engine else False,
+            allowed=allowed,
+        )
+
+    def move(self, address: Address, allowed: Callable[[], bool]) -> None:
+        """The same process is to be asked elsewhere: what it counted before still counts."""
+        before, self.address = self._connection, address
+        self._connection = self._connected(allowed)
+        self.failures = self.next_ns = 0
+        if not self.in_flight:
+            before.close()
+
     def ask(self) -> Look:
         """In a worker's thread: look once."""
-        return look(self._reader, self._connection, self._clock)
+        connection = self._connection
+        found = look(self._reader, connection, self._clock)
+        if connection is not self._connection:
+            connection.close()
+        return found
 
     def allow(self, allowed: Callable[[], bool]) -> None:
         """Ask this from now on before each new connection."""

@@ -15,6 +15,7 @@ from support.replay_server import Act, ReplayServer, hang, page, raw, replay
 from gpuwatch.clock import FakeClock, SystemClock
 from gpuwatch.collectors.inference.collector import InferenceCollector
 from gpuwatch.collectors.inference.workers import Inline
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch, InferenceSample, Server
 from gpuwatch.names import Latency, Quality, ServerState
 from gpuwatch.plugin import CollectorContext, ServerBoard, ServerProcess
@@ -512,3 +513,16 @@ def test_an_answer_that_comes_too_late_for_its_tick_is_joined_with_the_next(serv
     assert len(later) == 1, "never two at one address"
     collector.close()
     work()
+
+
+def test_a_process_that_moves_to_another_port_goes_on_counting(server: ReplayServer) -> None:
+    bench = Bench()
+    with replay({"/metrics": [page(vllm(107))]}) as other:
+        server.put("/metrics", page(vllm(100)))
+        process = bench.process(server)
+        bench.watch(process)
+        bench.tick()
+        bench.watch(replace(process, port=other.port))
+        sample = bench.sample()
+        assert (sample.output_tokens_total, sample.window_seconds, sample.port) == (7, 2.0, process.workload[2])
+        assert bench.told().url == f"http://127.0.0.1:{other.port}"
