@@ -58,3 +58,9 @@ def _holdings(window: Window, rows: Rows) -> Holdings:
         {root: tuple(sorted(found, key=order.__getitem__)) for root, found in gpus.items()},
         {gpu_id: frozenset(found) for gpu_id, found in holders.items()},
     )
+
+
+def roots(window: Window, rows: Rows) -> frozenset[Root]:
+    """The roots of all workloads that have a process in the newest rows."""
+    who = window.identities({row.proc_id for row in rows.processes.values()})
+    return frozenset((one.workload_pid, one.workload_start_ms) for one in who.values() if one.workload_pid)

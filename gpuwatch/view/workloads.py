@@ -19,14 +19,20 @@ LATE_TICKS = 4
 
 
 def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) -> tuple[WorkloadView, ...]:
-    """The workloads seen in the last two minutes, and what their servers told."""
+    """The workloads seen in the last two minutes, and what their servers told; nothing of one whose processes have ended."""
     window, rows = moment.window, moment.rows
     known = window.workloads(moment.at_ms, RECENT_MS)
     if not known:
         return ()
     there = moment.at_ms - rows.processes_ms <= 5 * moment.stale_ms
     holds = held.holdings(window, rows) if there else held.NONE
-    told = _servers(moment, known, holds, period_ms, terms, live=live)
+    serving = {i: row for i, row in known.items() if row["kind"] == "inference"}
+    if serving and there:
+        present = held.roots(window, rows)
+        serving = {
+            i: row for i, row in serving.items() if not row["root_pid"] or (row["root_pid"], row["root_start_ms"]) in present
+        }
+    told = _servers(moment, serving, holds, period_ms, terms, live=live)
     order = {gpu_id: row["gpu_index"] for gpu_id, row in rows.gpus.items()}
     return tuple(
         _workload(row, [order[gpu_id] for gpu_id in holds.of((row["root_pid"], row["root_start_ms"]))], told.get(workload_id))
@@ -55,10 +61,9 @@ def _servers(
     moment: Moment, known: Mapping[int, Mapping[str, Any]], holds: Holdings, period_ms: int, terms: Terms, *, live: bool
 ) -> dict[int, InferenceView]:
     window, at_ms = moment.window, moment.at_ms
-    ids = [workload_id for workload_id, row in known.items() if row["kind"] == "inference"]
-    if not ids or not window.knows_servers:
+    if not known or not window.knows_servers:
         return {}
-    rows = {i: row for i, row in window.servers(ids).items() if row["first_ms"] <= at_ms}
+    rows = {i: row for i, row in window.servers(list(known)).items() if row["first_ms"] <= at_ms}
     if not rows:
         return {}
     from gpuwatch.view.inference import Card, inference_view  # most hosts serve nothing, and status is in a hurry

@@ -184,3 +184,16 @@ def test_cells_of_twenty_seconds_on_the_grid(tmp_path: Path) -> None:
     assert len(cells) == 9
     assert cells[:6] == (None,) * 6
     assert cells[6:] == pytest.approx((50.0, 150.0, 150.0))
+
+
+def test_a_server_whose_processes_have_ended_tells_nothing_any_more(tmp_path: Path) -> None:
+    stays, ends = Serves(100), Serves(200, 8001, tells=lambda second: {"running_requests": 3.0} if second < 20 else None)
+    story = served_story(tmp_path / "s.db", stays, ends)
+    held(story, stays)
+    held(story, ends)
+    story.run(20)
+    assert [work.inference is not None for work in view_of(story).workloads] == [True, True]
+    gone = story.holds.pop()
+    story.run(4)
+    assert [(work.root_pid, work.inference is not None) for work in view_of(story).workloads] == [(100, True), (200, False)]
+    assert gone.process.workload_pid == 200
