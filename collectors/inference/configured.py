@@ -17,6 +17,15 @@ _LOCAL = ("localhost", "::1", "0.0.0.0", "::")
 _FORBIDDEN = frozenset(' \t\r\n"<>\\^`{}|')
 
 
+class _Secret(str):
+    """A key that no message shows by accident."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 @dataclass(frozen=True, slots=True)
 class Configured:
     """One target. ``name`` is what the user calls it, ``engine`` the table it is read by (``None``: its page will tell)."""
@@ -62,7 +71,7 @@ def _configured(target: Mapping[str, Any], environ: Mapping[str, str]) -> Config
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError(f"the variable {variable} holds more than a key: no spaces, line ends or special letters")
     tls, host, port, path = parse_url(str(target.get("url") or ""))
-    address = Address("127.0.0.1" if host == "0.0.0.0" else host, port, tls, path, key, variable)
+    address = Address("127.0.0.1" if host == "0.0.0.0" else host, port, tls, path, _Secret(key), variable)
     seconds = target.get("interval") or 0.0
     return Configured(
         address, clean(str(target.get("name") or "")), hint, float(seconds) if isinstance(seconds, int | float) else 0.0

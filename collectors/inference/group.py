@@ -72,6 +72,8 @@ class Group:
         self._next_ns = self._row_ns = 0
         self._busy_ns = clock.monotonic_ns()
         self._server: Server | None = None
+        self._so_far: dict[Target, Told | None] = {}
+        """What addresses told at looks at which not all of them were due."""
         self._told: Told | None = None
         """What is still to be said."""
         self._last_told: Told | None = None
@@ -162,16 +164,22 @@ class Group:
             self._told = joined(self._told, told)
 
     def _take(self, now_ns: int) -> Told | None:
+        """What all addresses told; nothing while one of them has nothing due: then the next look tells of all that time, of each."""
         targets = self.targets.values()
-        looks = {target: found for target, found in self._found if target in targets and not found.nothing}
+        looks = {target: found for target, found in self._found if target in targets}
         self._found = []
-        if not looks:
-            return None
+        asked = {target: found for target, found in looks.items() if not found.nothing}
         before = {target: target.told for target in targets}
-        now = {target: target.take(found, self.interval) for target, found in looks.items()}
-        told = merged([(now.get(target), before[target]) for target in targets])
-        self._plan(told, now_ns)
-        return told
+        for target, found in asked.items():
+            told = target.take(found, self.interval)
+            self._so_far[target] = None if told is None else joined(self._so_far.get(target), told)
+        if not asked or len(asked) < len(looks):
+            return None
+        parts = [(self._so_far.get(target), before[target]) for target in targets]
+        self._so_far = {}
+        found_now = merged(parts)
+        self._plan(found_now, now_ns)
+        return found_now
 
     def _plan(self, told: Told | None, now_ns: int) -> None:
         """When the next look is."""

@@ -14,6 +14,7 @@ from support.replay_server import Act, ReplayServer, hang, page, raw, replay
 
 from gpuwatch.clock import FakeClock, SystemClock
 from gpuwatch.collectors.inference.collector import InferenceCollector
+from gpuwatch.collectors.inference.configured import configured
 from gpuwatch.collectors.inference.workers import Inline
 from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch, InferenceSample, Server
@@ -382,6 +383,7 @@ def test_a_server_elsewhere_is_a_workload_of_its_own(server: ReplayServer, monke
     assert (sample.root_pid, sample.root_start_ms, sample.port) == (0, workload.root_start_ms, server.port)
     assert all(b"Authorization: Bearer k-1\r\n" in request for request in server.requests)
     assert "k-1" not in repr(batch)
+    assert "k-1" not in repr(configured(bench.context.options))
 
 
 def test_a_configured_address_of_a_process_is_that_process(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -526,3 +528,24 @@ def test_a_process_that_moves_to_another_port_goes_on_counting(server: ReplaySer
         sample = bench.sample()
         assert (sample.output_tokens_total, sample.window_seconds, sample.port) == (7, 2.0, process.workload[2])
         assert bench.told().url == f"http://127.0.0.1:{other.port}"
+
+
+def test_an_address_with_nothing_due_holds_up_the_row_of_both(server: ReplayServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    with replay({"/metrics": [page(vllm(tokens)) for tokens in (100, 101, 103, 107)]}) as other:
+        server.put("/metrics", *[page(vllm(tokens)) for tokens in (1000, 1010, 1030, 1070)])
+        start = round(bench.clock.time() * 1000) - MINUTE
+        rank = {"uid": os.getuid(), "workload": (os.getpid(), start, 0), "engine": "vllm"}
+        bench.watch(
+            ServerProcess(os.getpid(), start, port=server.port, **rank),  # type: ignore[arg-type]
+            ServerProcess(os.getpid(), start + 1, port=other.port, parent_pid=os.getpid(), **rank),  # type: ignore[arg-type]
+        )
+        bench.tick()
+        assert bench.sample().output_tokens_total == 11
+        (group,) = bench.collector._groups.values()
+        target = next(one for one in group.targets.values() if one.address.port == other.port)
+        with monkeypatch.context() as patch:
+            patch.setattr(target._reader, "paths", lambda now_ns: ())
+            assert bench.tick().inference_samples == []
+        sample = bench.sample()
+        assert (sample.output_tokens_total, sample.window_seconds) == (20 + 40 + 2, 4.0)
