@@ -6,7 +6,9 @@ before anything is computed. Percentiles are linear inside a bucket, as PromQL's
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.model import OPEN_US
@@ -20,6 +22,8 @@ FEWEST = 20
 PERCENTILES = (50, 95, 99)
 FEW, ONE_BUCKET, NO_BUCKETS = "few requests", "one bucket", "no buckets"
 _US = 1e6
+_ROUNDING = 1e-6
+"""Of an observation: sums of cut buckets are not exact."""
 
 
 class Quantile(NamedTuple):
@@ -32,12 +36,36 @@ class Quantile(NamedTuple):
 
 def quantile(buckets: Buckets, ratio: float) -> Quantile | None:
     """The value that a share ``ratio`` (0-1) of the observations does not exceed; ``None`` without observations."""
-    return _quantile(sorted(buckets.items()), ratio * sum(buckets.values()))
+    return _quantile(ordered(buckets), ratio * sum(buckets.values()))
 
 
-def _quantile(ordered: Sequence[tuple[tuple[int, int], int]], rank: float) -> Quantile | None:
-    below = 0
-    for (lower, upper), count in ordered:
+Cut = Sequence[tuple[tuple[int, int], float]]
+"""Buckets one after the other, none of which reaches into the next."""
+
+
+def ordered(buckets: Buckets) -> Cut:
+    """Buckets in order. Where servers have different bounds theirs overlap: they are cut at all bounds, each evenly.
+
+    Above the lowest bound from which on some server does not tell any more, nothing is told of the others either.
+    """
+    found = sorted((key, count) for key, count in buckets.items() if count)
+    if all(one[1] <= other[0] for (one, _), (other, _) in pairwise(found)):
+        return found
+    last = min((lower for (lower, upper), _ in found if upper >= OPEN_US), default=OPEN_US)
+    bounds = sorted({bound for key, _ in found for bound in key if bound < last} | {last})
+    parts: dict[tuple[int, int], float] = {}
+    for (lower, upper), count in found:
+        if upper > last:
+            inside = 0.0 if upper >= OPEN_US else max(0, last - lower) / (upper - lower)
+            parts[last, OPEN_US] = parts.get((last, OPEN_US), 0.0) + count * (1 - inside)
+        for low, high in pairwise(bounds[bisect_left(bounds, lower) : bisect_right(bounds, upper)]) if upper < OPEN_US else ():
+            parts[low, high] = parts.get((low, high), 0.0) + count * (high - low) / (upper - lower)
+    return sorted(parts.items())
+
+
+def _quantile(cut: Cut, rank: float) -> Quantile | None:
+    below, rank = 0.0, rank - _ROUNDING
+    for (lower, upper), count in cut:
         if count and below + count >= rank:
             if upper >= OPEN_US:
                 return Quantile(None, lower, None)
@@ -69,8 +97,8 @@ def latency_view(
         return LatencyView(
             latency, count, mean, slo_seconds=slo_seconds, in_slo_low=low, in_slo_high=high, why_no_percentile=why if count else ""
         )
-    ordered = sorted(buckets.items())
-    p50, p95, p99 = (_quantile(ordered, percent / 100 * known) for percent in PERCENTILES)
+    cut = ordered(buckets)
+    p50, p95, p99 = (_quantile(cut, percent / 100 * known) for percent in PERCENTILES)
     assert p50 is not None and p95 is not None and p99 is not None  # there are observations
     opened = next(((percent, q) for percent, q in zip(PERCENTILES, (p50, p95, p99), strict=True) if q.value is None), None)
     return LatencyView(

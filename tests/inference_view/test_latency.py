@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from gpuwatch.model import OPEN_US
 from gpuwatch.names import Latency
 from gpuwatch.view.inference_types import LatencyView, Slo
-from gpuwatch.view.latency import goodput, joint, latency_view, quantile, share_within
+from gpuwatch.view.latency import goodput, joint, latency_view, ordered, quantile, share_within
 
 S = 1_000_000
 BOUNDS = [0, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, S, 2 * S, 5 * S, 10 * S, OPEN_US]
@@ -69,14 +71,51 @@ def test_a_percentile_lies_in_the_bucket_that_holds_its_rank(numbers: list[int],
         assert found is None
         return
     assert found is not None
-    below = sum(n for (_, high), n in buckets.items() if high <= found.lower)
+    before = sum(n for (_, high), n in buckets.items() if high <= found.lower)
     here = sum(n for (low, _), n in buckets.items() if low == found.lower)
-    assert below < ratio * total <= below + here
+    assert before < ratio * total <= before + here + 1e-5
     if found.value is None:
         assert found.upper is None
     else:
         assert found.upper is not None
         assert found.lower <= found.value <= found.upper
+
+
+OTHER = [0, 20_000, 50_000, 300_000, S, 4 * S, OPEN_US]
+
+
+def other_buckets(numbers: list[int]) -> dict[tuple[int, int], int]:
+    return {pair: n for pair, n in zip(itertools.pairwise(OTHER), numbers, strict=True) if n}
+
+
+def below(buckets: dict[tuple[int, int], int], value: float) -> float:
+    """Observations up to a value, if they lie evenly in their buckets; those without an upper bound lie above it."""
+    shares = [n * min(1.0, max(0.0, (value - low) / (high - low))) for (low, high), n in buckets.items() if high < OPEN_US]
+    return sum(shares)
+
+
+@given(counts, st.lists(st.integers(0, 500), min_size=6, max_size=6), st.sampled_from([0.5, 0.95, 0.99]))
+def test_servers_with_other_bounds_are_cut_at_all_of_them(some: list[int], others: list[int], ratio: float) -> None:
+    buckets = buckets_of(some)
+    for key, n in other_buckets(others).items():
+        buckets[key] = buckets.get(key, 0) + n
+    total = sum(buckets.values())
+    parts = ordered(buckets)
+    assert sum(n for _, n in parts) == pytest.approx(total)
+    assert all(one[1] <= other[0] for (one, _), (other, _) in itertools.pairwise(parts))
+    found = quantile(buckets, ratio)
+    if found is not None and found.value is not None:
+        assert below(buckets, found.value) == pytest.approx(ratio * total, rel=1e-6, abs=1e-3)
+        assert found.upper is not None
+        assert found.lower <= found.value <= found.upper
+    elif found is not None:
+        assert below(buckets, found.lower) < ratio * total
+
+
+def test_a_mixture_of_two_layouts_by_hand() -> None:
+    mixed = {(0, 100): 10, (100, 200): 10, (0, 50): 10, (50, 150): 10, (150, OPEN_US): 5}
+    assert ordered(mixed) == [((0, 50), 15.0), ((50, 100), 10.0), ((100, 150), 10.0), ((150, OPEN_US), 10.0)]
+    assert quantile(mixed, 0.5) == (pytest.approx(50 + 50 * 7.5 / 10), 50, 100)
 
 
 @given(counts, st.integers(0, 12 * S))
