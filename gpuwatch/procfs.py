@@ -17,7 +17,10 @@ PF_KTHREAD = 0x0020_0000
 
 
 class Stat(NamedTuple):
-    """What /proc/PID/stat tells: ``cpu_ticks`` is user + system time, ``start_ticks`` is counted from boot, both in ticks."""
+    """What /proc/PID/stat tells: ``cpu_ticks`` is user + system time, ``start_ticks`` is counted from boot, both in ticks.
+
+    ``stack`` is where its stack begins, another place after each exec; 0 where that is not shown (another user's process, a zombie).
+    """
 
     pid: int
     comm: bytes
@@ -28,6 +31,7 @@ class Stat(NamedTuple):
     cpu_ticks: int
     start_ticks: int
     rss_pages: int
+    stack: int = 0
 
 
 def read(path: str, limit: int = 65536) -> bytes:
@@ -84,7 +88,7 @@ class KeptFile:
 def parse_stat(raw: bytes) -> Stat:
     """One stat line. The name may hold spaces, newlines and ``)``: only the last ``)`` ends it. Raises ``ValueError``."""
     left, right = raw.find(b"("), raw.rfind(b")")
-    fields = raw[right + 1 :].split(None, 22)
+    fields = raw[right + 1 :].split(None, 26)
     if left < 0 or right < left or len(fields) < 22:
         raise ValueError("not a stat line")
     return Stat(
@@ -97,6 +101,7 @@ def parse_stat(raw: bytes) -> Stat:
         int(fields[11]) + int(fields[12]),
         int(fields[19]),
         int(fields[21]),
+        int(fields[25]) if len(fields) > 25 else 0,
     )
 
 

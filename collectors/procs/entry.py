@@ -44,6 +44,7 @@ class Entry:
     kernel: bool = False
     cpu_ticks: int = 0
     rss_pages: int = 0
+    stack: int = 0
     program: Program = _NO_PROGRAM
     ml: bool = False
     maps_due_ms: int = 0
@@ -77,11 +78,13 @@ class Entry:
         return self.ml or self.program.ml
 
     def update(self, stat: procfs.Stat) -> bool:
-        """Take over a stat line; True when the name changed, so that it has become another program."""
+        """Take over a stat line; True when it has become another program, which may have the same name (python that execs python)."""
         self.state, self.ppid, self.session = stat.state, stat.ppid, stat.session
         self.cpu_ticks, self.rss_pages = stat.cpu_ticks, stat.rss_pages
         self.kernel = bool(stat.flags & procfs.PF_KTHREAD)
-        if stat.comm == self.raw_comm:
+        executed = 0 != stat.stack != self.stack != 0
+        self.stack = stat.stack or self.stack
+        if stat.comm == self.raw_comm and not executed:
             return False
         if self.raw_comm:
             self.ml, self.maps_due_ms, self.maps_delay_ms = False, 0, 0

@@ -40,6 +40,7 @@ class FakeProc:
         state: str = "S",
         flags: int = 0x400000,
         session: int | None = None,
+        stack: int = 0,
         uid: int = 0,
         cgroup: str = "0::/\n",
         environ: bytes = b"",
@@ -48,7 +49,7 @@ class FakeProc:
     ) -> None:
         folder = self.root / str(pid)
         folder.mkdir(exist_ok=True)
-        self.stat(pid, comm, ppid=ppid, start=start, cpu=cpu, rss=rss, state=state, flags=flags, session=session)
+        self.stat(pid, comm, ppid=ppid, start=start, cpu=cpu, rss=rss, state=state, flags=flags, session=session, stack=stack)
         self.argv(pid, argv)
         (folder / "status").write_text(f"Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n")
         (folder / "cgroup").write_text(cgroup)
@@ -69,9 +70,10 @@ class FakeProc:
         state: str = "S",
         flags: int = 0x400000,
         session: int | None = None,
+        stack: int = 0,
     ) -> None:
         name = comm.encode() if isinstance(comm, str) else comm
-        rest = f" {state} {ppid} {pid} {session or pid} 0 -1 {flags} 0 0 0 0 {cpu} 0 0 0 20 0 1 0 {round(start * TICKS)} 999 {rss} 0 0 0\n"
+        rest = f" {state} {ppid} {pid} {session or pid} 0 -1 {flags} 0 0 0 0 {cpu} 0 0 0 20 0 1 0 {round(start * TICKS)} 999 {rss} 0 0 0 {stack}\n"
         (self.root / str(pid) / "stat").write_bytes(b"%d (%s)" % (pid, name) + rest.encode())
 
     def argv(self, pid: int, argv: Sequence[str | bytes]) -> None:

@@ -79,6 +79,22 @@ def test_the_command_of_a_young_process_is_read_again_even_under_the_same_name(p
     assert watcher.processes[50].command == "python3 b.py"
 
 
+def test_python_that_execs_python_late_becomes_a_server(proc, watch):
+    """As an entry script does that loads the model first."""
+    proc.add(50, argv=["python3", "entry.py"], start=1, stack=1000)
+    watcher = watch()
+    watcher.tick(50, seconds=60)
+    proc.argv(50, ["python3", "-m", "vllm.entrypoints.openai.api_server", "--port", "8001"])
+    watcher.tick(50)
+    assert watcher.servers == {}, "a command line alone is not read again"
+    proc.stat(50, start=1, stack=0)
+    watcher.tick(50)
+    assert watcher.servers == {}, "not shown for a moment"
+    proc.stat(50, start=1, stack=2000)
+    watcher.tick(50)
+    assert watcher.servers[50].port == 8001 and watcher.workloads[50].engine == "vllm"
+
+
 def test_unchanged_processes_are_the_same_objects(proc, watch):
     proc.add(50)
     watcher = watch()
