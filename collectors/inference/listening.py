@@ -54,10 +54,27 @@ def where(
 ) -> Listening:
     """Where ``server`` listens: on the port of its command line, else its engine's default, else the only one that it has.
 
-    ``metrics_port`` is the engine's usual port of the page, if that is not the one that serves. ``before`` is where it listened
-    when it was last looked up: a server that did is not one that starts. ``claimed`` are ports that other servers' command lines
-    name. About 100 us, and 5 us for each of its file descriptors up to the socket. Never raises.
+    ``metrics_port`` is the engine's usual port of the page, if that is not the one that serves. ``before`` is what came of it when it
+    was last looked up: a server that listened is not one that starts. ``claimed`` are ports that others may be meant to have. About
+    100 us, and 5 us for each of its file descriptors up to the socket. Never raises.
     """
+    found = _where(server, proc_root, default_port, metrics_port, before, claimed)
+    listened = before is not None and before.state in (ServerState.UP, ServerState.UNREACHABLE)
+    if listened and found.state is ServerState.STARTING:
+        return Listening(
+            "", 0, ServerState.UNREACHABLE, "it no longer listens" + (f" on port {server.port}" if server.port else "")
+        )
+    return found
+
+
+def _where(
+    server: ServerProcess,
+    proc_root: str,
+    default_port: int,
+    metrics_port: int,
+    before: Listening | None,
+    claimed: Collection[int],
+) -> Listening:
     if server.worker:
         return Listening("", 0, ServerState.PORT_UNKNOWN, "a worker is not asked")
     if "--uds" in server.flags:

@@ -26,6 +26,24 @@ def test_the_port_of_the_command_line_once_it_is_open(tmp_path):
     assert of(found) == ("127.0.0.1", port, ServerState.UP) and found.known and found.pid == child.pid
 
 
+def test_a_server_that_listened_does_not_start(tmp_path):
+    one, port = bound()
+    with serving(tmp_path, "vllm", "serve", "m", "--port", str(port), sockets=[one]) as child:
+        server = child.told(port=port)
+        first = where(server, before=where(server))
+        child("listen", port)
+        found = where(server, before=first)
+        child("close", port)
+        gone = where(server, before=found)
+        still = where(server, before=gone)
+        child("listen", port, "127.0.0.1")
+        again = where(server, before=still)
+    assert [one.state for one in (first, found, again)] == [ServerState.STARTING, ServerState.UP, ServerState.UP]
+    assert [(one.state, one.detail) for one in (gone, still)] == [
+        (ServerState.UNREACHABLE, f"it no longer listens on port {port}")
+    ] * 2
+
+
 def test_the_command_lines_port_wins_over_the_engines_default_and_the_pages_port_over_both(tmp_path):
     ports = {}
     sockets = []
