@@ -31,7 +31,7 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
     if not there:
         return []
     columns = [
-        Column("Server", [_name(work, 28 if width >= WIDE else 19) for work, _ in there], align="left"),
+        Column("Server", [_name(work, server, 28 if width >= WIDE else 19) for work, server in there], align="left"),
         Column("Engine", [server.engine + ("" if server.verified else " unverified") for _, server in there], align="left", drop=7),
         Column("GPU", [_gpus(work.gpu_indices) for work, _ in there], align="left"),
         Column("decode/s", [_rate(server, "output_tokens") for _, server in there]),
@@ -56,8 +56,10 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
     return lines
 
 
-def _name(work: WorkloadView, room: int) -> str:
-    port = f":{work.port}" if work.port else ""
+def _name(work: WorkloadView, server: InferenceView, room: int) -> str:
+    """With the port of the command line, else the one that is asked: servers of one name differ in it."""
+    found = str(work.port or "") or server.url.partition("://")[2].partition("/")[0].rpartition(":")[2]
+    port = f":{found}" if found.isdigit() and not work.name.endswith(f":{found}") else ""
     return fmt.cut(work.name or work.engine or "server", room - len(port)) + port
 
 

@@ -76,6 +76,20 @@ def test_without_room_engine_and_model_go_below(empty: View) -> None:
     assert found[2] == "  └ vllm · qwen-72b · 1 waiting, KV cache at 91%"
 
 
+@pytest.mark.parametrize(
+    ("port", "name", "url", "shown"),
+    [
+        (8000, "chat", "http://127.0.0.1:8001", "chat:8000"),
+        (0, "chat", "http://[::1]:8001", "chat:8001"),
+        (0, "chat", "", "chat"),
+        (8000, "gpu-box:8000", "http://gpu-box:8000", "gpu-box:8000"),
+    ],
+)
+def test_servers_of_one_name_differ_in_their_port(empty: View, port: int, name: str, url: str, shown: str) -> None:
+    server = replace(work(replace(UP, url=url), name=name), port=port)
+    assert lines(empty, server)[1].split()[0] == shown
+
+
 def test_nothing_stands_there_without_servers(empty: View) -> None:
     assert lines(empty) == lines(empty, work(None)) == []
 
