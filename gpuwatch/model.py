@@ -120,8 +120,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """Where one number of a server comes from: a field of ``InferenceSample`` (or ``ttft``, ``itl``, ``e2e``, ``queue``), how it is
-    counted, and the family, route or formula that gives it."""
+    """Which family, route or formula gives a field of ``InferenceSample`` (or ``ttft``, ``itl``, ``e2e``, ``queue``), and how."""
 
     field: str
     quality: Quality
@@ -293,9 +292,8 @@ class TrainingSample:
 class InferenceSample:
     """One inference server over the time since its previous good reading.
 
-    Counts are differences; they are ``None`` at the first reading and after a break. Which family each comes from, and whether it is
-    exact, stands in ``Server.fields``. ``interval_seconds`` is the present time between two readings if it is longer than the
-    collector's own.
+    Counts are differences, ``None`` at the first reading and after a break; ``Server.fields`` says where each comes from.
+    ``interval_seconds`` is the present time between two readings if it is longer than the collector's own.
     """
 
     root_pid: int
