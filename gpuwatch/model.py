@@ -370,10 +370,9 @@ MissingKey = tuple[str, str, str]
 class Batch:
     """All that one collector learned at one grid second.
 
-    ``t`` is the grid second (unix), ``monotonic_ns`` the true instant of reading, ``duration_ns`` how long reading took,
-    ``driver_calls``/``driver_ns`` what it cost the driver. ``error`` is one clear line when nothing could be read; the rest is
-    then empty. ``gpus``, ``processes`` list every entity that exists now (``None``: not looked at this time); ``servers`` those of
-    which something is new.
+    ``t`` is the grid second (unix), ``monotonic_ns`` the true instant of reading, ``duration_ns`` how long reading took, ``driver_calls``
+    and ``driver_ns`` what it cost the driver. ``error`` is one clear line when nothing could be read; the rest is then empty. ``gpus``,
+    ``processes`` list every entity that exists now (``None``: not looked at this time); ``servers`` those of which something is new.
     """
 
     collector: str
