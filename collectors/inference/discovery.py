@@ -95,6 +95,8 @@ class Discovery:
             before = self._places.get(process)
             if table is None or not table.paths:
                 places[process] = NO_FIGURES
+            elif not table.default_port:  # its processes have no page: somebody else on the host has
+                places[process] = Listening("", 0, ServerState.PORT_UNKNOWN, table.metrics_off)
             elif before is not None and not anew and server.workload not in failing and still_owns(server, before, self._root):
                 places[process] = before
             else:

@@ -17,8 +17,11 @@ from gpuwatch.plugin import ServerProcess
 
 ONE_PORT = frozenset(("llama.cpp", "ollama", "tgi", "tei", "infinity", "transformers"))
 """Engines whose server opens no port but the one that serves: whatever it listens on is that."""
+BY_VARIABLE = frozenset(("dynamo",))
+"""Engines whose port a variable may set. That of others stands on the command line, or in the file that --config there names."""
 EPHEMERAL = 32768
-"""From here on the kernel gives out ports to whoever does not care which; engines in Python talk to their own parts there."""
+"""From here on the kernel gives out ports to whoever does not care which; engines in Python talk to their own parts there. (Ray and
+VLLM_PORT have them do so on lower ones.)"""
 NAME_IT = "name its URL in [[inference.target]]"
 
 
@@ -93,7 +96,7 @@ def _where(
         return _of_user(server, table, [port for port in wanted if port == server.port or port not in claimed])
     chosen = _choose(own, wanted) or _only(server, own, before)
     if chosen is None:
-        return _nowhere(server, own)
+        return _nowhere(server, own, default_port)
     return _address(server, chosen, mine[chosen.inode])
 
 
@@ -147,23 +150,25 @@ def _choose(own: Sequence[Socket], wanted: Sequence[int]) -> Socket | None:
 def _only(server: ServerProcess, own: Sequence[Socket], before: Listening | None) -> Socket | None:
     """The socket of the only port that the process has, unless that may be one by which an engine talks to its parts.
 
-    That is so while it starts: the port that its command line names is not open yet, but others may be.
+    That is so while it starts: the port that its command line names, or its engine's default, is not open yet, but others may be.
     """
     if len({found.port for found in own}) != 1:
         return None
     if before is not None and before.known:
         return own[0]
-    if server.port or (own[0].port >= EPHEMERAL and server.engine not in ONE_PORT):
-        return None
-    return own[0]
+    if server.engine in ONE_PORT:
+        return None if server.port else own[0]
+    elsewhere = "--config" in server.flags or server.engine in BY_VARIABLE
+    return own[0] if elsewhere and not server.port and own[0].port < EPHEMERAL else None
 
 
-def _nowhere(server: ServerProcess, own: Sequence[Socket]) -> Listening:
+def _nowhere(server: ServerProcess, own: Sequence[Socket], default_port: int) -> Listening:
     if server.port:
         return Listening("", 0, ServerState.STARTING, f"port {server.port} is not open yet")
     if not own:
         return Listening("", 0, ServerState.STARTING, "it does not listen yet")
-    return Listening("", 0, ServerState.PORT_UNKNOWN, f"its command line names no port; {NAME_IT}")
+    usual = f", and {default_port} is not open" if default_port else ""
+    return Listening("", 0, ServerState.PORT_UNKNOWN, f"its command line names no port{usual}; {NAME_IT}")
 
 
 def _address(server: ServerProcess, found: Socket, fd: int) -> Listening:

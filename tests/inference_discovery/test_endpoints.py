@@ -95,3 +95,13 @@ def test_of_two_servers_that_may_both_be_meant_by_a_usual_port_none_is_asked(tmp
     assert list(addresses(alone).values()) == [[port]] == list(addresses(together).values())
     assert list(addresses(both).values()) == [[], []]
     assert {one.listening.state for one in both.values()} == {ServerState.PORT_UNKNOWN}
+
+
+def test_a_replica_of_ray_has_no_page_whatever_it_listens_on(tmp_path, context):
+    one, port = bound()
+    with serving(tmp_path, "x", "serve", sockets=[one]) as child:
+        child("listen", port)
+        context.servers.publish([child.told("ray-serve")])
+        (found,) = Discovery(context, ()).changed(0, NONE, 2.0).values()
+    assert found.endpoints == [] and found.listening.state is ServerState.PORT_UNKNOWN
+    assert "--metrics-export-port" in found.listening.detail

@@ -80,6 +80,35 @@ def test_the_only_port_of_a_process_counts_where_it_can_be_no_other(tmp_path, en
     assert (found.state, found.port) == (state, port if state is ServerState.UP else 0)
 
 
+def low() -> tuple[socket.socket, int]:
+    """A port below those that the kernel gives out."""
+    for port in range(20_000, 32_000):
+        try:
+            return bound(port=port)
+        except OSError:
+            continue
+    pytest.skip("no low port is free")
+
+
+@pytest.mark.parametrize(
+    ("engine", "flags", "state"),
+    [
+        ("vllm", (), ServerState.PORT_UNKNOWN),
+        ("vllm", ("--config",), ServerState.UP),
+        ("dynamo", (), ServerState.UP),
+        ("ray-serve", (), ServerState.PORT_UNKNOWN),
+    ],
+)
+def test_a_low_port_may_be_a_part_of_the_engine_unless_the_servers_own_stands_elsewhere(tmp_path, engine, flags, state):
+    """Ray gives its processes ports from 10002 on, and VLLM_PORT is that of vLLM's parts: neither speaks HTTP."""
+    one, port = low()
+    with serving(tmp_path, "x", "serve", sockets=[one]) as child:
+        child("listen", port)
+        found = where(child.told(engine, flags=frozenset(flags)), default_port=1)
+    assert (found.state, found.port) == (state, port if state is ServerState.UP else 0)
+    assert found.known or "and 1 is not open" in found.detail
+
+
 def test_of_two_unnamed_ports_none_is_guessed(tmp_path):
     (one, first), (two, second) = bound(), bound()
     with serving(tmp_path, "llama-server", "x", sockets=[one, two]) as child:

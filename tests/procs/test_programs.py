@@ -38,6 +38,7 @@ def judge(line: str, comm: str = "x"):
         ("tritonserver --model-repository=/models --http-port 9000 --metrics-port 9002", "triton", "/models", 9000),
         ("python -m dynamo.frontend --http-port 8100", "dynamo", "", 8100),
         ("text-generation-server serve b/c", "tgi", "b/c", 0),
+        ("python -m huggingfaceserver --model_id b/c --http_port=9000", "kserve", "b/c", 9000),
     ],
 )
 def test_inference_servers(line, engine, model, port):

@@ -87,9 +87,13 @@ def serving(
         process.end()
 
 
-def bound(host: str = "127.0.0.1") -> tuple[socket.socket, int]:
-    """A socket on a port that the kernel chose. It does not listen yet."""
+def bound(host: str = "127.0.0.1", port: int = 0) -> tuple[socket.socket, int]:
+    """A socket on that port, or on one that the kernel chooses. It does not listen yet."""
     one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that the port can be taken again
-    one.bind((host, 0))
+    try:
+        one.bind((host, port))
+    except OSError:
+        one.close()
+        raise
     return one, one.getsockname()[1]
