@@ -6,8 +6,10 @@ For authors of screens:
   line in ``screens/registry.py``. ``body(sheet, context)`` fills rows 1 to ``context.height - 2``; header and footer are drawn
   around it. It is a pure function of ``context``: the View, the size, the Look, the user's choices (``UiState``). No widgets.
 * ``Sheet``: ``put(y, x, text, style)``, ``right(y, x_of_last_character, text, style)``, ``words(y, x, [(text, style), …])``,
-  ``ground(y, x0, x1, "sel")`` for a selected row, ``hits[y] = (table, index)`` for clicks. Columns and rows are absolute. Only
-  foreign text is cut (``draw.line.cut``). A refresh sends only the cells that differ.
+  ``ground(y, x0, x1, "sel")`` for a selected row, ``hits[y] = (table, index)`` for clicks (``sides[y] = (x, …)`` from
+  column ``x`` on). Columns and rows are absolute. Only foreign text is cut (``draw.line.cut``). A refresh sends only what differs.
+* A screen that is opened from a row has no digit of its own: its line is in ``registry.INNER``, ``tui/opening.py`` opens it, its
+  ``back()`` goes back there.
 * Styles come from ``context.look``: ``fg dim white acc title amber faint``, ``style(ink, ground, bold)``, ``state(state)``,
   ``mark(state)``; glyphs from ``look.glyphs``. Marks: ``draw.bars.bar/strip/tick/state_at``, ``draw.frame.box``,
   ``draw.ledgerbar.ledger_bar/legend_row``, ``draw.columns``. Numbers: ``gpuwatch.format``. ``parts.split(ledger)`` gives parts

@@ -83,7 +83,7 @@ def lines_of(server: InferenceView) -> list[Line]:
         )
     if server.speculative_acceptance_ratio is not None:
         length = server.speculative_accepted_length
-        note = f"{number(length, 1)} tokens a draft" if length is not None else ""
+        note = f"{number(length, 1)} a draft" if length is not None else ""
         out.append(Line(6, "drafts kept", server.speculative_acceptance_ratio, "busy", percent_sign(server.speculative_acceptance_ratio), "busy", note))  # fmt: skip
     return out
 
@@ -104,9 +104,10 @@ def _cache(server: InferenceView) -> list[Line]:
             note = f"{tokens(ratio * size)} of {tokens(size)} tok"
         elif size:
             note = f"of {tokens(size)} tok"
-        full = max(ratio or 0.0, most or 0.0) >= FULL
+        full = (ratio or 0.0) >= FULL
         ink = "waiting" if full else "busy"
-        out.append(Line(1, "KV cache", ratio, ink, mark(server, "kv_cache_ratio") + percent_sign(ratio), ink if full else "white", note))  # fmt: skip
+        far = "waiting" if note.startswith("fullest") and (most or 0.0) >= FULL else "dim"
+        out.append(Line(1, "KV cache", ratio, ink, mark(server, "kv_cache_ratio") + percent_sign(ratio), ink if full else "white", note, far))  # fmt: skip
     if server.preemptions_per_second is not None:
         minute = server.preemptions_per_second * 60
         text = "no preemption" if minute == 0 else f"{number(minute, 1) if minute >= 0.05 else '<0.1'} preemptions a min"
@@ -135,7 +136,7 @@ def draw_line(sheet: Sheet, y: int, line: Line, place: Place, *, old: bool) -> N
     strong: Style = look.dim if dim else look.white if line.strong == "white" else look.style(line.strong, "bg", True)
     sheet.right(y, place.value, line.value, strong)
     if line.note and place.note + width_of(line.note) <= place.end + 1:
-        sheet.put(y, place.note, line.note, look.dim)
+        sheet.put(y, place.note, line.note, look.dim if old else look.style(line.note_ink))
 
 
 def draw_queue(sheet: Sheet, context: Context, server: InferenceView, top: int, rows: int, left: int) -> None:
