@@ -86,7 +86,6 @@ class Engine:
     metrics_off: str = ""
     metrics_port: int = 0
     """Where the page is when it is not on the port that serves; 0: the same."""
-    metrics_port_options: tuple[str, ...] = ()
     late: bool = False
     """Its families appear with the first request: a page without any mark is an idle server's, not a foreign one."""
     repeats: bool = False

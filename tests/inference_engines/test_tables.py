@@ -62,7 +62,7 @@ def test_every_line_says_how_it_is_known_and_no_unseen_engine_claims_more_than_i
 
 @each
 def test_names_begin_as_the_lines_that_are_read(table: Engine) -> None:
-    for group in (table.paths, table.prefixes, table.marks, table.aliases, table.metrics_port_options):
+    for group in (table.paths, table.prefixes, table.marks, table.aliases):
         assert isinstance(group, tuple)
     families = {source.family for source in sources(table)} | {beside for source in sources(table) for beside in source.beside}
     families |= {

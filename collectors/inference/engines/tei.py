@@ -29,7 +29,6 @@ TEI = Engine(
         Latency.QUEUE: (READ("te_request_queue_duration"),),
     },
     metrics_port=9000,
-    metrics_port_options=("--prometheus-port",),
     late=True,
     metrics_off="look at the port of --prometheus-port (9000 if it is not given)",
     notes=(

@@ -69,7 +69,6 @@ TRITON = Engine(
         )
     },
     metrics_port=8002,
-    metrics_port_options=("--metrics-port",),
     metrics_off="start tritonserver without --allow-metrics=false",
     verified=True,
     notes=(
