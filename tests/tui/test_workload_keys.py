@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 
 from support.sample_detail import sample_detail
-from support.sample_servers import sample_inference_detail, with_servers
+from support.sample_servers import sample_inference_detail, with_servers, work_named
 from support.sample_view import sample_view
 from support.tui import mounted, text_of
+from support.tui_painted import watched
 
 from gpuwatch.tui.app import GpuwatchApp
+from gpuwatch.tui.panels.workload_question import request_for
 from gpuwatch.tui.workloads import find, gpus_of, key_of_work, members, work_of
 from gpuwatch.view.types import View
 
@@ -143,3 +145,37 @@ def test_a_server_that_ends_says_so_and_full_stop_shows_another() -> None:
 def test_the_help_of_this_screen_has_its_keys() -> None:
     text, _ = play([*TO_THROUGHPUT, "enter", "question_mark"])
     assert "Keys · workload" in text and "next workload" in text and "its root process" in text
+
+
+def test_a_refresh_sends_only_what_moved_and_leaves_what_a_full_repaint_would() -> None:
+    def moved(view: View, step: int) -> View:
+        server = work_named(view).inference
+        assert server is not None and server.output_tokens_per_second is not None
+        faster = replace(
+            server,
+            output_tokens_per_second=server.output_tokens_per_second + 11 * step,
+            running_requests=48.0 - step,
+            kv_cache_ratio=0.91 - 0.01 * step,
+            finished_stop=13_541 + 4 * step,
+            age_seconds=0.6 + 0.1 * step,
+        )
+        works = tuple(replace(w, inference=faster) if w.inference is server else w for w in view.workloads)
+        return replace(view, workloads=works, at_ms=view.at_ms + 1000 * step, now_ms=view.now_ms + 1000 * step)
+
+    async def go() -> list[int]:
+        view, sizes = with_servers("rich", "estimated"), []
+        async with watched(view) as shown:
+            await shown.pilot.press("tab", "tab", "enter")
+            await shown.pilot.pause()
+            shown.app.detail = sample_inference_detail(view, request_for(work_named(view)))
+            shown.app.repaint()
+            for step in range(1, 6):
+                await shown.pilot.pause()
+                shown.sent()
+                shown.app.show(moved(view, step))
+                await shown.pilot.pause()
+                sizes.append(len(shown.sent().encode()))
+                assert await shown.same()
+        return sizes
+
+    assert max(asyncio.run(go())) < 600
