@@ -80,11 +80,7 @@ DYNAMO = Engine(
             Fact("sglang:num_running_reqs", label="model_name"),
         ),
         "max_model_tokens": (Fact("dynamo_frontend_model_context_length"), Fact("sglang:context_len")),
-        "max_running_requests": (Fact("dynamo_frontend_model_max_num_seqs"),),
-        "kv_cache_tokens": (
-            Fact("dynamo_frontend_model_total_kv_blocks", times=("dynamo_frontend_model_kv_cache_block_size",)),
-            *(replace(fact, evidence="source") for fact in vllm.FACTS["kv_cache_tokens"]),
-        ),
+        "kv_cache_tokens": tuple(replace(fact, evidence="source") for fact in vllm.FACTS["kv_cache_tokens"]),
     },
     aliases=("nv_llm_http_service_",),
     late=True,
@@ -93,8 +89,8 @@ DYNAMO = Engine(
     notes=(
         "A frontend counts what it hands to its workers, and each worker passes on the families of its engine: of one workload only one "
         "page is shown, never their sum. Families appear with the first request. Waiting is what has no first token yet, so it holds "
-        "requests in their prefill too, and running is the rest. The table shows the frontend's families; a worker's are those of vLLM, "
-        "SGLang or TensorRT-LLM. A worker listens only with DYN_SYSTEM_PORT. A prefix set by "
-        "DYN_METRICS_PREFIX other than that of NIM is not recognised."
+        "requests in their prefill too, and running is the rest. The frontend's limits are those of one worker, of which there may be many: "
+        "they are not shown. The table shows the frontend's families; a worker's are those of vLLM, SGLang or TensorRT-LLM. A worker "
+        "listens only with DYN_SYSTEM_PORT. A prefix set by DYN_METRICS_PREFIX other than that of NIM is not recognised."
     ),
 )
