@@ -156,3 +156,13 @@ def test_servers_on_a_host_without_a_gpu_stand_beside_it_and_open() -> None:
             return text_of(app)
 
     assert "needs a token" in asyncio.run(go())
+
+
+def test_many_servers_take_rows_of_the_events_on_wide_screens_but_not_the_last() -> None:
+    rows = sheet(with_servers(*["rich"] * 6, cells=75), (200, 60)).text().splitlines()
+    events = next(y for y, row in enumerate(rows) if "─ Events ─" in row)
+    assert events == 7 + 14 and sum("vLLM" in row[150:] for row in rows[7:events]) == 6
+    rows = sheet(with_servers(*["rich"] * 12, cells=75), (200, 60)).text().splitlines()
+    assert rows[22][150:].startswith("╭─ Events ─") and rows[26][199] == "╯"
+    few = sheet(with_servers("rich", cells=75), (200, 60)).text().splitlines()
+    assert few[18][150:].startswith("╭─ Events ─")

@@ -33,4 +33,5 @@ def draw_events(sheet: Sheet, context: Context, view: View, top: int, rows: int,
         sheet.put(y, left + 8, look.glyphs.tick, look.style(_SEVERITY_INKS[event.severity]))
         if event.gpu_index is not None:
             sheet.put(y, left + 10, f"GPU {event.gpu_index}", look.fg)
-        sheet.put(y, left + 18, cut(_told(view, event), right - 1 - left - 18), look.fg)
+        x = left + (10 if event.gpu_index is None else 18)
+        sheet.put(y, x, cut(_told(view, event), right - 1 - x), look.fg)

@@ -20,6 +20,8 @@ from gpuwatch.view.types import View
 
 THROUGHPUT_FROM = 110
 """From this width on throughput stands beside waste."""
+LEAST_EVENTS = 5
+"""Rows that the panel of events keeps, with its border."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def _boxed(sheet: Sheet, context: Context, view: View) -> None:
     y += rows.ledger
     draw_gpus(sheet, context, view, y, rows.gpus, right, rows.gpu_columns, cells)
     if wide:
-        draw_throughput(sheet, context, view, y, rows.gpus, right + 1)
+        _right_column(sheet, context, view, y, rows, right + 1)
     y += rows.gpus
     if rows.middle:
         _middle(sheet, context, view, y, rows.middle, right, wide)
@@ -147,13 +149,22 @@ def _boxed(sheet: Sheet, context: Context, view: View) -> None:
 def _middle(sheet: Sheet, context: Context, view: View, y: int, rows: int, right: int, wide: bool) -> None:
     if steps_shown(context, view):
         draw_first_steps(sheet, context, view, y, rows, right)
-        if wide:
-            draw_events(sheet, context, view, y, rows, right + 1)
     elif wide:
         draw_waste(sheet, context, view, y, rows, right)
-        draw_events(sheet, context, view, y, rows, right + 1)
     elif context.width >= THROUGHPUT_FROM:
         draw_waste(sheet, context, view, y, rows, context.width - 44)
         draw_throughput(sheet, context, view, y, rows, context.width - 43)
     else:
         draw_waste(sheet, context, view, y, rows, right)
+
+
+def _right_column(sheet: Sheet, context: Context, view: View, top: int, rows: Heights, left: int) -> None:
+    """Throughput and events beside GPUs and waste; many workloads take rows of the events, but not their last three."""
+    if not rows.middle:
+        draw_throughput(sheet, context, view, top, rows.gpus, left)
+        return
+    whole = rows.gpus + rows.middle
+    wanted = 2 + 2 * len(telling(view))
+    upper = min(max(rows.gpus, wanted), max(rows.gpus, whole - LEAST_EVENTS))
+    draw_throughput(sheet, context, view, top, upper, left)
+    draw_events(sheet, context, view, top + upper, whole - upper, left)

@@ -64,9 +64,9 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
 
 
 def rows_each(rows: int, shown: int) -> int:
-    """Rows of one workload in a panel of ``rows``: three or two where all have them, or three of them at least; else one."""
+    """Rows of one workload in a panel of ``rows``: three where all have them, two where all or three of them have them; else one."""
     inside = rows - 2
-    return next((each for each in (3, 2) if inside >= each * 3 or (each == 2 and inside >= 2 * shown)), 1)
+    return 3 if inside >= 3 * max(shown, 3) else 2 if inside >= 2 * min(shown, 3) else 1
 
 
 def _nothing(view: View) -> tuple[str, str]:
