@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 30.0
 """Between two rows of a server that tells nothing: so often its state is told."""
+PATIENT_SECONDS = 0.5
+"""So long the first answer of a server is waited for in silence."""
 _LARGEST = 2.0**53
 _NS = 1_000_000_000
 _SCALES = {name: about.scale for name, about in measures(InferenceSample).items()}
@@ -137,7 +139,7 @@ class Group:
         """What there is to say now; called at each tick."""
         self.absorb(now_ns)
         if self._server is None and self.targets and not any(target.heard for target in self.targets.values()):
-            return News()  # the first answer is still to come: nothing can be said
+            return self._unheard(now_ns)
         told, self._told = self._told, None
         server = self._describe(told)
         news = News(events=self._events(server, now))
@@ -156,6 +158,12 @@ class Group:
             news.sample = InferenceSample(*self.key, interval_seconds=QUIET_SECONDS, server_state=int(server.state))
             self._row_ns = now_ns
         return news
+
+    def _unheard(self, now_ns: int) -> News:
+        """Before the first answer: that there is a server, once it was waited for; no row, since nothing is known of it."""
+        if not self._waiting or now_ns - self.looked_ns < PATIENT_SECONDS * _NS:
+            return News()
+        return News(server=replace(self._describe(None), detail="it has not answered yet"))
 
     def absorb(self, now_ns: int) -> None:
         """Learn from the look that is done, if one is. One that came too late for its own tick is joined with that of the next."""

@@ -497,7 +497,8 @@ def test_an_answer_that_comes_too_late_for_its_tick_is_joined_with_the_next(serv
     server.put("/metrics", *[page(vllm(tokens, first=tokens)) for tokens in (100, 110, 130, 131)])
     bench.watch(bench.process(server))
     first = bench.tick()
-    assert (first.inference_samples, first.servers) == ([], []), "nothing is known yet"
+    assert first.inference_samples == [] == first.events, "nothing is known yet"
+    assert [(each.state, each.detail) for each in first.servers] == [(ServerState.STARTING, "it has not answered yet")]
     work()
     assert bench.sample().window_seconds is None, "the first reading is told a tick later"
     work()
