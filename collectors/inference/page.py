@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.text import lazy
@@ -31,7 +31,9 @@ _BLOCK = lazy(r'\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\}')
 _NAME = lazy(r"([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*(\{)?")
 _ESCAPE = lazy(r"\\(.)")
 _MANY = f"more than {MAX_SERIES} series"
-_TYPE, _BEGINNING = "# TYPE ", 4096
+TYPE, _BEGINNING = "# TYPE ", 4096
+_BLOCK_BYTES = 65_536
+"""So much of a page is text and lines at once: all of a page of 4 MiB would take 16 MiB and more."""
 
 
 class PageTooLarge(ValueError):
@@ -47,7 +49,7 @@ class Wanted:
     def __init__(self, prefixes: Iterable[str], families: Iterable[str]) -> None:
         self.families = frozenset(families)
         starts = tuple(prefixes)
-        self.starts = ("",) if "" in starts else (*starts, *(_TYPE + start for start in starts))
+        self.starts = ("",) if "" in starts else (*starts, *(TYPE + start for start in starts))
         self.home = {name + part: name for name in self.families for part in PARTS}
         self.home |= {name: name for name in self.families}
         """Name of a series -> its family. What is a family by itself is no part of another."""
@@ -93,14 +95,14 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
         raise PageTooLarge(f"a page of more than {MAX_LINES} lines")
     page, starts, home = Page(), wanted.starts, wanted.home
     kept = 0
-    for line in body.decode("utf-8", "replace").split("\n"):
+    for line in lines_of(body):
         if not line.startswith(starts):
             continue
         cut = line.find("{")
         name = line[: cut if cut > 0 else line.find(" ")]
         family = home.get(name)
         if family is None:
-            if line.startswith(_TYPE):
+            if line.startswith(TYPE):
                 _keep_type(page, line, wanted.families)
                 continue
             if name[-1:] != " " and "\t" not in name and " " in line:
@@ -115,6 +117,16 @@ def read_page(body: bytes, wanted: Wanted) -> Page:
         _keep(page, name, family, line, cut, wanted.labels)
     _count(page, home)
     return page
+
+
+def lines_of(body: bytes) -> Iterator[str]:
+    """Line by line, made of a block at a time. Of a line of more than ``MAX_LINE`` characters no more than shows that it is too long."""
+    at, longest = 0, _BLOCK_BYTES + 4 * MAX_LINE + 4
+    while at < len(body):
+        end = body.find(b"\n", at + _BLOCK_BYTES)
+        end = len(body) if end < 0 else end
+        yield from body[at : min(end, at + longest)].decode("utf-8", "replace").split("\n")
+        at = end + 1
 
 
 def is_page(body: bytes) -> bool:
@@ -184,9 +196,9 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _keep_type(page: Page, line: str, families: frozenset[str]) -> None:
-    words = line[len(_TYPE) : len(_TYPE) + MAX_LINE].split()
-    if len(words) == 2 and words[0] in families:
-        page.types.setdefault(words[0], words[1])
+    words = line[len(TYPE) : len(TYPE) + MAX_LINE].split()
+    if len(words) == 2 and words[0] in families and page.types.setdefault(*words) != words[1]:
+        page.spoiled[words[0]] = "it is of two types"
 
 
 def _count(page: Page, home: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from gpuwatch.collectors.inference.engine import Engine
 from gpuwatch.collectors.inference.engines import every
-from gpuwatch.collectors.inference.page import Wanted, read_page
+from gpuwatch.collectors.inference.page import MAX_LINE, PARTS, TYPE
 from gpuwatch.collectors.inference.reading import Reader
 from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.dataclass import replace
@@ -19,12 +19,23 @@ def recognise(body: bytes) -> Engine | None:
     engines = [engine for engine in every() if engine.marks and engine.prefixes]
     own: Order = [(engine, engine.prefixes[0]) for engine in engines]
     other: Order = [(engine, alias) for engine in engines for alias in engine.aliases]
+    names = _names(body)
     for engine, prefix in own + other:
         marks = [prefix + mark.removeprefix(engine.prefixes[0]) for mark in engine.marks]
-        page = read_page(body, Wanted((prefix, *engine.prefixes[1:]), marks))
-        if any(map(page.has, marks)):
+        if any(mark + part in names for mark in marks for part in ("", *PARTS)):
             return engine
     return None
+
+
+def _names(body: bytes) -> set[str]:
+    """Of all series and TYPE lines. Never fails, however large the page is: one that is too large is refused by who reads it."""
+    names = set()
+    for line in body.decode("utf-8", "replace").split("\n"):
+        if line.startswith(TYPE):
+            names.update(line[len(TYPE) : MAX_LINE].split(None, 1)[:1])
+        elif not line.startswith("#"):
+            names.update(line[:MAX_LINE].partition("{")[0].split(None, 1)[:1])
+    return names
 
 
 def reader_of(engine: Engine, path: str = "") -> Reader:
