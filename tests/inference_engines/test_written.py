@@ -5,13 +5,9 @@ from __future__ import annotations
 import pytest
 from support.engine_pages import answer, numbers, read_page, table
 
-from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.inference.engines.sglang_reader import SglangReader
-from gpuwatch.collectors.inference.look import Look
-from gpuwatch.collectors.inference.reading import Answer, Reading
 from gpuwatch.collectors.inference.recognise import recognise
-from gpuwatch.collectors.inference.target import Address, Target
-from gpuwatch.names import Quality, ServerState
+from gpuwatch.names import Quality
 
 
 def histogram(name: str, count: int, total: float, labels: str = "") -> str:
@@ -290,10 +286,6 @@ def test_a_page_of_something_else_is_no_engines() -> None:
 
 
 @pytest.mark.parametrize(("line", "engine"), [("other 1", None), ("num_requests_running 1", "vllm")])
-def test_a_page_without_end_of_a_server_that_nobody_recognised_does_no_harm(line: str, engine: str | None) -> None:
-    """It is refused by who reads it, not by who looks which engine's it is: that is done among all other servers."""
-    target = Target(Address("127.0.0.1", 1, elsewhere=True), None, FakeClock())
-    page = Answer("/metrics", 200, f"{line}\n".encode() * 60_000)
-    assert target.take(Look([page], Reading(recognised=False)), 2.0) is None
-    assert (target.engine and target.engine.name) == engine
-    assert target.state is (ServerState.STARTING if engine else ServerState.FOREIGN_PAGE)
+def test_a_page_without_end_tells_its_engine_and_is_refused_by_who_reads_it(line: str, engine: str | None) -> None:
+    found = recognise(f"{line}\n".encode() * 60_000)
+    assert (found and found.name) == engine
