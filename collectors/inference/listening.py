@@ -155,7 +155,8 @@ def _only(server: ServerProcess, own: Sequence[Socket], before: Listening | None
     if len({found.port for found in own}) != 1:
         return None
     if before is not None and before.known:
-        return own[0]
+        left_alone = before.port < EPHEMERAL <= own[0].port and server.engine not in ONE_PORT  # it ends: its parts go last
+        return None if left_alone else own[0]
     if server.engine in ONE_PORT:
         return None if server.port else own[0]
     elsewhere = "--config" in server.flags or server.engine in BY_VARIABLE

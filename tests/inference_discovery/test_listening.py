@@ -109,6 +109,19 @@ def test_a_low_port_may_be_a_part_of_the_engine_unless_the_servers_own_stands_el
     assert found.known or "and 1 is not open" in found.detail
 
 
+@pytest.mark.parametrize(("engine", "state"), [("vllm", ServerState.UNREACHABLE), ("llama.cpp", ServerState.UP)])
+def test_what_is_left_of_a_server_that_ends_is_not_asked(tmp_path, engine, state):
+    (one, port), (two, inner) = low(), bound()
+    with serving(tmp_path, "x", "serve", sockets=[one, two]) as child:
+        child("listen", port)
+        server = child.told(engine, port=port)
+        found = where(server)
+        child("close", port)
+        child("listen", inner)
+        left = where(server, before=found)
+    assert found.port == port and (left.state, left.port) == (state, inner if state is ServerState.UP else 0)
+
+
 def test_of_two_unnamed_ports_none_is_guessed(tmp_path):
     (one, first), (two, second) = bound(), bound()
     with serving(tmp_path, "llama-server", "x", sockets=[one, two]) as child:

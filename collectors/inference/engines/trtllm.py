@@ -72,7 +72,8 @@ TRTLLM = Engine(
     reader="gpuwatch.collectors.inference.engines.once:OnceReader",
     notes=(
         "Only `/prometheus/metrics` is asked: `/metrics` and `/perf_metrics` are emptied by whoever reads them. Tokens are counted when a "
-        "request ends, and the gauges of requests and KV (with enable_iter_perf_stats) are those of the last request's end. Time between "
-        "tokens is one mean a request. Versions before 2026 had names without the prefix and are not read."
+        "request ends, and the gauges of requests and KV (with enable_iter_perf_stats) are those of the last request's end; with attention "
+        "data parallelism, of the rank that told last. Time between tokens is one mean a request. Versions before 2026 had names without "
+        "the prefix and are not read."
     ),
 )
