@@ -214,13 +214,13 @@ def _models(report: Report, figures: Figures) -> Table:
         Head("model", [row.model or "(no name)" for row in rows], "left", name=True),
         Head("servers", [str(row.replicas) for row in rows], drop=6),
         Head("GPU-h", [figures.time.shown(row.ledger.capacity_gpu_ms) for row in rows]),
-        Head("output", [_about(row) + _amount(row, "output_tokens") for row in rows]),
+        Head("decode", [_about(row) + _amount(row, "output_tokens") for row in rows]),
         Head("prefill", [_amount(row, "prefill_tokens") for row in rows], drop=3),
         Head("cached", [_amount(row, "cached_tokens") for row in rows], drop=4),
         Head("requests", [_amount(row, "requests") for row in rows], drop=2),
         Head("J/token", [_joules(row) for row in rows]),
         Head("TTFT p95", [_p95(row.ttft) for row in rows]),
-        Head("ITL p95", [_p95(row.itl) for row in rows], drop=1),
+        Head("between p95", [_p95(row.itl) for row in rows], drop=1),
     ]
     priced = [row for row in rows if row.cost_per_million_output_tokens is not None]
     if priced:
@@ -233,7 +233,7 @@ def _models(report: Report, figures: Figures) -> Table:
     whose = "a million output tokens" if len(prices) == 1 else ""
     below = [f"{whose or ', '.join(models)} at {price}" for price, models in prices.items()]
     if any(row.quality is Quality.ESTIMATED for row in rows):
-        below.append("~ tokens are estimated")
+        below.append("~ from estimated tokens")
     return Table("Models", columns, "tokens of the span", "Nothing served a model in this span.", below=below)
 
 
@@ -248,7 +248,7 @@ def _amount(row: ModelRow, name: str) -> str:
 
 def _joules(row: ModelRow) -> str:
     joules = row.energy_per_output_token_joules
-    return NOTHING if joules is None else fmt.number(joules, 2 if joules < 99.95 else 0)
+    return NOTHING if joules is None else _about(row) + fmt.number(joules, 2 if joules < 99.95 else 0)
 
 
 def _p95(wait: LatencyView | None) -> str:
@@ -260,7 +260,7 @@ def _p95(wait: LatencyView | None) -> str:
 
 def _cost(row: ModelRow) -> str:
     cost = row.cost_per_million_output_tokens
-    return NOTHING if cost is None else fmt.number(cost, 2)
+    return NOTHING if cost is None else _about(row) + fmt.number(cost, 2)
 
 
 _MAKERS: dict[str, Callable[[Report, Figures], Table]] = {

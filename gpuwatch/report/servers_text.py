@@ -38,7 +38,7 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
         Column("prefill/s", [_rate(server, "prefill_tokens") for _, server in there], drop=4),
         Column("run", [_count(server, "running_requests") for _, server in there]),
         Column("wait", [_count(server, "waiting_requests") for _, server in there]),
-        Column("KV %", [fmt.percent(server.kv_cache_ratio, reason=_why(server, "kv_cache_ratio")) for _, server in there], drop=3),
+        Column("KV %", [_cache(server) for _, server in there], drop=3),
         Column("TTFT p95", [_p95(server) for _, server in there], drop=1),
         Column("J/tok", [_energy(server) for _, server in there], drop=2),
     ]
@@ -78,18 +78,26 @@ def _why(server: InferenceView, name: str) -> Missing | None:
     return server.missing.get(name)
 
 
+def _about(server: InferenceView, made_from: str) -> str:
+    """The mark before what is made from an estimate."""
+    return ESTIMATED if server.quality.get(made_from) is Quality.ESTIMATED else ""
+
+
 def _rate(server: InferenceView, tokens: str) -> str:
     value = getattr(server, f"{tokens}_per_second")
     if value is None:
         return fmt.glyph(_why(server, f"{tokens}_per_second"))
-    about = ESTIMATED if server.quality.get(f"{tokens}_total") is Quality.ESTIMATED else ""
-    return about + fmt.rate(value)
+    return _about(server, f"{tokens}_total") + fmt.rate(value)
 
 
 def _count(server: InferenceView, name: str) -> str:
-    about = ESTIMATED if server.quality.get(name) is Quality.ESTIMATED else ""
     value = getattr(server, name)
-    return fmt.glyph(_why(server, name)) if value is None else about + fmt.number(value)
+    return fmt.glyph(_why(server, name)) if value is None else _about(server, name) + fmt.number(value)
+
+
+def _cache(server: InferenceView) -> str:
+    about = "" if server.kv_cache_ratio is None else _about(server, "kv_cache_ratio")
+    return about + fmt.percent(server.kv_cache_ratio, reason=_why(server, "kv_cache_ratio"))
 
 
 def _p95(server: InferenceView) -> str:
@@ -111,12 +119,12 @@ def _energy(server: InferenceView) -> str:
     if joules is None:  # no tokens for what it draws
         idle = server.power_watts is not None and server.output_tokens_per_second == 0
         return f"{fmt.watts(server.power_watts)} W" if idle else fmt.NOTHING
-    return fmt.number(joules, 2 if joules < 99.95 else 0)
+    return _about(server, "output_tokens_total") + fmt.number(joules, 2 if joules < 99.95 else 0)
 
 
 def _cost(server: InferenceView) -> str:
     cost = server.cost_per_million_output_tokens
-    return fmt.NOTHING if cost is None else fmt.number(cost, 2)
+    return fmt.NOTHING if cost is None else _about(server, "output_tokens_total") + fmt.number(cost, 2)
 
 
 def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:

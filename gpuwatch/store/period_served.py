@@ -13,7 +13,7 @@ from gpuwatch.store.period_sums import KEY, by_tier, cells
 from gpuwatch.store.window import Window
 
 HELD_KEY = (int(Bucket.IDLE_UNATTRIBUTED) + 1) * 32
-COUNTS = ("obs_ms", "output_tokens_sum", "prefill_tokens_sum", "cached_tokens_sum", "requests_sum", "ttft_count_sum", "ttft_sum_us_sum", "itl_count_sum", "itl_sum_us_sum")  # fmt: skip
+COUNTS = ("window_obs_ms", "tokens_obs_ms", "output_tokens_sum", "prefill_tokens_sum", "cached_tokens_sum", "requests_sum", "ttft_count_sum", "ttft_sum_us_sum", "itl_count_sum", "itl_sum_us_sum")  # fmt: skip
 _SERVERS = (
     "SELECT w.workload_id, w.name, coalesce(nullif(s.served_model, ''), w.model), coalesce(nullif(s.engine, ''), w.engine), f.quality "
     "FROM workload w LEFT JOIN server s ON s.workload_id=w.workload_id LEFT JOIN server_field f ON f.workload_id=w.workload_id AND "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
@@ -126,6 +126,65 @@ def test_a_server_that_tells_nothing_still_has_its_gpu_time(stores: tuple[Window
     assert (row.model, row.engines, row.output_tokens_total, row.ttft) == ("mistral", ("sglang",), None, None)
     assert row.ledger.capacity_gpu_ms == pytest.approx(SECONDS * 1000, rel=0.01)
     assert row.energy_per_output_token_joules is None
+    assert (row.quality, row.observed_seconds) == (None, 0)
+    assert row.missing["energy_per_output_token_joules"] is Missing.NOT_SUPPORTED
+    cells = dict(zip(*(line.split(",") for line in report_csv(report_of(stores[0])).splitlines()[:3:2]), strict=True))
+    assert (cells["model"], cells["quality"]) == ("mistral", "")
+
+
+def partly(folder: Path, told: Callable[[int], Mapping[str, float | None] | None], quality: Quality = Quality.EXACT) -> ModelRow:
+    """A model with two replicas for ten minutes, of which the second tells what ``told`` says."""
+    first, second = serving(100, 8000, 2), Serves(200, 8001, tells=told, quality={"output_tokens_total": quality})
+    story = served_story(folder / "partly.db", first, second, gpus=2)
+    for number, serves in enumerate((first, second)):
+        held(story, serves, number)
+        story.gpus[number].sample = {"energy_joules": 300.0}
+    story.close_minutes()
+    story.run(600)
+    assert story.closer is not None
+    story.closer.finish(story.now_ms)
+    story.writer.commit()
+    story.writer.close()
+    with Window(folder / "partly.db") as window:
+        request = ReportRequest(round(START * 1000), story.now_ms, by="model")
+        return build_report(window, request, now_ms=story.now_ms, tz=UTC, terms=PRICED).models[0]
+
+
+def off(second: int) -> Mapping[str, float | None]:
+    """Its metrics are off: there are rows that say so and nothing else."""
+    return {"server_state": int(ServerState.METRICS_OFF), "window_seconds": None}
+
+
+def test_energy_and_cost_a_token_need_the_tokens_of_every_replica(tmp_path: Path) -> None:
+    row = partly(tmp_path, off)
+    assert row.output_tokens_total is not None
+    assert row.ledger.energy_mj is not None
+    assert (row.energy_per_output_token_joules, row.cost_per_million_output_tokens) == (None, None)
+    assert row.missing["energy_per_output_token_joules"] is Missing.STALE
+    assert row.observed_seconds == pytest.approx(600, abs=5)
+
+
+def test_energy_a_token_needs_tokens_for_most_of_the_time(tmp_path: Path) -> None:
+    assert partly(tmp_path, lambda second: {"output_tokens_total": 200.0} if second > 200 else off(second)).energy_per_output_token_joules is None  # fmt: skip
+
+
+def test_a_short_silence_leaves_energy_a_token(tmp_path: Path) -> None:
+    row = partly(tmp_path, lambda second: {"output_tokens_total": 200.0} if second > 30 else off(second))
+    assert row.energy_per_output_token_joules == pytest.approx(3.0, rel=0.06)
+
+
+def test_what_is_made_of_estimated_tokens_says_so(stores: tuple[Window, Window], tmp_path: Path) -> None:
+    row = partly(tmp_path, lambda second: {"output_tokens_total": 200.0}, Quality.ESTIMATED)
+    assert row.quality is Quality.ESTIMATED
+    text = report_text(replace(report_of(stores[0], PRICED), models=(row,)), width=160)
+    line = next(line for line in text.splitlines() if line.startswith("qwen-72b"))
+    assert line.count("~") == 3  # tokens, energy, cost
+    assert "~ from estimated tokens" in text
+
+
+@pytest.mark.parametrize("worse", [Quality.ESTIMATED, Quality.AT_END])
+def test_the_worst_quality_of_the_replicas_counts(tmp_path: Path, worse: Quality) -> None:
+    assert partly(tmp_path, lambda second: {"output_tokens_total": 200.0}, worse).quality is worse
 
 
 def test_models_have_no_more_gpu_time_than_there_is(stores: tuple[Window, Window]) -> None:

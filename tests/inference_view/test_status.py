@@ -162,3 +162,10 @@ def test_the_public_views_use_the_same_names(tmp_path_factory: pytest.TempPathFa
     assert server - who <= keys
     now = {row[1] for row in story.writer.connection.execute("PRAGMA table_info(v_workload_now)")}
     assert {"running_requests", "waiting_requests", "kv_cache_ratio", "kv_cache_fullest_ratio", "state"} <= now & keys
+
+
+def test_what_is_made_from_estimates_is_marked(empty: View) -> None:
+    guessed = dict.fromkeys(("output_tokens_total", "kv_cache_ratio"), Quality.ESTIMATED)
+    costly = replace(UP, quality=guessed, cost_per_million_output_tokens=0.55, currency="$", price="$2.50/GPU·h")
+    row = lines(empty, work(costly), width=140)[1]
+    assert [word for word in row.split() if word.startswith("~")] == ["~1.26k", "~91", "~0.34", "~0.55"]

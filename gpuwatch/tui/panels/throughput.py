@@ -166,7 +166,8 @@ def _further(context: Context, server: InferenceView) -> list[Words]:
         groups.append([("prefix hits ", look.dim), (percent_sign(server.prefix_hit_ratio), plain)])
     energy = server.energy_per_output_token_joules
     if energy is not None:
-        groups.append([(number(energy, 2 if energy < 9.995 else 1), plain), (" J/token", look.dim)])
+        about = mark(server, "output_tokens_total")
+        groups.append([(about + number(energy, 2 if energy < 9.995 else 1), plain), (" J/token", look.dim)])
     elif server.shared_gpu:
         groups.append([("shared GPU", look.dim)])
     return groups

@@ -153,16 +153,20 @@ MODEL = (
     Field("engines", "array:string", "Engines that served it", lambda row: list(row.engines)),
     *_plain(
         ("replicas", "integer", "Servers that had it in the span"),
-        ("observed_seconds", "number", "Server-seconds with readings"),
+        ("observed_seconds", "number", "Server-seconds between two readings"),
         ("output_tokens_total", "integer|null", "Tokens generated"),
         ("prefill_tokens_total", "integer|null", "Prompt tokens computed"),
         ("cached_tokens_total", "integer|null", "Prompt tokens taken from the prefix cache"),
         ("requests_total", "integer|null", "Requests ended"),
-        ("energy_per_output_token_joules", "number|null", "Energy of its GPU time, idle time included, an output token"),
+        (
+            "energy_per_output_token_joules",
+            "number|null",
+            "Energy of its GPU time, idle time included, an output token; null where tokens were not counted in all of it",
+        ),
         ("cost_per_million_output_tokens", "number|null", "Cost of its GPU time a million output tokens; null without a price"),
         ("currency", "string", "Its currency, empty without a price"),
         ("price", "string", "The prices that the cost is made with, empty without one"),
-        ("quality", "string", "How output tokens are counted: exact, estimated or at_end"),
+        ("quality", "string|null", "How output tokens are counted: exact, estimated or at_end; null where they are not"),
     ),
 )
 ABSENT = ("previous", "training", "models", "findings", "not_evaluated")

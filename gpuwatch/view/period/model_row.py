@@ -16,6 +16,7 @@ class ModelRow:
 
     ``model`` is the name by which it is served, empty where no server tells one. Energy is that of the GPU time that its processes
     held, idle time included; where a GPU is shared the ledger splits it. Costs are ``None`` without a price for all of that time.
+    Both are told a token only where tokens were counted for at least 90 % of that time, in each of its servers.
     """
 
     model: str
@@ -27,7 +28,7 @@ class ModelRow:
     ledger: Ledger
     """Its GPU time: capacity is what it held."""
     observed_seconds: float
-    """Server-seconds with readings."""
+    """Server-seconds between two readings."""
     output_tokens_total: int | None
     prefill_tokens_total: int | None
     cached_tokens_total: int | None
@@ -39,6 +40,6 @@ class ModelRow:
     cost_per_million_output_tokens: float | None = None
     currency: str = ""
     price: str = ""
-    quality: Quality = Quality.EXACT
-    """How output tokens are counted."""
+    quality: Quality | None = None
+    """How output tokens are counted; the worst where servers differ, ``None`` where they are not."""
     missing: Mapping[str, Missing] = field(default_factory=dict)

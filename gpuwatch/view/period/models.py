@@ -19,6 +19,9 @@ from gpuwatch.view.terms import Terms
 HOUR_MS = 3_600_000
 KWH_MJ = 3600 * WATT_HOURS_PER_KWH * 1000
 _TOKENS = ("output_tokens", "prefill_tokens", "cached_tokens", "requests")
+_WORST_FIRST = (Quality.ESTIMATED, Quality.AT_END, Quality.EXACT)
+COUNTED = 0.9
+"""Energy and cost a token need tokens counted in so much of each server's GPU time: what the rest made is not known."""
 
 
 @dataclass(slots=True)
@@ -35,7 +38,9 @@ class _Model:
     buckets: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
     cost: float | None = 0.0
     prices: set[float] = field(default_factory=set)
-    quality: int = 0
+    qualities: set[int] = field(default_factory=set)
+    counted: bool = True
+    """Whether tokens were counted for all of its GPU time."""
 
 
 def model_rows(parts: Sequence[HostPart], terms: Terms) -> tuple[ModelRow, ...]:
@@ -64,13 +69,24 @@ def _add(models: dict[str, _Model], part: HostPart, found: Sequence[Served], pri
         model = of[each.workload_id] = models.setdefault(each.model or each.name, _Model())
         model.replicas += 1
         model.engines |= {each.engine} - {""}
-        model.quality = max(model.quality, each.quality or 0)
-        for name, value in counts.get(each.workload_id, {}).items():
+        counted, rows = counts.get(each.workload_id, {}), held.get(each.workload_id, ())
+        if each.quality is not None:
+            model.qualities.add(each.quality)
+        for name, value in counted.items():
             model.counts[name] = model.counts.get(name, 0) + value
-        _book(model, part, held.get(each.workload_id, ()), prices)
+        model.counted = model.counted and counted.get("tokens_obs_ms", 0) >= COUNTED * _longest(rows)
+        _book(model, part, rows, prices)
     for workload_id, latency, lower, upper, count in period_served.waited(part.window, part.use_plan, list(of)) if of else ():
         buckets = of[workload_id].buckets.setdefault(latency, {})
         buckets[lower, upper] = buckets.get((lower, upper), 0) + count
+
+
+def _longest(held: Iterable[ServerTime]) -> int:
+    """For how long a server held the GPU that it held longest."""
+    gpus: dict[int, int] = {}
+    for row in held:
+        gpus[row.gpu_id] = gpus.get(row.gpu_id, 0) + row.ms
+    return max(gpus.values(), default=0)
 
 
 def _book(model: _Model, part: HostPart, held: Iterable[ServerTime], prices: Prices) -> None:
@@ -100,25 +116,26 @@ def _row(name: str, model: _Model, terms: Terms) -> ModelRow:
     made = ledger(model.sums, energy=None if any(model.metered) else Missing.NOT_SUPPORTED)
     totals = {f"{each}_total": model.counts.get(f"{each}_sum") for each in _TOKENS}
     tokens = totals["output_tokens_total"]
-    joules = made.energy_mj / 1000 / tokens if energy and made.energy_mj is not None and tokens else None
+    per_token = tokens if model.counted else None
+    joules = made.energy_mj / 1000 / per_token if energy and made.energy_mj is not None and per_token else None
     cost, price = _cost(model, terms.prices, made.energy_mj if energy else None)
     missing = {each: Missing.NOT_SUPPORTED for each, value in totals.items() if value is None}
     if joules is None:
-        missing["energy_per_output_token_joules"] = Missing.NOT_SUPPORTED if not energy else Missing.STALE
+        missing["energy_per_output_token_joules"] = Missing.STALE if energy and tokens is not None else Missing.NOT_SUPPORTED
     return ModelRow(
         model=name,
         engines=tuple(sorted(model.engines)),
         replicas=model.replicas,
         gpus=tuple(sorted(model.places)),
         ledger=made,
-        observed_seconds=model.counts.get("obs_ms", 0) / 1000,
+        observed_seconds=model.counts.get("window_obs_ms", 0) / 1000,
         energy_per_output_token_joules=joules,
         ttft=_latency(model, Latency.TTFT, terms.slo),
         itl=_latency(model, Latency.ITL, terms.slo),
-        cost_per_million_output_tokens=cost / tokens * 1e6 if cost is not None and tokens else None,
+        cost_per_million_output_tokens=cost / per_token * 1e6 if cost is not None and per_token else None,
         currency=terms.prices.currency if price else "",
         price=price,
-        quality=Quality(model.quality),
+        quality=next((each for each in _WORST_FIRST if each in model.qualities), None) if tokens is not None else None,
         missing=missing,
         **totals,
     )
