@@ -100,6 +100,17 @@ def test_without_its_page_sglang_tells_its_loads_and_what_to_add() -> None:
     assert second.sources["output_tokens_total"].quality is Quality.ESTIMATED
 
 
+def test_a_page_of_sglang_before_the_first_request_is_not_off() -> None:
+    reader = SglangReader(table("sglang"))
+    reading = reader.read([answer("/metrics", ""), answer(reader.paths(0)[1], LOADS)], 0)
+    assert (reading.gauges["running_requests"], reading.hint) == (2, "")
+    assert len(reader.paths(0)) == 2
+    alone = reader.read([answer("/metrics", ""), answer(reader.paths(0)[1], "", status=401)], 0)
+    assert (alone.recognised, alone.detail, len(reader.paths(0))) == (True, "no request yet", 2)
+    reading = reader.read([answer("/metrics", sglang(RANK.format(ep=0, pp=0, tp=0))), answer(reader.paths(0)[1], LOADS)], 0)
+    assert reading.gauges["running_requests"] == 4 and len(reader.paths(0)) == 1
+
+
 def test_with_its_page_sglang_is_asked_for_that_alone() -> None:
     reader = SglangReader(table("sglang"))
     reading = reader.read([answer("/metrics", sglang(RANK.format(ep=0, pp=0, tp=0))), answer(reader.paths(0)[1], LOADS)], 0)

@@ -79,6 +79,7 @@ SGLANG = Engine(
         "max_model_tokens": (Fact("sglang:context_len", how="max"),),
         "kv_cache_tokens": (Fact("sglang:max_total_num_tokens", how="max"),),
     },
+    late=True,
     metrics_off="start SGLang with --enable-metrics",
     verified=True,
     reader="gpuwatch.collectors.inference.engines.sglang_reader:SglangReader",

@@ -40,14 +40,17 @@ class SglangReader:
         page, loads = good.get(METRICS), good.get(LOADS)
         if page is not None:
             reading = self._page.read([page], now_ns)
-            if reading.recognised or loads is None:
-                self._path = METRICS
+            if reading.sources or loads is None:
+                self._path = METRICS if reading.sources else ""
                 return reading
         if loads is None:
             raise ValueError("neither /metrics nor /v1/loads of SGLang came")
         refused = any(answer.path == METRICS and answer.status in (404, 501) for answer in answers)
         self._path = LOADS if refused else self._path
-        return self._of_loads(loads)
+        reading = self._of_loads(loads)
+        if page is not None:
+            reading.hint = ""  # it is on, and has nothing before the first request
+        return reading
 
     def _of_loads(self, answer: Answer) -> Reading:
         ranks, version = _ranks(answer.body)
