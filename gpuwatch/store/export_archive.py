@@ -15,7 +15,7 @@ from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample
 from gpuwatch.names import Context, ServerState
 from gpuwatch.store.archive import codec
 from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS
-from gpuwatch.store.viewkit import WORKLOAD, WORKLOAD_JOIN
+from gpuwatch.store.viewkit import WORKLOAD, WORKLOAD_JOIN, multiplier
 from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER
 
 Row = tuple[Any, ...]
@@ -128,10 +128,9 @@ def _scaled(values: Cells, measure: Measure) -> Cells:
     """Stored integers in their base unit, by the same arithmetic as ``viewkit``'s SQL."""
     if measure.scale == 1:
         return values
-    factor = 1 / measure.scale
-    if factor >= 1 and abs(factor - round(factor)) < 1e-6:
-        whole = round(factor)
-        return [None if value is None else value * whole for value in values]
+    factor = multiplier(measure)
+    if factor is not None:
+        return [None if value is None else value * factor for value in values]
     divisor = float(measure.scale)
     return [None if value is None else value / divisor for value in values]
 

@@ -39,15 +39,27 @@ class View:
 
 # ------------------------------------------------------------------------------------------------------------ expressions
 
+_LARGE = 1e9
+
+
+def multiplier(m: Measure) -> int | float | None:
+    """What a stored integer is multiplied by to get its base unit; ``None``: it is divided by ``m.scale``.
+
+    A float where a product may not fit into 64 bits, which PostgreSQL refuses: an H100 does more than 2^63 operations a day.
+    """
+    factor = 1 / m.scale
+    if factor < 1 or abs(factor - round(factor)) >= 1e-6:
+        return None
+    whole = round(factor)
+    return whole if whole < _LARGE else float(whole)
+
 
 def scaled(sql: str, m: Measure) -> str:
     """A stored integer in its base unit."""
     if m.scale == 1:
         return sql
-    factor = 1 / m.scale
-    if factor >= 1 and abs(factor - round(factor)) < 1e-6:
-        return f"{sql}*{round(factor)}"
-    return f"{sql}/{float(m.scale)!r}"
+    factor = multiplier(m)
+    return f"{sql}/{float(m.scale)!r}" if factor is None else f"{sql}*{factor}"
 
 
 def _mean(column: str, m: Measure) -> str:

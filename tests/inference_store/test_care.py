@@ -35,7 +35,10 @@ def hours(writer: StoreWriter, length_s: int, every: int = 20, start: int = 0) -
 
     def tick(second: int) -> Any:
         told = [counts(VLLM, latency, (1, second % 3, 0, second // every % 2)) for latency in (Latency.TTFT, Latency.E2E)]
-        rows = [row(VLLM, every * 1000, output_tokens_total=float(second % 11), running_requests=2.0), row(LLAMA, every * 1000)]
+        rows = [
+            row(VLLM, every * 1000, output_tokens_total=float(second % 11), running_requests=2.0, flops_total=second * 1e9),
+            row(LLAMA, every * 1000),
+        ]
         return at(second, *rows, latencies=told)
 
     serve(writer, range(start + every, start + length_s + 1, every), tick)

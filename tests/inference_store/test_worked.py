@@ -312,6 +312,23 @@ def test_the_views_of_servers_say_the_same_on_postgresql(engine: Engine, lite: s
     lite.rollback()
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("period", ["minute", "hour", "day"])
+def test_more_operations_than_fit_into_64_bits(engine: Engine, lite: sqlite3.Connection, period: str) -> None:
+    """A GPU of 2 Pflop/s does so many in two hours."""
+    gflop = 2 * 10**6 * 86_400
+    table, question = f"workload_{period}", f"SELECT flops_total FROM v_workload_{period} WHERE t=7"
+    row = {"t": 7, "workload_id": 1, "obs_ms": 86_400_000, "n": 1, "gflop_sum": gflop}
+    with engine.connect() as connection:
+        connection.execute(metadata.tables[table].insert(), [row])
+        assert [float(each[0]) for each in connection.exec_driver_sql(question)] == [gflop * 1e9]
+        connection.rollback()
+    lite.execute("BEGIN")
+    lite.execute(f"INSERT INTO {table}({','.join(row)}) VALUES({','.join('?' * len(row))})", tuple(row.values()))
+    assert lite.execute(question).fetchall() == [(gflop * 1e9,)]
+    lite.rollback()
+
+
 def test_the_page_carries_them(request: pytest.FixtureRequest) -> None:
     page = (Path(request.config.rootpath) / "docs" / "schema.md").read_text(encoding="utf-8")
     for one in WORKED_INFERENCE:
