@@ -16,10 +16,13 @@ from gpuwatch.prices import GpuPrice, Prices, Since
 
 _TARGET_KEYS = ("url", "name", "engine", "token_env")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WORD = re.compile(r"[a-z0-9_.-]*")
+_WORD = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 _PLAIN = re.compile(r"[a-z_]+")
 """Keys of ``[price]`` are written so; names of products never are."""
 _DEAREST = 1e6
+_LONGEST_NAME, _LONGEST_URL, _LONGEST_CURRENCY = 100, 1000, 8
+_FIRST_DAY = date(1970, 1, 2)
+"""Prices that begin before it hold always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def _target(table: Mapping[str, Any], where: str) -> Target:
     if variable and not _VARIABLE.fullmatch(variable):
         raise UsageError(f"{where}: token_env is the name of an environment variable, not the key itself")
     if not _WORD.fullmatch(engine):
-        raise UsageError(f"{where}: engine is one word in small letters, as in vllm or llamacpp")
+        raise UsageError(f"{where}: engine is one word, as in vllm, llama.cpp or trt-llm")
+    if not table.get("name", "").isprintable() or len(table.get("name", "")) > _LONGEST_NAME:
+        raise UsageError(f"{where}: name is up to {_LONGEST_NAME} printable characters")
     return Target(_checked_url(table["url"], where), table.get("name", ""), engine, variable)
 
 
@@ -92,13 +97,13 @@ def _checked_url(url: str, where: str) -> str:
         raise UsageError(
             f"{where}: the url holds credentials", "put the key into an environment variable and its name into token_env"
         )
-    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+    if parts.scheme not in ("http", "https") or not host or not url.isascii() or not url.isprintable() or " " in url:
         raise UsageError(f"{where}: the url is not one of http:// or https:// with a host", 'as in url = "http://10.0.0.7:8000"')
-    if parts.query or parts.fragment:
+    if "?" in url or "#" in url:
         raise UsageError(f"{where}: the url has a query or a fragment; only scheme, host, port and path are used")
-    if port == 0:
+    if port == 0 or len(url) > _LONGEST_URL or "\\" in url:
         raise UsageError(f"{where}: the url's host or port is not valid")
-    return url.rstrip("/")
+    return parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
 
 
 # --------------------------------------------------------------------------------------------------------------- prices
@@ -112,7 +117,7 @@ def gpu_prices(table: dict[str, Any], where: str, known: Sequence[str]) -> tuple
     """
     out = []
     for key in [key for key in table if key not in known]:
-        if _PLAIN.fullmatch(key):
+        if _PLAIN.fullmatch(key) or not key.strip():
             raise UsageError(
                 f"{where}: unknown key 'price.{key}'{nearest(key, known)}",
                 'a GPU is named by its product, as in "NVIDIA H100*" = 2.50',
@@ -152,6 +157,12 @@ def _day(value: Any, where: str) -> date:
         raise UsageError(f"{where}: from is a day, as in from = 2026-01-01") from None
 
 
+def checked_currency(text: str, where: str) -> None:
+    """Raises ``UsageError`` for one that no column has room for or a terminal would obey."""
+    if not text.strip() or not text.isprintable() or len(text) > _LONGEST_CURRENCY:
+        raise UsageError(f"{where}: price.currency is 1 to {_LONGEST_CURRENCY} printable characters, as in $ or EUR")
+
+
 def price_list(currency: str, kwh: float | None, gpus: Sequence[GpuPriceList], tz: tzinfo | None) -> Prices:
     """The list as a reader uses it; days begin at midnight in ``tz`` (``None``: the system's zone)."""
     return Prices(currency, kwh, tuple(GpuPrice(pattern, tuple(_since(step, tz) for step in steps)) for pattern, steps in gpus))
@@ -159,5 +170,7 @@ def price_list(currency: str, kwh: float | None, gpus: Sequence[GpuPriceList], t
 
 def _since(step: PriceStep, tz: tzinfo | None) -> Since:
     if step.since is None:
+        return Since(0, step.price)
+    if step.since < _FIRST_DAY:
         return Since(0, step.price)
     return Since(round(datetime.combine(step.since, time(), tz).timestamp() * 1000), step.price)

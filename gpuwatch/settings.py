@@ -177,6 +177,8 @@ def load(
     for variable, value in sorted(environ.items()):
         if variable.startswith(ENV_PREFIX) and "__" in variable:
             key = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1)
+            if key.startswith(("inference.target__", "inference.targets")) or key == "inference.target":
+                raise UsageError(f"variable {variable}: targets stand in a configuration file, under [[inference.target]]")
             _put(values, sources, key, value, f"variable {variable}")
     for key, value in (options or {}).items():
         if value is not None:
@@ -298,6 +300,10 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
         "inference.target_ratio": (settings.inference.target_ratio, 0.01, 1.0),
         "price.kwh": (settings.price.kwh or 0.0, 0.0, 1000.0),
     }
+    if "price.currency" in sources:
+        from gpuwatch.configured import checked_currency
+
+        checked_currency(settings.price.currency, sources["price.currency"])
     for key, (value, low, high) in limits.items():
         if not low <= value <= high:
             raise UsageError(f"{sources.get(key, 'config')}: {key} = {value:.9g} is outside {low:.9g} to {high:.9g}")

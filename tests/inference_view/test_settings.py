@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -64,7 +64,17 @@ def test_limits_targets_and_prices_are_taken_over(tmp_path: Path) -> None:
         (f"{TARGET}url = 'http://a:99999'\n", "host or port is not valid"),
         (f"{TARGET}url = 'http://[::1'\n", "host or port is not valid"),
         (f"{TARGET}url = 'http://a/metrics?key=1'\n", "a query or a fragment"),
-        (f"{TARGET}url = 'http://a'\nengine = 'v LLM'\n", "one word in small letters"),
+        (f"{TARGET}url = 'http://a'\nengine = 'v LLM'\n", "engine is one word, as in vllm, llama.cpp or trt-llm"),
+        (f"{TARGET}url = 'http://a'\nname = 'a\\u001b[31m'\n".replace("'", '"'), "name is up to 100 printable characters"),
+        (f"{TARGET}url = 'http://a/?'\n", "a query or a fragment"),
+        (f"{TARGET}url = 'http://hö:80'\n", "not one of http:// or https://"),
+        (f"{TARGET}url = 'http://{'a' * 5000}'\n", "host or port is not valid"),
+        ("[price]\ncurrency = ''\n", "price.currency is 1 to 8 printable characters"),
+        ("[price]\ncurrency = '\\u001b[31m'\n".replace("'", '"'), "price.currency is 1 to 8 printable characters"),
+        ("[price]\nkwh = nan\n", "price.kwh = nan is outside"),
+        ("[price]\n'A100' = nan\n", "a number of 0 or more"),
+        ("[price]\n'A100' = inf\n", "a number of 0 or more"),
+        ("[price]\n'' = 2\n", "a GPU is named by its product"),
         ("[price]\ncurency = 'EUR'\n", "did you mean 'currency'?"),
         ("[price]\nkwh = 'much'\n", "price.kwh = 'much'"),
         ("[price]\n'NVIDIA H100*' = 'much'\n", "price of 'NVIDIA H100*' is not a price per GPU-hour"),
@@ -120,3 +130,27 @@ def test_doctor_lists_servers_and_prices_with_the_file_that_names_them(tmp_path:
     done = run_program("--config", str(config), "--store", str(tmp_path / "no.db"), "--demo=train", "doctor", env={"PATH": "/bin"})
     assert f"http://a:1 (chat, key from $KEY)   from {config}" in done.stdout
     assert f"2.5   from {config}" in done.stdout
+
+
+@pytest.mark.parametrize("engine", ["llama.cpp", "llamacpp", "trt-llm", "vLLM"])
+def test_an_engine_is_named_as_the_collector_knows_it(tmp_path: Path, engine: str) -> None:
+    assert load(tmp_path, f"{TARGET}url = 'http://a'\nengine = '{engine}'\n").targets[0].engine == engine
+
+
+def test_one_address_is_one_target_however_it_is_written(tmp_path: Path) -> None:
+    loaded = load(tmp_path, f"{TARGET}url = 'HTTP://Node-2:80/v1/'\n{TARGET}url = 'http://node-2:80/v1'\n")
+    assert [target.url for target in loaded.targets] == ["http://node-2:80/v1"]
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31"])
+@pytest.mark.parametrize("zone", [None, UTC, ZoneInfo("Pacific/Kiritimati"), ZoneInfo("Pacific/Pago_Pago")])
+def test_any_day_can_begin_a_price(day: str, zone: tzinfo | None) -> None:
+    prices = price_list("$", None, (GpuPriceList("*", (PriceStep(date.fromisoformat(day), 1.0),)),), zone)
+    assert prices.gpu_hour("NVIDIA L4", 86_400_000) == (None if day.startswith("9") else 1.0)
+
+
+@pytest.mark.parametrize("name", ["TARGET", "TARGETS", "TARGET__URL"])
+def test_targets_are_not_taken_from_variables(name: str) -> None:
+    with pytest.raises(UsageError, match=r"under \[\[inference.target\]\]") as raised:
+        settings.load(environ={f"GPUWATCH_INFERENCE__{name}": "http://u:hunter2@h"}, system_file=Path("/nowhere"))
+    assert "hunter2" not in str(raised.value)
