@@ -75,7 +75,8 @@ class Engine:
             if not arg.startswith("-"):
                 continue
             name, equals, value = arg.partition("=")
-            value = value if equals else words[index + 1] if index + 1 < len(words) else ""
+            following = words[index + 1] if index + 1 < len(words) else ""
+            value = value if equals else "" if following.startswith("-") else following
             plain = name.replace("_", "-")
             if name in self.model_options or plain in self.model_options:
                 model = model or value

@@ -30,6 +30,8 @@ def judge(line: str, comm: str = "x"):
         ("text-embeddings-router --model-id e --port 99999", "tei", "e", 0),
         ("python -m vllm.entrypoints.cli.main serve m --port 1", "vllm", "m", 1),
         ("vllm serve --port 8001 m", "vllm", "", 8001),
+        ("llama-server -m --port 8001", "llama.cpp", "", 8001),
+        ("llama-server -m m.gguf --port= --host", "llama.cpp", "m.gguf", 0),
         ("VLLM::APIServer_3", "vllm", "", 0),
         ("mine::EngineCore_DP0", "vllm", "", 0),
         ("sglang::tokenizer_worker:41", "sglang", "", 0),
@@ -124,6 +126,7 @@ def test_who_answers_and_who_only_works(line, worker, apart):
         ("tritonserver --allow-metrics=false", Serves(flags=frozenset(["--allow-metrics=false"]))),
         ("tritonserver --allow-metrics true", Serves()),
         ("vllm serve m --port 70000 --host [red]x[/]", Serves()),
+        ("vllm serve m --host --uds", Serves(flags=frozenset(["--uds"]))),
     ],
 )
 def test_how_a_server_listens(line, serves):
