@@ -21,6 +21,10 @@ _NEW = ("host", "gpu", "user_account", "workload", "process", "tick", *HOT_TABLE
 _LATER = ("session", "event", "gap", "gap_energy", "missing", "source_state")
 _NEWEST = "SELECT tick_id, ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1"
 _HOLE_PERIODS = 3
+_GONE_FIELDS = (  # a server that tells less than when the file was left
+    "DELETE FROM main.server_field WHERE workload_id IN (SELECT workload_id FROM memory.server)"
+    " AND (workload_id, field) NOT IN (SELECT workload_id, field FROM memory.server_field)"
+)
 
 
 def newest_tick(db: sqlite3.Connection) -> int:
@@ -58,6 +62,7 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
             for how, tables in (("IGNORE", _NEW), ("REPLACE", _LATER)):
                 for table in tables:
                     db.execute(f"INSERT OR {how} INTO main.{table} SELECT * FROM memory.{table}")
+            db.execute(_GONE_FIELDS)
             for table, sql in (("server", server_sql), ("server_field", field_sql)):
                 db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
             if before is not None:

@@ -125,8 +125,10 @@ def states(now: float) -> ServerState:
 
 
 def serving(now: float) -> Batch:
-    """Another state every hundred seconds, another server from second 400 on."""
-    servers = [server(state=states(now))] + ([server(LLAMA)] if now - START >= 400 else [])
+    """Another state every hundred seconds; from second 400 on another server, and fewer numbers of the first."""
+    late = now - START >= 400
+    fields = server().fields[:1] if late else server().fields
+    servers = [server(state=states(now), fields=fields), *([server(LLAMA)] if late else [])]
     found = [InferenceSample(*each.key, output_tokens_total=float(now % 7)) for each in servers]
     buckets = [counts(latency=latency, numbers=(int(now) % 3, 1)) for latency in (Latency.TTFT, Latency.ITL)]
     return Batch("inference", int(now), inference_samples=found, latency_counts=buckets, servers=servers)
@@ -179,6 +181,12 @@ def test_the_next_recorder_takes_over_what_was_left_in_memory(tmp_path: Path, fr
     assert not again.hot_only
     found = again.connection.execute("SELECT state, first_ms FROM server ORDER BY workload_id").fetchall()
     assert found == [(int(states(START + 600)), START * 1000), (1, (START + 400) * 1000)]
+    fields = again.connection.execute("SELECT workload_id, field, since_ms FROM server_field ORDER BY 1, 2").fetchall()
+    assert fields == [
+        (1, "output_tokens_total", START * 1000),
+        (2, "output_tokens_total", (START + 400) * 1000),
+        (2, "ttft", (START + 400) * 1000),
+    ], "what the first one no longer tells is gone"
     again.connection.close()
 
 
