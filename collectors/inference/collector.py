@@ -153,13 +153,18 @@ class InferenceCollector:
                 self._workers.submit(partial(self._look, group, target))
 
     def _look(self, group: Group, target: Target) -> None:
-        """In a worker's thread."""
-        found = target.ask()
-        if group.closed:
-            target.close()
-            return
-        self._arrived.append((group, target, found))
-        self._woken.set()
+        """In a worker's thread. Whatever happens, it is told that the look is over: else the server would never be asked again."""
+        from gpuwatch.collectors.inference.look import failed_look
+
+        found = failed_look("gpuwatch could not look at it")
+        try:
+            found = target.ask()
+        finally:
+            if group.closed:
+                target.close()
+            else:
+                self._arrived.append((group, target, found))
+                self._woken.set()
 
     def _receive(self) -> None:
         """Sort what workers brought."""

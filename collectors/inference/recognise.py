@@ -6,7 +6,7 @@ from importlib import import_module
 
 from gpuwatch.collectors.inference.engine import Engine
 from gpuwatch.collectors.inference.engines import every
-from gpuwatch.collectors.inference.page import MAX_LINE, PARTS, TYPE, lines_of
+from gpuwatch.collectors.inference.page import MAX_KEPT, MAX_LINE, PARTS, TYPE, lines_of
 from gpuwatch.collectors.inference.reading import Reader
 from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.dataclass import replace
@@ -29,8 +29,10 @@ def recognise(body: bytes) -> Engine | None:
 
 def _names(body: bytes) -> set[str]:
     """Of all series and TYPE lines. Never fails, however large the page is: one that is too large is refused by who reads it."""
-    names = set()
+    names: set[str] = set()
     for line in lines_of(body):
+        if len(names) > MAX_KEPT:
+            break
         if line.startswith(TYPE):
             names.update(line[len(TYPE) : MAX_LINE].split(None, 1)[:1])
         elif not line.startswith("#"):

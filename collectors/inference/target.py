@@ -15,9 +15,8 @@ from gpuwatch.collectors.inference.counters import SHORTEST_SECONDS, Counters, r
 from gpuwatch.collectors.inference.engine import Engine
 from gpuwatch.collectors.inference.http import TOTAL_SECONDS, Connection
 from gpuwatch.collectors.inference.look import AUTH, OFF, Look, all_said, look
-from gpuwatch.collectors.inference.page import is_page
 from gpuwatch.collectors.inference.reading import Reader, Reading
-from gpuwatch.collectors.inference.recognise import reader_of, recognise
+from gpuwatch.collectors.inference.recognise import reader_of
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.model import FieldSource
 from gpuwatch.names import Latency, ServerState
@@ -151,7 +150,7 @@ class Target:
         if reading is None:
             self._refused(found)
             return None
-        if not reading.recognised:
+        if not reading.recognised or found.other not in (None, self.engine):
             self._foreign(found)
             return None
         self.failures = 0
@@ -225,16 +224,16 @@ class Target:
         return self._born_ms > 0 and self._clock.time() * 1000 - self._born_ms < YOUNG_SECONDS * 1000
 
     def _foreign(self, found: Look) -> None:
-        """Nothing on its page is of the engine that it was taken for."""
-        body = next((answer.body for answer in found.answers if answer.status == 200), b"")
-        engine = self.engine
-        other = recognise(body) if self.told is None else None
-        if other is not None and other is not engine:
+        """Nothing on its page is of the engine that it was taken for. One that told something may have been replaced by another, which
+        is believed once it has said so several times."""
+        engine, other = self.engine, found.other
+        if self.told is not None and (other is None or other is engine or self.failures + 1 < pace.PATIENCE):
+            self._failed(replace(found, error="what answers is not its page of metrics"))
+        elif other is not None and other is not engine:
             self.engine, self._reader = other, reader_of(other, self.address.path)
+            self.told, self.failures = None, 0
             self._begin()
-        elif self.told is not None:
-            self._failed(replace(found, error="what answers is no longer a page of metrics"))
-        elif engine is not None and is_page(body):
+        elif engine is not None and found.is_page:
             self._say(ServerState.METRICS_OFF, f"its page has no figures of {engine.title}", engine.metrics_off)
             self._later(EMPTY_SECONDS)
         else:

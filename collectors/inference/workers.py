@@ -42,14 +42,19 @@ class Threads:
         self._ready.release()
 
     def _run(self) -> None:
-        while True:
+        """Do jobs without end. One that raises ends its thread, which says so on standard error; another is started when needed."""
+        try:
+            while True:
+                with self._lock:
+                    self._idle += 1
+                self._ready.acquire()
+                with self._lock:
+                    self._idle -= 1
+                    job = self._jobs.popleft()
+                job()
+        finally:
             with self._lock:
-                self._idle += 1
-            self._ready.acquire()
-            with self._lock:
-                self._idle -= 1
-                job = self._jobs.popleft()
-            job()
+                self._threads -= 1
 
 
 class Inline:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.replay_server import Act, chunked, drip, hang, page, raw, replay
 
 from gpuwatch.clock import SystemClock
-from gpuwatch.collectors.inference.http import MAX_BODY, Connection
+from gpuwatch.collectors.inference.http import LARGE, MAX_BODY, Connection
 from gpuwatch.collectors.inference.reading import Answer
 
 BODY = b"tiny:running 1\n"
@@ -51,7 +53,10 @@ def test_proper_answers(act: Act) -> None:
         (drip(b"", b"H"), "not HTTP|no whole answer"),
         (drip(OK, b"X-A: b\r\n" * 50, 0.0), "headers without end"),
         (drip(OK, b"X-A: b\r\n"), "no whole answer"),
+        (drip(OK, b"a\n" * 5000, 0.0), "headers without end"),
         (drip(OK + b"X: ", b"y" * 5000, 0.0), "line without end"),
+        (drip(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nz\r\n" * 5000, 0.0), "chunks that make no sense"),
+        (raw(OK + b"Transfer-Encoding: chunked\r\n\r\n4000000000000000\r\nabc\r\n"), "chunks that make no sense"),
         (drip(OK + b"Content-Length: 900000\r\n\r\n", b"z"), "no whole answer"),
         (drip(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nz\r\n"), "no whole answer"),
         (drip(OK + b"\r\n", b"z\n"), "no whole answer"),
@@ -188,12 +193,92 @@ def test_a_name_that_is_not_known_is_said_so(monkeypatch: pytest.MonkeyPatch) ->
     assert Connection("no.such.host", 80, SystemClock()).get("/metrics").error == "the name no.such.host is not known"
 
 
+@pytest.fixture
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, list[int]]]:
+    """Names are found once the event is set; the ports that they were looked up for."""
+    found, asked = threading.Event(), list[int]()
+
+    def look_up(_: str, port: int, **__: object) -> list[tuple[object, ...]]:
+        asked.append(port)
+        found.wait(30)
+        return [(socket.AF_INET, 0, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    yield found, asked
+    found.set()
+
+
+def test_a_name_that_takes_long_holds_nobody_up_and_is_looked_up_once(slow_names: tuple[threading.Event, list[int]]) -> None:
+    found, asked = slow_names
+    with replay({"/metrics": [page(BODY)]}) as server:
+        connection = Connection("a.host", server.port, SystemClock(), total_seconds=0.1)
+        for _ in range(3):
+            assert connection.get("/metrics").error == "the name a.host was not looked up within 0.1 s"
+        assert asked == [server.port]
+        found.set()
+        connection._total_seconds = 5.0
+        assert connection.get("/metrics").status == 200
+        connection.close()
+
+
+def test_each_address_of_a_name_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replay({"/metrics": [page(BODY)]}) as server, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        queued = [socket.socket() for _ in range(3)]
+        for one in queued:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())  # what is more than the queue holds gets no answer
+        places = [(socket.AF_INET, 0, 0, "", place) for place in (full.getsockname(), ("127.0.0.1", server.port))]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: places)
+        connection = Connection("a.host", server.port, SystemClock(), total_seconds=5.0)
+        assert connection.get("/metrics").status == 200
+        connection.close()
+        for one in queued:
+            one.close()
+
+
+def test_a_host_without_sockets_of_that_kind_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr("socket.socket", none)
+    assert Connection("::1", 80, SystemClock()).get("/metrics").error == "address family not supported by protocol"
+
+
 def test_https_is_verified(tmp_path: Path) -> None:
     with replay({"/metrics": [page(BODY)]}) as server:
         answer = Connection("127.0.0.1", server.port, SystemClock(), tls=True, total_seconds=1.0).get("/metrics")
         assert answer.status == 0
         assert answer.error.startswith("no secure connection") or "no whole answer" in answer.error
         assert server.requests == []
+
+
+def test_a_connection_that_cannot_be_made_secure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def wrap_socket(self, *_: object, **__: object) -> None:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("gpuwatch.collectors.inference.http._tls_context", Broken)
+    with replay() as server:
+        answer = Connection("127.0.0.1", server.port, SystemClock(), tls=True).get("/metrics")
+        assert answer.error == "no secure connection: it closed the connection"
+
+
+def test_a_key_in_the_url_is_not_told() -> None:
+    with replay() as server:
+        assert get(server.port, "/metrics?key=secret").error == "it answers 404 to GET /metrics"
+
+
+def test_one_large_answer_is_held_at_a_time() -> None:
+    with replay({"/metrics": [page(b"a\n" * LARGE)]}) as server:
+        one, two = [Connection("127.0.0.1", server.port, SystemClock(), total_seconds=seconds) for seconds in (5.0, 0.5)]
+        assert one.get("/metrics").status == 200
+        assert two.get("/metrics").error == "no whole answer within 0.5 s"
+        one.let_go()
+        two._total_seconds = 5.0
+        assert two.get("/metrics").status == 200
+        for connection in (one, two):
+            connection.let_go()
+            connection.close()
 
 
 def test_many_at_once_do_not_disturb_each_other() -> None:

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gpuwatch.collectors.inference.page import MAX_KEPT, MAX_KNOWN, MAX_LINES, MAX_SERIES, Page, PageTooLarge, Wanted, read_page
+from gpuwatch.collectors.inference.page import (
+    MAX_KEPT,
+    MAX_KNOWN,
+    MAX_LINES,
+    MAX_SERIES,
+    Page,
+    PageTooLarge,
+    Wanted,
+    lines_of,
+    read_page,
+)
 
 PAGES = [
     "llamacpp-11549-6digits",
@@ -186,3 +196,26 @@ def test_what_is_written_is_read_as_the_reference_parser_reads_it(series: dict[t
     page = page_of(*lines)
     assert not page.spoiled
     assert page.series["tiny:a"] == reference("\n".join(lines) + "\n")["tiny:a"]
+
+
+LINES = ("a 1", "", 'b{x="€"} 2', "c" * 70_000, "\r", "d" * 3_000)
+
+
+@given(st.lists(st.integers(0, len(LINES) - 1), max_size=60))
+def test_lines_are_those_of_the_whole_page(numbers: list[int]) -> None:
+    text = "\n".join([LINES[number] for number in numbers])
+    assert [line for line in lines_of(text.encode()) if line] == [line for line in text.split("\n") if line]
+
+
+def test_of_a_line_without_end_only_so_much_is_read_that_it_is_too_long() -> None:
+    body = b'm:a 1\nm:b{x="' + "\u20ac".encode() * 1_000_000 + b'"} 2\nm:c 3\n'
+    assert max(map(len, lines_of(body))) < 200_000
+    page = read_page(body, Wanted(("m:",), ("m:a", "m:b", "m:c")))
+    assert page.spoiled == {"m:b": "a line is too long"} and set(page.series) == {"m:a", "m:c"}
+
+
+def test_a_family_of_two_types_is_not_trusted() -> None:
+    page = read_page(
+        b"# TYPE m:a counter\nm:a 1\n# TYPE m:a gauge\n# TYPE m:b gauge\n# TYPE m:b gauge\n", Wanted(("m:",), ("m:a", "m:b"))
+    )
+    assert page.spoiled == {"m:a": "it is of two types"}

@@ -11,11 +11,15 @@ from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.text import clean
 
 MAX_TEXT = 200
+MAX_VALUES = 50_000
+"""Of a document: one of 4 MiB may hold a million, which would take a hundred megabytes."""
 LARGEST = 2**53
 
 
 def document(body: bytes) -> object:
-    """The JSON in ``body``; ``ValueError`` for what is none, or is nested too deeply."""
+    """The JSON in ``body``; ``ValueError`` for what is none, is nested too deeply or has too many values."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
+        raise ValueError("the JSON has more values than a server's")
     try:
         found: object = json.loads(body)
     except RecursionError:
