@@ -7,7 +7,7 @@ before anything is computed. Percentiles are linear inside a bucket, as PromQL's
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from gpuwatch.dataclass import NamedTuple
@@ -36,7 +36,7 @@ class Quantile(NamedTuple):
 
 def quantile(buckets: Buckets, ratio: float) -> Quantile | None:
     """The value that a share ``ratio`` (0-1) of the observations does not exceed; ``None`` without observations."""
-    return _quantile(ordered(buckets), ratio * sum(buckets.values()))
+    return next(_quantiles(ordered(buckets), (ratio * sum(buckets.values()),)), None)
 
 
 Cut = Sequence[tuple[tuple[int, int], float]]
@@ -63,15 +63,23 @@ def ordered(buckets: Buckets) -> Cut:
     return sorted(parts.items())
 
 
-def _quantile(cut: Cut, rank: float) -> Quantile | None:
-    below, rank = 0.0, rank - _ROUNDING
-    for (lower, upper), count in cut:
-        if count and below + count >= rank:
-            if upper >= OPEN_US:
-                return Quantile(None, lower, None)
-            return Quantile(lower + (upper - lower) * max(0.0, rank - below) / count, lower, upper)
-        below += count
-    return None
+def _quantiles(cut: Cut, ranks: Iterable[float]) -> Iterator[Quantile]:
+    """The values of rising ranks."""
+    below, parts = 0.0, iter(cut)
+    lower = upper = count = 0
+    for rank in ranks:
+        rank -= _ROUNDING
+        while not count or below + count < rank:
+            below += count
+            part = next(parts, None)
+            if part is None:
+                return
+            (lower, upper), count = part
+        yield (
+            Quantile(None, lower, None)
+            if upper >= OPEN_US
+            else Quantile(lower + (upper - lower) * max(0.0, rank - below) / count, lower, upper)
+        )
 
 
 def share_within(buckets: Buckets, limit_us: int) -> tuple[float, float] | None:
@@ -79,8 +87,12 @@ def share_within(buckets: Buckets, limit_us: int) -> tuple[float, float] | None:
     total = sum(buckets.values())
     if not total:
         return None
-    surely = sum(count for (_, upper), count in buckets.items() if upper <= limit_us)
-    perhaps = sum(count for (lower, upper), count in buckets.items() if lower < limit_us < upper)
+    surely = perhaps = 0
+    for (lower, upper), count in buckets.items():
+        if upper <= limit_us:
+            surely += count
+        elif lower < limit_us:
+            perhaps += count
     return surely / total, (surely + perhaps) / total
 
 
@@ -98,8 +110,7 @@ def latency_view(
             latency, count, mean, slo_seconds=slo_seconds, in_slo_low=low, in_slo_high=high, why_no_percentile=why if count else ""
         )
     cut = ordered(buckets)
-    p50, p95, p99 = (_quantile(cut, percent / 100 * known) for percent in PERCENTILES)
-    assert p50 is not None and p95 is not None and p99 is not None  # there are observations
+    p50, p95, p99 = _quantiles(cut, [percent / 100 * known for percent in PERCENTILES])
     opened = next(((percent, q) for percent, q in zip(PERCENTILES, (p50, p95, p99), strict=True) if q.value is None), None)
     return LatencyView(
         latency,

@@ -193,9 +193,9 @@ class Servers:
         return Recent(track, buckets, sums, start_ms, end_ms, finished, since_ms, self._rates(track))
 
     def _rates(self, track: ServerTrack) -> tuple[float | None, ...]:
-        last, name = (self.at_ms - 1) // RATE_CELL_MS, "output_tokens_total"
+        last = (self.at_ms - 1) // RATE_CELL_MS
         edges = [number * RATE_CELL_MS for number in range(last - RATE_CELLS + 1, last + 1)]
-        return tuple([track.one(name, edge, min(edge + RATE_CELL_MS, self.at_ms)).rate(name) for edge in edges])
+        return track.rates("output_tokens_total", [*edges, self.at_ms])
 
     def _finished(self, workload_id: int, track: ServerTrack) -> tuple[Sums, int]:
         """Requests of the last hour: closed minutes, and the rows after them."""

@@ -26,7 +26,6 @@ WINDOW = "window_seconds"
 COUNTS = tuple(name for name, m in _MEASURES.items() if m.kind == "delta" and name != WINDOW)
 """Names of the counts of a row, as the model has them."""
 _AT = {name: number for number, name in enumerate(_MEASURES, 1)}
-_COUNT_AT = tuple((name, _AT[name]) for name in COUNTS)
 _GAUGE_AT = tuple((name, _AT[name], m.scale) for name, m in _MEASURES.items() if m.kind == "gauge")
 _STATE_AT, _WINDOW_AT = _AT["server_state"], _AT[WINDOW]
 _SCALE = {name: _MEASURES[name].scale for name in COUNTS}
@@ -108,18 +107,40 @@ class _Column:
 
     __slots__ = ("observed", "values")
 
-    def __init__(self, rows: int) -> None:
-        self.values = [0] * (rows + 1)
-        self.observed = [0] * (rows + 1)
+    def __init__(self) -> None:
+        self.values = [0]
+        self.observed = [0]
+
+    def extend(self, counts: Sequence[int | None], windows: Sequence[int]) -> None:
+        """Further rows: what was counted, and the time in which, 0 for rows that speak for none."""
+        value, observed = self.values[-1], self.observed[-1]
+        if len(counts) == 1:  # the live end
+            known = counts[0] is not None and windows[0]
+            self.values.append(value + (counts[0] or 0) if known else value)
+            self.observed.append(observed + windows[0] if known else observed)
+            return
+        if counts.count(None) == len(counts):
+            self.values += [value] * len(counts)
+            self.observed += [observed] * len(counts)
+            return
+        for count, window in zip(counts, windows, strict=True):
+            if count is not None and window:
+                value += count
+                observed += window
+            self.values.append(value)
+            self.observed.append(observed)
 
 
 class ServerTrack:
-    """The rows of one server, oldest first. Rows that speak for no time count nowhere, as in minutes."""
+    """The rows of one server, oldest first. Rows that speak for no time count nowhere, as in minutes.
+
+    A count is added up when it is asked for: of an instant of the past few are, and only once.
+    """
 
     def __init__(self) -> None:
         self.times: list[int] = []
         """Of the good readings."""
-        self._starts: list[int] = []
+        self._windows: list[int] = []
         self._columns: dict[str, _Column] = {}
         self._rows: list[Sequence[Any]] = []
         self._seen: list[int] = []
@@ -132,20 +153,19 @@ class ServerTrack:
         self._states.append(state if state is not None else ServerState.UP)
         if state is not None and state != ServerState.UP:
             return
-        window = (row[_WINDOW_AT] or row[0]) if row[0] else 0
-        columns = self._columns
-        for name, at in _COUNT_AT:
-            value, column = row[at], columns.get(name)
-            if column is None:
-                if value is None:
-                    continue
-                column = columns[name] = _Column(len(self.times))
-            counted = window if value is not None else 0
-            column.values.append(column.values[-1] + (value if counted else 0))
-            column.observed.append(column.observed[-1] + counted)
         self.times.append(ts_ms)
-        self._starts.append(ts_ms - window)
+        self._windows.append((row[_WINDOW_AT] or row[0]) if row[0] else 0)
         self._rows.append(row)
+
+    def _column(self, name: str) -> _Column:
+        column = self._columns.get(name)
+        if column is None:
+            column = self._columns[name] = _Column()
+        have = len(column.values) - 1
+        if have < len(self._rows):
+            at = _AT[name]
+            column.extend([row[at] for row in self._rows[have:]], self._windows[have:])
+        return column
 
     def has(self, ts_ms: int) -> bool:
         """Whether the row of this time was taken."""
@@ -155,7 +175,7 @@ class ServerTrack:
     def cut(self, after_ms: int) -> None:
         """Drop what is newer than ``after_ms``."""
         keep = bisect_right(self.times, after_ms)
-        del self.times[keep:], self._starts[keep:], self._rows[keep:]
+        del self.times[keep:], self._windows[keep:], self._rows[keep:]
         for column in self._columns.values():
             del column.values[keep + 1 :], column.observed[keep + 1 :]
         keep = bisect_right(self._seen, after_ms)
@@ -168,7 +188,8 @@ class ServerTrack:
             return
         del self._seen[:gone], self._states[:gone]
         gone = bisect_right(self.times, before_ms)
-        del self.times[:gone], self._starts[:gone], self._rows[:gone]
+        del self.times[:gone], self._windows[:gone], self._rows[:gone]
+        self._columns = {name: column for name, column in self._columns.items() if len(column.values) > gone}
         for column in self._columns.values():
             del column.values[:gone], column.observed[:gone]
 
@@ -190,13 +211,21 @@ class ServerTrack:
         first, last = self._lines(after_ms, to_ms)
         out = {}
         for name in names if first < last else ():
-            column = self._columns.get(name)
-            if column is None:
-                continue
+            column = self._column(name)
             ms = column.observed[last] - column.observed[first]
             if ms:
                 out[name] = Sum(column.values[last] - column.values[first], ms)
         return Sums(out)
+
+    def rates(self, name: str, edges_ms: Sequence[int]) -> tuple[float | None, ...]:
+        """The count a second between each two of these instants, in base units."""
+        column, times, scale = self._column(name), self.times, _SCALE[name] / 1000
+        lines = [bisect_right(times, edge) for edge in edges_ms]
+        values, observed = [column.values[line] for line in lines], [column.observed[line] for line in lines]
+        return tuple(
+            (values[n + 1] - values[n]) / scale / ms if (ms := observed[n + 1] - observed[n]) else None
+            for n in range(len(lines) - 1)
+        )
 
     def one(self, name: str, after_ms: int, to_ms: int) -> Sums:
         """The same of one count."""
@@ -205,7 +234,7 @@ class ServerTrack:
     def span(self, after_ms: int, to_ms: int) -> tuple[int, int] | None:
         """From when to when the readings of the rows of ``(after_ms, to_ms]`` reach."""
         first, last = self._lines(after_ms, to_ms)
-        return (self._starts[first], self.times[last - 1]) if first < last else None
+        return (self.times[first] - self._windows[first], self.times[last - 1]) if first < last else None
 
     @property
     def newest_ms(self) -> int | None:
