@@ -65,8 +65,8 @@ def ordered(buckets: Buckets) -> Cut:
 
 def _quantiles(cut: Cut, ranks: Iterable[float]) -> Iterator[Quantile]:
     """The values of rising ranks."""
-    below, parts = 0.0, iter(cut)
-    lower = upper = count = 0
+    below, count, parts = 0.0, 0.0, iter(cut)
+    lower = upper = 0
     for rank in ranks:
         rank -= _ROUNDING
         while not count or below + count < rank:
