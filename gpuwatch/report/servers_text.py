@@ -12,6 +12,7 @@ from gpuwatch.view.types import View, WorkloadView
 
 ESTIMATED = "~"
 WIDE = 100
+STALE_SECONDS = 5.0
 _STATE_WORDS = {
     ServerState.STARTING: "starting",
     ServerState.METRICS_OFF: "its metrics are off",
@@ -50,7 +51,7 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
     lines = [head]
     hidden = [head_word for head_word in ("Engine", "Model") if head_word not in head]
     for row, (work, server) in zip(rows, there, strict=True):
-        lines += [row, *_notes(work, server, hidden, width, paint)]
+        lines += [row, *_notes(view, work, server, hidden, width, paint)]
     for price in dict.fromkeys(server.price for server in priced):
         lines += [paint(line, "dim") for line in _folded(f"a million output tokens at {price}", width, "")]
     return lines
@@ -127,7 +128,15 @@ def _cost(server: InferenceView) -> str:
     return fmt.NOTHING if cost is None else _about(server, "output_tokens_total") + fmt.number(cost, 2)
 
 
-def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:
+def _old(view: View, server: InferenceView) -> str:
+    """How long ago it answered, where that is longer than three looks and not all of the view is as old."""
+    if server.age_seconds is None or view.past:
+        return ""
+    age = server.age_seconds - max(0, view.now_ms - view.at_ms) / 1000
+    return f"last answer {fmt.duration(age)} ago" if age > max(3 * (server.interval_seconds or 0.0), STALE_SECONDS) else ""
+
+
+def _notes(view: View, work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:
     """What stands under a row: what its columns had no room for, what limits it, or why it tells nothing and what to add."""
     found = {"Engine": server.engine, "Model": server.served_model or work.model}
     facts = [found[name] for name in hidden if found[name]]
@@ -137,6 +146,7 @@ def _notes(work: WorkloadView, server: InferenceView, hidden: Sequence[str], wid
         notes.append((f"{word}: {server.hint}" if server.hint else word, "notice"))
     else:
         facts += [server.diagnosis] if server.diagnosis else []
+        notes += [(old, "notice")] if (old := _old(view, server)) else []
         notes += [(f"more numbers: {server.hint}", "notice")] if server.hint else []
     if facts:
         notes.insert(0, (" · ".join(facts), ""))

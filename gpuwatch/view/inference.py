@@ -1,7 +1,8 @@
 """What is known of an inference server at an instant: its rows of the last minutes turned into rates, waiting times and energy.
 
 Rates are over 10 s, those of counts that move when requests end over 60 s or four median requests; they end at the newest good
-reading. What a server told last is dropped 30 s later (three intervals, where it is asked less often).
+reading. What a server told last is dropped 30 s later (three intervals, where it is asked less often), and what is made of it and
+of its GPUs' present as soon as it is old.
 """
 
 from __future__ import annotations
@@ -25,6 +26,19 @@ RATE_MS = 10_000
 AT_END_MS = 60_000
 REQUESTS_IN_WINDOW = 4
 DROPPED_MS = 30_000
+OLD_MS = 5_000
+"""A reading is old after three intervals, and never sooner than this."""
+_EFFICIENCY = (
+    "tokens_per_second_per_gpu",
+    "power_watts",
+    "energy_per_output_token_joules",
+    "output_tokens_per_joule",
+    "cost_per_million_output_tokens",
+    "currency",
+    "price",
+    "mfu_ratio",
+    "diagnosis",
+)
 _RATES = {
     "output_tokens_per_second": "output_tokens_total",
     "prefill_tokens_per_second": "prefill_tokens_total",
@@ -73,7 +87,8 @@ def inference_view(
     row, track = card.row, recent.track
     newest_ms = track.newest_ms
     interval = row["interval_ms"] / 1000
-    fresh = newest_ms is not None and at_ms - newest_ms <= max(DROPPED_MS, 3 * row["interval_ms"], track.newest_dt_ms)
+    due_ms = max(3 * row["interval_ms"], track.newest_dt_ms)
+    fresh = newest_ms is not None and at_ms - newest_ms <= max(DROPPED_MS, due_ms)
     told = (ServerState(row["state"]) if live else track.state) or ServerState(row["state"])
     same = told is ServerState(row["state"])
     found: dict[str, Any] = {}
@@ -84,6 +99,9 @@ def inference_view(
         if kept is None or kept[0] is not recent or kept[1] != key:
             kept = servers.made[card.workload_id] = (recent, key, *_made(card, servers, recent, rows, newest_ms, terms))
         latencies, found = kept[2], dict(kept[3])
+        if at_ms - newest_ms > max(OLD_MS, due_ms):
+            for name in _EFFICIENCY:
+                found.pop(name, None)
     for name in _FINISHED:
         found[name] = recent.finished.total(f"{name}_total")
     since_ms = row["first_ms"]

@@ -197,3 +197,21 @@ def test_a_server_whose_processes_have_ended_tells_nothing_any_more(tmp_path: Pa
     story.run(4)
     assert [(work.root_pid, work.inference is not None) for work in view_of(story).workloads] == [(100, True), (200, False)]
     assert gone.process.workload_pid == 200
+
+
+def test_what_is_made_with_the_gpus_present_ends_when_a_reading_is_old(tmp_path: Path) -> None:
+    serves = Serves(100, tells=lambda second: {"output_tokens_total": 200.0, "running_requests": 3.0} if second <= 30 else None)
+    story = served_story(tmp_path / "s.db", serves)
+    held(story, serves)
+    story.gpus[0].sample = {"energy_joules": 300.0}
+    terms = Terms(prices=Prices(kwh=0.5))
+    story.run(36)
+    told = server_of(story, terms)
+    assert (told.age_seconds, told.energy_per_output_token_joules) == (6.0, pytest.approx(3.0))
+    assert told.cost_per_million_output_tokens is not None
+    story.run(1)
+    told = server_of(story, terms)
+    assert (told.age_seconds, told.output_tokens_per_second, told.running_requests) == (7.0, 100.0, 3.0)
+    assert (told.energy_per_output_token_joules, told.output_tokens_per_joule, told.power_watts) == (None, None, None)
+    assert (told.cost_per_million_output_tokens, told.price, told.tokens_per_second_per_gpu) == (None, "", None)
+    assert told.diagnosis == ""

@@ -169,3 +169,11 @@ def test_what_is_made_from_estimates_is_marked(empty: View) -> None:
     costly = replace(UP, quality=guessed, cost_per_million_output_tokens=0.55, currency="$", price="$2.50/GPU·h")
     row = lines(empty, work(costly), width=140)[1]
     assert [word for word in row.split() if word.startswith("~")] == ["~1.26k", "~91", "~0.34", "~0.55"]
+
+
+def test_a_server_that_has_not_answered_for_a_while_says_how_long(empty: View) -> None:
+    seen = replace(empty, now_ms=empty.at_ms + 9000)
+    old, due = (replace(UP, age_seconds=age + 9.0, interval_seconds=2.0, diagnosis="") for age in (20.0, 5.0))
+    assert lines(seen, work(old))[2] == "  └ last answer 20 s ago"
+    assert "last answer" not in "".join(lines(seen, work(due)))
+    assert "last answer" not in "".join(lines(replace(seen, past=True), work(old)))
