@@ -23,8 +23,8 @@ sys.__stdout__.write(' '.join(sorted(sys.modules)))
 """
 
 
-NO_SERVERS = "from gpuwatch.plugin import ServerBoard\nServerBoard.publish = lambda self, servers: None"
-"""As on a host that serves nothing, whatever runs beside the tests."""
+NO_SERVERS = "import gpuwatch.logs\nfrom gpuwatch.plugin import ServerBoard\nServerBoard.publish = lambda self, servers: None"
+"""As on a host that serves nothing, whatever runs beside the tests; the log comes first, as in the program."""
 
 
 def modules(*arguments: str, before: str = "") -> set[str]:
