@@ -57,7 +57,7 @@ def made(rows: list[Row], name: str = "output_tokens") -> int:
     return sum(row[name] or 0 for row in rows)
 
 
-def test_it_is_found_and_each_of_two_replicas_has_its_own_tokens(recorder: LiveRecorder, serve: Serve, tmp_path: Path) -> None:
+def test_it_is_found_and_each_of_two_replicas_has_its_own_tokens(recorder: LiveRecorder, serve: Serve) -> None:
     busy, idle = serve(parallel=CLIENTS), serve(parallel=CLIENTS)
     for server in (busy, idle):
         known = in_state(recorder, server, ServerState.UP)

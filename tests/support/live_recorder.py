@@ -57,7 +57,9 @@ class LiveRecorder:
         self._process.wait(20)
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "GPUWATCH_CONFIG": str(self._config), "GPUWATCH_STORE": str(self.store)}
+        home = str(self.store.parent)
+        own = {"HOME": home, "XDG_STATE_HOME": home, "GPUWATCH_CONFIG": str(self._config), "GPUWATCH_STORE": str(self.store)}
+        return os.environ | own
 
     def rows(self, sql: str, *values: object) -> list[Row]:
         """What the store holds; nothing while there is no store."""
