@@ -63,6 +63,13 @@ _MADE_FROM = {
     **{name: f"{name}_total" for name in _FINISHED},
 }
 """A field of the view -> the field of the rows without which it cannot be."""
+_AND_FROM = {
+    "prompt_tokens_mean": "requests_total",
+    "output_tokens_mean": "requests_total",
+    "speculative_acceptance_ratio": "draft_tokens_total",
+    "speculative_accepted_length": "drafts_total",
+}
+"""A second one, of a quotient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,5 +319,12 @@ def _missing(card: Card, found: Mapping[str, Any], state: ServerState) -> Mappin
     elif state in (ServerState.METRICS_OFF, ServerState.NO_METRICS, ServerState.FOREIGN_PAGE):
         reasons = dict.fromkeys(_MADE_FROM, Missing.NOT_SUPPORTED)
     else:
-        reasons = {n: Missing.STALE if field in card.quality else Missing.NOT_SUPPORTED for n, field in _MADE_FROM.items()}
+        reasons = {name: Missing.STALE if _told(name, card.quality) else Missing.NOT_SUPPORTED for name in _MADE_FROM}
     return {name: reason for name, reason in reasons.items() if found.get(name) is None}
+
+
+def _told(name: str, quality: Mapping[str, Quality]) -> bool:
+    """Whether the server has the numbers that a field is made from."""
+    if name == "prefix_hit_ratio" and "cached_tokens_total" in quality and "prefill_tokens_total" in quality:
+        return True
+    return _MADE_FROM[name] in quality and _AND_FROM.get(name, _MADE_FROM[name]) in quality

@@ -186,7 +186,7 @@ def test_cells_of_twenty_seconds_on_the_grid(tmp_path: Path) -> None:
     assert cells[6:] == pytest.approx((50.0, 150.0, 150.0))
 
 
-def test_a_server_whose_processes_have_ended_tells_nothing_any_more(tmp_path: Path) -> None:
+def test_a_server_whose_processes_have_ended_is_gone_at_the_next_reading_of_processes(tmp_path: Path) -> None:
     stays, ends = Serves(100), Serves(200, 8001, tells=lambda second: {"running_requests": 3.0} if second < 20 else None)
     story = served_story(tmp_path / "s.db", stays, ends)
     held(story, stays)
@@ -195,7 +195,7 @@ def test_a_server_whose_processes_have_ended_tells_nothing_any_more(tmp_path: Pa
     assert [work.inference is not None for work in view_of(story).workloads] == [True, True]
     gone = story.holds.pop()
     story.run(4)
-    assert [(work.root_pid, work.inference is not None) for work in view_of(story).workloads] == [(100, True), (200, False)]
+    assert [(work.root_pid, work.inference is not None) for work in view_of(story).workloads] == [(100, True)]
     assert gone.process.workload_pid == 200
 
 
@@ -215,3 +215,15 @@ def test_what_is_made_with_the_gpus_present_ends_when_a_reading_is_old(tmp_path:
     assert (told.energy_per_output_token_joules, told.output_tokens_per_joule, told.power_watts) == (None, None, None)
     assert (told.cost_per_million_output_tokens, told.price, told.tokens_per_second_per_gpu) == (None, "", None)
     assert told.diagnosis == ""
+
+
+def test_a_quotient_is_not_supported_where_either_part_is_not(tmp_path: Path) -> None:
+    def missing(name: str, *told: str) -> dict[str, Missing]:
+        counts = dict.fromkeys(told, 0.0)
+        serves = Serves(100, tells=lambda second: counts, quality=dict.fromkeys(told, Quality.EXACT))
+        return dict(server_of(served_story(tmp_path / name, serves).run(20)).missing)
+
+    alone = missing("alone.db", "output_tokens_total", "accepted_tokens_total")
+    assert alone["output_tokens_mean"] is alone["speculative_accepted_length"] is Missing.NOT_SUPPORTED
+    both = missing("both.db", "output_tokens_total", "requests_total", "cached_tokens_total", "prefill_tokens_total")
+    assert both["output_tokens_mean"] is both["prefix_hit_ratio"] is Missing.STALE
