@@ -67,6 +67,8 @@ class Group:
         self.closed = False
         self.least_seconds = 0.0
         """The user wants it asked no more often."""
+        self.tells_model = True
+        """False where the user wants nothing kept of what command lines say: a page says the same."""
         self.interval = own_seconds
         self._clock, self._own, self._draw = clock, own_seconds, draw
         self._waiting: set[Target] = set()
@@ -231,7 +233,7 @@ class Group:
             url=first.address.url if first else "",
             engine=engine.name if engine else self.engine,
             engine_version=str(facts.get("engine_version", "")),
-            served_model=str(facts.get("served_model", "")),
+            served_model=str(facts.get("served_model", "")) if self.tells_model else "",
             verified=engine.verified if engine else True,
             max_model_tokens=_number(facts.get("max_model_tokens")),
             max_running_requests=_number(facts.get("max_running_requests")),
