@@ -115,7 +115,7 @@ def minute_sql(
 
 
 def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
-    """What recomputes the minutes of GPUs, processes, workloads and waiting times; ``absent``: columns that no GPU row has."""
+    """What recomputes the minutes of GPUs, processes and workloads; ``absent``: columns that no GPU row has."""
     out = [
         minute_sql("gpu_minute", "gpu_sample", GpuSample, ("gpu_id",), GPU_ROLLUP, _GPU_FACTS, absent),
         minute_sql("process_minute", "process_sample", ProcessSample, ("proc_id", "gpu_id"), PROCESS_ROLLUP, _PROCESS_FACTS),
@@ -123,7 +123,6 @@ def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
     for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
         columns = ("t", "workload_id", "obs_ms", "n", *(c.name for c in rollup(sample_type)))
         out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, _WORKLOAD_FACTS))
-    out.append(latency_tiers.MINUTE)
     return out
 
 
@@ -153,15 +152,14 @@ def minute_steps(db: sqlite3.Connection, now_ms: int) -> Iterator[None]:
     edges = _process_edges(db, span[1])
     for _ in latency_tiers.minute_pieces(db, span):
         yield
-    others = [statement for statement in minute_statements() if statement != latency_tiers.MINUTE]
     if not edges:
         with transaction(db):
-            for statement in others:
+            for statement in minute_statements():
                 db.execute(statement, span)
             _mark_seen(db, span)
             set_watermark(db, MINUTE_TIER, end_s)
         return
-    for statement in others:
+    for statement in minute_statements():
         if " INTO process_minute(" not in statement:
             with transaction(db):
                 db.execute(statement, span)
@@ -218,6 +216,7 @@ def close_again(db: sqlite3.Connection, now_ms: int, *, since_ms: int | None = N
 def _close(db: sqlite3.Connection, span: tuple[int, int]) -> None:
     for statement in minute_statements():
         db.execute(statement, span)
+    latency_tiers.close_again(db, span)
     _mark_seen(db, span)
 
 

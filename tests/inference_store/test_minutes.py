@@ -9,13 +9,14 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.serving import EDGES_US, LLAMA, VLLM, at, close, counts, described, keep_history, row, serve, sums
-from support.store_rows import T0
+from support.store_rows import T0, gpu_row
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.model import OPEN_US, Host, LatencyCounts
@@ -90,6 +91,50 @@ def test_what_a_clock_that_was_set_back_recorded_is_closed_too(writer: StoreWrit
     assert close_again(writer.connection, T0 + 180_000, since_ms=0) == [T0 // 1000, T0 // 1000 + 60]
     assert observations(writer) == 2 * 59
     assert close_again(writer.connection, T0 + 180_000, since_ms=0) == []
+
+
+@pytest.mark.parametrize("who", [[VLLM, LLAMA], [LLAMA], []], ids=["both", "one of them", "neither"])
+def test_what_a_killed_recorder_began_to_sum_goes_if_its_time_is_recorded_again(writer: StoreWriter, who: list[Any]) -> None:
+    """It was killed after the first piece of a minute, then the clock was set back: the later rows of that minute count."""
+    writer.add(described(keys=[VLLM, LLAMA]))
+    serve(writer, range(2, 61, 2), lambda second: at(second, row(), row(LLAMA), latencies=[counts(numbers=(1,)), counts(LLAMA, numbers=(1,))]))  # fmt: skip
+    next(minute_steps(writer.connection, T0 + 60_000))
+    assert observations(writer) == 60
+    writer.begin_session(T0, 1000, "boot")
+    told = [counts(key, numbers=(0, 1)) for key in who]
+    serve(writer, range(2, 61, 2), lambda second: at(second, *(row(key) for key in who), latencies=told, gpu_rows=[gpu_row()]))
+    for _ in minute_steps(writer.connection, T0 + 120_000):
+        pass
+    found = writer.connection.execute("SELECT lower_us, sum(n) FROM latency_minute GROUP BY 1").fetchall()
+    assert found == [(100_000, 30 * len(who))][: len(who)]
+
+
+def test_what_counts_no_more_is_in_no_bucket_of_a_minute_that_is_closed_again(writer: StoreWriter) -> None:
+    """A minute without a GPU, and once more with one after the clock was set back."""
+    writer.add(described(keys=[VLLM, LLAMA]))
+    serve(writer, range(2, 122, 2), lambda second: at(second, row(), row(LLAMA), latencies=[counts(numbers=(1,)), counts(LLAMA, numbers=(1,))]))  # fmt: skip
+    close_minutes(writer.connection, T0 + 120_000)
+    writer.begin_session(T0, 1000, "boot")
+    again = {"gpu_rows": [gpu_row()], "latencies": [counts(numbers=(0, 1))]}
+    serve(writer, range(2, 62, 2), lambda second: at(second, row(), **again))
+    assert close_again(writer.connection, T0 + 120_000, since_ms=0) == [T0 // 1000]
+    found = "SELECT t*1000-?, workload_id, lower_us, n FROM latency_minute ORDER BY 1, 2"
+    assert writer.connection.execute(found, (T0,)).fetchall() == [
+        (0, 1, 100_000, 30),
+        (0, 2, 0, 30),  # nothing else is known of that time
+        (60_000, 1, 0, 30),
+        (60_000, 2, 0, 30),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 16, 17, 40])
+def test_pieces_of_a_minute_have_every_server_once(writer: StoreWriter, count: int) -> None:
+    keys = [(100 + n, T0, 8000) for n in range(count)]
+    writer.add(described(keys=keys))
+    serve(writer, (2, 62), lambda second: at(second, *(row(key) for key in keys), latencies=[counts(key) for key in keys]))
+    pieces = sum(1 for _ in minute_steps(writer.connection, T0 + 120_000))
+    assert pieces == min(8, -(-count // 3))
+    assert observations(writer) == count * 20
 
 
 def test_a_server_is_seen_as_long_as_it_has_rows(writer: StoreWriter) -> None:
