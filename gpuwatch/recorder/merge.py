@@ -1,7 +1,8 @@
 """From batches to a tick: rows that speak for their time, facts, the join of pids, changes of missing reasons.
 
 A row speaks for the time since the previous row of the same entity if that is at most three periods of its collector; else for no
-time at all, and the time between is a gap. A server that is asked more seldom than its collector may has periods of its own.
+time at all, and the time between is a gap. A server that is asked more seldom than its collector may has periods of its own, and a row
+that counts over a longer time, as it does after looks that failed, speaks for that time: else what it counted would count nowhere.
 Process rows come at the rhythm of the process collector: what a faster driver says in between is folded into them.
 """
 
@@ -21,6 +22,8 @@ from gpuwatch.recorder.servers import Paces
 from gpuwatch.recorder.timeline import PERIODS
 from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, Values, WorkloadRow
 
+_KEPT_MS = 60_000
+"""So long the last row of an entity is remembered at least: longer than a server's counts are told over when looks at it failed."""
 _ENERGY = list(measures(GpuSample)).index("energy_joules")
 
 
@@ -136,7 +139,9 @@ class Merger:
         """Forget entities that have had no row for so long that the next one could not bridge the time anyway."""
         longest, paces = max(self._period_ms.values(), default=0), self._paces
         self._last = {
-            entity: last for entity, last in self._last.items() if ts_ms - last <= PERIODS * max(longest, paces.of(entity))
+            entity: last
+            for entity, last in self._last.items()
+            if ts_ms - last <= max(_KEPT_MS, 2 * PERIODS * max(longest, paces.of(entity)))
         }
         paces.keep(self._last)
 
@@ -175,7 +180,9 @@ class Merger:
             key = server.root_pid, server.root_start_ms, server.port
             entity = ("inference", *key)
             pace = self._paces.take(entity, max(period_ms, round(server.interval_seconds * 1000)))
-            rows.workloads.append(WorkloadRow(*key, "inference", self._dt(entity, ts_ms, pace), quantise(server)))
+            counted_ms = round(server.window_seconds * 1000) + period_ms if server.window_seconds else 0
+            dt = self._dt(entity, ts_ms, max(pace, -(-counted_ms // PERIODS)))
+            rows.workloads.append(WorkloadRow(*key, "inference", dt, quantise(server)))
         rows.latencies.extend(batch.latency_counts)
 
     def _changes(self, out: dict[MissingKey, Missing | None], name: str, now: Mapping[MissingKey, Missing]) -> None:

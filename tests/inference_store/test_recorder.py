@@ -52,6 +52,20 @@ def test_a_row_bridges_three_of_its_own_periods(steps: list[tuple[int, float]], 
     assert durations(steps) == expected
 
 
+def test_what_was_counted_over_looks_that_failed_speaks_for_that_time() -> None:
+    merger = Merger({"inference": 2.0})
+    for ts_ms, window, expected in (
+        (2000, None, 0),
+        (4000, 2.0, 2000),
+        (18_000, 13.9, 14_000),
+        (40_000, 2.0, 0),
+        (47_000, None, 0),
+    ):
+        merger.prune(ts_ms)
+        (row,) = merger.merge(ts_ms, {"inference": batch(sample(window_seconds=window))}).workload_rows
+        assert row.dt_ms == expected
+
+
 def test_each_server_has_its_own_pace() -> None:
     merger = Merger({"inference": 2.0})
     for ts_ms in range(2000, 60_000, 2000):
