@@ -27,8 +27,9 @@ class LatencyView:
     """One waiting time over the view's window. Seconds.
 
     Mean is exact (sum over count). Percentiles are linear inside a bucket and ``None`` for fewer than 20 observations, or where all
-    lie in the first bucket; ``p95_low``/``p95_high`` are the bounds of the bucket that p95 lies in. A percentile above the last bound
-    is ``None`` and ``above_seconds`` is that bound, ``open_from`` the lowest percentile that is so (50, 95 or 99).
+    lie in the first bucket; ``p95_low``/``p95_high`` are the bounds of the bucket that p95 lies in (of servers with different bounds
+    those that it lies between for sure). A percentile above the last bound is ``None`` and ``above_seconds`` is that bound,
+    ``open_from`` the lowest percentile that is so (50, 95 or 99).
     ``in_slo_low``/``in_slo_high`` (0-1) are equal when the limit is a bucket's bound.
     """
 

@@ -82,6 +82,25 @@ def _quantiles(cut: Cut, ranks: Iterable[float]) -> Iterator[Quantile]:
         )
 
 
+def bounds(buckets: Buckets, rank: float) -> tuple[int, int]:
+    """Between which bounds the observation of a rank lies for sure, however buckets overlap: at least where as many could be below,
+    at most where as many are."""
+    rank -= _ROUNDING
+    found = sorted((key, count) for key, count in buckets.items() if count)
+    least = _reached(((lower, count) for (lower, _), count in found), rank)
+    return least, _reached(sorted((upper, count) for (_, upper), count in found), rank)
+
+
+def _reached(bound_counts: Iterable[tuple[int, int]], rank: float) -> int:
+    """The bound at which so many have come."""
+    below = 0
+    for bound, count in bound_counts:
+        below += count
+        if below >= rank:
+            return bound
+    raise AssertionError("a rank is of these observations")
+
+
 def share_within(buckets: Buckets, limit_us: int) -> tuple[float, float] | None:
     """Between which bounds the share of observations up to a limit lies: equal where the limit is a bucket's bound."""
     total = sum(buckets.values())
@@ -111,6 +130,7 @@ def latency_view(
         )
     cut = ordered(buckets)
     p50, p95, p99 = _quantiles(cut, [percent / 100 * known for percent in PERCENTILES])
+    low_us, high_us = (p95.lower, p95.upper) if all(key in buckets for key, _ in cut) else bounds(buckets, 0.95 * known)
     opened = next(((percent, q) for percent, q in zip(PERCENTILES, (p50, p95, p99), strict=True) if q.value is None), None)
     return LatencyView(
         latency,
@@ -119,8 +139,8 @@ def latency_view(
         p50_seconds=_seconds(p50.value),
         p95_seconds=_seconds(p95.value),
         p99_seconds=_seconds(p99.value),
-        p95_low_seconds=p95.lower / _US,
-        p95_high_seconds=_seconds(p95.upper),
+        p95_low_seconds=low_us / _US,
+        p95_high_seconds=None if high_us is None or high_us >= OPEN_US else high_us / _US,
         above_seconds=opened[1].lower / _US if opened else None,
         open_from=opened[0] if opened else None,
         slo_seconds=slo_seconds,
@@ -139,8 +159,7 @@ def _why_none(buckets: Buckets, known: int) -> str:
         return NO_BUCKETS
     if known < FEWEST:
         return FEW
-    there = [key for key, count in buckets.items() if count]
-    return ONE_BUCKET if len(there) == 1 and there[0][0] == 0 else ""
+    return ONE_BUCKET if all(lower == 0 for (lower, _), count in buckets.items() if count) else ""
 
 
 class Goodput(NamedTuple):

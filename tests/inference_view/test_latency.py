@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -162,3 +163,32 @@ def test_goodput_needs_both_limits_and_tells_no_rate_without_requests() -> None:
     assert found is not None
     assert (found.low_ratio, found.high_ratio) == (pytest.approx(0.4), 0.7)
     assert found.low_per_second is None
+
+
+times = st.lists(st.integers(1, 12 * S), min_size=20, max_size=60)
+steps = st.lists(st.integers(1, 11 * S), min_size=1, max_size=6, unique=True)
+
+
+@given(times, steps, times, steps)
+def test_a_percentile_of_two_servers_lies_between_its_bounds(one: list[int], first: list[int], other: list[int], second: list[int]) -> None:  # fmt: skip
+    buckets: dict[tuple[int, int], int] = {}
+    for seen, limits in ((one, first), (other, second)):
+        edges = [0, *sorted(limits), OPEN_US]
+        for low, high in itertools.pairwise(edges):
+            count = sum(low < time <= high for time in seen)
+            if count:
+                buckets[low, high] = buckets.get((low, high), 0) + count
+    view = latency_view(Latency.TTFT, 0, None, buckets)
+    if view.p95_low_seconds is None:
+        assert all(low == 0 for low, _ in buckets)
+        return
+    true = sorted([*one, *other])[math.ceil(0.95 * len(one + other)) - 1] / S
+    assert view.p95_low_seconds <= true
+    assert view.p95_high_seconds is None or true <= view.p95_high_seconds
+    if view.p95_seconds is not None:
+        assert view.p95_low_seconds <= view.p95_seconds + 1e-6
+        assert view.p95_high_seconds is None or view.p95_seconds <= view.p95_high_seconds + 1e-6
+
+
+def test_observations_in_the_first_buckets_of_both_servers_have_no_percentile() -> None:
+    assert latency_view(Latency.ITL, 60, None, {(0, 10_000): 30, (0, 5_000): 30}).why_no_percentile == "one bucket"
