@@ -65,8 +65,6 @@ class Group:
         self.looked_ns, self.looked_wall = 0, 0.0
         """When its addresses were last asked."""
         self.closed = False
-        self.least_seconds = 0.0
-        """The user wants it asked no more often."""
         self.tells_model = True
         """False where the user wants nothing kept of what command lines say: a page says the same."""
         self.interval = own_seconds
@@ -77,7 +75,7 @@ class Group:
         self._busy_ns = clock.monotonic_ns()
         self._server: Server | None = None
         self._so_far: dict[Target, Told | None] = {}
-        """What addresses told at looks at which not all of them were due."""
+        """What addresses told at looks at which not all of them did."""
         self._told: Told | None = None
         """What is still to be said."""
         self._last_told: Told | None = None
@@ -174,7 +172,8 @@ class Group:
             self._told = joined(self._told, told)
 
     def _take(self, now_ns: int) -> Told | None:
-        """What all addresses told; nothing while one of them has nothing due: then the next look tells of all that time, of each."""
+        """What all addresses told; nothing while one of them has nothing due or is in doubt: then the next look tells of all that time,
+        of each."""
         targets = self.targets.values()
         looks = {target: found for target, found in self._found if target in targets}
         self._found = []
@@ -182,8 +181,14 @@ class Group:
         before = {target: target.told for target in targets}
         for target, found in asked.items():
             told = target.take(found, self.interval)
-            self._so_far[target] = None if told is None else joined(self._so_far.get(target), told)
+            if told is not None:
+                self._so_far[target] = joined(self._so_far.get(target), told)
+            elif not target.in_doubt:
+                self._so_far[target] = None
         if not asked or len(asked) < len(looks):
+            return None
+        if any(target.in_doubt for target in targets):
+            self._plan(None, now_ns)
             return None
         parts = [(self._so_far.get(target), before[target]) for target in targets]
         self._so_far = {}
@@ -198,8 +203,6 @@ class Group:
         idle = now_ns - self._busy_ns >= pace.IDLE_AFTER_SECONDS * _NS
         cost = max(target.cost.seconds for target in self.targets.values())
         self.interval = pace.interval(self._own, idle=idle, cost_seconds=cost)
-        if self.least_seconds > self.interval:
-            self.interval = pace.interval(self._own, idle=False, cost_seconds=self.least_seconds * pace.COST_RATIO)
         failures = min(target.failures for target in self.targets.values())
         seconds = self.interval if told is not None else max(self.interval, pace.back_off(failures, self._own, self._draw))
         self._next_ns = self.looked_ns + round(seconds * _NS)

@@ -36,9 +36,12 @@ def merged(parts: Sequence[Part]) -> Told | None:
 
 
 def joined(first: Told | None, second: Told) -> Told:
-    """Two looks at one server, one after the other, as one: growth adds up, all else is as it is now."""
-    if first is None or first.window_seconds is None or second.window_seconds is None:
+    """Two looks at one server, one after the other, as one: growth adds up, all else is as it is now. Where the second knows of no
+    growth (the server began anew), that of the first is told: it happened."""
+    if first is None or first.window_seconds is None:
         return second
+    if second.window_seconds is None:
+        return replace(second, window_seconds=first.window_seconds, counts=first.counts, waits=first.waits)
     counts = {name: _sum([first.counts.get(name), second.counts.get(name)]) for name in {**first.counts, **second.counts}}
     waits = {latency: _waits([first.waits.get(latency), second.waits.get(latency)]) for latency in {**first.waits, **second.waits}}
     return replace(second, window_seconds=first.window_seconds + second.window_seconds, counts=counts, waits=waits)

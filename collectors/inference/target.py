@@ -220,6 +220,11 @@ class Target:
             self._say(ServerState.UNREACHABLE, found.error)
 
     @property
+    def in_doubt(self) -> bool:
+        """It did not answer just now, and may well do so at the next look, which then tells of all the time since its last answer."""
+        return self.told is not None and 0 < self.failures < pace.PATIENCE
+
+    @property
     def _young(self) -> bool:
         return self._born_ms > 0 and self._clock.time() * 1000 - self._born_ms < YOUNG_SECONDS * 1000
 

@@ -17,6 +17,7 @@ from gpuwatch.collectors.inference.look import look
 from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.collectors.inference.target import Target
 from gpuwatch.collectors.inference.workers import MOST, Threads
+from gpuwatch.dataclass import replace
 from gpuwatch.names import ServerState
 
 
@@ -72,6 +73,18 @@ def test_a_server_that_becomes_one_of_another_engine_is_read_as_such(server: Rep
         bench.tick(8.0)
     assert (bench.told().engine, bench.told().state) == ("sglang", ServerState.UP)
     assert bench.sample(8.0).output_tokens_total is None
+
+
+def test_no_token_is_lost_when_one_of_two_addresses_fails_once(server: ReplayServer) -> None:
+    bench = Bench()
+    with replay() as other:
+        server.put("/metrics", *[page(vllm(tokens)) for tokens in (100, 110, 120, 130)])
+        other.put("/metrics", page(vllm(1000)), page(b"", 500), page(vllm(1007)), page(vllm(1008)))
+        one = bench.process(server, port=0)
+        both = [replace(one, port=at.port, start_ms=one.start_ms + n) for n, at in enumerate((server, other))]
+        bench.watch(*both)
+        told = [sample for _ in range(4) for sample in bench.tick().inference_samples]
+    assert [(sample.output_tokens_total, sample.window_seconds) for sample in told] == [(None, None), (27, 4.0), (11, 2.0)]
 
 
 def test_answers_are_not_held_longer_than_they_are_read(server: ReplayServer) -> None:

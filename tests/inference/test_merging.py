@@ -95,5 +95,11 @@ def test_two_looks_one_after_the_other() -> None:
     assert (found.window_seconds, found.counts, found.gauges) == (6.0, {"a": 4, "b": None}, {"running_requests": 1})
     assert found.waits == {Latency.ITL: Waited(3, 2.0, ((0, 10, 3),))}
     assert joined(told(None), second) is second
-    assert joined(first, told(None)).window_seconds is None, "a break"
     assert joined(None, second) is second
+
+
+def test_what_was_counted_before_a_restart_or_a_break_is_told_after_it() -> None:
+    found = joined(
+        told(2.0, counts={"a": 5}, gauges={"running_requests": 3}), told(None, counts={"a": None}, gauges={"running_requests": 0})
+    )
+    assert (found.window_seconds, found.counts, found.gauges) == (2.0, {"a": 5}, {"running_requests": 0})
