@@ -124,7 +124,6 @@ class InferenceCollector:
             group = self._groups[key] = Group(key, found.engine, self.context.clock, self.interval_seconds, self._draw)
             group.tells_model = self.context.options.get("command_lines", "redacted") == "redacted"
         group.state, group.detail = found.listening.state, found.listening.detail
-        group.least_seconds = max([endpoint.least_seconds for endpoint in found.endpoints], default=0.0)
         wanted = {endpoint.identity: endpoint for endpoint in found.endpoints}
         leaving = {identity: target for identity, target in group.targets.items() if identity not in wanted}
         targets: dict[Identity, Target] = {}

@@ -33,7 +33,6 @@ class Configured:
     address: Address
     name: str = ""
     engine: Engine | None = None
-    interval_seconds: float = 0.0
 
     @property
     def local(self) -> bool:
@@ -72,10 +71,7 @@ def _configured(target: Mapping[str, Any], environ: Mapping[str, str]) -> Config
         raise ValueError(f"the variable {variable} holds more than a key: no spaces, line ends or special letters")
     tls, host, port, path = parse_url(str(target.get("url") or ""))
     address = Address("127.0.0.1" if host == "0.0.0.0" else host, port, tls, path, _Secret(key), variable)
-    seconds = target.get("interval") or 0.0
-    return Configured(
-        address, clean(str(target.get("name") or "")), hint, float(seconds) if isinstance(seconds, int | float) else 0.0
-    )
+    return Configured(address, clean(str(target.get("name") or "")), hint)
 
 
 def _letters(name: str) -> str:

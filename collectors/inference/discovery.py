@@ -39,7 +39,6 @@ class Endpoint:
     address: Address
     engine: Engine | None
     allowed: Callable[[], bool]
-    least_seconds: float = 0.0
 
     @property
     def identity(self) -> Identity:
@@ -151,7 +150,7 @@ class Discovery:
         for target, owner in zip(self._targets, self._owners, strict=True):
             if owner is None:
                 address = replace(target.address, elsewhere=True)
-                endpoint = Endpoint(target.key, ELSEWHERE, address, target.engine, _always, target.interval_seconds)
+                endpoint = Endpoint(target.key, ELSEWHERE, address, target.engine, _always)
                 name = target.name or f"{address.host}:{address.port}"
                 found[target.key] = Found(target.engine.name if target.engine else "", NO_FIGURES, [endpoint], name)
         return found
@@ -160,7 +159,7 @@ class Discovery:
         process, table = (server.pid, server.start_ms), engine(server.engine)
         if target is not None:
             allowed = partial(_belongs, server, target.address, self._root)
-            yield Endpoint(server.workload, process, target.address, target.engine or table, allowed, target.interval_seconds)
+            yield Endpoint(server.workload, process, target.address, target.engine or table, allowed)
         elif place is not None and place.known:
             allowed = partial(still_owns, server, place, self._root)
             yield Endpoint(server.workload, process, Address(place.host, place.port), table, allowed)
