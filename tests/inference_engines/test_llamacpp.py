@@ -105,10 +105,17 @@ def test_slots_alone_never_tell_more_than_there_was(seed: int, plan: list[tuple[
 
 def test_with_slots_alone_a_request_that_turns_up_may_not_be_the_first_since_the_look_before() -> None:
     free = Slot(key=(0, -1), busy=False, decoded=0, size=512, prompt=None, cached=None, held=None)
+    turnover, busy = Turnover(), free._replace(key=(0, 7), busy=True, decoded=92)
+    lost = [turnover.look([slot], second * S) for second, slot in enumerate((free, busy, busy, busy))]
+    assert lost == [False, True, True, False]
+
+
+def test_with_slots_alone_the_pauses_between_short_requests_are_not_all_that_a_server_does() -> None:
+    free = Slot(key=(0, 7), busy=False, decoded=0, size=512, prompt=0, cached=0, held=0)
     turnover = Turnover()
-    lost = [turnover.look([slot]) for slot in (free, free._replace(key=(0, 7), busy=True, decoded=92))]
-    assert lost == [False, True]
-    assert not turnover.look([free._replace(key=(0, 7), busy=True, decoded=300)])
+    tasks = [7, 7, 8, 8, 8, 9] + [9] * 60
+    lost = [turnover.look([free._replace(key=(0, task))], 2 * second * S) for second, task in enumerate(tasks)]
+    assert lost == [False] * 2 + [True] * 33 + [False] * 31
 
 
 def test_the_page_alone_counts_at_the_end_and_is_not_asked_more_often() -> None:

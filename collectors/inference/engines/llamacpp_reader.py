@@ -80,7 +80,7 @@ class LlamaCppReader:
         self._learn(by_path, now_ns)
         page, slots = (self._good(by_path.get(path)) for path in (METRICS, SLOTS))
         if slots is not None:
-            reading = self._of_slots(self._stale.corrected(read_slots(slots.body)), page)
+            reading = self._of_slots(self._stale.corrected(read_slots(slots.body)), page, now_ns)
         elif page is not None and SLOTS in self._off:
             reading = self._page.read([page], now_ns)
             reading.hint = "start llama-server without --no-slots for the figures of the moment"
@@ -108,10 +108,11 @@ class LlamaCppReader:
         elif self._props_due is None:
             self._props_due = True
 
-    def _of_slots(self, slots: list[Slot], page: Answer | None) -> Reading:
+    def _of_slots(self, slots: list[Slot], page: Answer | None, now_ns: int) -> Reading:
         numbers = None if page is None else self._numbers(page.body)
         reading = Reading()
-        told, lost = self._counts(slots, numbers)
+        told = self._counts(slots, numbers)
+        lost = self._turnover.look(slots, now_ns) and METRICS in self._off
         for name, given in told.items():
             live = FROM_SLOTS.get(name)
             family = PREFIX + COUNTERS[name]
@@ -145,8 +146,8 @@ class LlamaCppReader:
         good = {name: of_name.get(()) for name, of_name in page.series.items() if name not in page.spoiled}
         return {name.removeprefix(PREFIX): value for name, value in good.items() if value is not None and value >= 0}
 
-    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> tuple[dict[str, float | None], bool]:
-        """(field -> how much since the look before, ``None`` if there was none; fields that are told, whether too much was lost)."""
+    def _counts(self, slots: list[Slot], numbers: Mapping[str, float] | None) -> dict[str, float | None]:
+        """Fields that are told: how much since the look before, ``None`` if there was none."""
         counts: dict[str, float | None] = {}
         for name, ledger in self._ledgers.items():
             total = None if numbers is None else numbers.get(COUNTERS[name])
@@ -154,10 +155,9 @@ class LlamaCppReader:
             new = ledger.look(total, running, ended)
             if ledger.anchored or running or ended:
                 counts[name] = new
-        lost = self._turnover.look(slots)
         if METRICS not in self._off:
             self._settle_pace(counts.get("output_tokens_total") or 0.0, page_read=numbers is not None)
-        return counts, lost and METRICS in self._off
+        return counts
 
     def _settle_pace(self, new: float, *, page_read: bool) -> None:
         """Decide whether looks between two reads of the page tell enough."""

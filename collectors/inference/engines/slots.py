@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from gpuwatch.collectors.inference.engines.ledger import TaskKey
 from gpuwatch.collectors.inference.engines.once import document, number
 from gpuwatch.dataclass import NamedTuple
@@ -82,13 +84,21 @@ class Stale:
 
 
 class Turnover:
-    """Whether more of what slots do between two looks is lost than is seen."""
+    """Whether more of what slots do is lost between two looks than is seen, at this look or in the last ``SPAN_NS`` taken together.
+
+    The span matters where requests are short: looks between which one came and went tell nothing, and those between which none did
+    tell a true 0. These alone would be taken for what the server does.
+    """
+
+    SPAN_NS = 60_000_000_000
 
     def __init__(self) -> None:
         self._before: dict[int, Slot] = {}
+        self._looks: deque[tuple[int, int, int]] = deque()
+        """(when, tasks that were seen to go on, tasks that came or went unseen)."""
 
-    def look(self, slots: list[Slot]) -> bool:
-        """True where, for each two tasks that go on, more than one has come or gone unseen since the look before."""
+    def look(self, slots: list[Slot], now_ns: int) -> bool:
+        """True where, for each two tasks that go on, more than one has come or gone unseen since the look before, or in the span."""
         before, self._before = self._before, {slot.key[0]: slot for slot in slots}
         seen = unseen = 0
         for slot in slots:
@@ -98,4 +108,8 @@ class Turnover:
                 unseen += known is not None and known.busy and not slot.busy and slot.decoded < known.decoded
             else:
                 unseen += 1  # also where it was free: others may have come and gone before this one
-        return unseen * 2 > seen
+        looks = self._looks
+        looks.append((now_ns, seen, unseen))
+        while looks[0][0] <= now_ns - self.SPAN_NS:
+            looks.popleft()
+        return unseen * 2 > seen or sum(each[2] for each in looks) * 2 > sum(each[1] for each in looks)
