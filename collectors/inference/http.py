@@ -205,8 +205,11 @@ class Connection:
         except TimeoutError:
             raise self._late() from None
         except (OSError, ValueError) as error:
+            mistrust = getattr(error, "verify_message", "")
             reason = _reason(error) if isinstance(error, OSError) else str(error)
-            raise Failure(f"no secure connection: {reason}") from None
+            raise Failure(
+                f"its certificate is not trusted: {mistrust}" if mistrust else f"no secure connection: {reason}"
+            ) from None
 
     def _limit(self, deadline: int) -> None:
         """Let the next call on the socket take no longer than is left."""

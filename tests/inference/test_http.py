@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -252,15 +253,28 @@ def test_https_is_verified(tmp_path: Path) -> None:
         assert server.requests == []
 
 
-def test_a_connection_that_cannot_be_made_secure_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def _mistrust() -> OSError:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "no secure connection: it closed the connection"),
+        (ValueError("no such name"), "no secure connection: no such name"),
+        (_mistrust(), "its certificate is not trusted: self-signed certificate"),
+    ],
+)
+def test_a_connection_that_cannot_be_made_secure_is_one_line(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def wrap_socket(self, *_: object, **__: object) -> None:
-            raise ConnectionResetError(104, "Connection reset by peer")
+            raise error
 
     monkeypatch.setattr("gpuwatch.collectors.inference.http._tls_context", Broken)
     with replay() as server:
-        answer = Connection("127.0.0.1", server.port, SystemClock(), tls=True).get("/metrics")
-        assert answer.error == "no secure connection: it closed the connection"
+        assert Connection("127.0.0.1", server.port, SystemClock(), tls=True).get("/metrics").error == words
 
 
 def test_a_key_in_the_url_is_not_told() -> None:
