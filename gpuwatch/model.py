@@ -306,7 +306,7 @@ class InferenceSample:
     requests_total: float | None = measure("requests", "total", 1, "delta", "requests", "Requests ended", "server metrics")  # fmt: skip
     preemptions_total: float | None = measure("preemptions", "total", 1, "delta", "requests", "Requests preempted", "server metrics")  # fmt: skip
     running_requests: float | None = measure("running_milli", "count", 1000, "gauge", "queue", "Requests running", "server metrics")  # fmt: skip
-    waiting_requests: float | None = measure("waiting_milli", "count", 1000, "gauge", "queue", "Requests waiting", "server metrics")  # fmt: skip
+    waiting_requests: float | None = measure("waiting_milli", "count", 1000, "gauge", "waiting", "Requests waiting", "server metrics")  # fmt: skip
     kv_cache_ratio: float | None = measure("kv_cache_pm", "ratio", 1000, "gauge", "kv", "KV cache in use", "server metrics")  # fmt: skip
     kv_cache_fullest_ratio: float | None = measure("kv_cache_fullest_pm", "ratio", 1000, "gauge", "kv", "KV cache in use, of the fullest engine behind the server", "server metrics")  # fmt: skip
     server_state: int | None = measure("server_state", "state", 1, "state", "state", "What the server tells: 1 up, 2 starting, 3 metrics off, 4 key needed, 5 unreachable, 6 other namespace, 7 port unknown, 8 foreign page, 9 page too large, 10 no metrics", "server metrics")  # fmt: skip

@@ -146,6 +146,8 @@ _PEAKS = {
     "kv_cache_pm": "max",
     "kv_cache_fullest_pm": "max",
 }
+_LAST = ("waiting_obs_ms",)
+"""Denominators of groups that were one with others in an older schema: their columns were added behind all others."""
 
 
 @cache
@@ -175,7 +177,7 @@ def rollup(sample_type: type) -> tuple[Rolled, ...]:
                 out.append(Rolled(f"{column}_max", "max", group, column))
             elif peak == "min":
                 out.append(Rolled(f"{column}_min", "min", group, column))
-    return tuple(out)
+    return tuple(sorted(out, key=lambda rolled: rolled.name in _LAST))
 
 
 GPU_ROLLUP_FACTS = (

@@ -742,6 +742,7 @@ CREATE TABLE workload_day (
     queue_time_obs_ms INTEGER,
     queue_count_sum INTEGER,
     queue_sum_us_sum INTEGER,
+    waiting_obs_ms INTEGER,
     CONSTRAINT pk_workload_day PRIMARY KEY (t, workload_id)
 )
  WITHOUT ROWID;
@@ -817,6 +818,7 @@ CREATE TABLE workload_hour (
     queue_time_obs_ms INTEGER,
     queue_count_sum INTEGER,
     queue_sum_us_sum INTEGER,
+    waiting_obs_ms INTEGER,
     CONSTRAINT pk_workload_hour PRIMARY KEY (t, workload_id)
 )
  WITHOUT ROWID;
@@ -892,6 +894,7 @@ CREATE TABLE workload_minute (
     queue_time_obs_ms INTEGER,
     queue_count_sum INTEGER,
     queue_sum_us_sum INTEGER,
+    waiting_obs_ms INTEGER,
     CONSTRAINT pk_workload_minute PRIMARY KEY (t, workload_id)
 )
  WITHOUT ROWID;
@@ -1545,7 +1548,7 @@ CREATE VIEW v_workload_minute AS SELECT
     m.requests_sum AS "requests_total",
     m.preemptions_sum AS "preemptions_total",
     m.running_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "running_requests",
-    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "waiting_requests",
+    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.waiting_obs_ms,0) AS "waiting_requests",
     m.waiting_milli_max/1000.0 AS "waiting_requests_max",
     m.kv_cache_pm_ms*(1.0/1000.0)/nullif(m.kv_obs_ms,0) AS "kv_cache_ratio",
     m.kv_cache_pm_max/1000.0 AS "kv_cache_max_ratio",
@@ -1609,7 +1612,7 @@ CREATE VIEW v_workload_hour AS SELECT
     m.requests_sum AS "requests_total",
     m.preemptions_sum AS "preemptions_total",
     m.running_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "running_requests",
-    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "waiting_requests",
+    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.waiting_obs_ms,0) AS "waiting_requests",
     m.waiting_milli_max/1000.0 AS "waiting_requests_max",
     m.kv_cache_pm_ms*(1.0/1000.0)/nullif(m.kv_obs_ms,0) AS "kv_cache_ratio",
     m.kv_cache_pm_max/1000.0 AS "kv_cache_max_ratio",
@@ -1673,7 +1676,7 @@ CREATE VIEW v_workload_day AS SELECT
     m.requests_sum AS "requests_total",
     m.preemptions_sum AS "preemptions_total",
     m.running_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "running_requests",
-    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.queue_obs_ms,0) AS "waiting_requests",
+    m.waiting_milli_ms*(1.0/1000.0)/nullif(m.waiting_obs_ms,0) AS "waiting_requests",
     m.waiting_milli_max/1000.0 AS "waiting_requests_max",
     m.kv_cache_pm_ms*(1.0/1000.0)/nullif(m.kv_obs_ms,0) AS "kv_cache_ratio",
     m.kv_cache_pm_max/1000.0 AS "kv_cache_max_ratio",
@@ -2358,7 +2361,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_workload_minute','engine','text','Engine or framework; empty if not known'),
     ('v_workload_minute','user','text','User name; NULL if not known'),
     ('v_workload_minute','job','text','Scheduler, container or session id; empty if none'),
-    ('v_workload_minute','observed_seconds','seconds','Time of the bucket for which there are rows'),
+    ('v_workload_minute','observed_seconds','seconds','Time of the bucket for which there are rows, also those that say nothing but a server''s state: no time to divide counts by'),
     ('v_workload_minute','row_count','count','Rows in the bucket'),
     ('v_workload_minute','steps_total','total','Optimizer steps; sum'),
     ('v_workload_minute','tokens_total','total','Tokens in training batches, padding included; sum'),
@@ -2419,7 +2422,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_workload_hour','engine','text','Engine or framework; empty if not known'),
     ('v_workload_hour','user','text','User name; NULL if not known'),
     ('v_workload_hour','job','text','Scheduler, container or session id; empty if none'),
-    ('v_workload_hour','observed_seconds','seconds','Time of the bucket for which there are rows'),
+    ('v_workload_hour','observed_seconds','seconds','Time of the bucket for which there are rows, also those that say nothing but a server''s state: no time to divide counts by'),
     ('v_workload_hour','row_count','count','Rows in the bucket'),
     ('v_workload_hour','steps_total','total','Optimizer steps; sum'),
     ('v_workload_hour','tokens_total','total','Tokens in training batches, padding included; sum'),
@@ -2480,7 +2483,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_workload_day','engine','text','Engine or framework; empty if not known'),
     ('v_workload_day','user','text','User name; NULL if not known'),
     ('v_workload_day','job','text','Scheduler, container or session id; empty if none'),
-    ('v_workload_day','observed_seconds','seconds','Time of the bucket for which there are rows'),
+    ('v_workload_day','observed_seconds','seconds','Time of the bucket for which there are rows, also those that say nothing but a server''s state: no time to divide counts by'),
     ('v_workload_day','row_count','count','Rows in the bucket'),
     ('v_workload_day','steps_total','total','Optimizer steps; sum'),
     ('v_workload_day','tokens_total','total','Tokens in training batches, padding included; sum'),

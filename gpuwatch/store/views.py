@@ -165,7 +165,17 @@ _PROCESS_ROLLUP = (
     Col("quiet_seconds", "CASE WHEN m.sm_obs_ms>0 THEN m.quiet_ms/1000.0 END", "seconds", "Time with SM utilization under 0.05"),
     *rolled_measures(ProcessSample),
 )
-_WORKLOAD_ROLLUP = (*OBSERVED, *rolled_measures(TrainingSample), *rolled_measures(InferenceSample))
+_WORKLOAD_ROLLUP = (
+    Col(
+        "observed_seconds",
+        OBSERVED[0].sql,
+        "seconds",
+        "Time of the bucket for which there are rows, also those that say nothing but a server's state: no time to divide counts by",
+    ),
+    *OBSERVED[1:],
+    *rolled_measures(TrainingSample),
+    *rolled_measures(InferenceSample),
+)
 
 
 def _rollup_views(period: str) -> list[View]:
@@ -184,7 +194,9 @@ def _rollup_views(period: str) -> list[View]:
         ),
         View(
             f"v_workload_{period}",
-            f"Workloads per {period}.",
+            f"Workloads per {period}. What a server counts is the sum over those readings that told it: NULL where none did, 0 where nothing "
+            "came. For a rate divide by window_seconds, the time between all readings that told anything: a number that a server told for "
+            "only a part of it is too low then.",
             (T, HOST, *WORKLOAD, *_WORKLOAD_ROLLUP),
             f"workload_{period} m {WORKLOAD_JOIN}",
         ),

@@ -107,6 +107,8 @@ ALTER TABLE workload_day ADD COLUMN queue_count_sum INTEGER;
 
 ALTER TABLE workload_day ADD COLUMN queue_sum_us_sum INTEGER;
 
+ALTER TABLE workload_day ADD COLUMN waiting_obs_ms INTEGER;
+
 ALTER TABLE workload_hour ADD COLUMN kv_cache_fullest_pm_ms INTEGER;
 
 ALTER TABLE workload_hour ADD COLUMN kv_cache_fullest_pm_max INTEGER;
@@ -171,6 +173,8 @@ ALTER TABLE workload_hour ADD COLUMN queue_count_sum INTEGER;
 
 ALTER TABLE workload_hour ADD COLUMN queue_sum_us_sum INTEGER;
 
+ALTER TABLE workload_hour ADD COLUMN waiting_obs_ms INTEGER;
+
 ALTER TABLE workload_minute ADD COLUMN kv_cache_fullest_pm_ms INTEGER;
 
 ALTER TABLE workload_minute ADD COLUMN kv_cache_fullest_pm_max INTEGER;
@@ -234,6 +238,8 @@ ALTER TABLE workload_minute ADD COLUMN queue_time_obs_ms INTEGER;
 ALTER TABLE workload_minute ADD COLUMN queue_count_sum INTEGER;
 
 ALTER TABLE workload_minute ADD COLUMN queue_sum_us_sum INTEGER;
+
+ALTER TABLE workload_minute ADD COLUMN waiting_obs_ms INTEGER;
 
 CREATE TABLE latency_day (
     t INTEGER NOT NULL,

@@ -15,3 +15,5 @@ depends_on = None
 def upgrade() -> None:
     """Only additions: nothing is rebuilt, so no backup is needed."""
     run_script(op.get_bind(), "schema-3")
+    for tier in ("minute", "hour", "day"):  # how many wait was always known when it was known how many run
+        op.execute(f"UPDATE workload_{tier} SET waiting_obs_ms=queue_obs_ms WHERE waiting_milli_ms IS NOT NULL")

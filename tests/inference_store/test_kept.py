@@ -78,8 +78,14 @@ def test_single_rows_are_exported_with_nothing_in_new_columns(store: Path) -> No
 
 
 def test_minutes_of_before_say_what_they_said_and_nothing_else(store: Path) -> None:
+    waited = "SELECT t, waiting_requests FROM v_workload_{} WHERE kind='inference' ORDER BY 1, root_pid"
+    db = sqlite3.connect(store)
+    before = {tier: db.execute(waited.format(tier)).fetchall() for tier in ("minute", "hour", "day")}
+    assert all(any(value for _, value in rows) for rows in before.values())
+    db.close()
     upgrade(store)
     db = sqlite3.connect(store)
+    assert {tier: db.execute(waited.format(tier)).fetchall() for tier in before} == before
     known = "SELECT sum(output_tokens_total) FROM v_workload_{} WHERE kind='inference'"
     old = "SELECT sum(output_tokens_sum) FROM workload_{}"
     for tier in ("minute", "hour", "day"):

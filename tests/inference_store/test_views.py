@@ -9,7 +9,8 @@ import pytest
 from support.serving import EDGES_US, LLAMA, VLLM, at, close, counts, described, row, serve, server, source
 from support.store_rows import T0
 
-from gpuwatch.model import OPEN_US
+from gpuwatch.measure import measures
+from gpuwatch.model import OPEN_US, InferenceSample
 from gpuwatch.names import Latency, Quality, ServerState
 from gpuwatch.store import views
 from gpuwatch.store.writer import StoreWriter
@@ -116,6 +117,36 @@ def test_a_row_in_base_units(writer: StoreWriter) -> None:
     assert {name: found[name] for name in values} == values
     assert found["duration_seconds"] == 2.0 and found["waiting_requests"] is None and found["server_state"] == 1
     assert found["kind"] == "inference" and found["model"] == "Qwen/Qwen3-8B"
+
+
+# ----------------------------------------------------------------------------------------------- known for a part of it
+
+PERIODS = ("minute", "hour", "day")
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_mean_is_over_the_time_in_which_its_own_value_was_known(writer: StoreWriter, period: str) -> None:
+    """llama.cpp does not say how many wait while all slots are busy, unless its page was read too; who runs is known all the time."""
+    writer.add(described())
+    values = {2: {"waiting_requests": 4.0}, 4: {}, 6: {"waiting_requests": 2.0}, 8: {}}
+    serve(writer, values, lambda second: at(second, row(running_requests=1.0, kv_cache_ratio=0.5, **values[second])))
+    close(writer, T0 + 3 * 86_400_000)
+    wanted = "running_requests, waiting_requests, waiting_requests_max, kv_cache_ratio, observed_seconds"
+    (found,) = ask(writer, f"SELECT {wanted} FROM v_workload_{period}")
+    assert list(found.values()) == [1.0, 3.0, 4.0, 0.5, 8.0]
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_what_is_unknown_all_the_time_is_null_and_what_was_none_is_zero(writer: StoreWriter, period: str) -> None:
+    """Nothing but the state is known of the one; the other has nothing to do."""
+    names = [name for name, m in measures(InferenceSample).items() if m.kind in ("gauge", "delta")]
+    writer.add(described(keys=[VLLM, LLAMA]))
+    idle = dict.fromkeys(names, 0.0)
+    serve(writer, range(2, 11, 2), lambda second: at(second, row(VLLM), row(LLAMA, **idle)))
+    close(writer, T0 + 3 * 86_400_000)
+    unknown, idling = ask(writer, f"SELECT * FROM v_workload_{period} ORDER BY root_pid")
+    assert [unknown["observed_seconds"], idling["observed_seconds"]] == [10.0, 10.0]
+    assert {unknown[name] for name in names} == {None} and {idling[name] for name in names} == {0}
 
 
 # -------------------------------------------------------------------------------------------------------- waiting times
