@@ -234,7 +234,7 @@ def _models(report: Report, figures: Figures) -> Table:
     below = [f"{whose or ', '.join(models)} at {price}" for price, models in prices.items()]
     if any(row.quality is Quality.ESTIMATED for row in rows):
         below.append("~ from estimated tokens")
-    return Table("Models", columns, "tokens of the span", "Nothing served a model in this span.", below=below)
+    return Table("Models", columns, "tokens of the span", "No served model is recorded in this span.", below=below)
 
 
 def _about(row: ModelRow) -> str:

@@ -254,4 +254,4 @@ def test_without_servers_the_report_says_so(tmp_path: Path) -> None:
             assert report.absent["models"] == "nothing_seen"
             assert report_csv(report)
             text = report_text(report, width=80)
-            assert ("Nothing served a model in this span." in text) is (by == "model")
+            assert ("No served model is recorded in this span." in text) is (by == "model")
