@@ -7,36 +7,24 @@ cookie kept, no compressed body read, no redirect followed but the one from PATH
 
 from __future__ import annotations
 
-import socket
 import threading
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuwatch import __version__
-from gpuwatch.collectors.inference.lookup import Lookup, Place, numeric
 from gpuwatch.collectors.inference.reading import Answer
+from gpuwatch.collectors.inference.wire import Failure, Wire
 from gpuwatch.text import clean, clean_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from gpuwatch.clock import Clock
 
-CONNECT_SECONDS, TOTAL_SECONDS = 0.3, 2.0
+TOTAL_SECONDS = 2.0
 MAX_BODY, MAX_HEAD, MAX_CHUNKS = 4 * 1024 * 1024, 16 * 1024, 10_000
 LARGE = 512 * 1024
 _LARGE_ONE = threading.Lock()
 """Held by who holds a body larger than ``LARGE``: eight of 4 MiB at once would be more memory than the whole recorder has."""
-_PIECE = 65_536
-_NS = 1_000_000_000
-
-
-class Failure(Exception):
-    """What went wrong, in one line. ``refused``: nobody listens. ``unused``: not a byte came back, so that asking again does no harm."""
-
-    def __init__(self, line: str, *, refused: bool = False, too_large: bool = False, unused: bool = False) -> None:
-        super().__init__(line)
-        self.refused, self.too_large, self.unused = refused, too_large, unused
 
 
 class Connection:
@@ -57,28 +45,20 @@ class Connection:
         keep: bool = True,
         allowed: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.host, self.port = host, port
-        self._clock = clock
-        self._tls, self._key, self._keep = tls, key, keep
-        self._total_seconds, self.allowed = total_seconds, allowed
-        self._socket: Any = None
-        self._lookup: Lookup | None = None
-        """Of the host's name, while it is not answered."""
+        self._clock, self._key, self._keep, self.allowed = clock, key, keep, allowed
+        self._wire = Wire(host, port, clock, tls=tls, total_seconds=total_seconds)
         self._holds_large = False
         self._slashed: set[str] = set()
         """Paths that this server has with a slash at the end only."""
-        self._rest, self._at = b"", 0
-        """What has come and from where on it is still to be read."""
 
     def get(self, path: str) -> Answer:
         """Ask for ``path``. Never raises for what a server or a network does."""
-        began = self._clock.monotonic_ns()
-        deadline = began + round(self._total_seconds * _NS)
+        began = self._wire.begin()
         try:
-            status, body = self._ask(path + "/" * (path in self._slashed), deadline)
-            if status < 0:
+            status, body, moved = self._ask(path + "/" * (path in self._slashed))
+            if moved:
                 self._slashed.add(path)
-                status, body = self._ask(path + "/", deadline)
+                status, body, _ = self._ask(path + "/")
         except Failure as failure:
             self.close()
             self.let_go()
@@ -86,14 +66,12 @@ class Connection:
             return Answer(
                 path, 0, b"", began, self._clock.monotonic_ns(), error, too_large=failure.too_large, refused=failure.refused
             )
-        error = "" if status == 200 else f"it answers {abs(status)} to GET {path.partition('?')[0]}"
-        return Answer(path, abs(status), body if status == 200 else b"", began, self._clock.monotonic_ns(), error)
+        error = "" if status == 200 else f"it answers {status} to GET {path.partition('?')[0]}"
+        return Answer(path, status, body if status == 200 else b"", began, self._clock.monotonic_ns(), error)
 
     def close(self) -> None:
         """Hang up."""
-        peer, self._socket, self._rest, self._at = self._socket, None, b"", 0
-        if peer is not None:
-            peer.close()
+        self._wire.close()
 
     def let_go(self) -> None:
         """Its answers have been read and are no longer held: the next large one may come."""
@@ -103,48 +81,42 @@ class Connection:
 
     # ---------------------------------------------------------------------------------------------------------- one request
 
-    def _ask(self, path: str, deadline: int) -> tuple[int, bytes]:
-        """Status (negative: it is at PATH/) and body. A kept connection that the server has closed meanwhile is made anew once."""
-        kept = self._socket is not None
+    def _ask(self, path: str) -> tuple[int, bytes, bool]:
+        """Status, body, and whether it is at PATH/. A kept connection that the server has closed meanwhile is made anew once."""
+        kept = self._wire.is_open
         try:
-            return self._exchange(path, deadline)
+            return self._exchange(path)
         except Failure as failure:
             if not (kept and failure.unused):
                 raise
         self.close()
-        return self._exchange(path, deadline)
+        return self._exchange(path)
 
-    def _exchange(self, path: str, deadline: int) -> tuple[int, bytes]:
-        if self._left:  # more came than was asked for: what comes next cannot be told from it
-            self.close()
-        if self._socket is None:
-            self._connect(deadline)
-        self._limit(deadline)
-        try:
-            self._socket.sendall(self._request(path))
-        except TimeoutError:
-            raise self._late() from None
-        except OSError as error:
-            raise Failure(_reason(error), unused=True) from None
-        status, headers = self._head(deadline)
+    def _exchange(self, path: str) -> tuple[int, bytes, bool]:
+        wire = self._wire
+        if wire.unread:  # more came than was asked for: what comes next cannot be told from it
+            wire.close()
+        if not wire.is_open:
+            if not self.allowed():
+                raise Failure("its port is no longer its own")
+            wire.connect()
+        wire.send(self._request(path))
+        status, headers = self._head()
         for _ in range(3):
             if status != 100 and status != 103:
                 break
-            status, headers = self._head(deadline)
-        body = b"" if status in (204, 304) else self._body(headers, deadline)
+            status, headers = self._head()
+        body = b"" if status in (204, 304) else self._body(headers)
         if not self._keep or _has(headers, "connection", "close") or not _may_go_on(headers):
-            self.close()
-        if status in (301, 302, 307, 308) and self._is_slash(headers.get("location", ""), path):
-            status = -status
+            wire.close()
         if status == 200 and headers.get("content-encoding", "identity").lower() != "identity":
             raise Failure("its answer is compressed, although it was asked not to")
-        return status, body
+        return status, body, status in (301, 302, 307, 308) and self._is_slash(headers.get("location", ""), path)
 
     def _request(self, path: str) -> bytes:
-        host = f"[{self.host}]" if ":" in self.host else self.host
         lines = [
             f"GET {path} HTTP/1.1",
-            f"Host: {host}:{self.port}",
+            f"Host: {self._place}",
             f"User-Agent: gpuwatch/{__version__}",
             "Accept: text/plain;version=0.0.4, application/json;q=0.9",
             "Accept-Encoding: identity",
@@ -154,111 +126,26 @@ class Connection:
             lines.append(f"Authorization: Bearer {self._key}")
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace")
 
+    @property
+    def _place(self) -> str:
+        host, port = self._wire.host, self._wire.port
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def _is_slash(self, location: str, path: str) -> bool:
         """Whether a redirect only adds a slash at this very place."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        scheme = "https" if self._tls else "http"
-        here = {path + "/", f"{scheme}://{host}:{self.port}{path}/"}
+        here = {path + "/", f"{'https' if self._wire.tls else 'http'}://{self._place}{path}/"}
         return not path.endswith("/") and location in here
 
     # -------------------------------------------------------------------------------------------------------------- reading
 
-    def _connect(self, deadline: int) -> None:
-        """Connect to the first of the host's addresses that answers; each has a time of its own."""
-        if not self.allowed():
-            raise Failure("its port is no longer its own")
-        failure = Failure("no address")
-        for place in self._places(deadline):
-            try:
-                self._socket = socket.socket(place.family, socket.SOCK_STREAM)
-                self._limit(min(deadline, self._clock.monotonic_ns() + round(CONNECT_SECONDS * _NS)))
-                self._socket.connect(place.address)
-                break
-            except OSError as error:
-                self.close()
-                failure = Failure(_reason(error), refused=isinstance(error, ConnectionRefusedError))
-        if self._socket is None:
-            raise failure
-        if self._tls:
-            self._secure(deadline)
-
-    def _places(self, deadline: int) -> Sequence[Place]:
-        """Where to connect. A name, which only a configured target has, is looked up for no longer than there is time."""
-        place = numeric(self.host, self.port)
-        if place is not None:
-            return [place]
-        self._lookup = self._lookup or Lookup(self.host, self.port)
-        found = self._lookup.wait((deadline - self._clock.monotonic_ns()) / _NS)
-        if found is None:
-            raise Failure(f"the name {self.host} was not looked up within {self._total_seconds:g} s")
-        self._lookup = None
-        if not found:
-            raise Failure(f"the name {self.host} is not known")
-        return found
-
-    def _secure(self, deadline: int) -> None:
-        self._limit(deadline)
-        try:
-            self._socket = _tls_context().wrap_socket(self._socket, server_hostname=self.host, do_handshake_on_connect=False)
-            self._limit(deadline)
-            self._socket.do_handshake()
-        except TimeoutError:
-            raise self._late() from None
-        except (OSError, ValueError) as error:
-            mistrust = getattr(error, "verify_message", "")
-            reason = _reason(error) if isinstance(error, OSError) else str(error)
-            raise Failure(
-                f"its certificate is not trusted: {mistrust}" if mistrust else f"no secure connection: {reason}"
-            ) from None
-
-    def _limit(self, deadline: int) -> None:
-        """Let the next call on the socket take no longer than is left."""
-        left = (deadline - self._clock.monotonic_ns()) / _NS
-        if left <= 0:
-            raise self._late()
-        self._socket.settimeout(left)
-
-    def _late(self) -> Failure:
-        return Failure(f"no whole answer within {self._total_seconds:g} s")
-
-    def _more(self, deadline: int) -> bytes:
-        """The next bytes; empty at the end."""
-        self._limit(deadline)
-        try:
-            return bytes(self._socket.recv(_PIECE))
-        except TimeoutError:
-            raise self._late() from None
-        except OSError as error:
-            raise Failure(_reason(error), unused=isinstance(error, ConnectionResetError) and not self._rest) from None
-
-    @property
-    def _left(self) -> int:
-        """How many bytes have come that are still to be read."""
-        return len(self._rest) - self._at
-
-    def _line(self, deadline: int, limit: int) -> bytes:
-        """One line of what is left to be read, without its end."""
-        while (end := self._rest.find(b"\n", self._at, self._at + limit + 1)) < 0:
-            if self._left > limit:
-                raise Failure("its answer is not HTTP: a line without end")
-            piece = self._more(deadline)
-            if not piece:
-                raise Failure("it closed the connection in the middle" if self._left else "it closed the connection")
-            self._rest, self._at = self._rest[self._at :] + piece, 0
-        line, self._at = self._rest[self._at : end], end + 1
-        return line.rstrip(b"\r")
-
-    def _head(self, deadline: int) -> tuple[int, dict[str, str]]:
-        if not self._left:
-            self._rest, self._at = self._more(deadline), 0
-            if not self._rest:
-                raise Failure("it closed the connection without an answer", unused=True)
-        words = self._line(deadline, MAX_HEAD).split(None, 2)
+    def _head(self) -> tuple[int, dict[str, str]]:
+        self._wire.wait()
+        words = self._wire.line(MAX_HEAD).split(None, 2)
         if len(words) < 2 or words[0] not in (b"HTTP/1.0", b"HTTP/1.1") or not (words[1].isdigit() and len(words[1]) == 3):
             raise Failure("its answer is not HTTP")
         headers: dict[str, str] = {"": words[0].decode()}
         size = 0
-        while line := self._line(deadline, MAX_HEAD):
+        while line := self._wire.line(MAX_HEAD):
             size += len(line) + 2
             if size > MAX_HEAD:
                 raise Failure("its answer has headers without end")
@@ -266,71 +153,62 @@ class Connection:
             headers[clean_bytes(name).strip().lower()] = clean_bytes(value).strip()
         return int(words[1]), headers
 
-    def _body(self, headers: dict[str, str], deadline: int) -> bytes:
+    def _body(self, headers: dict[str, str]) -> bytes:
         if _has(headers, "transfer-encoding", "chunked"):
-            return self._chunks(deadline)
+            return self._chunks()
         length = headers.get("content-length")
         if length is None:
-            return self._until_closed(deadline)
+            return self._until_closed()
         if not length.isdecimal() or len(length) > 12:
             raise Failure("its answer has no proper length")
         body = bytearray()
-        self._append(body, int(length), deadline)
+        self._append(body, int(length))
         return bytes(body)
 
-    def _append(self, body: bytearray, length: int, deadline: int) -> None:
+    def _append(self, body: bytearray, length: int) -> None:
         """Read exactly so many bytes more."""
         whole = len(body) + length
-        if whole > MAX_BODY:
-            raise _too_large()
-        if whole > LARGE:
-            self._hold_large(deadline)
-        body += self._rest[self._at : self._at + length]
-        self._at += min(length, self._left)
+        self._allow(whole)
         while len(body) < whole:
-            self._rest, self._at = self._more(deadline), 0
-            if not self._rest:
+            piece = self._wire.read(whole - len(body))
+            if not piece:
                 raise Failure("it closed the connection in the middle")
-            self._at = min(whole - len(body), len(self._rest))
-            body += self._rest[: self._at]
+            body += piece
 
-    def _hold_large(self, deadline: int) -> None:
-        """Wait until nobody else holds a large body."""
-        if not self._holds_large:
-            left = (deadline - self._clock.monotonic_ns()) / _NS
-            if left <= 0 or not _LARGE_ONE.acquire(timeout=left):
-                raise self._late()
+    def _allow(self, size: int) -> None:
+        """Whether a body may be so large; for a large one wait until nobody else holds one."""
+        if size > MAX_BODY:
+            raise Failure(f"its answer is larger than {MAX_BODY // 1024**2} MiB", too_large=True)
+        if size > LARGE and not self._holds_large:
+            if not _LARGE_ONE.acquire(timeout=self._wire.seconds_left):
+                raise self._wire.late()
             self._holds_large = True
 
-    def _until_closed(self, deadline: int) -> bytes:
-        body = bytearray(self._rest[self._at :])
-        self._rest, self._at = b"", 0
-        while piece := self._more(deadline):
+    def _until_closed(self) -> bytes:
+        body = bytearray()
+        while piece := self._wire.read():
             body += piece
-            if len(body) > MAX_BODY:
-                raise _too_large()
-            if len(body) > LARGE:
-                self._hold_large(deadline)
+            self._allow(len(body))
         if body and not body.endswith((b"\n", b"}", b"]")):
             raise Failure("it closed the connection in the middle")
         return bytes(body)
 
-    def _chunks(self, deadline: int) -> bytes:
+    def _chunks(self) -> bytes:
         body = bytearray()
         for _ in range(MAX_CHUNKS):
-            size = self._line(deadline, 1024).partition(b";")[0].strip()
+            size = self._wire.line(1024).partition(b";")[0].strip()
             if not 0 < len(size) <= 8 or size.strip(b"0123456789abcdefABCDEF"):
                 raise _no_sense()
             length = int(size, 16)
             if not length:
                 break
-            self._append(body, length, deadline)
-            if self._line(deadline, 1024):
+            self._append(body, length)
+            if self._wire.line(1024):
                 raise _no_sense()
         else:
             raise _no_sense()
         for _ in range(100):
-            if not self._line(deadline, MAX_HEAD):
+            if not self._wire.line(MAX_HEAD):
                 return bytes(body)
         raise Failure("its answer has headers without end")
 
@@ -345,27 +223,5 @@ def _may_go_on(headers: dict[str, str]) -> bool:
     return known and (headers[""] == "HTTP/1.1" or _has(headers, "connection", "keep-alive"))
 
 
-def _too_large() -> Failure:
-    return Failure(f"its answer is larger than {MAX_BODY // 1024**2} MiB", too_large=True)
-
-
 def _no_sense() -> Failure:
     return Failure("its answer comes in chunks that make no sense")
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no connection within {CONNECT_SECONDS:g} s"
-    if isinstance(error, ConnectionRefusedError):
-        return "nobody listens there"
-    if isinstance(error, ConnectionResetError | BrokenPipeError):
-        return "it closed the connection"
-    return (error.strerror or type(error).__name__).lower()
-
-
-@cache
-def _tls_context() -> Any:
-    """Of a client that verifies certificates."""
-    import ssl
-
-    return ssl.create_default_context()

@@ -217,7 +217,7 @@ def test_a_name_that_takes_long_holds_nobody_up_and_is_looked_up_once(slow_names
             assert connection.get("/metrics").error == "the name a.host was not looked up within 0.1 s"
         assert asked == [server.port]
         found.set()
-        connection._total_seconds = 5.0
+        connection._wire._total_seconds = 5.0
         assert connection.get("/metrics").status == 200
         connection.close()
 
@@ -272,7 +272,7 @@ def test_a_connection_that_cannot_be_made_secure_is_one_line(error: Exception, w
         def wrap_socket(self, *_: object, **__: object) -> None:
             raise error
 
-    monkeypatch.setattr("gpuwatch.collectors.inference.http._tls_context", Broken)
+    monkeypatch.setattr("gpuwatch.collectors.inference.wire._tls_context", Broken)
     with replay() as server:
         assert Connection("127.0.0.1", server.port, SystemClock(), tls=True).get("/metrics").error == words
 
@@ -288,7 +288,7 @@ def test_one_large_answer_is_held_at_a_time() -> None:
         assert one.get("/metrics").status == 200
         assert two.get("/metrics").error == "no whole answer within 0.5 s"
         one.let_go()
-        two._total_seconds = 5.0
+        two._wire._total_seconds = 5.0
         assert two.get("/metrics").status == 200
         for connection in (one, two):
             connection.let_go()
