@@ -80,7 +80,7 @@ class Servers:
         ids = tuple(workload_ids)
         since_ms = self.at_ms - late_ms
         if at_ms < self.at_ms or not set(ids) <= set(self._ids):  # the clock was set back, or a server is new
-            self._tracks, self._cells, self._recent, self._once, self._ids = {}, {}, {}, None, ids
+            self._tracks, self._cells, self._recent, self.made, self._once, self._ids = {}, {}, {}, {}, None, ids
             self._taken.clear()
         self.at_ms = at_ms
         if not self._ids:

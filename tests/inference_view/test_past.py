@@ -69,3 +69,14 @@ def test_a_row_that_comes_late_into_a_tick_is_counted(story: ServedStory) -> Non
         story.run(1)
         with Window(path) as fresh:
             assert told(story, window) == told(story, fresh)
+
+
+def test_servers_that_came_and_went_are_not_kept(story: ServedStory) -> None:
+    story.run(30)
+    with Window(Path(str(story.writer.path))) as window:
+        told(story, window)
+        servers = window.memo["servers"]
+        assert len(servers.made) == 2
+        first = next(iter(servers.made))
+        servers.advance((first, 99), story.now_ms, 0)
+        assert not servers.made
