@@ -19,19 +19,17 @@ LATE_TICKS = 4
 
 
 def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) -> tuple[WorkloadView, ...]:
-    """The workloads seen in the last two minutes, and what their servers told; nothing of one whose processes have ended."""
+    """The workloads seen in the last two minutes whose processes have not ended since, and what their servers told."""
     window, rows = moment.window, moment.rows
     known = window.workloads(moment.at_ms, RECENT_MS)
     if not known:
         return ()
     there = moment.at_ms - rows.processes_ms <= 5 * moment.stale_ms
     holds = held.holdings(window, rows) if there else held.NONE
-    serving = {i: row for i, row in known.items() if row["kind"] == "inference"}
-    if serving and there:
+    if there:
         present = held.roots(window, rows)
-        serving = {
-            i: row for i, row in serving.items() if not row["root_pid"] or (row["root_pid"], row["root_start_ms"]) in present
-        }
+        known = {i: row for i, row in known.items() if not row["root_pid"] or (row["root_pid"], row["root_start_ms"]) in present}
+    serving = {i: row for i, row in known.items() if row["kind"] == "inference"}
     told = _servers(moment, serving, holds, period_ms, terms, live=live)
     order = {gpu_id: row["gpu_index"] for gpu_id, row in rows.gpus.items()}
     return tuple(
