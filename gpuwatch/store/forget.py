@@ -188,6 +188,10 @@ def _blank(db: sqlite3.Connection) -> None:
     db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE server SET detail='', hint='', url='', served_model='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE event SET detail='', pid=NULL WHERE proc_id IN {processes}")
+    db.execute(  # of a server whose root has no row of its own
+        "UPDATE event SET detail='', pid=NULL WHERE proc_id IS NULL AND pid>0 AND EXISTS (SELECT 1 FROM gone_workload g"
+        " WHERE g.host_id=event.host_id AND g.pid=event.pid AND g.start_ms<=event.ts_ms)"
+    )
     db.execute(
         "UPDATE finding SET title=rule, evidence='', advice='' WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
         f" OR workload_id IN {workloads}"

@@ -12,7 +12,7 @@ from support.serving import LLAMA, VLLM, at, counts, described, row, server, sou
 from support.store_rows import T0, process
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.model import Batch, InferenceSample
+from gpuwatch.model import Batch, Event, InferenceSample
 from gpuwatch.names import Latency, Missing, Quality, ServerState
 from gpuwatch.store import check, location
 from gpuwatch.store.beside import open_beside
@@ -229,6 +229,18 @@ def test_nothing_that_a_persons_server_said_remains(writer: StoreWriter, path: P
     ]
     assert rows(writer, "SELECT sum(n), count(*) FROM latency_sample") == before
     assert rows(writer, "SELECT count(*) FROM missing WHERE entity='workload'") == [(0,)]
+
+
+def test_what_happened_to_a_persons_server_is_forgotten_too(writer: StoreWriter, path: Path) -> None:
+    """Its root may be a process of which nothing else is known: it holds no GPU."""
+    pids = {"before": (VLLM[0], VLLM[1] - 1), "hers": (VLLM[0], T0 + 3000), "another": (LLAMA[0], T0 + 3000), "no pid": (0, T0)}
+    happened = [Event(ts_ms, "server_up", f"fluxnet {name}", pid=pid) for name, (pid, ts_ms) in pids.items()]
+    writer.add(hers(0))
+    writer.add(at(4, row(), events=happened))
+    assert writer.commit()
+    forgotten(path)
+    told = dict(rows(writer, "SELECT detail, pid FROM event"))
+    assert told == {"fluxnet before": VLLM[0], "": None, "fluxnet another": LLAMA[0], "fluxnet no pid": None}
 
 
 @pytest.mark.parametrize("change", [[], [server(**{**TOLD, "state": ServerState.STARTING})]], ids=["as it was", "changed"])
