@@ -33,13 +33,7 @@ _WORST_FIRST = (
     ServerState.FOREIGN_PAGE,
     ServerState.STARTING,
 )
-_TROUBLE = (
-    ServerState.AUTH_NEEDED,
-    ServerState.METRICS_OFF,
-    ServerState.UNREACHABLE,
-    ServerState.TOO_LARGE,
-    ServerState.FOREIGN_PAGE,
-)
+_TROUBLE = frozenset(_WORST_FIRST) - {ServerState.STARTING}
 
 
 @dataclass(slots=True)

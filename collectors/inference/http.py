@@ -47,7 +47,8 @@ class Connection:
     ) -> None:
         self._clock, self._key, self._keep, self.allowed = clock, key, keep, allowed
         self._wire = Wire(host, port, clock, tls=tls, total_seconds=total_seconds)
-        self._holds_large = False
+        self._held, self._holds_large = 0, False
+        """Bytes of the answers since ``let_go``, and whether they may be many."""
         self._slashed: set[str] = set()
         """Paths that this server has with a slash at the end only."""
 
@@ -66,6 +67,7 @@ class Connection:
             return Answer(
                 path, 0, b"", began, self._clock.monotonic_ns(), error, too_large=failure.too_large, refused=failure.refused
             )
+        self._held += len(body)
         error = "" if status == 200 else f"it answers {status} to GET {path.partition('?')[0]}"
         return Answer(path, status, body if status == 200 else b"", began, self._clock.monotonic_ns(), error)
 
@@ -75,6 +77,7 @@ class Connection:
 
     def let_go(self) -> None:
         """Its answers have been read and are no longer held: the next large one may come."""
+        self._held = 0
         if self._holds_large:
             self._holds_large = False
             _LARGE_ONE.release()
@@ -176,7 +179,8 @@ class Connection:
             body += piece
 
     def _allow(self, size: int) -> None:
-        """Whether a body may be so large; for a large one wait until nobody else holds one."""
+        """Whether a body may be so large beside those that are held; if they are large together, wait until nobody else holds such."""
+        size += self._held
         if size > MAX_BODY:
             raise Failure(f"its answer is larger than {MAX_BODY // 1024**2} MiB", too_large=True)
         if size > LARGE and not self._holds_large:

@@ -44,9 +44,8 @@ class Answer:
 class Reading:
     """Cumulative counters per series, gauges, histograms and facts. Fields are those of ``InferenceSample``.
 
-    ``amounts`` are counts that the reader has made differences of by itself, since its previous reading. ``counted`` are counters
-    given as one number each (already joined): their differences are taken per ``SeriesKey`` all the same. A field that is in none
-    of the mappings is unknown.
+    ``amounts`` are counts that the reader has made differences of by itself, since its previous reading. A field that is in none of
+    the mappings is unknown.
     """
 
     counters: dict[str, dict[SeriesKey, float]] = field(default_factory=dict)

@@ -282,6 +282,16 @@ def test_a_key_in_the_url_is_not_told() -> None:
         assert get(server.port, "/metrics?key=secret").error == "it answers 404 to GET /metrics"
 
 
+def test_answers_that_are_held_together_are_no_larger_than_one_may_be() -> None:
+    with replay({"/metrics": [page(b"a\n" * (MAX_BODY // 2 - 1))], "/more": [page(BODY)]}) as server:
+        connection = Connection("127.0.0.1", server.port, SystemClock(), total_seconds=5.0)
+        assert connection.get("/metrics").status == 200
+        assert connection.get("/more").too_large
+        connection.let_go()
+        assert connection.get("/more").body == BODY
+        connection.close()
+
+
 def test_one_large_answer_is_held_at_a_time() -> None:
     with replay({"/metrics": [page(b"a\n" * LARGE)]}) as server:
         one, two = [Connection("127.0.0.1", server.port, SystemClock(), total_seconds=seconds) for seconds in (5.0, 0.5)]
