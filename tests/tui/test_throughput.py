@@ -58,11 +58,18 @@ def test_columns_at_120() -> None:
     assert rows[4].split() == ["metrics…", "SGLang", "metrics", "off"] and rows[5].rstrip() == "start it with --enable-metrics"
 
 
+def test_a_name_gets_the_columns_that_a_wide_panel_has_to_spare() -> None:
+    view = with_servers("rich")
+    long = replace(view, workloads=(replace(view.workloads[0], name="mistral-7b-v3-fp8"), *view.workloads[1:]))
+    assert panel(long)[0].split()[0] == "mistral…"
+    assert panel(long, (200, 60))[0].split()[0] == "mistral-7b-v3-…"
+
+
 def test_three_rows_each_at_200() -> None:
     rows = panel(with_servers("rich", "estimated", "auth", cells=75), (200, 60))
     assert rows[2].rstrip() == "3.94 req/s · prefix hits 88% · 0.34 J/token"
-    assert rows[5].rstrip() == "0.89 J/token"
-    assert rows[6].split()[1:] == ["SGLang", "needs", "a", "token"]
+    assert rows[5].rstrip() == "~0.89 J/token"
+    assert rows[6].split()[1:] == ["SGLang", "key", "needed"]
     assert " ".join(row.strip() for row in rows[7:9]) == "name the variable that holds its key in the configuration: token_env"
 
 
@@ -73,7 +80,7 @@ def test_the_host_says_how_many_tokens_all_make_on_wide_screens() -> None:
 
 def test_training_stays_in_the_border_until_it_is_attached() -> None:
     bottom = sheet(with_servers("rich")).text().splitlines()[25]
-    assert "2 not attached: vit-l, sdxl_ft" in bottom
+    assert "2 without numbers: vit-l, sdxl_ft" in bottom
     assert "llama-8b train" in "\n".join(panel(sample_view()))
 
 
@@ -114,7 +121,7 @@ def test_nothing_to_tell_says_so() -> None:
 
 def test_more_workloads_than_rows_scroll_with_the_selection() -> None:
     view = with_servers(*["rich"] * 5)
-    assert "2 more, ↑↓ · 2 not attached" in sheet(view).text().splitlines()[25]
+    assert "2 more, ↑↓ · 2 without numbers" in sheet(view).text().splitlines()[25]
     ui = UiState(focus="throughput")
     ui.tables["throughput"] = TableState(selected=key_of_work(view.workloads[4]), index=4)
     assert panel(view, ui=ui)[4].startswith("rich-4")
@@ -144,8 +151,8 @@ def test_servers_on_a_host_without_a_gpu_stand_beside_it_and_open() -> None:
     view = replace(no_gpu(), workloads=with_servers("rich", "auth").workloads)
     rows = sheet(view).text().splitlines()
     top = next(y for y, row in enumerate(rows) if "─ Throughput ─" in row)
-    assert rows[top].startswith("╭─ Host ─") and rows[top + 1][79:100].split() == ["qwen-72b", "vLLM", "1.26k"]
-    assert rows[top + 3][79:].split()[1:5] == ["SGLang", "needs", "a", "token"]
+    assert rows[top].startswith("╭─ Host ─") and rows[top + 1][71:101].split() == ["qwen-72b", "vLLM", "1.26k"]
+    assert rows[top + 3][72:].split()[1:4] == ["SGLang", "key", "needed"]
     assert faults(sheet(view)) == [] and "Throughput" not in sheet(replace(no_gpu(), workloads=())).text()
     assert "Throughput" not in sheet(view, (100, 40)).text()
 
@@ -155,7 +162,7 @@ def test_servers_on_a_host_without_a_gpu_stand_beside_it_and_open() -> None:
             await pilot.pause()
             return text_of(app)
 
-    assert "needs a token" in asyncio.run(go())
+    assert "key needed" in asyncio.run(go())
 
 
 def test_many_servers_take_rows_of_the_events_on_wide_screens_but_not_the_last() -> None:

@@ -105,7 +105,7 @@ def test_an_old_reading_is_dim_and_says_its_age() -> None:
             "metrics_off",
             ["No numbers: metrics off", "It answers, but its page of metrics is off.", "start it with --enable-metrics"],
         ),
-        ("auth", ["No numbers: needs a token", "gpuwatch was given none", "token_env"]),
+        ("auth", ["No numbers: key needed", "gpuwatch was given none", "token_env"]),
         ("namespace", ["another network namespace", "publish its port"]),
         ("starting", ["It is starting"]),
         ("new", ["has not told a number yet"]),

@@ -79,9 +79,7 @@ def test_rows_of_the_picture_at_120_columns() -> None:
     assert len(rows) == 40
     assert rows[1].startswith(" qwen-72b  vLLM 0.32 · svc · Qwen2.5-72B-AWQ on GPU 4 · pid 33071 · port 8000 ")
     assert rows[1].endswith(", . other")
-    assert (
-        rows[2] == " up 9d 11:02 · /metrics read every 2 s, last 0.6 s ago · rates of 10 s, the rest of 5 min unless it says else"
-    )
+    assert rows[2] == " up 9d 11:02 · /metrics read every 2 s, last 0.6 s ago · rates over 10 s, the rest over 5 min unless noted"
     assert rows[3].startswith("╭─ Tokens/s ─") and rows[3][65:68] == "╮╭─" and "Queue and cache" in rows[3]
     for y, value, name in ((4, "1.26k", "decode"), (5, "893", "prefill"), (6, "7.45k", "prompt"), (8, "3.94", "requests/s"), (9, "1 890", "prompt mean"), (10, "320", "output mean")):  # fmt: skip
         assert rows[y][1:8].strip() == value and rows[y][7] != " " and rows[y][9:].startswith(name), rows[y]

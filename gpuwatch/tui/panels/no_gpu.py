@@ -34,11 +34,13 @@ def draw_no_gpu(sheet: Sheet, context: Context, view: View) -> None:
     checked = min(_checked_rows(context, view), room)
     host = 6 if height - checked >= 14 else 0
     draw_checked(sheet, context, view, 1, checked)
-    if host:
-        beside = shows_servers(context, view)
-        draw_host(sheet, context, view, 1 + checked, host, context.width - (44 if beside else 1))
-        if beside:
-            draw_throughput(sheet, context, view, 1 + checked, host, context.width - 43)
+    if host and shows_servers(context, view):
+        host = max(host, min(2 + len(telling(view)), (height - checked) // 2))
+        left = context.width - max(43, context.width * 5 // 12)
+        draw_host(sheet, context, view, 1 + checked, host, left - 1)
+        draw_throughput(sheet, context, view, 1 + checked, host, left)
+    elif host:
+        draw_host(sheet, context, view, 1 + checked, host, context.width - 1)
     draw_cpu_workloads(sheet, context, view, 1 + checked + host, height - checked - host)
 
 

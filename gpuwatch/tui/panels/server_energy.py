@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import GIB, NOTHING, gib, number, percent_sign, power_sum, rate
+from gpuwatch.format import GIB, NOTHING, about, gib, number, percent_sign, power_sum, rate
 from gpuwatch.tui.draw.bars import bar
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
@@ -34,7 +34,7 @@ def facts_of(view: View, work: WorkloadView, server: InferenceView) -> list[Fact
     out = [_energy(server)]
     made = server.output_tokens_per_joule
     if made is not None:
-        out.append(("yield", sign + whole(made, 1 if made < 99.95 else 0), "tokens/J", ""))
+        out.append(("yield", sign + whole(made, 2 if made < 0.995 else 1 if made < 99.95 else 0), "tokens/J", ""))
     cost = server.cost_per_million_output_tokens
     if cost is not None:
         currency = cut(server.currency, 3) if server.currency not in ("", "USD") else "$"
@@ -128,7 +128,7 @@ def draw_ended(sheet: Sheet, context: Context, server: InferenceView, top: int, 
     counts = [getattr(server, field) for _, field, _ in ENDED]
     known = any(value is not None for value in counts)
     told = known or any(f"{field}_total" in server.quality for _, field, _ in ENDED)
-    note = NOT_TOLD if not told else f"last {60 if span > 3_570 else round(span / 60)} min" if span else ""
+    note = NOT_TOLD if not told else f"last {'60 min' if span > 3_570 else about(span)}" if span else ""
     box(sheet, top, top + rows - 1, "Requests ended", left=left, note=[(note, look.dim)] if note else ())
     all_of_them = sum(value for value in counts if value is not None)
     y = top + 1

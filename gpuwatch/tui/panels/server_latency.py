@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.style import Style
 
 from gpuwatch.dataclass import dataclass
@@ -94,8 +96,13 @@ def draw_table(
             _measure(sheet, server, each, mark(server, field), places, row)
         if places.strip[1]:
             _strip(sheet, detail, which, places.strip, row, ink, first=number_of == 1)
-    if places.strip[1] and heads and detail is not None and detail.inference is not None:
+    history = detail.inference if detail is not None else None
+    if places.strip[1] and heads and history is not None and any(map(_told, history.p95_seconds.values())):
         sheet.put(y, places.strip[0], "p95, last 60 min", look.dim)
+
+
+def _told(cells: Sequence[float | None]) -> bool:
+    return any(cell is not None for cell in cells)
 
 
 def draw_heads(sheet: Sheet, places: Places, y: int) -> None:

@@ -69,23 +69,19 @@ def lines_of(server: InferenceView) -> list[Line]:
         out.append(Line(4, note=f"queue time {', '.join(known) or NOTHING}"))
     out += _cache(server)
     if server.prefix_hit_ratio is not None or "prefix_hit_tokens_total" in server.quality:
-        text = mark(server, "prefix_hit_tokens_total") + percent_sign(server.prefix_hit_ratio)
-        out.append(
-            Line(
-                3,
-                "prefix hits",
-                server.prefix_hit_ratio,
-                "busy",
-                text,
-                "busy",
-                "" if server.prefix_hit_ratio is None else "of the prompt",
-            )
-        )
+        out.append(Line(3, "prefix hits", server.prefix_hit_ratio, "busy", *_hits(server)))
     if server.speculative_acceptance_ratio is not None:
         length = server.speculative_accepted_length
         note = f"{number(length, 1)} a draft" if length is not None else ""
         out.append(Line(6, "drafts kept", server.speculative_acceptance_ratio, "busy", percent_sign(server.speculative_acceptance_ratio), "busy", note))  # fmt: skip
     return out
+
+
+def _hits(server: InferenceView) -> tuple[str, str, str]:
+    """Value, its ink and the note of the prefix cache."""
+    if server.prefix_hit_ratio is None:
+        return NOTHING, "busy", ""
+    return mark(server, "prefix_hit_tokens_total") + percent_sign(server.prefix_hit_ratio), "busy", "of the prompt"
 
 
 def _part(value: float | None, most: int | None) -> float | None:
@@ -107,7 +103,7 @@ def _cache(server: InferenceView) -> list[Line]:
         full = (ratio or 0.0) >= FULL
         ink = "waiting" if full else "busy"
         far = "waiting" if note.startswith("fullest") and (most or 0.0) >= FULL else "dim"
-        out.append(Line(1, "KV cache", ratio, ink, mark(server, "kv_cache_ratio") + percent_sign(ratio), ink if full else "white", note, far))  # fmt: skip
+        out.append(Line(1, "KV cache", ratio, ink, NOTHING if ratio is None else mark(server, "kv_cache_ratio") + percent_sign(ratio), ink if full else "white", note, far))  # fmt: skip
     if server.preemptions_per_second is not None:
         minute = server.preemptions_per_second * 60
         text = "no preemption" if minute == 0 else f"{number(minute, 1) if minute >= 0.05 else '<0.1'} preemptions a min"

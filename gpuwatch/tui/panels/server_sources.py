@@ -10,6 +10,8 @@ from gpuwatch.view.inference_types import InferenceView
 
 COUNTED = {Quality.EXACT: "counted", Quality.ESTIMATED: "estimated", Quality.AT_END: "at the end"}
 NAMES = {"ttft": "time to first token", "itl": "between tokens", "e2e": "whole request", "queue": "queue time"}
+PARTS = {"_count_total": "count", "_sum_seconds": "sum"}
+"""What a server without buckets tells of a waiting time."""
 
 
 def fields_of(server: InferenceView) -> list[str]:
@@ -29,7 +31,10 @@ def columns_of(context: Context) -> int:
 
 
 def name_of(field: str) -> str:
-    """``output_tokens_total`` -> ``output tokens``."""
+    """``output_tokens_total`` -> ``output tokens``, ``itl_sum_seconds`` -> ``between tokens, sum``."""
+    for ending, word in PARTS.items():
+        if field.removesuffix(ending) in NAMES:
+            return f"{NAMES[field.removesuffix(ending)]}, {word}"
     return NAMES.get(field) or field.removesuffix("_total").removesuffix("_ratio").replace("_", " ").replace("kv ", "KV ")
 
 

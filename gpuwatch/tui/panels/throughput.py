@@ -35,7 +35,8 @@ from gpuwatch.view.types import Lane, View, WorkloadView
 
 Words = list[tuple[str, Style]]
 NAME, KIND, VALUE, UNIT = 2, 11, 22, 24
-"""Columns from the panel's left edge: name and kind begin, the value ends, its unit begins."""
+"""Columns from the panel's left edge in one of ``NARROW`` columns: name and kind begin, the value ends, its unit begins."""
+NARROW, LONGEST_NAME = 43, 30
 
 
 def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: int, left: int) -> None:
@@ -47,7 +48,7 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
     visible = table.settle([key_of_work(work) for work in shown], (rows - 2) // each)
     more = f"{len(shown) - len(visible)} more, ↑↓" if len(shown) > len(visible) else ""
     names = ", ".join(work.name or engine_word(work) for work in quiet)
-    foot = f"{len(quiet)} not attached: {names}" if quiet else ""
+    foot = f"{len(quiet)} without numbers: {names}" if quiet else ""
     foot = cut(" · ".join(part for part in (more, foot) if part), right - left - 8)
     box(sheet, top, top + rows - 1, "Throughput", left=left, foot=[(foot, look.dim)] if foot else ())
     if not shown:
@@ -76,18 +77,20 @@ def _nothing(view: View) -> tuple[str, str]:
 
 def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: int, left: int, right: int) -> None:
     look, server = context.look, work.inference
-    sheet.put(y, left + NAME, cut(work.name, KIND - NAME - 1), look.white)
+    more = max(0, min(LONGEST_NAME - (KIND - NAME - 1), right - left + 1 - NARROW))
+    kind = left + KIND + more
+    sheet.put(y, left + NAME, cut(work.name, KIND - NAME - 1 + more), look.white)
     word = "train" if work.kind == "training" else engine_word(work, short=True)
-    sheet.put(y, left + KIND, cut(word, 6), look.dim)
+    sheet.put(y, kind, cut(word, 6), look.dim)
     if server is not None and not has_numbers(server):
-        _state(sheet, context, server, y, rows, left, right)
+        _state(sheet, context, server, y, rows, (left, kind + 7, right))
         return
     value = work.tokens_per_second if server is None else server.output_tokens_per_second
     text = rate(value) if server is None else per_second(server, value, "output_tokens_total")
     old = server is not None and is_old(server)
     style = look.dim if old or value is None else look.style("busy", "bg", True) if value else look.white
-    sheet.right(y, left + VALUE, text, style)
-    sheet.put(y, left + UNIT, "tok/s", look.dim if old else look.fg)
+    sheet.right(y, left + VALUE + more, text, style)
+    sheet.put(y, left + UNIT + more, "tok/s", look.dim if old else look.fg)
     if server is None:
         return
     cells = server.rate_cells[-9:]
@@ -99,13 +102,14 @@ def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: 
         sheet.words(row, left + NAME, fit(groups, room, " · "))
 
 
-def _state(sheet: Sheet, context: Context, server: InferenceView, y: int, rows: int, left: int, right: int) -> None:
-    """A server without numbers: what is the matter, and what to do."""
+def _state(sheet: Sheet, context: Context, server: InferenceView, y: int, rows: int, columns: tuple[int, int, int]) -> None:
+    """A server without numbers: what is the matter, and what to do. ``columns``: the left edge, where the state begins, the right edge."""
     look = context.look
+    left, state, right = columns
     up = server.state in (ServerState.UP, ServerState.STARTING)
     sheet.put(
         y,
-        left + KIND + 7,
+        state,
         "no number yet" if server.state is ServerState.UP else state_words(server),
         look.dim if up else look.amber,
     )

@@ -38,7 +38,9 @@ def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
             ("A later version measures them, started as: gpuwatch run -- python train.py", look.dim),
         ]
     if work.kind == "inference":
-        return "No numbers", [("Nothing was ever asked of this server: the recorder that saw it asks no servers.", look.fg)]
+        return "No numbers", [
+            ("Nothing was asked of this server yet: it is new, or its recorder asks none ([inference] enabled = false).", look.fg)
+        ]
     return "No numbers", [("It is neither a training run nor an inference server: only its GPU time is known.", look.fg)]
 
 

@@ -117,8 +117,8 @@ def _when(context: Context, server: InferenceView, room: int) -> list[Words]:
         rates, rest = about(server.rate_seconds), about(server.window_seconds)
         groups.append(
             [
-                (f"rates of {rates}", look.dim),
-                (f", the rest of {rest} unless it says else" if context.width >= 100 else "", look.dim),
+                (f"rates over {rates}", look.dim),
+                (f", the rest over {rest} unless noted" if context.width >= 100 else "", look.dim),
             ]
         )
     return groups
