@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +25,7 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.model import OPEN_US, Host, LatencyCounts
 from gpuwatch.names import Latency
 from gpuwatch.store import check
+from gpuwatch.store.days import day_steps
 from gpuwatch.store.hours import close_hours, hour_steps
 from gpuwatch.store.rollup import close_again, close_minutes, minute_steps
 from gpuwatch.store.rows import Tick, WorkloadRow
@@ -231,6 +235,28 @@ def test_hours_that_are_opened_again_in_the_middle_are_summed_anew(writer: Store
     assert set(sums(writer, "hour").values()) == {599 + 1249}
 
 
+@pytest.mark.parametrize("tier", ["minute", "hour", "day"])
+def test_a_recorder_may_end_after_any_piece(writer: StoreWriter, tier: str) -> None:
+    """Each piece is a transaction: one ends after none, the next after one piece of what is open then, the next after two, and so on."""
+    db, keys = writer.connection, [VLLM, LLAMA, (1, T0, 1), (2, T0, 2)]
+    told = [counts(key, latency) for key in keys for latency in Latency]
+    writer.add(described(keys=keys))
+    serve(writer, range(600, 50 * 3600, 600), lambda second: at(second, *(row(key) for key in keys), latencies=told))
+    end_ms = T0 + 4 * DAY_MS
+    if tier != "minute":
+        close_minutes(db, end_ms)
+    if tier == "day":
+        close_hours(db, end_ms)
+    made: dict[str, Callable[[sqlite3.Connection, int], Iterator[object]]]
+    made = {"minute": minute_steps, "hour": hour_steps, "day": day_steps}
+    for pieces in range(1000):
+        if sum(1 for _ in islice(made[tier](db, end_ms), pieces)) < pieces:
+            break
+    close(writer, end_ms)
+    assert sums(writer, "minute") == sums(writer, "hour") == sums(writer, "day")
+    assert sum(sums(writer, "day").values()) == 299 * 10 * len(told)
+
+
 # ---------------------------------------------------------------------------------------------------------------- kill -9
 
 
@@ -293,5 +319,7 @@ def test_kill_nine_at_any_moment(tmp_path: Path) -> None:
     hours = db.execute("SELECT workload_id, latency, lower_us, upper_us, sum(n) FROM latency_hour GROUP BY 1, 2, 3, 4").fetchall()
     minutes = "SELECT workload_id, latency, lower_us, upper_us, sum(n) FROM latency_minute WHERE t<? GROUP BY 1, 2, 3, 4"
     assert hours == db.execute(minutes, (done,)).fetchall()
+    close(writer, now_ms + 2 * DAY_MS)
+    assert sums(writer, "day") == sums(writer, "hour") == sums(writer, "minute")
     assert check.check(path) == []
     db.close()
