@@ -72,8 +72,11 @@ def _listed(runtime: Runtime) -> Iterator[tuple[str, Any, str]]:
     """What is configured as a list of the user's own: servers to ask, prices of GPUs."""
     sources = runtime.loaded.sources
     for target in runtime.settings.targets:
+        from gpuwatch.collectors.inference.configured import configured
+
         key = f"key from ${target.token_env}" if target.token_env else ""
-        facts = ", ".join(fact for fact in (target.name, target.engine, key) if fact)
+        ignored = [f"not asked: {problem.partition(': ')[2]}" for problem in configured({"targets": [target.options()]})[1]]
+        facts = ", ".join(fact for fact in (target.name, target.engine, key, *ignored) if fact)
         yield "inference.target", target.url + (f" ({facts})" if facts else ""), sources.get(f"inference.target {target.url}", "")
     for listed in runtime.settings.gpu_prices:
         steps = ", ".join(f"{step.price:g}" + (f" from {step.since}" if step.since else "") for step in listed.steps)

@@ -154,3 +154,11 @@ def test_targets_are_not_taken_from_variables(name: str) -> None:
     with pytest.raises(UsageError, match=r"under \[\[inference.target\]\]") as raised:
         settings.load(environ={f"GPUWATCH_INFERENCE__{name}": "http://u:hunter2@h"}, system_file=Path("/nowhere"))
     assert "hunter2" not in str(raised.value)
+
+
+def test_doctor_says_of_a_target_that_no_engine_is_called_so(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'{TARGET}url = "http://10.0.0.7:8000"\nengine = "vlm"\n', encoding="utf-8")
+    done = run_program("--config", str(config), "--store", str(tmp_path / "no.db"), "--demo=train", "doctor", env={"PATH": "/bin"})
+    line = next(line for line in done.stdout.splitlines() if "10.0.0.7" in line)
+    assert "not asked: unknown engine 'vlm': one of vllm, " in line
