@@ -157,6 +157,8 @@ def test_targets_are_not_taken_from_variables(name: str) -> None:
 
 
 def test_doctor_says_of_a_target_that_no_engine_is_called_so(tmp_path: Path) -> None:
+    from support.inprocess import run_program
+
     config = tmp_path / "c.toml"
     config.write_text(f'{TARGET}url = "http://10.0.0.7:8000"\nengine = "vlm"\n', encoding="utf-8")
     done = run_program("--config", str(config), "--store", str(tmp_path / "no.db"), "--demo=train", "doctor", env={"PATH": "/bin"})
