@@ -138,7 +138,8 @@ def _old(view: View, server: InferenceView) -> str:
 
 def _notes(view: View, work: WorkloadView, server: InferenceView, hidden: Sequence[str], width: int, paint: Paint) -> list[str]:
     """What stands under a row: what its columns had no room for, what limits it, or why it tells nothing and what to add."""
-    found = {"Engine": server.engine, "Model": server.served_model or work.model}
+    model = server.served_model or work.model
+    found = {"Engine": server.engine, "Model": "" if model.rstrip("/").rpartition("/")[2] == work.name else model}
     facts = [found[name] for name in hidden if found[name]]
     notes = []
     if server.state is not ServerState.UP:
