@@ -61,15 +61,22 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
                 return 0
             for how, tables in (("IGNORE", _NEW), ("REPLACE", _LATER)):
                 for table in tables:
-                    db.execute(f"INSERT OR {how} INTO main.{table} SELECT * FROM memory.{table}")
-            db.execute(_GONE_FIELDS)
-            for table, sql in (("server", server_sql), ("server_field", field_sql)):
-                db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
+                    if names := _columns(db, table):
+                        db.execute(f"INSERT OR {how} INTO main.{table}({names}) SELECT {names} FROM memory.{table}")
+            if _columns(db, "server"):
+                db.execute(_GONE_FIELDS)
+                for table, sql in (("server", server_sql), ("server_field", field_sql)):
+                    db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
             if before is not None:
                 _tell_hole(db, before[1], "min")
             return int(db.execute("SELECT count(*) FROM memory.tick").fetchone()[0])
     finally:
         db.execute("DETACH DATABASE memory")
+
+
+def _columns(db: sqlite3.Connection, table: str) -> str:
+    """The columns of a table in memory; none where an older gpuwatch, which did not have it yet, has left the store."""
+    return ",".join(row[1] for row in db.execute(f"PRAGMA memory.table_info({table})"))
 
 
 def _tell_hole(db: sqlite3.Connection, last_ms: int, until: str) -> None:

@@ -190,6 +190,27 @@ def test_the_next_recorder_takes_over_what_was_left_in_memory(tmp_path: Path, fr
     again.connection.close()
 
 
+def test_what_an_older_version_has_left_in_memory_comes_home_too(tmp_path: Path, free: list[int]) -> None:
+    made = until(lab(tmp_path / "gpuwatch.db"), 300)
+    free[0] = 10**6
+    until(made, 650)
+    made.recorder.end()
+    made.writer.close()
+    memory = sqlite3.connect(made.writer.path)
+    for (view,) in memory.execute("SELECT name FROM sqlite_master WHERE type='view'").fetchall():
+        memory.execute(f"DROP VIEW {view}")
+    for table in ("server_field", "server", "latency_sample"):
+        memory.execute(f"DROP TABLE {table}")
+    memory.execute("ALTER TABLE inference_sample DROP COLUMN window_ms")
+    memory.commit()
+    memory.close()
+    free[0] = 10**12
+    again = StoreWriter.open(tmp_path / "gpuwatch.db", clock=FakeClock(made.clock.time()))
+    newest = "SELECT max(ts_ms)/1000-? FROM tick JOIN inference_sample USING (tick_id) WHERE output_tokens IS NOT NULL"
+    assert again.connection.execute(newest, (int(START),)).fetchone()[0] >= 645
+    again.connection.close()
+
+
 # ------------------------------------------------------------------------------------------------------------- forgetting
 
 
