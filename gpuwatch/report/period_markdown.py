@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gpuwatch.report import period_words as words
 from gpuwatch.report.period_blocks import steps
 from gpuwatch.report.period_figures import ALL, Figures
-from gpuwatch.report.period_tables import Table, main_table, others
+from gpuwatch.report.period_tables import Table, main_table, others, without_gpus
 from gpuwatch.view.period.types import Report
 
 _MARKUP = re.compile(r"[\\`*\[\]<>|&@#~!${}]|//|www\.|:[a-z]\w*:|_\W|\W_|^_|_$", re.ASCII | re.IGNORECASE)
@@ -49,8 +49,11 @@ def report_markdown(report: Report) -> str:
     parts.append(_list([*facts, *report.notes]))
     if report.total.capacity_gpu_ms and report.total.observed_gpu_ms:
         parts += [f"## Where {figures.hours(*ALL)} GPU-hours went", _waterfall(report, figures)]
-        for table in (main_table(report, figures), *others(report, figures)):
-            parts += [f"## {table.title}", *_table(table)]
+        tables = [main_table(report, figures), *others(report, figures)]
+    else:
+        tables = without_gpus(report, figures)
+    for table in tables:
+        parts += [f"## {table.title}", *_table(table)]
     parts += ["## Data", _list(_data(report, figures))]
     if report.definitions:
         parts += ["## Words", _list([f"{word}: {meaning}" for word, meaning in report.definitions.items()])]

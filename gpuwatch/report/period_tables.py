@@ -51,6 +51,11 @@ def main_table(report: Report, figures: Figures) -> Table:
     return _MAKERS[report.by](report, figures)
 
 
+def without_gpus(report: Report, figures: Figures) -> list[Table]:
+    """What can be told of a span in which no GPU was observed: the models that were served all the same, on the CPU or elsewhere."""
+    return [_models(report, figures)] if report.models else []
+
+
 def others(report: Report, figures: Figures) -> list[Table]:
     """The tables that stand in every report, but for the one that is its main table."""
     names = ("user", "process", *(("model",) if report.models else ()), "gpu")

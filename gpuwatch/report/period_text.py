@@ -13,7 +13,7 @@ from gpuwatch.report.lines import Block, beside, head, line, rendered, spread, w
 from gpuwatch.report.period_blocks import owners, waterfall
 from gpuwatch.report.period_figures import Figures
 from gpuwatch.report.period_strip import strip
-from gpuwatch.report.period_tables import Table, main_table, others
+from gpuwatch.report.period_tables import Table, main_table, others, without_gpus
 from gpuwatch.report.table import GAP, Column, table
 from gpuwatch.view.period.types import Report
 
@@ -43,6 +43,8 @@ def report_text(report: Report, *, width: int = 100, look: Look | None = None) -
         blocks += _charts(report, figures, width, look)
         blocks.append(drawn(main_table(report, figures), width))
         blocks += [drawn(each, width) for each in others(report, figures) if each.title != "Users"]  # they have their bars
+    else:
+        blocks += [drawn(each, width) for each in without_gpus(report, figures)]
     blocks.append(_data(report, figures, width))
     blocks.append(_more(report, width))
     return rendered(blocks, width, look)

@@ -24,6 +24,7 @@ from gpuwatch.report.period_text import report_text
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.build import build_report
 from gpuwatch.view.period.json import report_json
+from gpuwatch.view.period.ledger import ledger
 from gpuwatch.view.period.schema import report as report_schema
 from gpuwatch.view.period.types import BY, ModelRow, Report, ReportRequest
 from gpuwatch.view.terms import Terms
@@ -241,6 +242,16 @@ def test_a_hostile_name_stays_a_name(stores: tuple[Window, Window], name: str) -
     assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
     assert "<script>" not in re.sub("`[^`]*`", "", table)
     assert not report_csv(report).splitlines()[1].startswith("=")
+
+
+@pytest.mark.parametrize("by", ["gpu", "model"])
+def test_models_are_told_where_no_gpu_was_observed(stores: tuple[Window, Window], by: str) -> None:
+    report = report_of(stores[0], by=by)
+    bare = replace(report, span=replace(report.span, gpu_count=0, gpu_names=()), total=ledger({}), gpus=(), strip=None)
+    text, page = report_text(bare, width=80), report_markdown(bare)
+    assert "Nothing was observed" in text and "── GPUs" not in text
+    for told in (text.split("── Models")[1], page.split("## Models")[1]):
+        assert all(row.model[:10] in told for row in report.models) and "480k" in told
 
 
 def test_without_servers_the_report_says_so(tmp_path: Path) -> None:
