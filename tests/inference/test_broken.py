@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
-from support.inference_bench import Bench, hang_up, vllm
+from support.inference_bench import Bench, vllm
 from support.replay_server import ReplayServer, page, replay
 
 from gpuwatch.clock import SystemClock
@@ -19,18 +18,6 @@ from gpuwatch.collectors.inference.target import Target
 from gpuwatch.collectors.inference.workers import MOST, Threads
 from gpuwatch.dataclass import replace
 from gpuwatch.names import ServerState
-
-
-@pytest.fixture(autouse=True)
-def _hang_up() -> Iterator[None]:
-    yield
-    hang_up()
-
-
-@pytest.fixture
-def server() -> Iterator[ReplayServer]:
-    with replay() as found:
-        yield found
 
 
 def test_jobs_are_done_after_others_have_raised(monkeypatch: pytest.MonkeyPatch) -> None:
