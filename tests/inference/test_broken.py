@@ -49,6 +49,16 @@ def test_a_look_that_raises_is_a_failure_and_the_server_is_asked_again(
     assert bench.told().state is ServerState.UP
 
 
+def test_a_page_of_another_engine_is_recognised(server: ReplayServer) -> None:
+    bench = Bench()
+    server.put("/metrics", page(vllm(10)), page(vllm(10)), page(vllm(25)))
+    bench.watch(bench.process(server, engine="sglang"))
+    bench.tick()
+    bench.tick()
+    assert bench.sample().output_tokens_total == 15
+    assert bench.told().engine == "vllm"
+
+
 def test_a_server_that_becomes_one_of_another_engine_is_read_as_such(server: ReplayServer) -> None:
     sglang = [page(f"# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs {number}\n") for number in range(9)]
     server.put("/metrics", page(vllm(10)), page(vllm(10)), *sglang)

@@ -252,16 +252,6 @@ def test_an_engine_without_figures_is_shown_and_never_asked(server: ReplayServer
     assert server.connections == 0
 
 
-def test_a_page_of_another_engine_is_recognised(server: ReplayServer) -> None:
-    bench = Bench()
-    server.put("/metrics", page(vllm(10)), page(vllm(10)), page(vllm(25)))
-    bench.watch(bench.process(server, engine="sglang"))
-    bench.tick()
-    bench.tick()
-    assert bench.sample().output_tokens_total == 15
-    assert bench.told().engine == "vllm"
-
-
 def test_the_second_path_is_tried_where_the_first_is_not_there(server: ReplayServer) -> None:
     bench = Bench()
     server.put("/v1/metrics", page(vllm(10)), page(vllm(12)))
