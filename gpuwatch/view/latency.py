@@ -129,7 +129,9 @@ def latency_view(
             latency, count, mean, slo_seconds=slo_seconds, in_slo_low=low, in_slo_high=high, why_no_percentile=why if count else ""
         )
     cut = ordered(buckets)
-    p50, p95, p99 = _quantiles(cut, [percent / 100 * known for percent in PERCENTILES])
+    found = _quantiles(cut, [percent / 100 * known for percent in PERCENTILES])
+    most = mean * _US if mean is not None and known == count else None
+    p50, p95, p99 = (_possible(each, percent / 100, most) for each, percent in zip(found, PERCENTILES, strict=True))
     low_us, high_us = (p95.lower, p95.upper) if all(key in buckets for key, _ in cut) else bounds(buckets, 0.95 * known)
     opened = next(((percent, q) for percent, q in zip(PERCENTILES, (p50, p95, p99), strict=True) if q.value is None), None)
     return LatencyView(
@@ -147,6 +149,17 @@ def latency_view(
         in_slo_low=low,
         in_slo_high=high,
     )
+
+
+def _possible(found: Quantile, ratio: float, mean_us: float | None) -> Quantile:
+    """``found``, no higher than the mean allows: a share of ``1 - ratio`` as long as that has at most the whole sum (Markov).
+
+    It matters in wide buckets that most observations lie low in: with queue times up to 0.3 s in one bucket and a mean of 50 ms, half of
+    them cannot have waited 150 ms.
+    """
+    if found.value is None or mean_us is None:
+        return found
+    return found._replace(value=max(found.lower, min(found.value, mean_us / (1 - ratio))))
 
 
 def _seconds(us: float | None) -> float | None:

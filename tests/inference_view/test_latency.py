@@ -34,6 +34,28 @@ def test_percentiles_are_linear_inside_their_bucket() -> None:
     assert (view.open_from, view.above_seconds, view.why_no_percentile) == (None, None, "")
 
 
+def test_no_percentile_is_higher_than_the_mean_allows() -> None:
+    counted = {(0, 300_000): 90, (300_000, 500_000): 10}
+    view = latency_view(Latency.QUEUE, 100, 5 * S, counted)
+    assert view.p50_seconds == pytest.approx(2 * 0.05)  # a line through the bucket says 0.167
+    assert view.p95_seconds == pytest.approx(0.4)
+    assert latency_view(Latency.QUEUE, 101, 5 * S, counted).p50_seconds == pytest.approx(0.3 * 50 / 90)  # of others as well
+
+
+@given(waits=st.lists(st.integers(0, 12 * S), min_size=20, max_size=200))
+def test_what_the_mean_allows_is_never_below_the_truth(waits: list[int]) -> None:
+    counted: dict[tuple[int, int], int] = {}
+    for wait in waits:
+        key = next((low, high) for low, high in itertools.pairwise(BOUNDS) if wait <= high)
+        counted[key] = counted.get(key, 0) + 1
+    exact, loose = (latency_view(Latency.TTFT, len(waits), total, counted) for total in (sum(waits), None))
+    for percent, name in ((50, "p50_seconds"), (95, "p95_seconds"), (99, "p99_seconds")):
+        found, line = getattr(exact, name), getattr(loose, name)
+        assert (found is None) is (line is None)
+        if found is not None and found < line - 1e-9:
+            assert sorted(waits)[math.ceil(percent / 100 * len(waits)) - 1] / S <= found + 1e-6
+
+
 def test_fewer_than_twenty_have_a_mean_and_no_percentile() -> None:
     view = latency_view(Latency.TTFT, 19, 19 * S, {(0, S): 10, (S, 2 * S): 9}, 1.5)
     assert (view.mean_seconds, view.p50_seconds, view.p95_seconds) == (1.0, None, None)
