@@ -8,7 +8,7 @@ from gpuwatch.collectors.inference.engine import Engine, Fact, Source
 from gpuwatch.collectors.inference.engines import every
 from gpuwatch.collectors.inference.engines.dynamo import DYNAMO
 from gpuwatch.collectors.inference.engines.llamacpp import LLAMACPP
-from gpuwatch.collectors.inference.engines.llamacpp_reader import FROM_SLOTS, METRICS_EVERY_NS
+from gpuwatch.collectors.inference.engines.llamacpp_reader import FROM_SLOTS, GAUGES, METRICS_EVERY_NS
 from gpuwatch.collectors.inference.engines.unseen import unseen
 from gpuwatch.collectors.inference.engines.vllm import VLLM
 from gpuwatch.collectors.inference.http import MAX_BODY
@@ -88,7 +88,8 @@ def _section(table: Engine) -> str:
     lines = [f"## {table.title}", "", table.notes]
     if table is not VLLM and table.fields == unseen(VLLM).fields:
         return "\n".join([*lines, "", f"Numbers and their families are those of [{VLLM.title}](#{_anchor(VLLM.title)})."])
-    rows = [row for name, sources in table.fields.items() for row in _rows(f"`{name}`", _live(table, name), sources, table)]
+    fields = {**table.fields, **{name: () for name in GAUGES if table is LLAMACPP and name not in table.fields}}
+    rows = [row for name, sources in fields.items() for row in _rows(f"`{name}`", _live(table, name), sources, table)]
     rows += [row for latency, sources in table.latencies.items() for row in _rows(_LATENCIES[latency], [], sources, table)]
     if rows:
         lines += ["", "| number | from | counted | known from |", "|---|---|---|---|", *rows]
@@ -100,9 +101,14 @@ def _section(table: Engine) -> str:
 
 def _live(table: Engine, name: str) -> list[str]:
     """What a reader of its own gives before the table is asked."""
-    if table is LLAMACPP and name in FROM_SLOTS:
+    if table is not LLAMACPP:
+        return []
+    if name in GAUGES:
+        source, quality = GAUGES[name]
+        return [f"`{source}` | {quality.label} | live"]
+    if name in FROM_SLOTS:
         return [f"`{FROM_SLOTS[name]}`, corrected by the page | {Quality.ESTIMATED.label} | live"]
-    return []
+    return [f"the page, beside slots that are read | {Quality.ESTIMATED.label} | live"]
 
 
 def _rows(name: str, live: list[str], sources: Iterable[Source], table: Engine) -> Iterable[str]:

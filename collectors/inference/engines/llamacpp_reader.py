@@ -45,6 +45,14 @@ FROM_SLOTS = {
     "prefill_tokens_total": "/slots n_prompt_tokens_processed",
     "cached_tokens_total": "/slots n_prompt_tokens_cache",
 }
+_HELD = "/slots n_prompt_tokens of busy slots / n_ctx"
+GAUGES = {
+    "running_requests": ("/slots is_processing", Quality.EXACT),
+    "waiting_requests": (f"{PREFIX}{WAITING}, 0 while a slot is free", Quality.EXACT),
+    "kv_cache_ratio": (_HELD, Quality.ESTIMATED),
+    "kv_cache_fullest_ratio": (_HELD, Quality.ESTIMATED),
+}
+"""Where they are from when the slots are read, and how they are counted; counts are then all estimated: see ``_tell``."""
 
 
 class LlamaCppReader:
@@ -187,7 +195,7 @@ class LlamaCppReader:
     def _gauges(self, reading: Reading, slots: list[Slot], numbers: Mapping[str, float] | None) -> None:
         busy = [slot for slot in slots if slot.busy]
         reading.gauges["running_requests"] = len(busy)
-        self._say(reading, "running_requests", "/slots is_processing", Quality.EXACT)
+        self._say(reading, "running_requests", *GAUGES["running_requests"])
         free = len(busy) < len(slots)
         if numbers is not None:
             self._waiting = numbers.get(WAITING)
@@ -196,7 +204,7 @@ class LlamaCppReader:
         waiting = 0.0 if free else self._waiting
         if waiting is not None:
             reading.gauges["waiting_requests"] = waiting
-        self._say(reading, "waiting_requests", f"{PREFIX}{WAITING}, 0 while a slot is free", Quality.EXACT)
+        self._say(reading, "waiting_requests", *GAUGES["waiting_requests"])
         sizes = [slot.size for slot in slots if slot.size]
         reading.facts["max_running_requests"] = len(slots)
         if len(sizes) == len(slots):
@@ -206,4 +214,4 @@ class LlamaCppReader:
                 fullest = max((slot.held or 0) / (slot.size or 1) for slot in slots if slot.busy) if busy else 0.0
                 reading.gauges["kv_cache_fullest_ratio"] = min(1.0, fullest)
                 for name in ("kv_cache_ratio", "kv_cache_fullest_ratio"):
-                    self._say(reading, name, "/slots n_prompt_tokens of busy slots / n_ctx", Quality.ESTIMATED)
+                    self._say(reading, name, *GAUGES[name])
