@@ -9,27 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuwatch.dataclass import NamedTuple, dataclass
-from gpuwatch.text import lazy
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FLAGS = _words(
-    "--enable-metrics --metrics --no-slots --disable-log-stats --disable-metrics --api-key --api-keys --api-key-file --admin-api-key "
-    "--api-server-count --data-parallel-size --uds --headless --config"
-)
-"""Options whose presence says something about metrics, or about who may read them and where; ``--allow-metrics=false`` beside them."""
+FLAGS = _words("--uds --headless --config")
+"""Options whose presence says where a server listens, or that it does not."""
 TLS = _words("--ssl-keyfile --ssl-certfile --ssl-key-file --ssl-cert-file --ssl")
-_OFF = frozenset(("false", "0", "off", "no"))
-_HOST = lazy(r"[A-Za-z0-9.:%_\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
 class Serves(NamedTuple):
     """What a command line says of how its server listens. ``tls``: it speaks https. ``flags``: see :data:`FLAGS`."""
 
-    host: str = ""
     metrics_port: int = 0
     tls: bool = False
     flags: frozenset[str] = frozenset()
@@ -52,7 +45,6 @@ class Engine:
     positional: bool = False
     titles: tuple[str, ...] = ()
     port_options: tuple[str, ...] = ("--port",)
-    host_options: tuple[str, ...] = ("--host",)
     metrics_options: tuple[str, ...] = ()
     worker: bool = False
     apart: bool = False
@@ -69,7 +61,7 @@ class Engine:
     def read(self, rest: Sequence[str]) -> tuple[str, int, Serves]:
         """(model or "", port or 0, how it listens) from the arguments after the program."""
         words = rest[self.called(rest) or 0 :]
-        model, host, port, metrics_port = "", "", 0, 0
+        model, port, metrics_port = "", 0, 0
         flags, tls = set[str](), False
         for index, arg in enumerate(words):
             if not arg.startswith("-"):
@@ -84,16 +76,12 @@ class Engine:
                 port = port or _port(value)
             elif plain in self.metrics_options:
                 metrics_port = metrics_port or _port(value)
-            elif plain in self.host_options:
-                host = host or (value if _HOST.fullmatch(value) else "")
             elif plain in FLAGS:
                 flags.add(plain)
-            elif plain == "--allow-metrics" and value.lower() in _OFF:
-                flags.add("--allow-metrics=false")
             tls = tls or plain in TLS
         if not model and self.positional and words and not words[0].startswith("-"):
             model = words[0]
-        return model, port, Serves(host, metrics_port, tls, frozenset(flags))
+        return model, port, Serves(metrics_port, tls, frozenset(flags))
 
 
 def _port(value: str) -> int:
@@ -105,7 +93,7 @@ _LLAMA = ("-m", "--model", "-hf", "-hfr", "--hf-repo", "-mu", "--model-url")
 _SGLANG = ("--model-path", "--model")
 _TRTLLM = ("trtllm-serve", "tensorrt_llm.commands.serve")
 """The model alone will do; ``disaggregated`` hands requests on to servers that are started by themselves."""
-_RUST_PORT, _RUST_HOST = ("--port", "-p"), ("--hostname",)
+_RUST_PORT = ("--port", "-p")
 """The servers of Hugging Face in Rust. TEI's page may have a port of its own; TGI answers on the one that serves."""
 
 ENGINES = (
@@ -130,7 +118,6 @@ ENGINES = (
         (),
         ("--model-id",),
         port_options=_RUST_PORT,
-        host_options=_RUST_HOST,
     ),
     Engine("tgi", ("text-generation-server",), ("serve",), positional=True, worker=True),
     Engine(
@@ -140,7 +127,6 @@ ENGINES = (
         ("--model-id",),
         metrics_options=("--prometheus-port",),
         port_options=_RUST_PORT,
-        host_options=_RUST_HOST,
     ),
     Engine(
         "triton",
@@ -148,7 +134,6 @@ ENGINES = (
         (),
         ("--model-repository", "--model-store"),
         port_options=("--http-port",),
-        host_options=("--http-address",),
         metrics_options=("--metrics-port",),
         starts=("vllm", "trt-llm"),
     ),
@@ -162,13 +147,11 @@ ENGINES = (
         ("serve api_server",),
         positional=True,
         port_options=("--server-port",),
-        host_options=("--server-name",),
     ),
     Engine(
         "dynamo",
         ("dynamo.frontend",),
         port_options=("--http-port",),
-        host_options=("--http-host",),
         starts=("vllm", "sglang", "trt-llm"),
     ),
     Engine("dynamo", ("dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"), (), _SGLANG, worker=True, apart=True),

@@ -69,7 +69,6 @@ def serving(tree: Tree, table: Mapping[int, Entry], workload: tuple[int, int, in
             workload=workload,
             engine=program.engine,
             model=clean(redact(program.model), 200) if command_lines == "redacted" else "",
-            host=program.serves.host,
             port=program.port,
             tls=program.serves.tls,
             worker=program.worker or forked,
