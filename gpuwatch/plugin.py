@@ -48,10 +48,10 @@ class WatchedPids:
 class ServerProcess:
     """A process that serves inference, by its command line; what it says there of where it listens.
 
-    ``workload`` is the key of the workload that its tree is (root pid, root start, port or 0). ``port`` is 0
-    when the command line does not tell it. ``uid`` owns the process; ``worker`` is True for a process of the engine that does
+    ``workload`` is the key of the workload that its tree is (root pid, root start, port or 0). ``port`` is 0 when the
+    command line does not tell it. ``uid`` owns the process; ``worker`` is True for a process of the engine that does
     GPU work and is never to be asked. ``metrics_port`` is the port of the page where the command line names one of its own. ``flags``
-    are names of options that say something about metrics, without values.
+    are names of options that say where it listens, without values.
     """
 
     pid: int

@@ -1184,10 +1184,10 @@ CREATE VIEW v_workload AS SELECT
     w.engine AS "engine",
     u.name AS "user",
     w.job AS "job",
-    w.engine_version AS "engine_version",
+    coalesce(nullif(w.engine_version, ''), s.engine_version, '') AS "engine_version",
     w.first_ms AS "first_ms",
     w.last_ms AS "last_ms"
-FROM workload w JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id;
+FROM workload w JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id LEFT JOIN server s ON s.workload_id=w.workload_id;
 
 CREATE VIEW v_gpu_now AS SELECT
     k.ts_ms AS "ts_ms",
@@ -2051,7 +2051,7 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_workload','engine','text','Engine or framework; empty if not known'),
     ('v_workload','user','text','User name; NULL if not known'),
     ('v_workload','job','text','Scheduler, container or session id; empty if none'),
-    ('v_workload','engine_version','text','Version of the engine; empty if not known'),
+    ('v_workload','engine_version','text','Version of the engine, of a server as it says; empty if not known'),
     ('v_workload','first_ms','unix milliseconds','First seen by the recorder'),
     ('v_workload','last_ms','unix milliseconds','Last seen (brought up to date each minute)'),
     ('v_gpu_now','ts_ms','unix milliseconds','Time of the row; it speaks for the time before'),

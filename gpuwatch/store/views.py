@@ -68,8 +68,19 @@ v_process = View(
 v_workload = View(
     "v_workload",
     "Workloads: process trees that do one job.",
-    (HOST, *WORKLOAD, Col("engine_version", "w.engine_version", "text", "Version of the engine; empty if not known"), *seen("w")),
-    "workload w JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id",
+    (
+        HOST,
+        *WORKLOAD,
+        Col(
+            "engine_version",
+            "coalesce(nullif(w.engine_version, ''), s.engine_version, '')",
+            "text",
+            "Version of the engine, of a server as it says; empty if not known",
+        ),
+        *seen("w"),
+    ),
+    "workload w JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id "
+    "LEFT JOIN server s ON s.workload_id=w.workload_id",
 )
 
 # ------------------------------------------------------------------------------------------------------------------ rows

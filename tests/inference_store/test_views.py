@@ -53,6 +53,13 @@ def test_a_server_in_words_and_base_units(writer: StoreWriter) -> None:
     }
 
 
+def test_a_workload_has_the_version_that_its_server_tells(writer: StoreWriter) -> None:
+    writer.add(described(servers=[server(engine_version="")]))
+    assert [each["engine_version"] for each in ask(writer, "SELECT engine_version FROM v_workload")] == [""]
+    writer.add(at(2, row(), servers=[server(engine_version="0.33.1")]))
+    assert [each["engine_version"] for each in ask(writer, "SELECT engine_version FROM v_workload")] == ["0.33.1"]
+
+
 @pytest.mark.parametrize("state", list(ServerState), ids=lambda state: state.label)
 def test_every_state_has_its_word(writer: StoreWriter, state: ServerState) -> None:
     writer.add(described(servers=[server(state=state)]))
