@@ -180,7 +180,9 @@ def _after(own: Columns, ahead: Columns | None) -> list[LedgerRow]:
     while count < len(ahead.ts_ms) and ahead.ts_ms[count - 1] <= until:
         count += 1
     found = ahead.rows(range(count))
-    return found or [LedgerRow(own.ts_ms[-1] + 1, 0, None, 0, None, None)]
+    if not found or (count == len(ahead.ts_ms) and ahead.ts_ms[-1] <= until):  # what is ahead falls silent before it tells
+        found.append(LedgerRow(ahead.ts_ms[-1] + 1 if found else own.ts_ms[-1] + 1, 0, None, 0, None, None))
+    return found
 
 
 def _active(sums: dict[int, tuple[int, int]], time: int, work: int, energy: int, effort: int) -> None:

@@ -80,3 +80,15 @@ def test_equal_to_split_whatever_the_pieces(rows: list[LedgerRow], hours: int) -
     found += book.close()
     assert dict(found) == by_split(rows)
     assert len(found) == len(dict(found))
+
+
+def test_a_run_that_ends_with_the_log_just_after_a_piece_has_ended():
+    row = LedgerRow(START, 1000, None, 0, None, None)
+    rows = [row, *(LedgerRow(START + n * 60_000, 60_000, True, n * 60_000, None, 0) for n in range(1, 5))]
+    assert by_pieces(rows, START + 3 * 60_000 + 30_000) == by_split(rows)
+
+
+def by_pieces(rows: list[LedgerRow], cut_ms: int) -> dict[int, list[BucketRow]]:
+    own, ahead = (columns([row for row in rows if (row.ts_ms > cut_ms) is later]) for later in (False, True))
+    book = AloneMinutes()
+    return dict([*book.add(own, ahead), *book.add(ahead, None), *book.close()])

@@ -66,11 +66,12 @@ class SharedBook(Book):
         self._behind: list[LedgerRow] = []
 
     def add(self, rows: Sequence[LedgerRow], ahead: Sequence[LedgerRow]) -> None:
-        """Book rows that follow those before; ``ahead`` follow them; without any the last run has ended."""
+        """Book rows that follow those before; ``ahead`` are all of the hour that follows: a run that goes on through them and is
+        still short ends with them."""
         if not rows:
             return
-        end = [] if ahead else [LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)]
-        known = [*self._behind, *rows, *ahead, *end]
+        end = LedgerRow((ahead or rows)[-1].ts_ms + 1, 0, None, 0, None, None)
+        known = [*self._behind, *rows, *ahead, end]
         runs = find_runs(known)
         first = len(self._behind)
         for at in range(first, first + len(rows)):
