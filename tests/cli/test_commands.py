@@ -54,7 +54,7 @@ def test_without_a_terminal_the_screen_is_status_once(gpuwatch: Run) -> None:
 
 
 def test_a_dumb_terminal_is_no_terminal(gpuwatch: Run) -> None:
-    assert gpuwatch("--demo", env={"TERM": "dumb"}).returncode == 0
+    assert gpuwatch("--demo=gb10", env={"TERM": "dumb"}).returncode == 0
 
 
 def test_demo_stands_before_and_after_the_command(gpuwatch: Run) -> None:

@@ -48,7 +48,7 @@ def test_what_an_encoding_lacks_is_written_as_its_nearest(encoding: str) -> None
     assert done.returncode == 0 and not done.stderr
     text = done.stdout.decode(encoding)
     assert "8 x H100" in text or "8 × H100" in text
-    assert json.loads(shell("gpuwatch --demo status --json", PYTHONIOENCODING=encoding).stdout)["simulated"] is True
+    assert json.loads(shell("gpuwatch --demo=gb10 status --json", PYTHONIOENCODING=encoding).stdout)["simulated"] is True
 
 
 def test_what_is_for_programs_is_utf8_in_every_locale(monkeypatch: pytest.MonkeyPatch) -> None:
