@@ -174,13 +174,16 @@ class Runtime:
     @cached_property
     def terms(self) -> Terms:
         """Limits and prices, for whoever builds a view."""
-        from gpuwatch.configured import price_list
         from gpuwatch.view.inference_types import Slo
         from gpuwatch.view.terms import Terms
 
         limits, price = self.settings.inference, self.settings.price
-        prices = price_list(price.currency, price.kwh, self.settings.gpu_prices, self.tz)
-        return Terms(Slo(limits.ttft_seconds, limits.itl_seconds, limits.target_ratio), prices)
+        slo = Slo(limits.ttft_seconds, limits.itl_seconds, limits.target_ratio)
+        if price.kwh is None and not self.settings.gpu_prices:  # so for most, who need not load how a list is read
+            return Terms(slo)
+        from gpuwatch.configured import price_list
+
+        return Terms(slo, price_list(price.currency, price.kwh, self.settings.gpu_prices, self.tz))
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""
