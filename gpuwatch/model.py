@@ -1,4 +1,5 @@
-"""What gpuwatch knows: who (entities) and what (samples). Standard library only; imports only ``names`` and ``measure``.
+"""What gpuwatch knows: who (entities) and what (samples). Standard library only; imports only ``names``, ``measure`` and ``training``
+(what is known of trainings, which lies there).
 
 Sample fields carry base units (ratios 0-1, bytes, watts, joules, hertz, seconds) under their public names: the same name is used
 in SQL views, JSON, CSV and OpenMetrics. ``None`` is "not measured" and stays so to the pixel; the reason travels in
@@ -13,6 +14,7 @@ from typing import Literal
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.measure import KIB, MIB, measure
 from gpuwatch.names import Latency, Missing, Quality, ServerState, Severity
+from gpuwatch.training import Run, Trainer, TrainingSample
 
 # --------------------------------------------------------------------------------------------------------------- who
 
@@ -265,30 +267,6 @@ class RecorderSample:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSample:
-    """One training process over the time since its previous sample (filled by the hook, a later issue)."""
-
-    pid: int
-    start_ms: int = 0
-    steps_total: float | None = measure("steps", "total", 1, "delta", "training", "Optimizer steps", "hook")
-    tokens_total: float | None = measure("tokens", "total", 1, "delta", "training", "Tokens in training batches, padding included", "hook")  # fmt: skip
-    nonpad_tokens_total: float | None = measure("nonpad_tokens", "total", 1, "delta", "training", "Tokens in training batches without padding", "hook")  # fmt: skip
-    eval_tokens_total: float | None = measure("eval_tokens", "total", 1, "delta", "training", "Tokens in evaluation batches", "hook")  # fmt: skip
-    samples_total: float | None = measure("samples", "total", 1, "delta", "training", "Samples in training batches", "hook")
-    data_wait_seconds: float | None = measure("data_wait_ms", "seconds", 1000, "delta", "phase", "Time the loop waited for data", "hook")  # fmt: skip
-    forward_seconds: float | None = measure("forward_ms", "seconds", 1000, "delta", "phase", "Time in forward", "hook")
-    backward_seconds: float | None = measure("backward_ms", "seconds", 1000, "delta", "phase", "Time in backward", "hook")
-    optimizer_seconds: float | None = measure("optimizer_ms", "seconds", 1000, "delta", "phase", "Time in the optimizer", "hook")
-    checkpoint_seconds: float | None = measure("checkpoint_ms", "seconds", 1000, "delta", "phase", "Time writing checkpoints", "hook")  # fmt: skip
-    eval_seconds: float | None = measure("eval_ms", "seconds", 1000, "delta", "phase", "Time in evaluation", "hook")
-    compile_seconds: float | None = measure("compile_ms", "seconds", 1000, "delta", "phase", "Time compiling", "hook")
-    other_seconds: float | None = measure("other_ms", "seconds", 1000, "delta", "phase", "Other time of the loop", "hook")
-    allocated_bytes: float | None = measure("allocated_mib", "bytes", MIB, "gauge", "allocator", "Memory allocated by PyTorch", "torch.cuda.memory_stats")  # fmt: skip
-    reserved_bytes: float | None = measure("reserved_mib", "bytes", MIB, "gauge", "allocator", "Memory reserved by PyTorch", "torch.cuda.memory_stats")  # fmt: skip
-    loss: float | None = measure("loss_micro", "count", 1e6, "gauge", "loss", "Loss, when it is free", "hook")
-
-
-@dataclass(frozen=True, slots=True)
 class InferenceSample:
     """One inference server over the time since its previous good reading.
 
@@ -372,7 +350,8 @@ class Batch:
 
     ``t`` is the grid second (unix), ``monotonic_ns`` the true instant of reading, ``duration_ns`` how long reading took, ``driver_calls``
     and ``driver_ns`` what it cost the driver. ``error`` is one clear line when nothing could be read; the rest is then empty. ``gpus``,
-    ``processes`` list every entity that exists now (``None``: not looked at this time); ``servers`` those of which something is new.
+    ``processes`` list every entity that exists now (``None``: not looked at this time); ``servers``,
+    ``trainers``, ``runs`` those of which something is new.
     """
 
     collector: str
@@ -392,6 +371,8 @@ class Batch:
     inference_samples: Sequence[InferenceSample] = ()
     latency_counts: Sequence[LatencyCounts] = ()
     servers: Sequence[Server] = ()
+    trainers: Sequence[Trainer] = ()
+    runs: Sequence[Run] = ()
     extra_samples: Sequence[ExtraSample] = ()
     events: Sequence[Event] = ()
     missing: Mapping[MissingKey, Missing] = field(default_factory=dict)

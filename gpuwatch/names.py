@@ -149,7 +149,7 @@ class Quality(_Word):
 
 
 class Latency(_Word):
-    """Which of a server's waiting times a histogram measures."""
+    """Which waiting time of a server, or which time of a training step, a histogram measures."""
 
     TTFT = 1
     """Time to first token."""
@@ -159,3 +159,54 @@ class Latency(_Word):
     """The whole request."""
     QUEUE = 4
     """From arrival until the request is first scheduled."""
+    STEP = 5
+    """A whole step of a training; the others below are the parts of one."""
+    STEP_DATA = 6
+    STEP_FORWARD = 7
+    STEP_BACKWARD = 8
+    STEP_OPTIMIZER = 9
+
+
+class Phase(_Word):
+    """What a training process is doing, by its own hooks."""
+
+    STARTING = 0
+    """Before the first step: imports, loading, wrapping."""
+    DATA = 1
+    FORWARD = 2
+    BACKWARD = 3
+    OPTIMIZER = 4
+    CHECKPOINT = 5
+    EVAL = 6
+    COMPILE = 7
+    OTHER = 8
+    """The loop's own Python between these: logging, schedulers, callbacks, sleeping."""
+    ENDED = 9
+    """The interpreter has run its exit handlers: an orderly end, or one by an uncaught exception."""
+
+
+class TrainingSource(_Word):
+    """Where the counts of a training come from."""
+
+    HOOK = 1
+    """Seen by the agent inside the process."""
+    DECLARED = 2
+    """Told by the script itself (gpuwatch_track)."""
+    LOG = 3
+    """Read from its log."""
+
+
+class RunOutcome(_Word):
+    """How a training run, or one of its processes, ended."""
+
+    RUNNING = 0
+    FINISHED = 1
+    """Exit code 0, or an orderly end of the interpreter."""
+    FAILED = 2
+    """Another exit code, or an uncaught exception."""
+    STOPPED = 3
+    """By SIGINT, SIGTERM or SIGHUP, or by KeyboardInterrupt."""
+    DIED = 4
+    """Gone without an orderly end: killed, crashed, or left by os._exit. What its exit code was nobody saw."""
+    UNKNOWN = 5
+    """Nobody watched its end."""

@@ -91,6 +91,58 @@ class ServerBoard:
 
 
 @dataclass(frozen=True, slots=True)
+class JobProcess:
+    """A process of a job that is no inference server; ``workload`` is the root (pid, start) of its tree, ``training`` what its tree is
+    by its command lines or by what was seen of its steps.
+    """
+
+    pid: int
+    start_ms: int
+    uid: int | None
+    workload: tuple[int, int]
+    training: bool = False
+    python: bool = False
+    parent_pid: int = 0
+    command: str = ""
+    """Redacted."""
+
+
+class TrainerBoard:
+    """Which jobs there are, and which of their processes train: the process collector tells the first, the training collector the
+    second. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._jobs: tuple[JobProcess, ...] = ()
+        self._version = 0
+        self._stepping: frozenset[int] = frozenset()
+
+    def publish(self, jobs: Iterable[JobProcess]) -> None:
+        """Replace what is known of the jobs."""
+        found = tuple(jobs)
+        with self._lock:
+            if found != self._jobs:
+                self._jobs, self._version = found, self._version + 1
+
+    def current(self) -> tuple[int, tuple[JobProcess, ...]]:
+        """A number that changes with every change, and the processes."""
+        with self._lock:
+            return self._version, self._jobs
+
+    def trains(self, pids: Iterable[int]) -> None:
+        """Replace which processes are known to train."""
+        found = frozenset(pids)
+        with self._lock:
+            self._stepping = found
+
+    def training(self) -> frozenset[int]:
+        """Pids of processes that are known to train, whatever their command lines say."""
+        with self._lock:
+            return self._stepping
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorContext:
     """What a collector is given: nothing here is global, so tests inject all of it."""
 
@@ -100,6 +152,7 @@ class CollectorContext:
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("gpuwatch.collectors"))
     gpu_pids: WatchedPids = field(default_factory=WatchedPids)
     servers: ServerBoard = field(default_factory=ServerBoard)
+    trainers: TrainerBoard = field(default_factory=TrainerBoard)
     options: Mapping[str, Any] = field(default_factory=dict)
     """The collector's own section of the configuration (``[collectors.NAME]``) plus ``command_lines``."""
 

@@ -30,12 +30,12 @@ from gpuwatch.model import (
     Process,
     ProcessSample,
     Server,
-    TrainingSample,
     Workload,
 )
 from gpuwatch.names import Latency, Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory
 from gpuwatch.text import clean
+from gpuwatch.training import TrainingSample
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ENTITY_KINDS = frozenset({"host", "gpu", "process", "workload"})

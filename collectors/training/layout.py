@@ -10,30 +10,13 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
+from gpuwatch.names import Phase
+
 MAGIC = b"GWTR"
 VERSION = 1
 FILE_BYTES = 32 * 1024
 SUFFIX = ".gw"
 NOTE_SUFFIX = ".run"
-
-
-class Phase(IntEnum):
-    """What a training process is doing, by its own hooks. The number is stored."""
-
-    STARTING = 0
-    """Before the first step: imports, loading, wrapping."""
-    DATA = 1
-    FORWARD = 2
-    BACKWARD = 3
-    OPTIMIZER = 4
-    CHECKPOINT = 5
-    EVAL = 6
-    COMPILE = 7
-    OTHER = 8
-    """The loop's own Python between these: logging, schedulers, callbacks, sleeping."""
-    ENDED = 9
-    """The interpreter has run its exit handlers: an orderly end, or one by an uncaught exception."""
-
 
 PHASES = len(Phase)
 

@@ -20,14 +20,14 @@ from gpuwatch.model import (
     InferenceSample,
     ProcessSample,
     RecorderSample,
-    TrainingSample,
     Workload,
 )
+from gpuwatch.training import TrainingSample
 
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """``user_version`` of the files that this program writes: the ordinal of the newest migration."""
 
 
@@ -41,7 +41,7 @@ GPU_SAMPLE = ("tick_id", "gpu_id", *GPU_FACTS, *measure_columns(GpuSample))
 PROCESS_SAMPLE = ("tick_id", "proc_id", "gpu_id", "dt_ms", *measure_columns(ProcessSample))
 HOST_SAMPLE = ("tick_id", "host_id", "dt_ms", *measure_columns(HostSample))
 RECORDER_SAMPLE = ("tick_id", "host_id", "dt_ms", *measure_columns(RecorderSample))
-TRAINING_SAMPLE = ("tick_id", "workload_id", "dt_ms", *measure_columns(TrainingSample))
+TRAINING_SAMPLE = ("tick_id", "proc_id", "workload_id", "dt_ms", *measure_columns(TrainingSample))
 INFERENCE_SAMPLE = ("tick_id", "workload_id", "dt_ms", *measure_columns(InferenceSample))
 LATENCY_SAMPLE = ("tick_id", "workload_id", "latency", "lower_us", "upper_us", "n")
 EXTRA_SAMPLE = ("tick_id", "name", "gpu_id", "proc_id", "unit", "value")
@@ -68,6 +68,7 @@ TABLES = (
         "server_field",
         "process",
         "owner",
+        "trainer",
         "run",
         "session",
         "gap",

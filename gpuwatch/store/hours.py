@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from gpuwatch.dataclass import NamedTuple
-from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.model import GpuSample, InferenceSample, ProcessSample
 from gpuwatch.store.columns import (
     GPU_ROLLUP,
     GPU_ROLLUP_FACTS,
@@ -35,6 +35,7 @@ from gpuwatch.store.watermarks import (
     set_watermark,
     watermark,
 )
+from gpuwatch.training import TrainingSample
 
 HOUR_S = 3600
 FINAL_AFTER_S = 16 * 60

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 
-from gpuwatch.model import GpuSample, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.model import GpuSample, InferenceSample, ProcessSample
 from gpuwatch.store import latency_tiers
 from gpuwatch.store.columns import GPU_ROLLUP, PROCESS_ROLLUP, Rolled, rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.days import reopen
 from gpuwatch.store.ledger_rows import ONCE, ledger_input, ledger_inputs, owner_id, write_ledger
 from gpuwatch.store.watermarks import MINUTE_TIER, set_watermark, watermark
+from gpuwatch.training import TrainingSample
 
 __all__ = [
     "MINUTE_TIER",

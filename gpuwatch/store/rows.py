@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.model import Event, ExtraSample, Gpu, Host, LatencyCounts, MissingKey, Process, Server, Workload
 from gpuwatch.names import Context, GapReason, Missing
+from gpuwatch.training import Run, Trainer
 
 Values = tuple[int | None, ...]
 """``measure.quantise(sample)``: the sample's measures as store integers, in declaration order."""
@@ -44,12 +45,24 @@ class ProcessRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRow:
-    """One training or inference workload; ``kind`` says which sample type ``values`` come from."""
+    """One inference server; ``kind`` says which sample type ``values`` come from."""
 
     root_pid: int
     root_start_ms: int
     port: int
     kind: str
+    dt_ms: int
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """One training process (a rank) of the workload whose root is ``root_pid, root_start_ms`` (port 0)."""
+
+    pid: int
+    start_ms: int
+    root_pid: int
+    root_start_ms: int
     dt_ms: int
     values: Values
 
@@ -97,9 +110,12 @@ class Tick:
     processes: Sequence[Process] = ()
     workloads: Sequence[Workload] = ()
     servers: Sequence[Server] = ()
+    trainers: Sequence[Trainer] = ()
+    runs: Sequence[Run] = ()
     gpu_rows: Sequence[GpuRow] = ()
     process_rows: Sequence[ProcessRow] = ()
     workload_rows: Sequence[WorkloadRow] = ()
+    training_rows: Sequence[TrainingRow] = ()
     latencies: Sequence[LatencyCounts] = ()
     """They count only where the workload has a row in this tick that speaks for time."""
     host_dt_ms: int = 0

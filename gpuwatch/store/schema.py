@@ -27,8 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from gpuwatch.dataclass import fields
-from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample
 from gpuwatch.store import columns as names
+from gpuwatch.training import TrainingSample
 
 NAMING = {
     "pk": "pk_%(table_name)s",
@@ -175,6 +176,28 @@ server_field = Table(
     sqlite_with_rowid=False,
     comment="where each number of a server comes from, and how it is counted",
 )
+trainer = Table(
+    "trainer",
+    metadata,
+    Column("proc_id", BIG, ForeignKey("process.proc_id"), primary_key=True, autoincrement=False),
+    _ref("workload_id", "workload.workload_id"),
+    _int("source"),
+    _int("attached_ms"),
+    *[_text(c) for c in ("detail", "hint", "framework", "agent_version")],
+    *_values(("rank", "world", "local_rank", "node_rank", "data_parallel")),
+    _text("data_parallel_source"),
+    _int("replicas", default=1),
+    *[_text(c) for c in ("tokens_kind", "model")],
+    *_values(("parameters", "trainable_parameters", "layers", "heads", "head_width", "sequence_tokens")),
+    Column("flops_per_token", Double(), nullable=True),
+    *[_text(c) for c in ("flops_formula", "precision", "gpu_uuid")],
+    _int("total_steps", null=True),
+    _int("probe", default=0),
+    *_values(("first_step_ms", "ended_ms")),
+    _int("outcome", default=0),
+    *_seen(),
+    comment="what is known of a training process (a rank) now",
+)
 run = Table(
     "run",
     metadata,
@@ -182,6 +205,13 @@ run = Table(
     _ref("workload_id", "workload.workload_id"),
     _int("started_ms"),
     *_values(("first_step_ms", "last_step_ms", "last_checkpoint_ms", "ended_ms", "exit_code", "steps", "tokens", "lost_gpu_ms")),
+    _int("outcome", default=0),
+    _text("detail"),
+    *_values(("samples", "step_number", "total_steps", "ranks")),
+    *[_text(c) for c in ("git_commit", "command")],
+    _int("attached", default=0),
+    UniqueConstraint("workload_id"),
+    comment="training runs; steps, tokens and samples since it was attached",
 )
 
 # ------------------------------------------------------------------------------------------------ what happened around the rows
@@ -272,7 +302,7 @@ gpu_sample = _hot("gpu_sample", names.GPU_SAMPLE, ("tick_id", "gpu_id"), ("dt_ms
 process_sample = _hot("process_sample", names.PROCESS_SAMPLE, ("tick_id", "proc_id", "gpu_id"))
 host_sample = _hot("host_sample", names.HOST_SAMPLE, ("tick_id", "host_id"))
 recorder_sample = _hot("recorder_sample", names.RECORDER_SAMPLE, ("tick_id", "host_id"))
-training_sample = _hot("training_sample", names.TRAINING_SAMPLE, ("tick_id", "workload_id"))
+training_sample = _hot("training_sample", names.TRAINING_SAMPLE, ("tick_id", "proc_id"), ("workload_id", "dt_ms"))
 inference_sample = _hot("inference_sample", names.INFERENCE_SAMPLE, ("tick_id", "workload_id"))
 _LATENCY_KEY = ("workload_id", "latency", "lower_us", "upper_us")
 latency_sample = Table(
@@ -305,7 +335,7 @@ chunk = Table(
     _text("cols", default=None),
     Column("body", LargeBinary(), nullable=False),
     PrimaryKeyConstraint("kind", "host_id", "entity_id", "t0_ms"),
-    comment="kind 0 gpu, 1 process, 2 training, 3 inference, 4 host, 5 recorder, 6 extra; entity_id: gpu_id (0 and 1), workload_id (2 and 3), else 0",
+    comment="kind 0 gpu, 1 process, 2 training, 3 inference, 4 host, 5 recorder, 6 extra; entity_id: gpu_id (0 and 1), proc_id (2), workload_id (3), else 0",
 )
 _GPU_KEY, _PROCESS_KEY, _WORKLOAD_KEY = ("t", "gpu_id"), ("t", "proc_id", "gpu_id"), ("t", "workload_id")
 gpu_minute = _rolled("gpu_minute", _GPU_KEY, names.GPU_ROLLUP_FACTS, GpuSample)

@@ -6,7 +6,7 @@ runs on SQLite and on PostgreSQL.
 
 from __future__ import annotations
 
-from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample, TrainingSample
+from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample
 from gpuwatch.names import Context, GapReason, Severity
 from gpuwatch.store.hist_view import v_hist
 from gpuwatch.store.inference_views import latency_view, v_server, v_server_field, v_workload_now
@@ -31,6 +31,7 @@ from gpuwatch.store.viewkit import (
     seen,
     words,
 )
+from gpuwatch.training import TrainingSample
 
 # ------------------------------------------------------------------------------------------------------------------- who
 

@@ -6,8 +6,9 @@ from gpuwatch.ledger import facts
 from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.ledger.types import HOLD_MS
 from gpuwatch.measure import measures
-from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample, RecorderSample, TrainingSample
+from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample, RecorderSample
 from gpuwatch.names import Bucket, Missing, State
+from gpuwatch.training import TrainingSample
 from gpuwatch.view.parts import PARTS
 from gpuwatch.view.track import SMOOTH_MS, THROTTLED_BELOW_PM
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
 from gpuwatch.view.inference_types import InferenceHistory, InferenceView
+from gpuwatch.view.training_types import TrainingHistory, TrainingView
 
 _NO_MISSING: Mapping[str, Missing] = {}
 
@@ -149,7 +150,7 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadView:
-    """A process tree that does a job. ``tokens_per_second`` are output tokens of a server; ``inference`` tells the rest of it."""
+    """A process tree that does a job. ``tokens_per_second`` are output tokens of a server, or those that a training eats."""
 
     root_pid: int
     root_start_ms: int
@@ -164,6 +165,8 @@ class WorkloadView:
     tokens_per_second: float | None = None
     inference: InferenceView | None = None
     """``None``: not a server, or nothing was ever asked of it."""
+    training: TrainingView | None = None
+    """``None``: not a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,5 +383,6 @@ class DetailView:
     days: tuple[DayView, ...] = ()
     """One for each GPU of the View, in its order."""
     inference: InferenceHistory | None = None
+    training: TrainingHistory | None = None
     workload_ledger: LedgerView | None = None
     """Where the GPU time of the workload went in the last 15 minutes: its processes' share of closed minutes."""

@@ -12,7 +12,7 @@ from support.store_rows import T0, first_tick, gpu_row, process, process_row, ti
 from gpuwatch.errors import StoreError, UsageError
 from gpuwatch.ledger.types import BucketRow
 from gpuwatch.measure import quantise
-from gpuwatch.model import Event, TrainingSample, Workload
+from gpuwatch.model import Event
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.store import check
 from gpuwatch.store.beside import open_beside
@@ -22,6 +22,7 @@ from gpuwatch.store.rollup import close_minutes
 from gpuwatch.store.rows import WorkloadRow
 from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
+from gpuwatch.training import TrainingSample, Workload
 
 NAME = "alicia"
 SECRETS = (b"alicia", b"fluxmodel", b"fluxnet", b"train_flux", b"slurm 77", b"c0ffee", b"1234567")

@@ -12,12 +12,12 @@ from gpuwatch.model import (
     InferenceSample,
     ProcessSample,
     RecorderSample,
-    TrainingSample,
     Workload,
 )
 from gpuwatch.names import Context
 from gpuwatch.store.rows import GpuRow, ProcessRow, Tick, WorkloadRow
 from gpuwatch.store.writer import StoreWriter
+from gpuwatch.training import TrainingSample
 
 HOUR_MS = 3_600_000
 T0 = 1_763_131_320_000 // HOUR_MS * HOUR_MS
