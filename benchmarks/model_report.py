@@ -20,7 +20,7 @@ from server_views import cpu_ms, serving
 from support.served import held, served_story
 from support.story import START
 
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS, Latency
 from gpuwatch.store import period_served
 from gpuwatch.store.period import Piece, Plan
 from gpuwatch.store.window import Window
@@ -57,7 +57,7 @@ def fill(path: Path) -> list[int]:
         length = {"day": DAY_S, "hour": HOUR_S, "minute": 60}[tier]
         for workload_id in ids:
             rows = waits.setdefault(tier, [])
-            rows += [(t, workload_id, each, *bucket, chance.randrange(1, 9999)) for each in Latency for bucket in BUCKETS]
+            rows += [(t, workload_id, each, *bucket, chance.randrange(1, 9999)) for each in WAITS for bucket in BUCKETS]
             counts.setdefault(tier, []).append((t, workload_id, length * 1000, 9, length * 900, length * 90, length * 9))
         for number, (owner_id, _) in enumerate(owners):
             for bucket in (5, 7, 13):

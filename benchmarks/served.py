@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from gpuwatch.model import Batch, FieldSource, InferenceSample, LatencyCounts, Server, Workload
-from gpuwatch.names import Latency, Quality, ServerState
+from gpuwatch.names import WAITS, Latency, Quality, ServerState
 
 START_MS = 5000
 BUCKETS = 3
@@ -35,7 +35,7 @@ class Servers:
     def batch(self, _second: int) -> Batch:
         """One look at all of them."""
         samples = [self._sample(key) for key in self._keys]
-        latencies = [self._counts(key, latency) for key in self._keys for latency in Latency]
+        latencies = [self._counts(key, latency) for key in self._keys for latency in WAITS]
         return Batch("inference", 0, workloads=self._workloads, servers=self._servers, inference_samples=samples, latency_counts=latencies)  # fmt: skip
 
     def _sample(self, key: tuple[int, int, int]) -> InferenceSample:

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from support.served import ServedStory, Serves, held, served_story
 
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS, Latency
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
 
@@ -52,12 +52,12 @@ def serving(number: int) -> Serves:
         return {
             "output_tokens_total": tokens, "prefill_tokens_total": tokens / 2, "cached_tokens_total": tokens, "prompt_tokens_total": tokens,
             "requests_total": 8.0, "finished_stop_total": 7.0, "running_requests": 40.0, "waiting_requests": 1.0, "kv_cache_ratio": 0.9,
-            **{f"{latency.label}_count_total": 60.0 for latency in Latency},
-            **{f"{latency.label}_sum_seconds": 2.5 for latency in Latency},
+            **{f"{latency.label}_count_total": 60.0 for latency in WAITS},
+            **{f"{latency.label}_sum_seconds": 2.5 for latency in WAITS},
         }  # fmt: skip
 
     def buckets(second: int) -> Mapping[Latency, Mapping[tuple[int, int], int]]:
-        return {latency: {pair: chance.randrange(1, 9) for pair in chance.sample(PAIRS, 5)} for latency in Latency}
+        return {latency: {pair: chance.randrange(1, 9) for pair in chance.sample(PAIRS, 5)} for latency in WAITS}
 
     return Serves(1000 + 10 * number, 8000 + number, tells, buckets)
 

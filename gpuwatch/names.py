@@ -167,6 +167,12 @@ class Latency(_Word):
     STEP_OPTIMIZER = 9
 
 
+WAITS = (Latency.TTFT, Latency.ITL, Latency.E2E, Latency.QUEUE)
+"""Those of a server."""
+STEP_TIMES = (Latency.STEP, Latency.STEP_DATA, Latency.STEP_FORWARD, Latency.STEP_BACKWARD, Latency.STEP_OPTIMIZER)
+"""Those of a training."""
+
+
 class Phase(_Word):
     """What a training process is doing, by its own hooks."""
 

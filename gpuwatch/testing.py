@@ -32,7 +32,7 @@ from gpuwatch.model import (
     Server,
     Workload,
 )
-from gpuwatch.names import Latency, Missing
+from gpuwatch.names import WAITS, Missing
 from gpuwatch.plugin import Collector, CollectorContext, Factory
 from gpuwatch.text import clean
 from gpuwatch.training import TrainingSample
@@ -208,7 +208,7 @@ def _check_processes(batch: Batch) -> None:
 
 
 def _check_servers(batch: Batch) -> None:
-    numbers = {*measures(InferenceSample), *(latency.label for latency in Latency)}
+    numbers = {*measures(InferenceSample), *(latency.label for latency in WAITS)}
     for server in batch.servers:
         _demand("@" not in server.url, f"Server.url must hold no credentials: {server.url!r}")
         named = [known.field for known in server.fields]

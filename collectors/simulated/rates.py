@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpuwatch.collectors.simulated.spread import Spread
 from gpuwatch.model import OPEN_US
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS, Latency
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.plans import ServerPlan
@@ -108,7 +108,7 @@ class Rates:
         counted.append(plan.preemptions / 60 * max(load - _PREEMPTS_FROM, 0.0) / (1 - _PREEMPTS_FROM))
         drafts = rate * plan.output.mean / (1 + plan.draft_tokens * plan.accepted) if plan.draft_tokens else 0.0
         counted += [drafts, drafts * plan.draft_tokens, drafts * plan.draft_tokens * plan.accepted]
-        for latency in Latency:
+        for latency in WAITS:
             happened = rate * gaps if latency is Latency.ITL else rate
             counted.append(happened * means[latency] * 1e6)
             counted += [happened * share for share in _shares(spreads[latency], medians[latency], BOUNDS[latency])]

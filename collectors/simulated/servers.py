@@ -12,7 +12,7 @@ from gpuwatch.collectors.simulated.serving import ENDS, Counts, Serving
 from gpuwatch.collectors.simulated.told import TOLD
 from gpuwatch.dataclass import dataclass
 from gpuwatch.model import Event, InferenceSample, LatencyCounts, Server
-from gpuwatch.names import Latency, ServerState, Severity
+from gpuwatch.names import WAITS, Latency, ServerState, Severity
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.people import Axis, Life
@@ -220,7 +220,7 @@ def _told(engine: str, speculates: bool) -> _Told:
     return _Told(
         names,
         amounts,
-        tuple(latency for latency in Latency if names & {latency.label, f"{latency.label}_count_total"}),
+        tuple(latency for latency in WAITS if names & {latency.label, f"{latency.label}_count_total"}),
         TOLD[engine].latencies,
     )
 

@@ -13,7 +13,7 @@ from gpuwatch.collectors.simulated.compiled import Person, Scenario
 from gpuwatch.collectors.simulated.patterns import Points, means, render, stream
 from gpuwatch.collectors.simulated.plans import NO_LOOP_MS, ServerPlan
 from gpuwatch.collectors.simulated.rates import AMOUNTS, MOST_LEVEL, At, Rates, edges_us
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS, Latency
 
 Counts = Sequence[int]
 ENDS = ("stop", "length", "aborted", "error")
@@ -61,7 +61,7 @@ class Serving:
         floats = ([rate * span for rate, span in zip(column, spans)] if any(column) else [0.0] for column in columns)
         out = [self._whole(next(floats)) for _ in AMOUNTS]
         requests = sum(out[AMOUNTS.index(name)][-1] for name in ENDS)
-        for latency in Latency:
+        for latency in WAITS:
             happened = max(out[AMOUNTS.index("output")][-1] - requests, 0) if latency is Latency.ITL else requests
             out.append(self._whole(next(floats)))
             place = len(out) - 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.model import FieldSource
-from gpuwatch.names import Latency, Quality
+from gpuwatch.names import WAITS, Latency, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ _SGLANG = (
     ),
 )
 TOLD = {
-    "vllm": Told(_VLLM, frozenset(Latency), "start vLLM without --disable-log-stats", 0.014, 53_120),
+    "vllm": Told(_VLLM, frozenset(WAITS), "start vLLM without --disable-log-stats", 0.014, 53_120),
     "llama.cpp": Told(
         _LLAMA_CPP, frozenset(), "start llama-server with --metrics (or set LLAMA_ARG_ENDPOINT_METRICS=1)", 0.003, 1_940
     ),
-    "sglang": Told(_SGLANG, frozenset(Latency), "start SGLang with --enable-metrics", 0.011, 41_300),
+    "sglang": Told(_SGLANG, frozenset(WAITS), "start SGLang with --enable-metrics", 0.011, 41_300),
 }
 """The engines that a scenario can have, by the word that the process collector uses."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.names import Latency, Missing, Quality, ServerState
+from gpuwatch.names import WAITS, Latency, Missing, Quality, ServerState
 from gpuwatch.peaks import bf16_peak
 from gpuwatch.prices import cost_per_million, hourly_cost
 from gpuwatch.view.diagnosis import Signs, diagnosis
@@ -47,7 +47,7 @@ _RATES = {
 }
 _FINISHED = ("finished_stop", "finished_length", "finished_aborted", "finished_error")
 _GAUGES = ("running_requests", "waiting_requests", "kv_cache_ratio", "kv_cache_fullest_ratio")
-_LATENCIES = {each: each.label for each in Latency}
+_LATENCIES = {each: each.label for each in WAITS}
 _LIMITS = ("max_running_requests", "max_model_tokens", "kv_cache_tokens")
 _MADE_FROM = {
     **_RATES,

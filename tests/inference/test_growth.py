@@ -15,7 +15,7 @@ from gpuwatch.collectors.inference.engines.vllm import VLLM
 from gpuwatch.collectors.inference.reading import Answer, Reading
 from gpuwatch.collectors.inference.table_reader import TableReader
 from gpuwatch.model import OPEN_US
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS
 
 A, B, LESS = ("a",), ("a", "engine", "1"), ("-b",)
 
@@ -184,7 +184,7 @@ def test_the_oracle_of_three_pages_under_load(fixtures: Path) -> None:
     }
     for name, expected in exact.items():
         assert (second[name], third[name]) == expected, name
-    for latency in Latency:
+    for latency in WAITS:
         assert second[f"{latency.label}_buckets"] == second[f"{latency.label}_count"]
     assert second["itl_sum"] == pytest.approx(148.4462942 - 87.9081809, abs=1e-6)
     assert third["ttft_sum"] == pytest.approx(27.87121558 - 20.2967627, abs=1e-6)

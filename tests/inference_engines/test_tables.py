@@ -14,7 +14,7 @@ from gpuwatch.collectors.procs.engines import ENGINES
 from gpuwatch.dataclass import fields
 from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample, Server
-from gpuwatch.names import Latency, Quality
+from gpuwatch.names import WAITS, Quality
 
 EVERY = engines.every()
 FACTS = {"served_model", "engine_version", "max_model_tokens", "max_running_requests", "kv_cache_tokens"}
@@ -44,7 +44,7 @@ def test_fields_facts_and_waiting_times_are_those_of_the_model(table: Engine) ->
     known = measures(InferenceSample)
     assert set(table.fields) <= set(known) - {"server_state", "window_seconds"}
     assert {known[name].kind for name in table.fields} <= {"delta", "gauge"}
-    assert set(table.latencies) <= set(Latency)
+    assert set(table.latencies) <= set(WAITS)
     assert set(table.facts) | {fact for facts in table.once.values() for fact in facts} <= FACTS
     assert {field.name for field in fields(Server)} >= FACTS
 

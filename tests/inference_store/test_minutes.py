@@ -23,7 +23,7 @@ from support.store_rows import T0, gpu_row
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.model import OPEN_US, Host, LatencyCounts
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS, Latency
 from gpuwatch.store import check
 from gpuwatch.store.days import day_steps
 from gpuwatch.store.hours import close_hours, hour_steps
@@ -159,7 +159,7 @@ readings = st.lists(
         st.integers(1, 5000) | st.integers(1, 400_000) | st.integers(1, 150 * 60_000),
         st.sampled_from([0, 1, 2000, 180_000]),
         st.sampled_from([VLLM, LLAMA]),
-        st.sampled_from(list(Latency)),
+        st.sampled_from(list(WAITS)),
         st.sampled_from(LAYOUTS),
         st.lists(st.integers(0, 2**40), min_size=4, max_size=4),
     ),
@@ -221,7 +221,7 @@ def test_hours_that_are_opened_again_in_the_middle_are_summed_anew(writer: Store
     """A clock that was set back brings minutes of the very hour of whose servers a part is summed."""
     first, db = T0 // HOUR_MS * HOUR_MS + HOUR_MS, writer.connection
     start = (first - T0) // 1000
-    told = [counts(VLLM, latency, (1,)) for latency in Latency]
+    told = [counts(VLLM, latency, (1,)) for latency in WAITS]
     writer.add(described(keys=[VLLM]))
     serve(writer, range(start + 1202, start + 3700, 2), lambda second: at(second, row(), latencies=told))
     close_minutes(db, first + 2 * HOUR_MS)
@@ -239,7 +239,7 @@ def test_hours_that_are_opened_again_in_the_middle_are_summed_anew(writer: Store
 def test_a_recorder_may_end_after_any_piece(writer: StoreWriter, tier: str) -> None:
     """Each piece is a transaction: one ends after none, the next after one piece of what is open then, the next after two, and so on."""
     db, keys = writer.connection, [VLLM, LLAMA, (1, T0, 1), (2, T0, 2)]
-    told = [counts(key, latency) for key in keys for latency in Latency]
+    told = [counts(key, latency) for key in keys for latency in WAITS]
     writer.add(described(keys=keys))
     serve(writer, range(600, 50 * 3600, 600), lambda second: at(second, *(row(key) for key in keys), latencies=told))
     end_ms = T0 + 4 * DAY_MS
@@ -278,7 +278,7 @@ writer.add(described(second, keys=[VLLM, LLAMA]))
 closer = Closer(writer)
 while True:
     second += 2
-    told = [counts(key, latency, (1, 0, second % 3)) for key in (VLLM, LLAMA) for latency in Latency]
+    told = [counts(key, latency, (1, 0, second % 3)) for key in (VLLM, LLAMA) for latency in WAITS]
     writer.add(at(second, row(VLLM, output_tokens_total=1.0), row(LLAMA, output_tokens_total=1.0), latencies=told))
     now = T0 + second * 1000
     if closer.due(now) or second % 20 == 0:
@@ -313,7 +313,7 @@ def test_kill_nine_at_any_moment(tmp_path: Path) -> None:
     rows = db.execute("SELECT sum(n), sum(output_tokens_sum) FROM workload_minute").fetchone()
     assert rows[0] == rows[1] > 1000, "each row of a server is counted once"
     per_row = db.execute("SELECT sum(n) FROM latency_minute WHERE lower_us=0").fetchone()[0]
-    assert per_row == rows[0] * len(Latency), "and so is each bucket beside it"
+    assert per_row == rows[0] * len(WAITS), "and so is each bucket beside it"
     close_hours(db, now_ms)
     done = db.execute("SELECT done_s FROM rollup_state WHERE tier='hour'").fetchone()[0]
     hours = db.execute("SELECT workload_id, latency, lower_us, upper_us, sum(n) FROM latency_hour GROUP BY 1, 2, 3, 4").fetchall()

@@ -8,7 +8,7 @@ import pytest
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.simulated.truth import server_truth
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.recorder.backfill import backfill
 from gpuwatch.store.writer import StoreWriter
@@ -43,5 +43,5 @@ def _compare(db, scenario, now, server):
             "SELECT latency,lower_seconds,coalesce(upper_seconds,1e9),count FROM v_latency_hour WHERE port=? AND t=?", (port, t)
         ).fetchall()
         assert {(latency, round(lower * 1e6), round(upper * 1e6)): n for latency, lower, upper, n in told} == {
-            (latency.label, *bucket): n for latency in Latency for bucket, n in truth.latencies[latency].items()
+            (latency.label, *bucket): n for latency in WAITS for bucket, n in truth.latencies[latency].items()
         }

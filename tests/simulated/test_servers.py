@@ -16,7 +16,7 @@ from gpuwatch.collectors.simulated.truth import server_truth
 from gpuwatch.errors import UsageError
 from gpuwatch.measure import measures
 from gpuwatch.model import OPEN_US, InferenceSample
-from gpuwatch.names import Latency, Quality, ServerState
+from gpuwatch.names import WAITS, Latency, Quality, ServerState
 
 HEAD = """
 loop = "10m"
@@ -65,7 +65,7 @@ def added(batches, slot_pid):
     """The counts of one server over all its rows, and the observations of its histograms."""
     rows = [s for b in batches for s in b.inference_samples if s.root_pid == slot_pid]
     sums = {name: sum(getattr(row, name) or 0 for row in rows) for name in COUNTS}
-    buckets = {latency: Counter() for latency in Latency}
+    buckets = {latency: Counter() for latency in WAITS}
     for counts in (c for b in batches for c in b.latency_counts if c.root_pid == slot_pid):
         for lower, upper, n in counts.buckets:
             buckets[counts.latency][lower, upper] += n
@@ -104,7 +104,7 @@ def test_the_numbers_of_a_server_agree_with_each_other(opened, epoch):
     assert sums["itl_count_total"] == pytest.approx(sums["output_tokens_total"] - ended, rel=0.001)
     assert sums["prompt_tokens_total"] == sums["prefill_tokens_total"] + sums["cached_tokens_total"]
     assert ended == sum(sums[f"finished_{how}_total"] for how in ("stop", "length", "aborted", "error"))
-    for latency in Latency:
+    for latency in WAITS:
         assert sum(buckets[latency].values()) == sums[f"{latency.label}_count_total"]
         middle = sum(n * (lower + min(upper, 2 * lower + 1)) / 2 for (lower, upper), n in buckets[latency].items()) / 1e6
         if latency is not Latency.QUEUE:  # most of it is shorter than the first bucket is long
@@ -142,8 +142,8 @@ def test_an_observation_lies_in_the_bucket_that_its_spread_says(epoch):
     for latency, spread in ((Latency.TTFT, plan.ttft), (Latency.ITL, plan.itl), (Latency.QUEUE, plan.queue)):
         lower, upper = next(bucket for bucket in sorted(buckets[latency]) if quantile(buckets[latency], 0.95) * 1e6 <= bucket[1])
         assert lower < spread.p95 * 1e6 <= upper
-    bounds = {latency: {0, OPEN_US, *(round(b * 1e6) for b in BOUNDS[latency])} for latency in Latency}
-    assert all(set(bucket) <= bounds[latency] for latency in Latency for bucket in buckets[latency])
+    bounds = {latency: {0, OPEN_US, *(round(b * 1e6) for b in BOUNDS[latency])} for latency in WAITS}
+    assert all(set(bucket) <= bounds[latency] for latency in WAITS for bucket in buckets[latency])
 
 
 def test_a_busier_server_is_slower_and_never_counts_backwards():
@@ -244,7 +244,7 @@ def test_each_engine_tells_what_it_can(opened, epoch):
                 "server_state",
                 "window_seconds",
             }
-            spread = {f"{latency.label}{end}" for latency in Latency for end in ("_count_total", "_sum_seconds")}
+            spread = {f"{latency.label}{end}" for latency in WAITS for end in ("_count_total", "_sum_seconds")}
             assert names - spread == set(quality[server.served_model]) & set(measures(InferenceSample)) - spread
 
 

@@ -12,7 +12,7 @@ from gpuwatch.collectors.inference.engines.llamacpp_reader import LlamaCppReader
 from gpuwatch.collectors.inference.reading import Answer
 from gpuwatch.collectors.inference.table_reader import formula
 from gpuwatch.collectors.simulated.told import TOLD
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS
 
 
 @pytest.mark.parametrize("name", ["vllm", "sglang"])
@@ -47,4 +47,4 @@ def test_a_llama_server_tells_what_its_reader_makes_of_slots_and_page():
 
 def test_the_flag_is_the_engines():
     assert {name: told.metrics_off for name, told in TOLD.items()} == {name: engine(name).metrics_off for name in TOLD}
-    assert set(Latency) >= TOLD["vllm"].latencies
+    assert set(WAITS) >= TOLD["vllm"].latencies

@@ -10,7 +10,7 @@ from support.server_sheets import lines, sheet
 from support.tui import SIZES, context_of, faults
 from support.tui_views import no_gpu
 
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS
 from gpuwatch.tui.draw.line import width_of
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.panels.server_boxed import rows_for
@@ -185,4 +185,4 @@ def test_scales_end_at_round_numbers() -> None:
 
 
 def test_the_sample_knows_all_four_waiting_times() -> None:
-    assert {each.latency for each in rich().latencies} == set(Latency)
+    assert {each.latency for each in rich().latencies} == set(WAITS)

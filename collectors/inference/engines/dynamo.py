@@ -13,7 +13,7 @@ from gpuwatch.collectors.inference.engine import Engine, Fact, Source
 from gpuwatch.collectors.inference.engines import sglang, trtllm, vllm
 from gpuwatch.collectors.inference.engines.unseen import as_source
 from gpuwatch.dataclass import replace
-from gpuwatch.names import Latency, Quality
+from gpuwatch.names import WAITS, Latency, Quality
 
 READ = partial(Source, evidence="source")
 AT_END = partial(Source, quality=Quality.AT_END, evidence="source")
@@ -71,7 +71,7 @@ DYNAMO = Engine(
         *(mark for worker in _WORKERS for mark in worker.MARKS),
     ),
     fields={name: _all(name, _FIELDS, "FIELDS") for name in _NAMES},
-    latencies={latency: _all(latency, _LATENCIES, "LATENCIES") for latency in Latency},
+    latencies={latency: _all(latency, _LATENCIES, "LATENCIES") for latency in WAITS},
     facts={
         "served_model": (
             Fact("dynamo_frontend_model_context_length", label="model"),
