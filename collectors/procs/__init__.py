@@ -6,13 +6,14 @@ masked before anything leaves this package. Which processes can be seen by whom:
 
 from __future__ import annotations
 
-from gpuwatch.collectors.procs.collector import ProcsCollector
-from gpuwatch.collectors.procs.visibility import Visibility, look, visibility
-from gpuwatch.plugin import Collector, CollectorContext
+from typing import TYPE_CHECKING
 
-__all__ = ["ProcsCollector", "Visibility", "factory", "look", "visibility"]
+if TYPE_CHECKING:
+    from gpuwatch.plugin import Collector, CollectorContext
 
 
 def factory(context: CollectorContext) -> Collector:
     """The collector ``procs``. Option ``command_lines``: ``redacted`` (default), ``name`` or ``none``."""
+    from gpuwatch.collectors.procs.collector import ProcsCollector  # who only masks secrets does not load it
+
     return ProcsCollector(context)

@@ -169,7 +169,7 @@ def _gpu_details(gpu: GpuView) -> Iterator[Check]:
 def _processes(runtime: Runtime) -> Iterator[Check]:
     if runtime.simulated:
         return
-    from gpuwatch.collectors.procs import visibility
+    from gpuwatch.collectors.procs.visibility import visibility
 
     for number, line in enumerate(visibility(runtime.context("procs"))):
         yield Check(f"processes.{number}", "processes", "visible" if not number else "", "info", line)

@@ -8,7 +8,7 @@ import pytest
 from support.serving_process import bound, serving
 
 from gpuwatch.collectors.inference.listening import where
-from gpuwatch.collectors.procs import ProcsCollector
+from gpuwatch.collectors.procs.collector import ProcsCollector
 from gpuwatch.plugin import CollectorContext
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.collectors.procs import ProcsCollector
+from gpuwatch.collectors.procs.collector import ProcsCollector
 from gpuwatch.model import Batch, Process, Workload
 from gpuwatch.plugin import CollectorContext, ServerBoard, ServerProcess, WatchedPids
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gpuwatch import procfs
-from gpuwatch.collectors.procs import factory, look, visibility
+from gpuwatch.collectors.procs import factory
+from gpuwatch.collectors.procs.visibility import look, visibility
 from gpuwatch.plugin import CollectorContext
 
 CODE = "print(1, flush=True); input()"
