@@ -7,8 +7,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpuwatch.collectors.simulated.compiled import Scenario
+from gpuwatch.collectors.simulated.counting import Counts
 from gpuwatch.collectors.simulated.rates import AMOUNTS
-from gpuwatch.collectors.simulated.serving import ENDS, Counts, Serving
+from gpuwatch.collectors.simulated.serving import ENDS, Serving
 from gpuwatch.collectors.simulated.told import TOLD
 from gpuwatch.dataclass import dataclass
 from gpuwatch.model import Event, InferenceSample, LatencyCounts, Server
