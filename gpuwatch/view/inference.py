@@ -14,12 +14,12 @@ from gpuwatch.dataclass import dataclass
 from gpuwatch.names import WAITS, Latency, Missing, Quality, ServerState
 from gpuwatch.peaks import bf16_peak
 from gpuwatch.prices import cost_per_million, hourly_cost
+from gpuwatch.view.counts import Sums
 from gpuwatch.view.diagnosis import Signs, diagnosis
 from gpuwatch.view.inference_types import InferenceView, LatencyView
 from gpuwatch.view.latency import goodput, latency_view, quantile
 from gpuwatch.view.live import Rows
 from gpuwatch.view.served import Recent, Servers
-from gpuwatch.view.served_rows import Sums
 from gpuwatch.view.terms import Terms
 
 RATE_MS = 10_000

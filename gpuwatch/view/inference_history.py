@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 
 from gpuwatch.names import Latency
 from gpuwatch.store.window import Window
+from gpuwatch.view.counts import NOTHING, Sums
 from gpuwatch.view.inference_types import InferenceHistory
 from gpuwatch.view.latency import FEWEST, Buckets, quantile
-from gpuwatch.view.served_rows import MINUTE_COLUMNS, NOTHING, ServerTrack, Sums, minute_sums
+from gpuwatch.view.served_rows import MINUTE_COLUMNS, ServerTrack, minute_sums
 
 CELLS, CELL_S, CELL_MS = 60, 60, 60_000
 _P95 = 0.95

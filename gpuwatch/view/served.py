@@ -15,7 +15,8 @@ from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample
 from gpuwatch.store.facts import GpuFacts
 from gpuwatch.store.window import Window
-from gpuwatch.view.served_rows import CELL_MS, MINUTE_COLUMNS, NOTHING, Buckets, LatencyCells, ServerTrack, Sum, Sums, minute_sums
+from gpuwatch.view.counts import NOTHING, Sum, Sums
+from gpuwatch.view.served_rows import CELL_MS, MINUTE_COLUMNS, Buckets, LatencyCells, ServerTrack, minute_sums
 
 MINUTE_MS = 60_000
 WINDOW_MS = 300_000

@@ -10,12 +10,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuwatch.dataclass import NamedTuple, dataclass
 from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample
 from gpuwatch.names import ServerState
 from gpuwatch.store.columns import rollup
 from gpuwatch.store.served import INFERENCE_ROW
+from gpuwatch.view.counts import Running, Sum, Sums
 
 CELL_MS = 10_000
 """Buckets are kept in cells of so much time; a span of them begins at a cell's border."""
@@ -33,55 +33,6 @@ _SLACK = 32
 """Old rows are dropped so many at a time."""
 assert INFERENCE_ROW[1:] == tuple(m.column for m in _MEASURES.values())
 
-
-class Sum(NamedTuple):
-    """A count of a span, the store's integer, and the time in milliseconds in which it was counted."""
-
-    value: int
-    observed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """The counts of a span that were counted in it, by name."""
-
-    of: Mapping[str, Sum]
-
-    def total(self, name: str) -> int | None:
-        """The count of a field; ``None``: never counted in the span."""
-        found = self.of.get(name)
-        return None if found is None else found.value
-
-    def amount(self, name: str) -> float | None:
-        """The same in base units."""
-        found = self.of.get(name)
-        return None if found is None else found.value / _SCALE[name]
-
-    def rate(self, name: str) -> float | None:
-        """The count a second, in base units."""
-        found = self.of.get(name)
-        return None if found is None else found.value / _SCALE[name] / (found.observed_ms / 1000)
-
-    def seconds(self, name: str) -> float:
-        """The time in which a field was counted."""
-        found = self.of.get(name)
-        return 0.0 if found is None else found.observed_ms / 1000
-
-    def ratio(self, part: str, whole: str) -> float | None:
-        """One count over another, between 0 and 1: a page is not read in one instant. ``None`` where one is unknown or nothing came."""
-        above, below = self.total(part), self.total(whole)
-        return None if above is None or not below else min(1.0, above / below)
-
-    def plus(self, other: Sums) -> Sums:
-        """Both spans."""
-        out = dict(self.of)
-        for name, (value, ms) in other.of.items():
-            had = out.get(name)
-            out[name] = Sum(value, ms) if had is None else Sum(had.value + value, had.observed_ms + ms)
-        return Sums(out)
-
-
-NOTHING = Sums({})
 
 # what a minute's row has of the same
 _ROLLED = {column.source: column for column in rollup(InferenceSample) if column.how == "sum"}
@@ -102,35 +53,6 @@ def minute_sums(row: Sequence[int | None]) -> Sums:
     return Sums(out)
 
 
-class _Column:
-    """Running sums of one count: line n is what the first n rows have."""
-
-    __slots__ = ("observed", "values")
-
-    def __init__(self) -> None:
-        self.values = [0]
-        self.observed = [0]
-
-    def extend(self, counts: Sequence[int | None], windows: Sequence[int]) -> None:
-        """Further rows: what was counted, and the time in which, 0 for rows that speak for none."""
-        value, observed = self.values[-1], self.observed[-1]
-        if len(counts) == 1:  # the live end
-            known = counts[0] is not None and windows[0]
-            self.values.append(value + (counts[0] or 0) if known else value)
-            self.observed.append(observed + windows[0] if known else observed)
-            return
-        if counts.count(None) == len(counts):
-            self.values += [value] * len(counts)
-            self.observed += [observed] * len(counts)
-            return
-        for count, window in zip(counts, windows, strict=True):
-            if count is not None and window:
-                value += count
-                observed += window
-            self.values.append(value)
-            self.observed.append(observed)
-
-
 class ServerTrack:
     """The rows of one server, oldest first. Rows that speak for no time count nowhere, as in minutes.
 
@@ -141,7 +63,7 @@ class ServerTrack:
         self.times: list[int] = []
         """Of the good readings."""
         self._windows: list[int] = []
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, Running] = {}
         self._rows: list[Sequence[Any]] = []
         self._seen: list[int] = []
         self._states: list[int] = []
@@ -157,10 +79,10 @@ class ServerTrack:
         self._windows.append((row[_WINDOW_AT] or row[0]) if row[0] else 0)
         self._rows.append(row)
 
-    def _column(self, name: str) -> _Column:
+    def _column(self, name: str) -> Running:
         column = self._columns.get(name)
         if column is None:
-            column = self._columns[name] = _Column()
+            column = self._columns[name] = Running()
         have = len(column.values) - 1
         if have < len(self._rows):
             at = _AT[name]
