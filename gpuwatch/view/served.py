@@ -13,17 +13,15 @@ from typing import Any
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample
-from gpuwatch.store.facts import GpuFacts
 from gpuwatch.store.window import Window
 from gpuwatch.view.counts import NOTHING, Sum, Sums
+from gpuwatch.view.energy import Energies
 from gpuwatch.view.served_rows import CELL_MS, MINUTE_COLUMNS, Buckets, LatencyCells, ServerTrack, minute_sums
 
 MINUTE_MS = 60_000
 WINDOW_MS = 300_000
 """Latencies, hit ratios, means and requests a second are of so much time."""
 FINISHED_MS = 3_600_000
-ENERGY_MS = 75_000
-"""So long the energy of GPUs is kept: as far back as the longest time between a reading and its rate's start."""
 RATE_CELLS, RATE_CELL_MS = 9, 20_000
 FINISHED = ("finished_stop_total", "finished_length_total", "finished_aborted_total", "finished_error_total")
 _FINISHED_COLUMNS = tuple(f"{measures(InferenceSample)[name].column}_sum" for name in FINISHED)
@@ -71,8 +69,7 @@ class Servers:
         """Minutes up to here are closed."""
         self._recent: dict[int, tuple[object, Recent]] = {}
         self._minutes: tuple[object, Mapping[int, Sums]] = (None, {})
-        self._gpu_rows: dict[int, list[GpuFacts]] = {}
-        self._gpus_ms = 0
+        self._energies = Energies(window)
         self.made: dict[int, tuple[Any, ...]] = {}
         """What the view keeps of a server while nothing of it changes."""
 
@@ -223,46 +220,9 @@ class Servers:
                 out[workload_id] = out.get(workload_id, NOTHING).plus(minute_sums(row))
         return out
 
-    # ----------------------------------------------------------------------------------------------------------- energy
-
     def power(self, gpu_id: int, start_ms: int, end_ms: int) -> float | None:
-        """The mean power of a GPU in ``[start_ms, end_ms]``, watts: from its energy counter, else its power readings.
-
-        ``None`` where less than half of the time was observed.
-        """
-        self._take_energy()
-        energy = seen = 0.0
-        for row in reversed(self._gpu_rows.get(gpu_id, ())):
-            if row.ts_ms <= start_ms:
-                break
-            ms = min(end_ms, row.ts_ms) - max(start_ms, row.ts_ms - row.dt_ms)
-            if ms <= 0:
-                continue
-            used = (
-                row.energy_mj
-                if row.energy_mj is not None
-                else row.power_mw * row.dt_ms / 1000
-                if row.power_mw is not None
-                else None
-            )
-            if used is not None:
-                energy, seen = energy + used * ms / row.dt_ms, seen + ms
-        return energy / seen if seen and seen * 2 >= end_ms - start_ms else None
-
-    def _take_energy(self) -> None:
-        """Rows of all GPUs, read when somebody asks for the first time at this instant."""
-        if self._gpus_ms == self.at_ms:
-            return
-        since = max(self._gpus_ms, self.at_ms - ENERGY_MS) if self._gpus_ms <= self.at_ms else self.at_ms - ENERGY_MS
-        if since == self.at_ms - ENERGY_MS:
-            self._gpu_rows = {}
-        self._gpus_ms = self.at_ms
-        first, last = self._window.tick_range(since + 1, self.at_ms)
-        for row in self._window.gpu_rows(first, last) if first <= last else ():
-            self._gpu_rows.setdefault(row.gpu_id, []).append(row)
-        for rows in self._gpu_rows.values():
-            while rows and rows[0].ts_ms <= self.at_ms - ENERGY_MS:
-                rows.pop(0)
+        """The mean power of a GPU in ``[start_ms, end_ms]``, watts; ``None`` where less than half of the time was observed."""
+        return self._energies.power(gpu_id, start_ms, end_ms, self.at_ms)
 
 
 def servers_at(window: Window, workload_ids: Collection[int], at_ms: int, *, live: bool, late_ms: int) -> Servers:
