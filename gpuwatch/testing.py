@@ -32,10 +32,10 @@ from gpuwatch.model import (
     Server,
     Workload,
 )
-from gpuwatch.names import WAITS, Missing
+from gpuwatch.names import WAITS, Missing, RunOutcome
 from gpuwatch.plugin import Collector, CollectorContext, Factory
 from gpuwatch.text import clean
-from gpuwatch.training import TrainingSample
+from gpuwatch.training import Run, Trainer, TrainingSample
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _ENTITY_KINDS = frozenset({"host", "gpu", "process", "workload"})
@@ -51,6 +51,8 @@ _PLURALS: dict[str, type] = {
     "inference_samples": InferenceSample,
     "latency_counts": LatencyCounts,
     "servers": Server,
+    "trainers": Trainer,
+    "runs": Run,
     "extra_samples": ExtraSample,
     "events": Event,
 }
@@ -166,8 +168,7 @@ def check_batch(batch: Batch, *, collector: str, now: float, known_gpus: Iterabl
     _check_processes(batch)
     if batch.host_sample is not None:
         _check_measures(batch.host_sample, "host", "", batch)
-    for training in batch.training_samples:
-        _check_measures(training, "process", f"{training.pid}:{training.start_ms}", batch)
+    _check_trainings(batch)
     _check_servers(batch)
     for (entity, key, field_name), reason in batch.missing.items():
         _demand(entity in _ENTITY_KINDS, f"a reason for an unknown kind of entity: {entity!r}")
@@ -207,6 +208,21 @@ def _check_processes(batch: Batch) -> None:
         _check_measures(sample, "process", f"{sample.pid}:{sample.start_ms}", batch)
 
 
+def _check_trainings(batch: Batch) -> None:
+    rows = [(sample.pid, sample.start_ms) for sample in batch.training_samples]
+    _demand(len(set(rows)) == len(rows), f"two samples of one rank in one batch: {rows}")
+    for sample in batch.training_samples:
+        _check_measures(sample, "process", f"{sample.pid}:{sample.start_ms}", batch)
+    for trainer in batch.trainers:
+        _demand(trainer.root_pid > 0, f"the rank {trainer.key} belongs to no workload")
+        _demand(trainer.replicas >= 1, f"the rank {trainer.key}: {trainer.replicas} ranks cannot see the same tokens")
+    runs = [run.key for run in batch.runs]
+    _demand(len(set(runs)) == len(runs), f"a run is told twice: {runs}")
+    for run in batch.runs:
+        ended, running = run.ended_ms is not None, run.outcome is RunOutcome.RUNNING
+        _demand(ended != running, f"the run {run.key} is {run.outcome.label} and has {'an' if ended else 'no'} end")
+
+
 def _check_servers(batch: Batch) -> None:
     numbers = {*measures(InferenceSample), *(latency.label for latency in WAITS)}
     for server in batch.servers:
@@ -218,6 +234,7 @@ def _check_servers(batch: Batch) -> None:
     _demand(len(set(rows)) == len(rows), f"two samples of one server in one batch: {rows}")
     for sample in batch.inference_samples:
         _check_measures(sample, "workload", f"{sample.root_pid}:{sample.root_start_ms}:{sample.port}", batch)
+    rows += [(sample.root_pid, sample.root_start_ms, 0) for sample in batch.training_samples]
     for counts in batch.latency_counts:
         place = (counts.root_pid, counts.root_start_ms, counts.port)
         _demand(place in rows, f"waiting times of {place}, which has no sample in this batch")
@@ -238,7 +255,7 @@ def _check_measures(sample: object, entity: str, key: str, batch: Batch) -> None
         _demand(
             isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value), f"{where} is no finite number"
         )
-        _demand(value >= _LOWEST.get(about.unit, 0.0), f"{where} is too small for {about.unit}")
+        _demand(name == "loss" or value >= _LOWEST.get(about.unit, 0.0), f"{where} is too small for {about.unit}")
         highest = _HIGHEST.get(about.unit, math.inf)
         if about.unit == "ratio" and not (isinstance(sample, ProcessSample) and name == "cpu_ratio"):
             highest = 1.0  # a process may use several cores

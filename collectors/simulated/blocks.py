@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gpuwatch.collectors.simulated import server_block
+from gpuwatch.collectors.simulated import server_block, training_block
 from gpuwatch.collectors.simulated.patterns import Phase
 from gpuwatch.collectors.simulated.plans import (
     FAULT_KINDS,
@@ -63,7 +63,20 @@ _PROCESS = (
         "read",
         "write",
     ],
-    *["parent", "role", "container", "workload", "workload_kind", "model", "engine", "engine_version", "port", "pid", "server"],
+    *[
+        "parent",
+        "role",
+        "container",
+        "workload",
+        "workload_kind",
+        "model",
+        "engine",
+        "engine_version",
+        "port",
+        "pid",
+        "server",
+        "training",
+    ],
 )
 _HOST = (
     *["cpu_count", "memory_total", "kernel", "noise", "cpu", "iowait", "memory_used", "swap_used", "load_average", "process_count"],
@@ -160,6 +173,7 @@ def process(row: object, where: str, places: list[str]) -> ProcessPlan:
         workload=clean(r.text("workload")), workload_kind=r.choice("workload_kind", ("training", "inference", "other"), "other"),
         model=clean(r.text("model")), engine=r.word("engine"), engine_version=r.word("engine_version"), port=r.whole("port"),
         pid=r.whole("pid"), server=server_block.server(r.table["server"], f"{where}.server") if r.has("server") else None,
+        training=training_block.training(r.table["training"], f"{where}.training") if r.has("training") else None,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from gpuwatch.collectors.simulated.incidents import GPU_LOST, incidents
 from gpuwatch.collectors.simulated.people import Axis, Life, People
 from gpuwatch.collectors.simulated.samples import Sampler, Span
 from gpuwatch.collectors.simulated.servers import INTERVAL_S, Look, Seen, Servers, changes
+from gpuwatch.collectors.simulated.trainings import Trained, Trainings
 from gpuwatch.dataclass import replace
 from gpuwatch.measure import measures
 from gpuwatch.model import (
@@ -34,6 +35,7 @@ from gpuwatch.model import (
     Workload,
 )
 from gpuwatch.names import Missing
+from gpuwatch.training import Trainer
 
 HOSTNAME = "demo-01"
 NAME = "simulated"
@@ -73,6 +75,8 @@ class Stage:
             self.gpus[str(device.index)] = gpu_entity(device)
             self.gpus |= {i.place: instance_entity(i, device) for i in self.table.instances if i.gpu == device.index}
         self._instances = frozenset(instance.uuid for instance in self.table.instances)
+        self.trainings = Trainings(scenario, axis, [(place, gpu.uuid) for place, gpu in self.gpus.items()])
+        self._ranks: dict[tuple[int, int], Trainer] = {}
         self._host = self._describe()
         self._entities = tuple(self.gpus.values())
         self._changes = self.people.changes()
@@ -138,12 +142,13 @@ class Stage:
         known: Sequence[Process] | None = None,
         looks: bool = False,
         looked: float | None = None,
+        last: bool = True,
     ) -> Batch:
         """All that the collectors of a real host would learn at ``now``, over the time since ``previous`` (both unix seconds).
 
         ``share`` keeps built samples for spans that look the same, which only pays when the step is long beside the loop.
         Entities are left out while the processes are the ``known`` ones. ``looks``: servers are read too, which was done before at
-        ``looked``; those are told of which something is new.
+        ``looked``; those are told of which something is new. Runs that go on are told again where this is the ``last`` of many batches.
         """
         t = int(now)
         span = self._span(previous, now)
@@ -157,6 +162,7 @@ class Stage:
         processes = self._processes(span, scene, faults, share)
         seen = self._servers(looked, now, scene, share) if looks and self.servers else Seen()
         news, events = self._news(seen.servers, t)
+        trained = self._trained(span, scene, share, last) if self.trainings else Trained()
         if self.table.instances:
             unshared = {
                 ("process", f"{s.pid}:{s.start_ms}", "sm_utilization_ratio"): Missing.NOT_SUPPORTED
@@ -175,8 +181,11 @@ class Stage:
             process_samples=processes,
             host_sample=self._host_sample(span, share),
             inference_samples=seen.samples,
-            latency_counts=seen.latencies,
+            latency_counts=(*seen.latencies, *trained.latencies),
             servers=news,
+            training_samples=trained.samples,
+            trainers=trained.trainers,
+            runs=trained.runs,
             events=(*self._events(span), *events),
             missing=missing if span.start is not None else self._not_yet(missing, gpus),
         )
@@ -186,7 +195,7 @@ class Stage:
         known: Sequence[Process] | None = None
         for now in range(start + step, end + 1, step):
             looks = self.looks_at(now, step)
-            batch = self.batch(now - step, now, share=True, known=known, looks=looks, looked=looked)
+            batch = self.batch(now - step, now, share=True, known=known, looks=looks, looked=looked, last=now + step > end)
             looked = now if looks else looked
             known = batch.processes or known
             yield batch
@@ -199,6 +208,15 @@ class Stage:
         span = self._span(looked, now)
         look = Look(span.start, span.end, span.seconds)
         return self.servers.seen(scene.lives, look, (lambda key, build: self._once(key, span, build)) if share else None)
+
+    def _trained(self, span: Span, scene: _Scene, share: bool, last: bool) -> Trained:
+        """The trainings at the end of the span; of the ranks those of which something is new."""
+        look = Look(span.start, span.end, span.seconds)
+        once = (lambda key, build: self._once(key, span, build)) if share else None
+        trained = self.trainings.seen(scene.lives, look, once, quiet=not last)
+        news = tuple(trainer for trainer in trained.trainers if self._ranks.get(trainer.key) is not trainer)
+        self._ranks |= {trainer.key: trainer for trainer in news}
+        return replace(trained, trainers=news)
 
     def _news(self, servers: Sequence[Server], t: int) -> tuple[tuple[Server, ...], tuple[Event, ...]]:
         """The servers of which something is new, and what is worth an event of that."""

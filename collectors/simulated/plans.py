@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gpuwatch.collectors.simulated.patterns import Phase
+from gpuwatch.collectors.simulated.patterns import Phase as Stretch
 from gpuwatch.collectors.simulated.spread import Spread
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.names import ServerState
+from gpuwatch.names import Phase, RunOutcome, ServerState, TrainingSource
 
 NO_LOOP_MS = 3_600_000
 """How much of a pattern is laid out when a scenario does not loop."""
@@ -28,7 +28,7 @@ GPM_IDS = {"graphics": 1, "sm": 2, "occupancy": 3, "tensor": 5, "dram": 10, "fp6
 class Work:
     """What a GPU or an instance does: its load and what follows from it."""
 
-    load: tuple[Phase, ...] = (Phase(),)
+    load: tuple[Stretch, ...] = (Stretch(),)
     gpm: Mapping[int, float] = field(default_factory=dict)
     """GPM metric id -> share of the load."""
     gpm_noise: float = 0.01
@@ -64,7 +64,7 @@ class GpuPlan:
     nvlink: tuple[float, float]
     throttle_reasons: int
     throttle_clock: int
-    throttle_when: tuple[Phase, ...]
+    throttle_when: tuple[Stretch, ...]
     power_limit: float
     codec: tuple[float, float]
     mig: tuple[InstancePlan, ...]
@@ -83,7 +83,7 @@ class OutagePlan:
 class ServerPlan:
     """The ``[processes.server]`` block of a process that serves. What it does is what it does at full load; times are in seconds."""
 
-    load: tuple[Phase, ...]
+    load: tuple[Stretch, ...]
     """In percent; empty: it follows the GPUs of its workload."""
     requests: float
     """Ended a second."""
@@ -112,6 +112,57 @@ class ServerPlan:
     starts_ms: int
     """How long after its process it begins to answer."""
     outages: tuple[OutagePlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StuckPlan:
+    """A rank that has made no step since so long before time 0, and what it does instead."""
+
+    since_ms: int
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """The ``[processes.training]`` block of a rank. 0 and empty texts: it does not tell."""
+
+    step_ms: float
+    """Of GPU work: a GPU that is busy half of the time makes half as many steps."""
+    tokens: int
+    """A step, of this rank; so are the samples."""
+    samples: int
+    padding: float
+    split: tuple[float, float, float]
+    """Shares of forward, backward and optimizer in a busy second."""
+    rest: Phase
+    """What the host does while a GPU that works has nothing to do for a moment; a fifth of that is other host time."""
+    idle: Phase
+    """What it does while the GPU has nothing to do for whole seconds."""
+    starts_ms: int
+    """From the start of the process to where its first step begins."""
+    total_steps: int
+    loss: float
+    load: float
+    """In percent, where no GPU tells: before time 0."""
+    stuck: StuckPlan | None
+    source: TrainingSource
+    model: str
+    parameters: int
+    trainable: int
+    layers: int
+    heads: int
+    head_width: int
+    sequence: int
+    precision: str
+    parallel: str
+    replicas: int
+    allocated: int
+    reserved: int
+    outcome: RunOutcome
+    """How it ended, if it has."""
+    exit_code: int | None
+    detail: str
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +202,7 @@ class ProcessPlan:
     port: int
     pid: int
     server: ServerPlan | None = None
+    training: TrainingPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gpuwatch.collectors.simulated import blocks, server_block
+from gpuwatch.collectors.simulated import blocks, server_block, training_block
 from gpuwatch.collectors.simulated.plans import NO_LOOP_MS, Plan
 from gpuwatch.collectors.simulated.reader import Reader, check
 from gpuwatch.errors import UsageError
@@ -67,7 +67,7 @@ def parse(text: str, name: str) -> Plan:
         step_ms=step,
         host=blocks.host(table.get("host", {})),
         gpus=gpus,
-        processes=server_block.checked(blocks.unique(processes), gpus),
+        processes=training_block.checked(server_block.checked(blocks.unique(processes), gpus)),
         past=tuple(blocks.past(row, f"past[{i}]", places) for i, row in enumerate(r.rows("past"))),
         faults=tuple(blocks.fault(row, f"faults[{i}]", count) for i, row in enumerate(r.rows("faults"))),
         xids=tuple(blocks.xid(row, f"xids[{i}]", count) for i, row in enumerate(r.rows("xids"))),
