@@ -11,6 +11,7 @@ from gpuwatch.text import clean, lazy
 MAX_LINE = 8192
 """Characters of a line that are looked at; a longer one is dropped."""
 _MAX_NUMBER = 40
+_AFTER_E = tuple("0123456789+-")
 _ANSI = lazy("\x1b\\[[0-?]{0,32}[ -/]{0,4}[@-~]")
 _STAMP = lazy(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[,.](\d{1,6}))?")
 _STAMP_WITHIN = 96
@@ -98,12 +99,13 @@ def number(text: str | None) -> float | None:
     """A finite number, perhaps in quotes, with thousands separators or a unit behind it (``12.5ms``, ``45.2%``, ``3.1/3.0``)."""
     if text is None:
         return None
-    text = text.strip().strip("'\"").strip()[:_MAX_NUMBER]
+    text = text.strip().strip("'\"").strip()
     end = 0
-    while end < len(text) and (
-        text[end] in "0123456789.,+-" or (text[end] in "eE" and 0 < end < len(text) - 1 and text[end + 1] in "0123456789+-")
-    ):
-        end += 1
+    for end, sign in enumerate(text[: _MAX_NUMBER + 1] + " "):
+        if not (sign in "0123456789.,+-" or (sign in "eE" and end and text[end + 1 : end + 2] in _AFTER_E)):
+            break
+    if end > _MAX_NUMBER:
+        return None
     try:
         value = float(text[:end].rstrip(",").replace(",", ""))
     except ValueError:

@@ -25,8 +25,8 @@ def parse(text: str) -> LogLine | None:
 
 def of(told: dict[str, str], name: str) -> LogLine | None:
     """What the values of one line say."""
-    if "train_runtime" in told:
-        return LogLine(name, Kind.END, loss=number(told.get("train_loss")))
+    if "train_loss" in told and "train_runtime" in told:  # lines of the training have a ``train_runtime`` too if they have tokens
+        return LogLine(name, Kind.END)
     if any(key.startswith("eval_") for key in told) and "loss" not in told:
         return LogLine(name, Kind.EVAL, loss=number(told.get("eval_loss")))
     if "loss" not in told or not ("learning_rate" in told or "epoch" in told):
@@ -46,7 +46,7 @@ def resolution(text: str | None) -> float:
     value = number(text)
     if text is None or value is None or not ("e" in text or text.startswith("'")):
         return 0.0
-    return float(10 ** max(0, len(str(int(abs(value)))) - _DIGITS)) if abs(value) >= 10**_DIGITS else 1.0
+    return float(10 ** (len(str(int(abs(value)))) - _DIGITS)) if abs(value) >= 10**_DIGITS else 0.0
 
 
 def pairs(text: str) -> dict[str, str]:
