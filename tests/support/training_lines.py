@@ -12,26 +12,26 @@ RED, GREEN, ORANGE, TEAL, BLUE, CYAN, PINK, END = (
 
 TORCHTITAN = {
     "torchtitan 00fbaafa6 (components/metrics.py), torchrun --tee 3": (
-        f"[rank0]:[titan] 2025-08-01 10:11:12,345 - root - INFO - {RED}step: 10  {GREEN}loss:  7.1234  {ORANGE}grad_norm:  1.2345  "
-        f"{TEAL}memory: 40.12GiB(50.72%)  {BLUE}tps: 7,814  {CYAN}tflops: 1,350.12  {PINK}mfu: 35.40%{END}",
+        (f"[rank0]:[titan] 2025-08-01 10:11:12,345 - root - INFO - {RED}step: 10  {GREEN}loss:  7.1234  {ORANGE}grad_norm:  1.2345  "
+        f"{TEAL}memory: 40.12GiB(50.72%)  {BLUE}tps: 7,814  {CYAN}tflops: 1,350.12  {PINK}mfu: 35.40%{END}"),
         LogLine("torchtitan", step=10, tokens_per_second=7814.0, tokens_per=Per.DEVICE, tokens_over=Over.SINCE_LINE,
                 loss=7.1234, grad_norm=1.2345, mfu=0.354),
     ),
     "torchtitan b5bcd76c6, quantised, no colours": (
-        "[titan] 2026-05-01 10:11:12,345 - root - INFO - step: 1200  loss:  2.71234  grad_norm:  0.4321  memory: 128.96GiB(72.31%)  "
-        "tps: 812  tflops: 62.10  mfu: N/A",
+        ("[titan] 2026-05-01 10:11:12,345 - root - INFO - step: 1200  loss:  2.71234  grad_norm:  0.4321  memory: 128.96GiB(72.31%)  "
+        "tps: 812  tflops: 62.10  mfu: N/A"),
         LogLine("torchtitan", step=1200, tokens_per_second=812.0, tokens_per=Per.DEVICE, tokens_over=Over.SINCE_LINE,
                 loss=2.71234, grad_norm=0.4321),
     ),
     "torchtitan of 2024 (train.py), words per second": (
-        f"[rank0]:2024-09-01 10:11:12,345 - root - INFO - {CYAN}step: 10  {GREEN}loss:  8.0123  \x1b[33mmemory: 30.15GiB(38.10%)  "
-        f"{BLUE}wps: 3,255  {PINK}mfu: 20.10%\x1b[39m",
+        (f"[rank0]:2024-09-01 10:11:12,345 - root - INFO - {CYAN}step: 10  {GREEN}loss:  8.0123  \x1b[33mmemory: 30.15GiB(38.10%)  "
+        f"{BLUE}wps: 3,255  {PINK}mfu: 20.10%\x1b[39m"),
         LogLine("torchtitan", step=10, tokens_per_second=3255.0, tokens_per=Per.DEVICE, tokens_over=Over.SINCE_LINE,
                 loss=8.0123, mfu=0.201),
     ),
     "torchtitan 00fbaafa6, log_validation": (
-        f"[titan] 2025-08-01 10:11:12,345 - root - INFO - \x1b[33mvalidate step: 500  {GREEN}loss:  3.1234  "
-        f"{TEAL}memory: 40.12GiB(50.72%)  {BLUE}tps: 20,123{END}",
+        (f"[titan] 2025-08-01 10:11:12,345 - root - INFO - \x1b[33mvalidate step: 500  {GREEN}loss:  3.1234  "
+        f"{TEAL}memory: 40.12GiB(50.72%)  {BLUE}tps: 20,123{END}"),
         LogLine("torchtitan", Kind.EVAL, step=500, tokens_per=Per.DEVICE, tokens_over=Over.SINCE_LINE, loss=3.1234),
     ),
     "torchtitan 00fbaafa6, the end": (
@@ -42,22 +42,22 @@ TORCHTITAN = {
 
 MEGATRON = {
     "Megatron-LM d98e8a64dd (megatron/training/training.py), --log-throughput": (
-        " [2025-03-01 10:00:00] iteration       10/     500 | consumed samples:         2560 | elapsed time per iteration (ms): 812.4 | "
+        (" [2025-03-01 10:00:00] iteration       10/     500 | consumed samples:         2560 | elapsed time per iteration (ms): 812.4 | "
         "throughput per GPU (TFLOP/s/GPU): 410.5 | learning rate: 1.500000E-05 | global batch size:   256 | lm loss: 1.056912E+01 | "
-        "loss scale: 1.0 | grad norm: 12.345 | number of skipped iterations:   0 | number of nan iterations:   0 |",
+        "loss scale: 1.0 | grad norm: 12.345 | number of skipped iterations:   0 | number of nan iterations:   0 |"),
         LogLine("megatron", step=10, total_steps=500, samples_total=2560.0, batch_samples=256, step_seconds=0.8124,
                 loss=10.56912, grad_norm=12.345),
     ),
     "Megatron-LM 003ad9f544 (megatron/training.py), without a date": (
-        " iteration      100/  500000 | consumed samples:       102400 | elapsed time per iteration (ms): 1203.9 | learning rate: "
+        (" iteration      100/  500000 | consumed samples:       102400 | elapsed time per iteration (ms): 1203.9 | learning rate: "
         "1.000E-04 | global batch size:  1024 | lm loss: 6.123456E+00 | loss scale: 65536.0 | grad norm: 0.987 | "
-        "number of skipped iterations:   1 | number of nan iterations:   0 |",
+        "number of skipped iterations:   1 | number of nan iterations:   0 |"),
         LogLine("megatron", step=100, total_steps=500000, samples_total=102400.0, batch_samples=1024, step_seconds=1.2039,
                 loss=6.123456, grad_norm=0.987),
     ),
     "a fork that prints two times and tokens per second": (
-        " iteration        2/      50 | consumed samples:          256 | elapsed time per iteration (ms): 950.1/948.7 | "
-        "throughput (token/sec/GPU): 8123.4 | global batch size:   128 | lm loss: 1.1E+01 |",
+        (" iteration        2/      50 | consumed samples:          256 | elapsed time per iteration (ms): 950.1/948.7 | "
+        "throughput (token/sec/GPU): 8123.4 | global batch size:   128 | lm loss: 1.1E+01 |"),
         LogLine("megatron", step=2, total_steps=50, samples_total=256.0, batch_samples=128, step_seconds=0.9501,
                 tokens_per_second=8123.4, tokens_per=Per.DEVICE, tokens_over=Over.SINCE_LINE, loss=11.0),
     ),
@@ -73,14 +73,14 @@ MEGATRON = {
 
 NANOCHAT = {
     "nanochat 92d63d4 (scripts/base_train.py)": (
-        "step 00010/21400 (0.05%) | loss: 9.123456 | lrm: 1.00 | dt: 350.12ms | tok/sec: 1,497,453 | bf16_mfu: 45.10 | "
-        "epoch: 1 pq: 0 rg: 12 | total time: 0.00m | eta: 124.8m",
+        ("step 00010/21400 (0.05%) | loss: 9.123456 | lrm: 1.00 | dt: 350.12ms | tok/sec: 1,497,453 | bf16_mfu: 45.10 | "
+        "epoch: 1 pq: 0 rg: 12 | total time: 0.00m | eta: 124.8m"),
         LogLine("nanochat", step=10, total_steps=21400, tokens_per_second=1497453.0, tokens_per=Per.JOB, tokens_over=Over.ONE_STEP,
                 step_seconds=0.35012, loss=9.123456, mfu=0.451),
     ),
     "nanochat of October 2025, with the norm of the gradients": (
-        "step 00999/21400 (4.67%) | loss: 3.210000 | grad norm: 0.4100 | lrm: 1.00 | dt: 401.00ms | tok/sec: 1,307,451 | mfu: 47.20 | "
-        "total time: 6.60m",
+        ("step 00999/21400 (4.67%) | loss: 3.210000 | grad norm: 0.4100 | lrm: 1.00 | dt: 401.00ms | tok/sec: 1,307,451 | mfu: 47.20 | "
+        "total time: 6.60m"),
         LogLine("nanochat", step=999, total_steps=21400, tokens_per_second=1307451.0, tokens_per=Per.JOB, tokens_over=Over.ONE_STEP,
                 step_seconds=0.401, loss=3.21, grad_norm=0.41, mfu=0.472),
     ),
@@ -116,8 +116,8 @@ NANOGPT = {
 
 DEEPSPEED = {
     "DeepSpeed 038beb633 (utils/timer.py)": (
-        "[2025-01-02 03:04:05,678] [INFO] [timer.py:264:stop] epoch=0/micro_step=40/global_step=10, RunningAvgSamplesPerSec=52.13, "
-        "CurrSamplesPerSec=53.01, MemAllocated=1.2GB, MaxMemAllocated=3.4GB",
+        ("[2025-01-02 03:04:05,678] [INFO] [timer.py:264:stop] epoch=0/micro_step=40/global_step=10, RunningAvgSamplesPerSec=52.13, "
+        "CurrSamplesPerSec=53.01, MemAllocated=1.2GB, MaxMemAllocated=3.4GB"),
         LogLine("deepspeed", samples_per_second=53.01, samples_over=Over.ONE_STEP),
     ),
     "DeepSpeed 0.5 (utils/timer.py)": (
@@ -136,13 +136,13 @@ DEEPSPEED = {
 
 HUGGINGFACE = {
     "transformers 5.24.0, printed by a real run": (
-        "{'loss': '3.905', 'grad_norm': '0.8734', 'learning_rate': '4.25e-05', 'epoch': '0.1667', 'num_input_tokens_seen': 640, "
-        "'train_runtime': '0.2423', 'train_tokens_per_second': '2641'}",
+        ("{'loss': '3.905', 'grad_norm': '0.8734', 'learning_rate': '4.25e-05', 'epoch': '0.1667', 'num_input_tokens_seen': 640, "
+        "'train_runtime': '0.2423', 'train_tokens_per_second': '2641'}"),
         LogLine("huggingface", tokens_total=640.0, loss=3.905, grad_norm=0.8734),
     ),
     "transformers 4.57.6, printed by a real run": (
-        "{'loss': 3.9043, 'grad_norm': 0.863107442855835, 'learning_rate': 1.25e-06, 'epoch': 1.0, 'num_input_tokens_seen': 2560, "
-        "'train_runtime': 0.3535, 'train_tokens_per_second': 7241.44}",
+        ("{'loss': 3.9043, 'grad_norm': 0.863107442855835, 'learning_rate': 1.25e-06, 'epoch': 1.0, 'num_input_tokens_seen': 2560, "
+        "'train_runtime': 0.3535, 'train_tokens_per_second': 7241.44}"),
         LogLine("huggingface", tokens_total=2560.0, loss=3.9043, grad_norm=0.863107442855835),
     ),
     "transformers 4.57, no token count": (
@@ -154,8 +154,8 @@ HUGGINGFACE = {
         LogLine("huggingface", loss=0.0),
     ),
     "TRL on transformers 5: a count in four digits": (
-        "{'loss': '2.312', 'grad_norm': '1.101', 'learning_rate': '5e-05', 'num_tokens': '1.234e+06', 'mean_token_accuracy': '0.51', "
-        "'epoch': '0.1'}",
+        ("{'loss': '2.312', 'grad_norm': '1.101', 'learning_rate': '5e-05', 'num_tokens': '1.234e+06', 'mean_token_accuracy': '0.51', "
+        "'epoch': '0.1'}"),
         LogLine("huggingface", tokens_total=1234000.0, tokens_resolution=1000.0, loss=2.312, grad_norm=1.101),
     ),
     "TRL on transformers 4": (
@@ -163,13 +163,13 @@ HUGGINGFACE = {
         LogLine("huggingface", tokens_total=81920.0, loss=2.3125, grad_norm=1.1),
     ),
     "transformers 5.24.0, evaluation": (
-        "{'eval_loss': '3.902', 'eval_runtime': '0.0781', 'eval_samples_per_second': '2049', 'eval_steps_per_second': '256.1', "
-        "'epoch': '0.3333', 'num_input_tokens_seen': 1280}",
+        ("{'eval_loss': '3.902', 'eval_runtime': '0.0781', 'eval_samples_per_second': '2049', 'eval_steps_per_second': '256.1', "
+        "'epoch': '0.3333', 'num_input_tokens_seen': 1280}"),
         LogLine("huggingface", Kind.EVAL, loss=3.902),
     ),
     "transformers 5.24.0, the end": (
-        "{'train_runtime': '0.8931', 'train_samples_per_second': '268.7', 'train_steps_per_second': '67.18', 'train_loss': '3.902', "
-        "'epoch': '1', 'num_input_tokens_seen': 3840}",
+        ("{'train_runtime': '0.8931', 'train_samples_per_second': '268.7', 'train_steps_per_second': '67.18', 'train_loss': '3.902', "
+        "'epoch': '1', 'num_input_tokens_seen': 3840}"),
         LogLine("huggingface", Kind.END),
     ),
     "tqdm 4.68, the bar of the training": (
@@ -181,8 +181,8 @@ HUGGINGFACE = {
 
 AXOLOTL = {
     "axolotl 013d8f073 (utils/callbacks/tokens_per_second.py)": (
-        "{'loss': 1.4012, 'grad_norm': 0.93, 'learning_rate': 0.0002, 'ppl': 4.06, 'memory/max_active (GiB)': 7.08, "
-        "'tokens/train_per_sec_per_gpu': 3131.25, 'tokens/total': 1024000, 'tokens/trainable': 512000, 'epoch': 0.12}",
+        ("{'loss': 1.4012, 'grad_norm': 0.93, 'learning_rate': 0.0002, 'ppl': 4.06, 'memory/max_active (GiB)': 7.08, "
+        "'tokens/train_per_sec_per_gpu': 3131.25, 'tokens/total': 1024000, 'tokens/trainable': 512000, 'epoch': 0.12}"),
         LogLine("axolotl", tokens_total=1024000.0, tokens_per_second=3131.25, tokens_per=Per.DEVICE, tokens_over=Over.ONE_STEP,
                 loss=1.4012, grad_norm=0.93),
     ),
@@ -194,8 +194,10 @@ AXOLOTL = {
 
 LLAMA_FACTORY = {
     "LLaMA-Factory 9174a7a80 (train/callbacks.py)": (
-        '{"current_steps": 10, "total_steps": 100, "loss": 1.2034, "lr": 1e-05, "epoch": 0.1, "percentage": 10.0, '
-        '"elapsed_time": "0:00:10", "remaining_time": "0:01:30", "throughput": 8192.0, "total_tokens": 81920}',
+        (
+            '{"current_steps": 10, "total_steps": 100, "loss": 1.2034, "lr": 1e-05, "epoch": 0.1, "percentage": 10.0, '
+            '"elapsed_time": "0:00:10", "remaining_time": "0:01:30", "throughput": 8192.0, "total_tokens": 81920}'
+        ),
         LogLine("llama-factory", step=10, total_steps=100, tokens_total=81920.0, loss=1.2034),
     ),
     "LLaMA-Factory 9174a7a80, without include_num_input_tokens_seen": (
@@ -210,13 +212,17 @@ LLAMA_FACTORY = {
 
 NEMO = {
     "NeMo 01f7dbc53 (lightning/pytorch/callbacks/progress_printer.py)": (
-        "Training epoch 0, iteration 9/99 | lr: 4.498e-06 | global_batch_size: 512 | global_step: 9 | reduced_train_loss: 10.1 | "
-        "train_step_timing in s: 5.25 | consumed_samples: 5120",
+        (
+            "Training epoch 0, iteration 9/99 | lr: 4.498e-06 | global_batch_size: 512 | global_step: 9 | reduced_train_loss: 10.1 | "
+            "train_step_timing in s: 5.25 | consumed_samples: 5120"
+        ),
         LogLine("nemo", step=9, total_steps=99, batch_samples=512, step_seconds=5.25, loss=10.1),
     ),
     "NeMo, the bar": (
-        "Epoch 0: :   2%|▏         | 10/500 [00:52<42:30, v_num=0, reduced_train_loss=10.10, global_step=9.000, consumed_samples=80.00, "
-        "train_step_timing in s=5.250]",
+        (
+            "Epoch 0: :   2%|▏         | 10/500 [00:52<42:30, v_num=0, reduced_train_loss=10.10, global_step=9.000, consumed_samples=80.00, "
+            "train_step_timing in s=5.250]"
+        ),
         LogLine("nemo", step=9, step_seconds=5.25, loss=10.1),
     ),
     "NeMo 01f7dbc53, validation": ("Validation: iteration 1/8", LogLine("nemo", Kind.EVAL)),
