@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,10 @@ from gpuwatch.collectors.simulated.compiled import Scenario
 from gpuwatch.collectors.simulated.servers import Look
 from gpuwatch.collectors.simulated.stepping import SLOW, STEPS, STRETCHES, TIMED, Stepping
 from gpuwatch.collectors.simulated.training_block import flops, ranks
-from gpuwatch.collectors.training.steps import counted
+from gpuwatch.collectors.training.steps import bucket_us
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.model import LatencyCounts
-from gpuwatch.names import Phase, RunOutcome
+from gpuwatch.names import STEP_TIMES, Phase, RunOutcome
 from gpuwatch.training import Run, Trainer, TrainingSample
 
 if TYPE_CHECKING:
@@ -256,10 +257,11 @@ def _times(trainer: Trainer, stepping: Stepping, counts: Sequence[int], t_ms: in
     if not steps:
         return ()
     parts = stepping.step_seconds(t_ms)
-    whole = sum(parts.values())
-    usual, longer = (
-        tuple(round(seconds * factor * 1e9) for seconds in (whole, *(parts.get(phase, 0.0) for phase in _PARTS)))
-        for factor in (1.0, _SLOWER)
-    )
-    times = [(each[0], each[1], each[2], each[3], each[4]) for each in [usual] * (steps - slow) + [longer] * slow]
-    return counted((trainer.root_pid, trainer.root_start_ms), times)
+    times = [sum(parts.values()), *(parts.get(phase, 0.0) for phase in _PARTS)]
+    out = []
+    for latency, seconds in zip(STEP_TIMES, times, strict=True):
+        found = Counter({bucket_us(round(seconds * 1e6)): steps - slow})
+        found[bucket_us(round(seconds * _SLOWER * 1e6))] += slow
+        buckets = tuple((*bounds, n) for bounds, n in sorted(found.items()) if n)
+        out.append(LatencyCounts(trainer.root_pid, trainer.root_start_ms, 0, latency, buckets))
+    return out
