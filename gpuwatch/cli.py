@@ -10,9 +10,15 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gpuwatch import __version__, output
 from gpuwatch.errors import EXIT_INTERRUPTED, EXIT_NOTHING, GpuwatchError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gpuwatch.runtime import Runtime
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,25 +50,35 @@ def _run(arguments: Sequence[str]) -> int:
         print(f"gpuwatch {__version__}")
         return 0
     gc.disable()  # while modules are loaded nothing becomes garbage, and looking for it takes a tenth of the time
-    from gpuwatch.parser import build_parser, normalise
+    from gpuwatch.parser import parse
 
-    words = normalise(arguments)
     try:
-        args = build_parser(words).parse_args(words)
+        args = parse(arguments)
     except SystemExit:
         sys.stdout.flush()
         raise
-    from gpuwatch.logs import configure
-    from gpuwatch.runtime import Runtime
+    if args.command == "run":
+        from gpuwatch.commands import run
 
-    configure(args.debug, os.environ)
-    gc.enable()
-    runtime = Runtime.from_args(args, os.environ)
+        try:
+            return run.start(args, lambda: _runtime(args))
+        finally:
+            gc.freeze()  # as below
+    runtime = _runtime(args)
     try:
         return int(args.run(args, runtime))
     finally:
         runtime.close()
         gc.freeze()  # the end of the process frees everything: the interpreter need not look through it first (20 ms)
+
+
+def _runtime(args: argparse.Namespace) -> Runtime:
+    from gpuwatch.logs import configure
+    from gpuwatch.runtime import Runtime
+
+    configure(args.debug, os.environ)
+    gc.enable()
+    return Runtime.from_args(args, os.environ)
 
 
 def _internal(error: Exception) -> int:

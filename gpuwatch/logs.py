@@ -41,7 +41,6 @@ else:
     logging = _import_logging()
 
 ROOT = "gpuwatch"
-TOPICS = ("collectors", "recorder", "sql", "runtime")
 _MAX_BYTES = 1_000_000
 
 

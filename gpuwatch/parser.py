@@ -10,9 +10,10 @@ from typing import Any
 
 from gpuwatch import __version__
 from gpuwatch.commands import COMMANDS, MODULES
-from gpuwatch.logs import TOPICS
 
 DEFAULT_SCENARIO = "lab"
+TOPICS = ("collectors", "recorder", "sql", "runtime")
+"""What ``--debug`` can write more of: the names of loggers below ``gpuwatch``."""
 _TIMES = ("--at", "--since", "--until")
 
 # argparse searches the file system for translations at each of its words; there are none, and it is a tenth of a short command's work
@@ -61,6 +62,20 @@ def normalise(arguments: Sequence[str]) -> list[str]:
         else:
             out.append({"--demo": f"--demo={DEFAULT_SCENARIO}", "--debug": "--debug="}.get(word, word))
     return [*out, *arguments[end:]]
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Of ``gpuwatch run`` only gpuwatch's own words: the command stands in ``command_line`` as it was given."""
+    words, command_line = list(arguments), None
+    if "run" in words:
+        from gpuwatch.commands.run import split
+
+        words, command_line = split(words)
+    words = normalise(words)
+    args = build_parser(words).parse_args(words)
+    if args.command == "run":
+        args.command_line = command_line
+    return args
 
 
 def _speed(text: str) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ from gpuwatch.clock import Clock, SystemClock
 from gpuwatch.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, WatchedPids
     from gpuwatch.store.deleting import Keep
     from gpuwatch.store.location import Location
@@ -316,9 +317,10 @@ class Runtime:
 
     def show_screen(self) -> int:
         """The live screen on this store, with a recorder of its own where none is."""
-        from gpuwatch.live import ChildRecorder, LiveSource
+        from gpuwatch.childrecorder import ChildRecorder
+        from gpuwatch.live import LiveSource
 
-        child = None if self.args.no_record else ChildRecorder(self._child_command())
+        child = None if self.args.no_record else ChildRecorder(self.recorder_command())
         source = LiveSource(self, self.place.path, child, self.clock.monotonic_ns)
         self._closing.append(source.close)
         source.changed()  # the recorder starts before the screen's libraries are imported
@@ -352,8 +354,9 @@ class Runtime:
             return "Signals are off: as root a slip could end anybody's work."
         return "Signals are off: gpuwatch was started read-only." if self.settings.screen.read_only else ""
 
-    def _child_command(self) -> list[str]:
-        command = [sys.executable, "-m", "gpuwatch", "record", "--child", "--store", str(self.place.path)]
+    def recorder_command(self, *options: str) -> list[str]:
+        """The command line of a recorder for this store that ends with this program. ``-P``: nothing of the working directory."""
+        command = [sys.executable, "-P", "-m", "gpuwatch", "record", "--child", *options, "--store", str(self.place.path)]
         if self.simulated:
             command += [f"--demo={self.args.demo}", "--seed", str(self.args.seed), "--speed", str(self.args.speed)]
         if self.args.config:

@@ -8,6 +8,7 @@ from __future__ import annotations
 COMMANDS = {
     "status": "print what is so now, once",
     "record": "record without a screen",
+    "run": "run a training with the agent attached",
     "report": "where the GPU time of a span went, and who had it",
     "replay": "the live screen at a moment of the past",
     "query": "run SQL on the public views",

@@ -38,6 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--for", type=seconds, dest="duration", metavar="5m", help="stop by itself after this time")
     parser.add_argument("--print-unit", choices=("system", "user"), help="print a systemd unit for this installation and exit")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--linger", type=seconds, default=0.0, help=argparse.SUPPRESS)
     return parser
 
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: _set_from_signal(stop))
     if args.child:
-        threading.Thread(target=_stop_with_parent, args=(stop,), name="parent", daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # gpuwatch run blocks signals, and its children inherit that
+        threading.Thread(target=_stop_with_parent, args=(stop, args.linger), name="parent", daemon=True).start()
     try:
         return runtime.record(stop, duration=args.duration, wait_for_lease=not args.child, talk=not args.child)
     finally:
@@ -78,11 +80,12 @@ def unit(kind: str) -> str:
     return files("gpuwatch").joinpath("units", name).read_text(encoding="utf-8").replace("@GPUWATCH@", program)
 
 
-def _stop_with_parent(stop: threading.Event) -> None:
-    """The parent holds the other end of stdin: when it ends, however it ends, reading ends too."""
+def _stop_with_parent(stop: threading.Event, linger: float) -> None:
+    """The parent holds the other end of stdin: when it ends, however it ends, reading ends too; then ``linger`` seconds more."""
     try:
         while os.read(0, 1024):
             pass
     except OSError:
         pass
+    stop.wait(linger)
     stop.set()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gpuwatch.childrecorder import ChildRecorder
 from gpuwatch.clock import FakeClock
-from gpuwatch.live import ChildRecorder, LiveSource
+from gpuwatch.live import LiveSource
 from gpuwatch.runtime import Runtime
 from gpuwatch.settings import Loaded, Settings
 from gpuwatch.store.lease import Lease
