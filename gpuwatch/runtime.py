@@ -24,7 +24,7 @@ from gpuwatch.errors import UsageError, nearest
 if TYPE_CHECKING:
     import sqlite3
 
-    from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, WatchedPids
+    from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, TrainerBoard, WatchedPids
     from gpuwatch.store.deleting import Keep
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
@@ -150,9 +150,15 @@ class Runtime:
 
     # ----------------------------------------------------------------------------------------------------------- sources
 
-    def context(self, name: str, pids: WatchedPids | None = None, servers: ServerBoard | None = None) -> CollectorContext:
+    def context(
+        self,
+        name: str,
+        pids: WatchedPids | None = None,
+        servers: ServerBoard | None = None,
+        trainers: TrainerBoard | None = None,
+    ) -> CollectorContext:
         """What the collector of that name is given."""
-        from gpuwatch.plugin import CollectorContext, ServerBoard, WatchedPids
+        from gpuwatch.plugin import CollectorContext, ServerBoard, TrainerBoard, WatchedPids
 
         options = dict(self.settings.collector_options.get(name, {}))
         options["command_lines"] = self.settings.privacy.command_lines
@@ -162,7 +168,12 @@ class Runtime:
             options |= {"scenario": self.args.demo, "seed": self.args.seed, "speed": self.args.speed, "epoch": self.demo_epoch}
         log = logging.getLogger(f"gpuwatch.collectors.{name}")
         return CollectorContext(
-            clock=self.clock, logger=log, gpu_pids=pids or WatchedPids(), servers=servers or ServerBoard(), options=options
+            clock=self.clock,
+            logger=log,
+            gpu_pids=pids or WatchedPids(),
+            servers=servers or ServerBoard(),
+            trainers=trainers or TrainerBoard(),
+            options=options,
         )
 
     def collector_names(self) -> Sequence[str]:
@@ -188,12 +199,12 @@ class Runtime:
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""
-        from gpuwatch.plugin import ServerBoard, WatchedPids
+        from gpuwatch.plugin import ServerBoard, TrainerBoard, WatchedPids
         from gpuwatch.recorder import load_collectors
 
-        pids, servers = WatchedPids(), ServerBoard()
+        pids, servers, trainers = WatchedPids(), ServerBoard(), TrainerBoard()
         names = list(self.collector_names())
-        found = load_collectors(names, {name: self.context(name, pids, servers) for name in names})
+        found = load_collectors(names, {name: self.context(name, pids, servers, trainers) for name in names})
         for collector in found:
             collector.interval_seconds *= self.settings.record.interval_seconds
         return found

@@ -50,7 +50,7 @@ class RecordSettings:
     """Whole seconds between two samples of the GPUs (processes and host take twice that)."""
     commit_seconds: float = 10.0
     """Seconds between commits while nobody watches (1 while somebody does)."""
-    collectors: tuple[str, ...] = ("nvml", "procs", "host", "inference")
+    collectors: tuple[str, ...] = ("nvml", "procs", "host", "inference", "training")
     """Collectors to run; installed plugins are named here to be used."""
 
 

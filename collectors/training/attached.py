@@ -1,0 +1,197 @@
+"""All processes that write hook files: found, read, and told apart into living and dead ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gpuwatch.collectors.training.folders import Folders, Place
+from gpuwatch.collectors.training.hookfile import HookFile
+from gpuwatch.collectors.training.processes import Processes
+from gpuwatch.collectors.training.ranks import Key, Rank
+from gpuwatch.collectors.training.reader import Foreign, Identity
+from gpuwatch.model import Event
+from gpuwatch.names import RunOutcome, Severity
+from gpuwatch.plugin import CollectorContext
+
+_NS = 1_000_000_000
+PATIENCE_NS = 6 * _NS
+"""So long a new process may take to appear among the jobs before it is taken for a job of its own."""
+UNLINK_NS = 15 * _NS
+"""A dead process' file stays so long after it was told: until what it said is surely stored."""
+SILENT_NS = 600 * _NS
+"""A process that cannot be seen is taken to have ended when its file has not changed for so long."""
+_TORN_TICKS = 10
+_MAX_RANKS = 512
+
+
+class Attached:
+    """``look`` once a tick. ``ranks``: those that are told of, the ones that have just ended included."""
+
+    def __init__(self, context: CollectorContext, folders: Folders, processes: Processes, opened_ns: int) -> None:
+        self._clock = context.clock
+        self._folders = folders
+        self._processes = processes
+        self._opened_ns = opened_ns
+        self._files: dict[Place, Rank] = {}
+        self._found_ns: dict[Place, int] = {}
+        self._ignored: set[Place] = set()
+        self._dead: dict[Place, int] = {}
+        """Files of processes whose end was told, and when."""
+        self._leads: dict[Key, Rank] = {}
+        self.ranks: list[Rank] = []
+        self.ended: list[Rank] = []
+        """Those of ``ranks`` that have ended since the last look."""
+        self.events: list[Event] = []
+
+    def look(self, now_ms: int) -> None:
+        """Read every file and find out who has ended."""
+        now_ns = self._clock.monotonic_ns()
+        self.events, self.ended, self.ranks = [], [], []
+        if self._folders.changed:
+            self._sort(now_ns)
+        for place, rank in list(self._files.items()):
+            told = self._look_at(place, rank, now_ms)
+            if told:
+                self.ranks.append(rank)
+                rank.advance(self._opened_ns)
+                if rank.outcome is not RunOutcome.RUNNING:
+                    self.ended.append(rank)
+                    self._forget(place, now_ns)
+        self._tidy(now_ns)
+
+    def _sort(self, now_ns: int) -> None:
+        """Files that came; one whose name another file has now is gone. A file that was deleted is read on as long as it is open."""
+        present = set(self._folders.hooks)
+        self._ignored &= present
+        self._dead = {place: at for place, at in self._dead.items() if place in present}
+        names = {(place.folder, place.name) for place in present}
+        for place in [place for place in self._files if place not in present and (place.folder, place.name) in names]:
+            self._files.pop(place).file.close()
+        for place in self._folders.hooks:
+            if (
+                place not in self._files
+                and place not in self._ignored
+                and place not in self._dead
+                and len(self._files) < _MAX_RANKS
+            ):
+                self._files[place] = Rank(HookFile(self._folders, place))
+                self._found_ns[place] = now_ns
+
+    def _forget(self, place: Place, now_ns: int) -> None:
+        self._files.pop(place).file.close()
+        self._found_ns.pop(place, None)
+        self._dead[place] = now_ns
+
+    def _tidy(self, now_ns: int) -> None:
+        for place in [place for place, at in self._dead.items() if now_ns - at >= UNLINK_NS]:
+            self._folders.unlink(place)
+            del self._dead[place]
+            self._ignored.add(place)
+
+    def close(self) -> None:
+        """Let go of all files; those of the dead that were told are removed."""
+        for rank in self._files.values():
+            rank.file.close()
+        for place in self._dead:
+            self._folders.unlink(place)
+
+    # ------------------------------------------------------------------------------------------------------------- one file
+
+    def _look_at(self, place: Place, rank: Rank, now_ms: int) -> bool:
+        """Read it; whether anything can be told of it at this tick."""
+        now_ns = self._clock.monotonic_ns()
+        try:
+            known = rank.read(now_ns)
+        except FileNotFoundError:
+            known = rank.identity is not None
+            if not known or not self._lives(rank, now_ns):
+                return self._vanished(place, rank, now_ms)
+        except (OSError, Foreign) as error:
+            return self._ignore(place, rank, now_ms, str(error))
+        if not known or rank.identity is None:
+            if now_ns - self._found_ns[place] > _TORN_TICKS * _NS:
+                return self._ignore(place, rank, now_ms, "it is damaged: what it says of its process does not fit its checksum")
+            return False
+        if not rank.key[0] and not self._settle(place, rank, rank.identity, now_ns):
+            return False
+        if (rank.moved_ns != now_ns or rank.ended) and not self._lives(rank, now_ns):
+            return self._ends(rank, now_ms)
+        return True
+
+    def _ends(self, rank: Rank, now_ms: int) -> bool:
+        try:
+            rank.read(self._clock.monotonic_ns())  # its last words, now that nobody writes any more
+        except (OSError, Foreign):
+            pass
+        rank.ends(now_ms)
+        return True
+
+    def _vanished(self, place: Place, rank: Rank, now_ms: int) -> bool:
+        if rank.identity is not None and rank.key[0]:
+            rank.ends(now_ms)
+            return True
+        self._files.pop(place).file.close()
+        return False
+
+    def _ignore(self, place: Place, rank: Rank, now_ms: int, reason: str) -> bool:
+        """Say once why a file is not read; a process that was told of is over for us."""
+        self._files.pop(place).file.close()
+        self._ignored.add(place)
+        self.events.append(
+            Event(now_ms, "hook_file_ignored", f"{place.folder}/{place.name} is not read: {reason}", Severity.NOTICE)
+        )
+        return False
+
+    def _settle(self, place: Place, rank: Rank, identity: Identity, now_ns: int) -> bool:
+        """Find out which process it is and to which job it belongs; False while that is not known yet."""
+        processes = self._processes
+        patient = now_ns - self._found_ns[place] < PATIENCE_NS
+        foreign = processes.foreign(identity)
+        pid = processes.pid_here(identity) if foreign else identity.pid
+        if pid is None:
+            if patient:
+                return False
+            pid, rank.unseen = identity.pid, True
+        elif foreign is False and (identity.pid, identity.start_ticks) != place.process:
+            return not self._ignore(place, rank, round(self._clock.time() * 1000), "it says another process than its name does")
+        start_ms = processes.start_ms(pid, identity.start_ticks)
+        job = processes.job(pid, start_ms)
+        rank.found_dead = not rank.unseen and not processes.alive(pid, identity.start_ticks)
+        if job is None and patient and not rank.found_dead:
+            return False
+        rank.key = pid, start_ms
+        rank.root = job.workload if job is not None else rank.key
+        rank.uid = job.uid if job is not None else None
+        return True
+
+    def _lives(self, rank: Rank, now_ns: int) -> bool:
+        if rank.unseen:
+            return now_ns - rank.moved_ns < SILENT_NS and not rank.ended
+        return rank.identity is not None and self._processes.alive(rank.key[0], rank.identity.start_ticks)
+
+    # --------------------------------------------------------------------------------------------------------------- leads
+
+    def leads(self) -> set[Key]:
+        """The ranks that tell the steps of their job: of each job on this host the lowest one; it stays so while it lives."""
+        groups: dict[Key, list[Rank]] = {}
+        for rank in self.ranks:
+            together = rank.identity is not None and (rank.identity.world or 1) > 1
+            groups.setdefault(rank.root if together else rank.key, []).append(rank)
+        leads = {}
+        for group, ranks in groups.items():
+            lead = self._leads.get(group)
+            leads[group] = lead if lead in ranks and lead is not None else min(ranks, key=_order)
+        self._leads = leads
+        return {lead.key for lead in leads.values()}
+
+
+def _order(rank: Rank) -> tuple[int, int, int]:
+    one = rank.identity
+    assert one is not None
+    number = one.local_rank if one.local_rank is not None else one.rank
+    return rank.outcome is not RunOutcome.RUNNING, number if number is not None else 1 << 30, rank.key[0]
+
+
+def stepping(ranks: Iterable[Rank]) -> list[int]:
+    """The pids of processes that train: a step of an optimizer was seen."""
+    return [rank.key[0] for rank in ranks if rank.counters is not None and rank.counters.steps and not rank.unseen]
