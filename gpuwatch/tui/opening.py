@@ -46,9 +46,9 @@ class Opening:
         self.action_go(WORKLOAD)
 
     def open_work_or_process(self, pid: int, start_ms: int) -> None:
-        """A process of a server: the server; any other one: the process."""
+        """A process of a server or of a training: that; any other one: the process."""
         work = work_of(self.view, pid, start_ms) if self.view is not None else None
-        if work is not None and work.inference is not None:
+        if work is not None and (work.inference is not None or work.training is not None):
             self.open_workload(key_of_work(work))
         else:
             self.open_process(pid, start_ms)

@@ -60,6 +60,8 @@ _INKS: Mapping[str, _Ink] = {
     "quiet_fill": _Ink("#2b343d", 237, "bright_black", "dim"),
     "memory": _Ink("#5b8fc7", 68, "bright_blue"),
     "neutral": _Ink("#7d8fa3", 103, "white"),
+    "optimizer": _Ink("#2f7f9e", 31, "blue"),
+    "data_wait": _Ink("#b98a3a", 136, "yellow"),
     "tint_busy": _Ink("#10251f", 234, "default"),
     "tint_waiting": _Ink("#2a2110", 235, "default"),
     "tint_throttled": _Ink("#241a2c", 235, "default"),

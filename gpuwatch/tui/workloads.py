@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from gpuwatch.tui.family import Family, Key
+from gpuwatch.view.training_types import RankView, TrainingView
 from gpuwatch.view.types import GpuView, ProcessView, View, WorkloadView
 
 WorkKey = tuple[int, int, int]
@@ -21,14 +22,27 @@ def find(view: View, key: object) -> WorkloadView | None:
     return next((work for work in view.workloads if key_of_work(work) == key), None)
 
 
+def tells(work: WorkloadView) -> bool:
+    """Whether it says something of itself: a number, or why a server has none."""
+    if work.training is not None:
+        return tells_steps(work.training)
+    return work.inference is not None or work.tokens_per_second is not None
+
+
+def tells_steps(training: TrainingView) -> bool:
+    """Whether it tells of its steps, or is about to."""
+    known = (training.steps_per_second, training.tokens_per_second, training.samples_per_second, training.step_number)
+    return training.attached or any(value is not None for value in known)
+
+
 def telling(view: View) -> list[WorkloadView]:
-    """Those that say something of themselves: a number, or why a server has none."""
-    return [work for work in view.workloads if work.inference is not None or work.tokens_per_second is not None]
+    """Those that say something of themselves."""
+    return [work for work in view.workloads if tells(work)]
 
 
 def silent(view: View) -> list[WorkloadView]:
     """The others."""
-    return [work for work in view.workloads if work.inference is None and work.tokens_per_second is None]
+    return [work for work in view.workloads if not tells(work)]
 
 
 def in_order(view: View) -> list[WorkloadView]:
@@ -51,6 +65,17 @@ def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
         if work is not None and (work.root_start_ms == process.start_ms or not process.start_known):
             return work
         process = processes.get(process.parent_pid) if process.parent_pid else None
+    return None
+
+
+def rank_of(view: View, pid: int, start_ms: int) -> tuple[TrainingView, RankView] | None:
+    """The rank of a training that a process is."""
+    for work in view.workloads:
+        training = work.training
+        if training is not None:
+            for rank in training.ranks:
+                if (rank.pid, rank.start_ms) == (pid, start_ms):
+                    return training, rank
     return None
 
 

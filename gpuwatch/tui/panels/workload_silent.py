@@ -12,6 +12,8 @@ from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.process_facts import wrap
 from gpuwatch.tui.panels.server_words import SENTENCES, state_words
+from gpuwatch.tui.panels.training_cost import facts_of
+from gpuwatch.tui.panels.training_words import attach_command
 from gpuwatch.tui.panels.workload_time import draw_members, draw_time, nothing_text
 from gpuwatch.tui.parts import split
 from gpuwatch.tui.state import Context
@@ -20,7 +22,7 @@ from gpuwatch.view.types import DetailView, View, WorkloadView
 Lines = list[tuple[str, Style]]
 
 
-def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
+def why(context: Context, view: View, work: WorkloadView) -> tuple[str, Lines]:
     """A title and sentences; what can be typed or added stands in the colour of commands."""
     look, server = context.look, work.inference
     if server is not None:
@@ -32,11 +34,8 @@ def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
         if server.state in (ServerState.METRICS_OFF, ServerState.NO_METRICS) and work.gpu_indices:
             lines.append(("Its GPU time, memory and power are measured all the same.", look.dim))
         return f"No numbers: {state_words(server)}", lines
-    if work.kind == "training":
-        return "Steps and tokens", [
-            ("Step times, tokens and what a step waits for can only be told from inside the program.", look.fg),
-            ("A later version measures them, started as: gpuwatch run -- python train.py", look.dim),
-        ]
+    if work.kind == "training" or work.training is not None:
+        return "Steps and tokens", _training(context, view, work)
     if work.kind == "inference":
         return "No numbers", [
             ("Nothing was asked of this server yet: it is new, or its recorder asks none ([inference] enabled = false).", look.fg)
@@ -44,9 +43,25 @@ def why(context: Context, work: WorkloadView) -> tuple[str, Lines]:
     return "No numbers", [("It is neither a training run nor an inference server: only its GPU time is known.", look.fg)]
 
 
+def _training(context: Context, view: View, work: WorkloadView) -> Lines:
+    """What is not known of a training without the hook, how to know it next time, and what its run is known by."""
+    look, training = context.look, work.training
+    lines: Lines = [("Step times, tokens and what a step waits for can only be told from inside the program.", look.fg)]
+    if training is not None and training.detail:
+        lines.append((f"Seen: {training.detail}", look.dim))
+    lines.append(
+        (f"step times need: {(training.hint if training is not None else '') or attach_command(view, work, 400)}", look.acc)
+    )
+    if training is not None and training.run is not None:
+        text = "   ".join(f"{label} {value} {unit} {beside}".rstrip() for label, value, unit, beside in facts_of(training))
+        if text:
+            lines.append((f"Known without it: {text}", look.dim))
+    return lines
+
+
 def draw_silent(sheet: Sheet, context: Context, view: View, work: WorkloadView, detail: DetailView | None) -> None:
     """Everything below the two title rows."""
-    title, lines = why(context, work)
+    title, lines = why(context, view, work)
     width = context.width - (5 if context.width >= 100 else 0)
     wrapped = [(part, style) for line, style in lines for part in wrap(line, width, 4)]
     if context.width >= 100:

@@ -1,4 +1,4 @@
-"""A workload, opened from a row of another screen: what an inference server makes, how long its users wait, what limits it."""
+"""A workload, opened from a row of another screen: what a server makes and who waits for it, or where the steps of a training go."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from gpuwatch.tui.panels.server_boxed import draw_boxed
 from gpuwatch.tui.panels.server_narrow import draw_narrow
 from gpuwatch.tui.panels.server_words import ever_told
 from gpuwatch.tui.panels.starting import draw_starting
+from gpuwatch.tui.panels.training_boxed import draw_boxed as draw_training
+from gpuwatch.tui.panels.training_narrow import draw_narrow as draw_training_narrow
+from gpuwatch.tui.panels.training_title import draw_title as draw_training_title
+from gpuwatch.tui.panels.training_words import attach_command
 from gpuwatch.tui.panels.workload_question import answer, chosen, is_narrow, other, request_for
 from gpuwatch.tui.panels.workload_silent import draw_silent
 from gpuwatch.tui.panels.workload_title import address_of, draw_title
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
-from gpuwatch.tui.workloads import key_of_work, root_key
+from gpuwatch.tui.workloads import key_of_work, root_key, tells_steps
 from gpuwatch.view.types import DetailRequest
 
 GONE = "It has ended, or it is not seen at this instant. Esc goes back, . shows another one."
@@ -38,7 +42,7 @@ class WorkloadScreen(PanelScreen):
     ]
 
     def body(self, sheet: Sheet, context: Context) -> None:
-        """By what it tells: a server's panels, or why there are none."""
+        """By what it tells: the panels of a server or of a training, or why there are none."""
         view, look = context.view, context.look
         assert view is not None
         if not (view.past or view.recording.begun):
@@ -49,8 +53,18 @@ class WorkloadScreen(PanelScreen):
             box(sheet, 1, context.height - 2, "Workload")
             sheet.put(3, 4, GONE[: context.width - 8], look.fg)
             return
-        draw_title(sheet, context, view, work)
         server, detail = work.inference, answer(context, work)
+        training = work.training if server is None else None
+        if training is not None:
+            draw_training_title(sheet, context, view, work, training)
+            if not tells_steps(training):
+                draw_silent(sheet, context, view, work, detail)
+            elif is_narrow(context):
+                draw_training_narrow(sheet, context, view, work, training, detail)
+            else:
+                draw_training(sheet, context, view, work, training, detail)
+            return
+        draw_title(sheet, context, view, work)
         if server is None or not ever_told(server):
             draw_silent(sheet, context, view, work, detail)
         elif is_narrow(context):
@@ -98,10 +112,12 @@ class WorkloadScreen(PanelScreen):
         """The hint if there is one, else name, model and address."""
         app = self.gpuwatch
         work = chosen(app.context(self, app.size.width, app.size.height), app.view) if app.view is not None else None
-        if work is None:
+        if work is None or app.view is None:
             return
-        server = work.inference
+        server, training = work.inference, work.training
         hint = server.hint if server is not None else ""
+        if training is not None and not training.attached:
+            hint = training.hint or attach_command(app.view, work, 400)
         host, port = address_of(work)
         address = server.url if server is not None and server.url else f"{host}:{port}" if host else port
         app.copied = hint or " ".join(word for word in (work.name, work.model, address) if word)
