@@ -33,3 +33,8 @@ def bf16_peak(name: str) -> float | None:
     """Operations a second of a whole GPU with this product name; ``None``: not known."""
     found = next((peak for pattern, peak, _ in PEAKS if fnmatchcase(name, pattern)), None)
     return None if found is None else found * TERA
+
+
+def dense_peak(name: str, precision: str) -> float | None:
+    """Operations a second of a whole GPU with this product name at a precision (``bf16``), without sparsity; ``None``: not known."""
+    return bf16_peak(name) if precision == "bf16" else None

@@ -41,7 +41,7 @@ class ClosedTime:
         Whole hours that are closed come from their rows, which say the same in a sixtieth of the rows. Of time whose minutes
         are no longer kept there are only those.
         """
-        first, last = self._whole_hours(start_s, end_s)
+        first, last = self.whole_hours(start_s, end_s)
         if last - first < _FEW_HOURS * _HOUR_S:
             return self._ledger("minute", start_s, end_s, gpu_ids)
         parts = (("minute", start_s, first), ("hour", first, last), ("minute", last, end_s))
@@ -52,7 +52,7 @@ class ClosedTime:
                 sums[bucket, cause, kind] = (had[0] + ms, had[1] + energy)
         return [BucketSum(*key, *amounts) for key, amounts in sums.items()]
 
-    def _whole_hours(self, start_s: int, end_s: int) -> tuple[int, int]:
+    def whole_hours(self, start_s: int, end_s: int) -> tuple[int, int]:
         """The closed hours of the host that lie wholly in a span."""
         row = (
             self._one("SELECT hour_offset_seconds FROM host WHERE host_id=?", (self.host_id,))

@@ -1,4 +1,4 @@
-"""The workloads of a view: whose GPUs they hold, and of servers what they tell. A store without servers asks nothing of this."""
+"""The workloads of a view: whose GPUs they hold, and what servers and trainings tell. A store without any asks nothing of this."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gpuwatch.view.entities import Moment
 from gpuwatch.view.holdings import Holdings
 from gpuwatch.view.inference_types import InferenceView
 from gpuwatch.view.terms import Terms
+from gpuwatch.view.training_types import TrainingView
 from gpuwatch.view.types import WorkloadView
 
 RECENT_MS = 120_000
@@ -31,27 +32,37 @@ def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) 
         known = {i: row for i, row in known.items() if not row["root_pid"] or (row["root_pid"], row["root_start_ms"]) in present}
     serving = {i: row for i, row in known.items() if row["kind"] == "inference"}
     told = _servers(moment, serving, holds, period_ms, terms, live=live)
+    training = {i: row for i, row in known.items() if row["kind"] == "training"}
+    trained = _trainings(moment, training, holds, period_ms, terms, live=live)
     order = {gpu_id: row["gpu_index"] for gpu_id, row in rows.gpus.items()}
     return tuple(
-        _workload(row, [order[gpu_id] for gpu_id in holds.of((row["root_pid"], row["root_start_ms"]))], told.get(workload_id))
+        _workload(
+            row,
+            [order[gpu_id] for gpu_id in holds.of((row["root_pid"], row["root_start_ms"]))],
+            told.get(workload_id),
+            trained.get(workload_id),
+        )
         for workload_id, row in known.items()
     )
 
 
-def _workload(row: Mapping[str, Any], gpus: Sequence[int], inference: InferenceView | None) -> WorkloadView:
+def _workload(
+    row: Mapping[str, Any], gpus: Sequence[int], inference: InferenceView | None, training: TrainingView | None
+) -> WorkloadView:
     return WorkloadView(
         root_pid=row["root_pid"],
         root_start_ms=row["root_start_ms"],
         port=row["port"],
         kind=row["kind"],
         name=row["name"],
-        model=row["model"] or (inference.served_model if inference else ""),
+        model=row["model"] or (inference.served_model if inference else training.model if training else ""),
         engine=row["engine"],
         user=row["user"],
         gpu_indices=tuple(dict.fromkeys(gpus)),
-        attached=inference is not None and inference.state is ServerState.UP,
-        tokens_per_second=inference.output_tokens_per_second if inference else None,
+        attached=training.attached if training else inference is not None and inference.state is ServerState.UP,
+        tokens_per_second=training.tokens_per_second if training else inference.output_tokens_per_second if inference else None,
         inference=inference,
+        training=training,
     )
 
 
@@ -88,6 +99,32 @@ def _servers(
         out[workload_id] = inference_view(
             card, servers, recent, moment.rows, at_ms=at_ms, now_ms=moment.now_ms, live=live, terms=terms
         )
+    return out
+
+
+def _trainings(
+    moment: Moment, known: Mapping[int, Mapping[str, Any]], holds: Holdings, period_ms: int, terms: Terms, *, live: bool
+) -> dict[int, TrainingView]:
+    """Every training has a view, attached or not; older files know of none what a view needs."""
+    if not known:
+        return {}
+    from gpuwatch.store.training_window import knows_trainings, runs, trainers  # most hosts train nothing, and status is in a hurry
+    from gpuwatch.view.trained import trainings_at
+    from gpuwatch.view.training import Card, training_view
+
+    window, ids = moment.window, tuple(known)
+    if not knows_trainings(window):
+        return {}
+    ranks: dict[int, list[Mapping[str, Any]]] = {}
+    for row in trainers(window, ids):
+        ranks.setdefault(row["workload_id"], []).append(row)
+    told = runs(window, ids)
+    trainings = trainings_at(window, tuple(ranks), moment.at_ms, live=live, late_ms=LATE_TICKS * period_ms)
+    out = {}
+    for workload_id, work in known.items():
+        root = work["root_pid"], work["root_start_ms"]
+        card = Card(workload_id, work, ranks.get(workload_id, ()), told.get(workload_id), holds.of(root), holds.shared(root))
+        out[workload_id] = training_view(moment, card, trainings, terms)
     return out
 
 
