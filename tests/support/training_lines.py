@@ -158,6 +158,13 @@ HUGGINGFACE = {
         "'epoch': '0.1'}"),
         LogLine("huggingface", tokens_total=1234000.0, tokens_resolution=1000.0, loss=2.312, grad_norm=1.101),
     ),
+    "TRL 1.16.0 on transformers 5.24.0, printed by a real run": (
+        (
+            "{'loss': '3.819', 'grad_norm': '0.707', 'learning_rate': '2e-06', 'entropy': '4.155', "
+            "'mean_token_accuracy': '0.002198', 'num_tokens': '5487', 'epoch': '1.1'}"
+        ),
+        LogLine("huggingface", tokens_total=5487.0, loss=3.819, grad_norm=0.707),
+    ),
     "TRL on transformers 4": (
         "{'loss': 2.3125, 'grad_norm': 1.1, 'learning_rate': 5e-05, 'num_tokens': 81920.0, 'mean_token_accuracy': 0.51, 'epoch': 0.1}",
         LogLine("huggingface", tokens_total=81920.0, loss=2.3125, grad_norm=1.1),

@@ -19,8 +19,9 @@ def parse(text: str) -> LogLine | None:
     if not colon or step is None:
         return None
     if word.endswith("iter") and rest.startswith("loss "):
-        milliseconds = positive(value_of(rest, "time "))
-        if milliseconds is None:
+        time = value_of(rest, "time ") or ""
+        milliseconds = positive(time)
+        if milliseconds is None or "ms" not in time:
             return None
         seconds = milliseconds / 1000
         return LogLine(
