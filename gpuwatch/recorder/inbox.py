@@ -14,6 +14,7 @@ from gpuwatch.recorder.people import People
 from gpuwatch.recorder.servers import joined_counts, joined_samples, joined_servers
 from gpuwatch.recorder.source import Delivery, Source
 from gpuwatch.recorder.timeline import PERIODS
+from gpuwatch.recorder.trainers import joined_told, joined_trainings
 
 _MOST_DELIVERIES = 2000
 """Batches that may wait for a recorder that is held up, by a disk say: some ten minutes."""
@@ -95,11 +96,11 @@ class Inbox:
         return found
 
 
-_LATEST = ("host", "gpus", "workloads", "gpu_samples", "host_sample", "training_samples", "extra_samples")
+_LATEST = ("host", "gpus", "workloads", "gpu_samples", "host_sample", "extra_samples")
 
 
 def _joined(first: Batch, second: Batch) -> Batch:
-    """Two readings of one collector for one second: of each part the later one, of a process that of the longer span, of a server both."""
+    """Two readings of one collector for one second: of each part the later one, of a process that of the longer span, of servers and trainings both."""
     seen = {(sample.pid, sample.start_ms, sample.gpu_uuid) for sample in first.process_samples}
     more = [sample for sample in second.process_samples if (sample.pid, sample.start_ms, sample.gpu_uuid) not in seen]
     latest = {name: getattr(second, name) or getattr(first, name) for name in _LATEST}
@@ -113,6 +114,9 @@ def _joined(first: Batch, second: Batch) -> Batch:
         inference_samples=joined_samples(first.inference_samples, second.inference_samples),
         latency_counts=joined_counts(first.latency_counts, second.latency_counts),
         servers=joined_servers(first.servers, second.servers),
+        training_samples=joined_trainings(first.training_samples, second.training_samples),
+        trainers=joined_told(first.trainers, second.trainers),
+        runs=joined_told(first.runs, second.runs),
         events=[*first.events, *second.events],
         missing={**second.missing, **first.missing},
     )

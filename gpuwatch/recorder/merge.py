@@ -20,7 +20,8 @@ from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.recorder.servers import Paces
 from gpuwatch.recorder.timeline import PERIODS
-from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, Values, WorkloadRow
+from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, TrainingRow, Values, WorkloadRow
+from gpuwatch.training import TrainingSample
 
 _KEPT_MS = 60_000
 """So long the last row of an entity is remembered at least: longer than a server's counts are told over when looks at it failed."""
@@ -43,6 +44,7 @@ class _Rows:
 
     gpus: dict[str, GpuRow] = field(default_factory=dict)
     workloads: list[WorkloadRow] = field(default_factory=list)
+    trainings: list[TrainingRow] = field(default_factory=list)
     latencies: list[LatencyCounts] = field(default_factory=list)
     gaps: list[GapRow] = field(default_factory=list)
     gap_energy: list[GapEnergy] = field(default_factory=list)
@@ -116,9 +118,12 @@ class Merger:
             processes=processes,
             workloads=workloads,
             servers=servers,
+            trainers=self.people.trainers.take(),
+            runs=self.people.runs.take(),
             gpu_rows=list(rows.gpus.values()),
             process_rows=process_rows,
             workload_rows=rows.workloads,
+            training_rows=rows.trainings,
             latencies=rows.latencies,
             host_dt_ms=rows.host_dt_ms,
             host_values=rows.host_values,
@@ -172,10 +177,7 @@ class Merger:
 
     def _add_workloads(self, rows: _Rows, ts_ms: int, batch: Batch, period_ms: int) -> None:
         for training in batch.training_samples:
-            process = self.people.find(training.pid)
-            root = (process.workload_pid, process.workload_start_ms) if process and process.workload_pid else (training.pid, training.start_ms)  # fmt: skip
-            dt = self._dt(("training", *root), ts_ms, period_ms)
-            rows.workloads.append(WorkloadRow(*root, 0, "training", dt, quantise(training)))
+            rows.trainings.append(self._training_row(ts_ms, training, period_ms))
         for server in batch.inference_samples:
             key = server.root_pid, server.root_start_ms, server.port
             entity = ("inference", *key)
@@ -184,6 +186,23 @@ class Merger:
             dt = self._dt(entity, ts_ms, max(pace, -(-counted_ms // PERIODS)))
             rows.workloads.append(WorkloadRow(*key, "inference", dt, quantise(server)))
         rows.latencies.extend(batch.latency_counts)
+
+    def _training_row(self, ts_ms: int, sample: TrainingSample, period_ms: int) -> TrainingRow:
+        """The row of one rank. A process that counts from its beginning speaks for the time since then at its first row."""
+        process = self.people.find(sample.pid) if not (sample.start_ms and sample.root_pid) else None
+        key = sample.pid, sample.start_ms or (process.start_ms if process is not None else 0)
+        root = sample.root_pid, sample.root_start_ms
+        if not sample.root_pid:
+            of_job = process is not None and process.key == key and process.workload_pid
+            root = (process.workload_pid, process.workload_start_ms) if process is not None and of_job else key
+        entity = ("training", *key)
+        own_ms, counted = round(sample.interval_seconds * 1000), sample.attached_seconds
+        pace = self._paces.take(entity, max(period_ms, own_ms))
+        first = entity not in self._last
+        dt = self._dt(entity, ts_ms, max(pace, -(-(round(counted * 1000) + period_ms) // PERIODS) if counted else 0))
+        if first and counted is not None and own_ms:
+            dt = own_ms
+        return TrainingRow(*key, *root, dt, quantise(sample))
 
     def _changes(self, out: dict[MissingKey, Missing | None], name: str, now: Mapping[MissingKey, Missing]) -> None:
         before = self._missing.get(name, {})

@@ -1,4 +1,4 @@
-"""Who is there: hosts, GPUs, processes and servers as the collectors describe them, and which of it the store has not been told yet.
+"""Who is there: hosts, GPUs, processes, servers and trainings as the collectors describe them, and which of it the store has not been told yet.
 
 Drivers name pids alone; a process is (pid, start time). A pid is joined to the process that the process collector sees under it.
 A pid that has just left its list is still the process that it was: a driver may be asked a moment before it. A pid that it never saw
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from gpuwatch.dataclass import fields, replace
 from gpuwatch.model import Batch, Gpu, Host, Process, Server, Workload
 from gpuwatch.recorder.servers import Servers
+from gpuwatch.recorder.trainers import Told
+from gpuwatch.training import Run, Trainer
 
 _PATIENCE_MS = 3000
 _FORGET_MS = 6000
@@ -35,6 +37,8 @@ class People:
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
         self._servers = Servers()
+        self.trainers = Told[Trainer]()
+        self.runs = Told[Run]()
         self._first_seen: dict[int, int] = {}
         self._last_seen: dict[int, int] = {}
         self._strangers: dict[int, Process] = {}
@@ -68,6 +72,8 @@ class People:
                 self._workloads[key] = workload
                 self._new[2].append(workload)
         self._servers.learn(batch.servers)
+        self.trainers.learn(batch.trainers)
+        self.runs.learn(batch.runs)
 
     def _learn_host(self, name: str, host: Host) -> None:
         if self._hosts.get(name) == host:
@@ -79,7 +85,8 @@ class People:
         if self._host is not None and merged.machine_id != self._host.machine_id:
             self._new[0].extend(gpu for gpu in self.gpus.values() if gpu not in self._new[0])
             self._new[2].extend(workload for workload in self._workloads.values() if workload not in self._new[2])
-            self._servers.tell_again()
+            for told in (self._servers, self.trainers, self.runs):
+                told.tell_again()
             self._told.clear()
             for process in [process for known in self._described.values() for process in known.values()]:
                 self._learn_process(process)
