@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from gpuwatch.model import ExtraSample, MissingKey
-from gpuwatch.names import GapReason, Missing, Severity
+from gpuwatch.names import GapReason, Latency, Missing, Severity
 from gpuwatch.store import columns
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.identities import Identities
 from gpuwatch.store.rows import SourceState, Tick
+from gpuwatch.store.trainer_rows import one_each
 
 RING_ROWS = 20_000
 """Sample rows that are kept in memory while the file cannot be written (about 6 MB)."""
 RING_OPS = 5_000
 """Events, gaps, reasons and states that are kept so."""
 _RECENT_TICKS = 64
+_KIND = {False: "inference", True: "training"}
 _FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
 _INSERT = {
     "tick": Inserter("tick", ("tick_id", "ts_ms", "session_id")),
@@ -60,6 +62,7 @@ class TickBuffer:
             memory.clear()
         self.do("UPDATE missing SET t1_ms=max(t0_ms,?) WHERE t1_ms IS NULL", previous_end_ms)
         self.do("DELETE FROM source_state")
+        self.ids.trainings.begin(now_ms)
 
     def do(self, sql: str, *values: Any) -> None:
         """One more statement for the next commit."""
@@ -84,7 +87,12 @@ class TickBuffer:
             ids.server(server, ts)
         for process in tick.processes:
             ids.process(process, ts)
-        if tick.gpu_rows or tick.process_rows or tick.workload_rows or tick.extras or tick.host_values or tick.recorder_values:
+        for trainer in tick.trainers:
+            ids.trainer(trainer, ts)
+        for run in tick.runs:
+            ids.run(run, ts)
+        sampled = tick.gpu_rows or tick.process_rows or tick.workload_rows or tick.training_rows
+        if sampled or tick.extras or tick.host_values or tick.recorder_values:
             self._add_rows(tick, self._tick_id(ts))
         for event in tick.events:
             gpu_id = ids.gpu_id(event.gpu_uuid, ts) if event.gpu_uuid else None
@@ -124,16 +132,25 @@ class TickBuffer:
         for p in tick.process_rows:
             on = gpu_id(p.gpu_uuid, ts) if p.gpu_uuid else 0
             add((tick_id, process_id((p.pid, p.start_ms), ts), on, p.dt_ms, *p.values))
+        add = rows["inference_sample"].append
         for w in tick.workload_rows:
-            table = "training_sample" if w.kind == "training" else "inference_sample"
             key = w.root_pid, w.root_start_ms, w.port
-            rows[table].append((tick_id, ids.workload_id(key, w.kind, ts), w.dt_ms, *w.values))
-        for counts in tick.latencies:
-            of = (
-                tick_id,
-                ids.workload_id((counts.root_pid, counts.root_start_ms, counts.port), "inference", ts),
-                int(counts.latency),
+            add((tick_id, ids.workload_id(key, w.kind, ts), w.dt_ms, *w.values))
+        add = rows["training_sample"].append
+        for r in one_each(tick.training_rows):
+            root = r.root_pid, r.root_start_ms
+            add(
+                (
+                    tick_id,
+                    process_id((r.pid, r.start_ms), ts, root),
+                    ids.workload_id((*root, 0), "training", ts),
+                    r.dt_ms,
+                    *r.values,
+                )
             )
+        for counts in tick.latencies:
+            key, kind = (counts.root_pid, counts.root_start_ms, counts.port), _KIND[counts.latency >= Latency.STEP]
+            of = (tick_id, ids.workload_id(key, kind, ts), int(counts.latency))
             rows["latency_sample"].extend([(*of, *bucket) for bucket in counts.buckets])
         if tick.host_values is not None:
             rows["host_sample"].append((tick_id, ids.current_host(ts), tick.host_dt_ms, *tick.host_values))
@@ -168,7 +185,7 @@ class TickBuffer:
         forgotten = self.ids.forget(db)
         if forgotten:
             self._ops = [_unsaid(sql, values, forgotten) for sql, values in self._ops]
-        self.ids.write(db)
+        self.ids.write(db, self.last_ms)
         for table, rows in self._rows.items():
             if rows:
                 _INSERT[table].insert(db, rows)
@@ -187,7 +204,7 @@ class TickBuffer:
 
     def written(self) -> None:
         """The transaction succeeded."""
-        self.ids.written()
+        self.ids.written(self.last_ms)
         for rows in self._rows.values():
             rows.clear()
         self._ops.clear()

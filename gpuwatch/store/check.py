@@ -29,6 +29,11 @@ _REFERENCES = (
     ("latency_minute", "workload_id", "workload", "workload_id"),
     ("server", "workload_id", "workload", "workload_id"),
     ("server_field", "workload_id", "server", "workload_id"),
+    ("training_sample", "tick_id", "tick", "tick_id"),
+    ("training_sample", "workload_id", "workload", "workload_id"),
+    ("trainer", "proc_id", "process", "proc_id"),
+    ("trainer", "workload_id", "workload", "workload_id"),
+    ("run", "workload_id", "workload", "workload_id"),
 )
 _BELOW = {HOUR_TIER: MINUTE_TIER, DAY_TIER: HOUR_TIER, LEDGER_HOUR_TIER: LEDGER_TIER, LEDGER_DAY_TIER: LEDGER_HOUR_TIER}
 _HOUR_MS = 3_600_000

@@ -146,9 +146,16 @@ _PEAKS = {
     "waiting_milli": "max",
     "kv_cache_pm": "max",
     "kv_cache_fullest_pm": "max",
+    "allocated_peak_mib": "max",
 }
-_LAST = ("waiting_obs_ms",)
-"""Denominators of groups that were one with others in an older schema: their columns were added behind all others."""
+_LATER_GROUPS = ("attached", "padding", "happened", "retries", "allocated_peak", "inactive_split", "probe")
+_SINCE = {"waiting_obs_ms": 3}
+"""Columns that came with a later schema than the first lie behind all that were there before, in whatever order the model has them:
+that of a group that was one with another before (3), and all of groups that are new (4)."""
+
+
+def _since(rolled: Rolled) -> int:
+    return _SINCE.get(rolled.name, 4 if rolled.group in _LATER_GROUPS else 1)
 
 
 @cache
@@ -178,7 +185,12 @@ def rollup(sample_type: type) -> tuple[Rolled, ...]:
                 out.append(Rolled(f"{column}_max", "max", group, column))
             elif peak == "min":
                 out.append(Rolled(f"{column}_min", "min", group, column))
-    return tuple(sorted(out, key=lambda rolled: rolled.name in _LAST))
+    return tuple(sorted(out, key=_since))
+
+
+def rolled_columns(*sample_types: type) -> tuple[Rolled, ...]:
+    """The rollup columns of a table that holds several sample types, in the table's order."""
+    return tuple(sorted((c for sample_type in sample_types for c in rollup(sample_type)), key=_since))
 
 
 GPU_ROLLUP_FACTS = (

@@ -1,7 +1,7 @@
 """Removing what identifies a person: the account becomes ``forgotten-N``, its time and energy stay, so that no sum changes.
 
-What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, pids, addresses of its servers
-and what is said of their state, what events and findings of its processes say, the reasons of their missing values, and the account's
+What goes: names of the account, of its programs, jobs, containers, workloads and models, command lines, commits, pids, addresses of
+its servers and what is said of their state and of the ends of its runs, what events and findings of its processes say, the reasons of their missing values, and the account's
 name as a word in any other text. What stays: GPUs, times, engines, roles, and which rows belong together. Pids become numbers below 0,
 so that a program that still runs is another process from now on and its past stays nameless.
 
@@ -28,6 +28,8 @@ _TEXTS = {
     "source_state": ("detail", "hint"),
     "server": ("detail", "hint", "url", "served_model"),
     "server_field": ("source",),
+    "trainer": ("detail", "hint", "model"),
+    "run": ("detail", "git_commit", "command"),
     "import_file": ("name",),
 }
 """Where a person's name may stand in the middle of other text."""
@@ -187,6 +189,8 @@ def _blank(db: sqlite3.Connection) -> None:
     db.execute(f"UPDATE process SET name='', command='', container='' WHERE proc_id IN {processes}")
     db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE server SET detail='', hint='', url='', served_model='' WHERE workload_id IN {workloads}")
+    db.execute(f"UPDATE trainer SET detail='', hint='', model='' WHERE proc_id IN {processes} OR workload_id IN {workloads}")
+    db.execute(f"UPDATE run SET detail='', git_commit='', command='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE event SET detail='', pid=NULL WHERE proc_id IN {processes}")
     db.execute(  # of a server whose root has no row of its own
         "UPDATE event SET detail='', pid=NULL WHERE proc_id IS NULL AND pid>0 AND EXISTS (SELECT 1 FROM gone_workload g"

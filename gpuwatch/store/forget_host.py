@@ -45,6 +45,7 @@ _BY_ID = (
     ("owner", "owner_id", _OWN),
     ("server_field", "workload_id", _OF_WORKLOAD),
     ("server", "workload_id", _OF_WORKLOAD),
+    ("trainer", "proc_id", _OF_PROCESS),
     ("process", "proc_id", _OWN),
     ("workload", "workload_id", _OWN),
     ("user_account", "user_id", _OWN),

@@ -14,6 +14,7 @@ from gpuwatch.names import GapReason
 from gpuwatch.store.columns import HOT_TABLES, insert_sql
 from gpuwatch.store.connection import FORGETS, forgets, transaction
 from gpuwatch.store.server_rows import field_sql, server_sql
+from gpuwatch.store.trainer_rows import RUN, TRAINER, run_sql, trainer_sql
 
 CONTINUES = "continues"
 """In the ``meta`` of a store in memory: the newest tick of the file that it continues."""
@@ -67,6 +68,9 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
                 db.execute(_GONE_FIELDS)
                 for table, sql in (("server", server_sql), ("server_field", field_sql)):
                     db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
+            if _columns(db, "trainer"):
+                for table, names, sql in (("trainer", TRAINER, trainer_sql), ("run", RUN, run_sql)):
+                    db.execute(sql(f"SELECT {','.join(names)} FROM memory.{table} WHERE true"))
             if before is not None:
                 _tell_hole(db, before[1], "min")
             return int(db.execute("SELECT count(*) FROM memory.tick").fetchone()[0])

@@ -21,7 +21,7 @@ from gpuwatch.store.columns import (
     PROCESS_ROLLUP,
     PROCESS_ROLLUP_FACTS,
     WORKLOAD_ROLLUP_FACTS,
-    rollup,
+    rolled_columns,
 )
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.latency_tiers import sum_pieces
@@ -60,8 +60,7 @@ class Rolling(NamedTuple):
 def _merged(facts: Sequence[str], sample_types: Iterable[type]) -> tuple[str, ...]:
     """Sums add up, peaks are peaks of peaks, and what energy came from is what any part came from."""
     out = ["max(m.energy_src&1)+max(m.energy_src&2)" if name == "energy_src" else f"sum(m.{name})" for name in facts]
-    for sample_type in sample_types:
-        out.extend(f"{c.how if c.how in ('max', 'min') else 'sum'}(m.{c.name})" for c in rollup(sample_type))
+    out.extend(f"{c.how if c.how in ('max', 'min') else 'sum'}(m.{c.name})" for c in rolled_columns(*sample_types))
     return tuple(out)
 
 
@@ -69,7 +68,7 @@ def _merged(facts: Sequence[str], sample_types: Iterable[type]) -> tuple[str, ..
 def rollings() -> tuple[Rolling, ...]:
     """The families of rollup tables beside the ledger's."""
     workload_types = (TrainingSample, InferenceSample)
-    workload = ("t", "workload_id", *WORKLOAD_ROLLUP_FACTS, *(c.name for kind in workload_types for c in rollup(kind)))
+    workload = ("t", "workload_id", *WORKLOAD_ROLLUP_FACTS, *(c.name for c in rolled_columns(*workload_types)))
     return (
         Rolling("gpu", "gpu", ("gpu_id",), GPU_ROLLUP, _merged(GPU_ROLLUP_FACTS, [GpuSample])),
         Rolling("process", "process", ("proc_id", "gpu_id"), PROCESS_ROLLUP, _merged(PROCESS_ROLLUP_FACTS, [ProcessSample])),

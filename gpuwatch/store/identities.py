@@ -15,6 +15,8 @@ from gpuwatch.model import Gpu, Host, Process, Server, Workload
 from gpuwatch.store import columns
 from gpuwatch.store.connection import FORGOTTEN, forgets
 from gpuwatch.store.server_rows import Known, ServerRows
+from gpuwatch.store.trainer_rows import TrainerRows
+from gpuwatch.training import Run, Trainer
 from gpuwatch.zone import hour_offset_s
 
 _TABLES = {
@@ -25,6 +27,7 @@ _TABLES = {
     "workload": "workload_id",
     "missing": "missing_id",
     "event": "event_id",
+    "run": "run_id",
 }
 _KEEP_PROCESSES = 20_000
 
@@ -86,6 +89,7 @@ class Identities:
         self._latest: dict[int, int] = {}
         self._workloads: dict[tuple[int, int, int], int] = {}
         self._servers = ServerRows()
+        self.trainings = TrainerRows(lambda: self.take_id("run"))
         self._servers_aside: dict[tuple[int, ...], Known] = {}
         self._aside: dict[tuple[int, ...], tuple[Any, ...]] = {}
         """Processes and workloads, by key, of people who were forgotten: one that goes on is described anew, under a new id."""
@@ -104,6 +108,7 @@ class Identities:
         """Write every known entity again: the file was replaced by an empty one."""
         self._pending.update(self._known)
         self._servers.requeue_all()
+        self.trainings.requeue_all()
 
     def take_id(self, table: str) -> int:
         """A fresh row id."""
@@ -137,6 +142,7 @@ class Identities:
                 self._servers_aside,
             ):
                 cache.clear()
+            self.trainings.forget_aside()
         values = [_plain(getattr(host, name)) for name in columns.HOST]
         self._queue("host", (found, *values, hour_offset_s(host.utc_offset_seconds), ts_ms, ts_ms))
 
@@ -195,6 +201,7 @@ class Identities:
             where = "host_id=? AND pid=? AND start_ms=?"
             proc_id = self._processes[process.key] = self._lookup("process", where, (host, *process.key))
             self._aside.pop(process.key, None)
+            self.trainings.again("process", process.key, proc_id, self._workload_of(process), ts_ms)
         self._latest[process.pid] = proc_id
         user = self._user_id(process.uid, process.user, ts_ms)
         given = {"user_id": user, "workload_id": self._workload_of(process), "start_known": int(process.start_known)}
@@ -209,14 +216,15 @@ class Identities:
             return None
         return min([found for key, found in self._workloads.items() if key[:2] == root], default=None)
 
-    def process_id(self, key: tuple[int, int], ts_ms: int) -> int:
-        """The id of a process; one that was never described gets a row with its pid alone."""
+    def process_id(self, key: tuple[int, int], ts_ms: int, root: tuple[int, int] = (0, 0)) -> int:
+        """The id of a process; one that was never described gets a row with its pid alone, and its workload's root if that is known."""
         found = self._processes.get(key)
         if found is None:
             if key in self._aside:
                 self._again("process", key, ts_ms)
-            else:
-                self.process(Process(key[0], key[1], "", start_known=False), ts_ms)
+            elif not root[0] or self._recorded("process", key, ts_ms) is None:
+                told = Process(key[0], key[1], "", start_known=False, workload_pid=root[0], workload_start_ms=root[1])
+                self.process(told, ts_ms)
             found = self._processes[key]
         return found
 
@@ -235,6 +243,7 @@ class Identities:
             self._aside.pop(key, None)
             if key in self._servers_aside:
                 self._servers.put_again(found, self._servers_aside.pop(key), ts_ms)
+            self.trainings.again("workload", key, found, None, ts_ms)
         user = self._user_id(None, workload.user, ts_ms)
         values = [user if name == "user_id" else getattr(workload, name) for name in columns.WORKLOAD]
         self._queue("workload", (found, host, *values, ts_ms, ts_ms))
@@ -243,10 +252,20 @@ class Identities:
     def server(self, server: Server, ts_ms: int) -> None:
         """A server that is new or has changed; a workload that nobody has described gets a row by what its server says."""
         undescribed = server.key not in self._workloads and server.key not in self._aside
-        if undescribed and self._recorded_workload(server.key, ts_ms) is None:
+        if undescribed and self._recorded("workload", server.key, ts_ms) is None:
             told = replace(Workload(*server.key, kind="inference"), model=server.served_model, engine=server.engine)
             self.workload(replace(told, engine_version=server.engine_version), ts_ms)
         self._servers.put(self.workload_id(server.key, "inference", ts_ms), server, ts_ms)
+
+    def trainer(self, trainer: Trainer, ts_ms: int) -> None:
+        """A rank that is new or has changed; its process and workload get rows if nobody has described them yet."""
+        root = trainer.root_pid, trainer.root_start_ms
+        workload_id = self.workload_id((*root, 0), "training", ts_ms)
+        self.trainings.trainer(self.process_id(trainer.key, ts_ms, root), workload_id, trainer, ts_ms)
+
+    def run(self, run: Run, ts_ms: int) -> None:
+        """A run that is new or has gone on."""
+        self.trainings.run(self.workload_id((*run.key, 0), "training", ts_ms), run)
 
     def _link(self, key: tuple[int, ...], workload_id: int) -> None:
         """Link the known processes that name the workload's root."""
@@ -261,22 +280,27 @@ class Identities:
             self._again("workload", key, ts_ms)
             found = self._workloads[key]
         if found is None:
-            found = self._recorded_workload(key, ts_ms)
+            found = self._recorded("workload", key, ts_ms)
         if found is None:
             known = "training" if kind == "training" else "inference"
             self.workload(Workload(*key, kind="training" if known == "training" else "inference"), ts_ms)
             found = self._workloads[key]
         return found
 
-    def _recorded_workload(self, key: tuple[int, int, int], ts_ms: int) -> int | None:
-        """One that a recorder before this one has described: its description stays until it is described again."""
-        sql = f"SELECT {','.join(_WORKLOAD)} FROM workload WHERE host_id=? AND root_pid=? AND root_start_ms=? AND port=?"
+    def _recorded(self, table: str, key: tuple[int, ...], ts_ms: int) -> int | None:
+        """A process or workload that a recorder before this one has described: that stays until it is described again."""
+        of = "pid=? AND start_ms=?" if table == "process" else "root_pid=? AND root_start_ms=? AND port=?"
+        names = _PROCESS if table == "process" else _WORKLOAD
+        sql = f"SELECT {','.join(names)} FROM {table} WHERE host_id=? AND {of}"
         row = self._connection.execute(sql, (self.current_host(ts_ms), *key)).fetchone()
         if row is None:
             return None
-        self._workloads[key] = row[0]
-        self._known["workload", row[0]] = row
-        self._link(key, row[0])
+        self._known[table, row[0]] = row
+        if table == "process":
+            self._processes[key[0], key[1]] = self._latest[key[0]] = row[0]
+        else:
+            self._workloads[key[0], key[1], key[2]] = row[0]
+            self._link(key, row[0])
         return int(row[0])
 
     def forget(self, db: sqlite3.Connection) -> frozenset[int]:
@@ -314,6 +338,7 @@ class Identities:
         if ids.get(key) == row_id:
             del ids[key]
             self._aside[key] = row
+            self.trainings.set_aside(table, key, row_id)
             if table == "workload" and (known := self._servers.take_away(row_id)):
                 self._servers_aside[key] = known
         if table == "process" and self._latest.get(key[0]) == row_id:
@@ -331,23 +356,27 @@ class Identities:
             self._link(key, row_id)
             if key in self._servers_aside:
                 self._servers.put_again(row_id, self._servers_aside.pop(key), ts_ms)
+            self.trainings.again(table, key, row_id, None, ts_ms)
         else:
             self._processes[key[0], key[1]] = self._latest[key[0]] = row_id
-            root = row[_LINK["workload_pid"]], row[_LINK["workload_start_ms"]]
-            self._queue(table, _linked(row, self._root_workload(root)))
+            root = self._root_workload((row[_LINK["workload_pid"]], row[_LINK["workload_start_ms"]]))
+            self._queue(table, _linked(row, root))
+            self.trainings.again(table, key, row_id, root, ts_ms)
 
-    def write(self, connection: sqlite3.Connection) -> None:
+    def write(self, connection: sqlite3.Connection, newest_ms: int) -> None:
         """Put the pending rows into the open transaction; ``written`` forgets them after the commit."""
         for table in _ORDER:
             rows = [row for (name, _), row in self._pending.items() if name == table]
             if rows:
                 connection.executemany(_SQL[table], rows)
         self._servers.write(connection)
+        self.trainings.write(connection, self.host_id, newest_ms)
 
-    def written(self) -> None:
-        """The commit succeeded."""
+    def written(self, newest_ms: int) -> None:
+        """The commit succeeded; ``newest_ms`` is the time of the newest tick in it."""
         self._pending.clear()
         self._servers.written()
+        self.trainings.written(newest_ms)
         if len(self._processes) > _KEEP_PROCESSES:
             self._forget_processes()
 

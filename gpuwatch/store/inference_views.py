@@ -78,10 +78,10 @@ v_workload_now = View(
 
 
 def latency_view(period: str) -> View:
-    """The buckets of waiting times per minute, hour or day."""
+    """The buckets of waiting times and step times per minute, hour or day."""
     return View(
         f"v_latency_{period}",
-        f"Waiting times of requests per {period}, in the buckets in which the server counts them: add counts over any span, then take a "
+        f"Waiting times of requests, and times of training steps, per {period}, in the buckets in which they are counted: add counts over any span, then take a "
         "percentile. Only buckets that are not empty have a row.",
         (
             T,
@@ -91,7 +91,8 @@ def latency_view(period: str) -> View:
                 "latency",
                 words("m.latency", Latency),
                 "word",
-                "ttft (to the first token), itl (between tokens), e2e (whole request), queue",
+                "ttft (to the first token), itl (between tokens), e2e (whole request), queue; step (of a training) and its parts step_data, "
+                "step_forward, step_backward, step_optimizer",
             ),
             Col("lower_seconds", "m.lower_us/1000000.0", "seconds", "Lower bound of the bucket; values in it are above"),
             Col(

@@ -63,6 +63,14 @@ _PROCESS_FACTS = ("sum(s.dt_ms)", "count(*)", f"sum(CASE WHEN s.sm_pm<{QUIET_PM}
 _WORKLOAD_FACTS = ("sum(s.dt_ms)", "count(*)")
 _MINUTE = "(k.ts_ms-1)/60000*60"
 _COLUMN = re.compile(r"\bs\.(\w+)")
+_TRAINING_FACTS = ("max(w.ms)", "count(*)")
+_WALL = (
+    "(SELECT x.t, x.workload_id, sum(min(x.dt_ms,x.since_ms)) AS ms FROM ("
+    f"SELECT {_MINUTE} AS t, r.workload_id, max(r.dt_ms) AS dt_ms,"
+    " k.ts_ms-coalesce(lag(k.ts_ms) OVER (PARTITION BY r.workload_id ORDER BY k.ts_ms),k.ts_ms-max(r.dt_ms)) AS since_ms"
+    f" FROM tick k CROSS JOIN training_sample r WHERE k.ts_ms>? AND k.ts_ms<=? AND {ONCE} AND r.tick_id=k.tick_id AND r.dt_ms>0"
+    " GROUP BY k.tick_id, r.workload_id) x GROUP BY x.t, x.workload_id)"
+)
 
 
 _HAS = (
@@ -73,7 +81,8 @@ _FRESH = (  # what past logs say of a minute, under ids below 0, closes nothing
     f"SELECT * FROM ({_HAS.format('gpu_sample')} EXCEPT SELECT m.t FROM gpu_minute m WHERE m.t>=:t AND m.gpu_id>0"
     " AND EXISTS (SELECT 1 FROM ledger_minute l WHERE l.t=m.t AND l.gpu_id>0))"
     f" UNION SELECT * FROM ({_HAS.format('process_sample')} EXCEPT SELECT m.t FROM process_minute m WHERE m.t>=:t AND m.proc_id>0)"
-    f" UNION SELECT * FROM ({_HAS.format('inference_sample')} EXCEPT SELECT m.t FROM workload_minute m WHERE m.t>=:t AND m.workload_id>0)"
+    f" UNION SELECT * FROM ({_HAS.format('inference_sample')} UNION {_HAS.format('training_sample')}"
+    " EXCEPT SELECT m.t FROM workload_minute m WHERE m.t>=:t AND m.workload_id>0)"
     " ORDER BY 1"
 )
 
@@ -123,8 +132,17 @@ def minute_statements(absent: frozenset[str] = frozenset()) -> list[str]:
     ]
     for sample, sample_type in (("training_sample", TrainingSample), ("inference_sample", InferenceSample)):
         columns = ("t", "workload_id", "obs_ms", "n", *(c.name for c in rollup(sample_type)))
-        out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, _WORKLOAD_FACTS))
-    return out
+        facts = _TRAINING_FACTS if sample_type is TrainingSample else _WORKLOAD_FACTS
+        out.append(minute_sql("workload_minute", sample, sample_type, ("workload_id",), columns, facts))
+    return [*out[:2], _with_wall_time(out[2]), out[3]]
+
+
+def _with_wall_time(statement: str) -> str:
+    """Of ranks, which are told in the same ticks, time counts once: of each tick its longest row, but no further back than the tick
+    before. All other sums are over the ranks.
+    """
+    span, joined = "k.ts_ms>? AND k.ts_ms<=?", f"JOIN {_WALL} w ON w.t={_MINUTE} AND w.workload_id=s.workload_id WHERE"
+    return statement.replace(f"WHERE {span}", f"{joined} {span}").replace(span, "k.ts_ms>?1 AND k.ts_ms<=?2")
 
 
 def close_minutes(db: sqlite3.Connection, now_ms: int) -> int:
@@ -230,6 +248,8 @@ def _mark_seen(db: sqlite3.Connection, span: tuple[int, int]) -> None:
         ("workload", "workload_id", "training_sample"),
         ("workload", "workload_id", "inference_sample"),
         ("server", "workload_id", "inference_sample"),
+        ("trainer", "proc_id", "training_sample"),
+        ("process", "proc_id", "training_sample"),
         ("host", "host_id", "host_sample"),
     ):
         query = seen.format(key, sample)

@@ -86,7 +86,7 @@ def _hot(table: str, columns: Sequence[str], key: Sequence[str], facts: Sequence
 
 
 def _rolled(table: str, key: Sequence[str], facts: Sequence[str], *sample_types: type) -> Table:
-    rolled = [c.name for s in sample_types for c in names.rollup(s)]
+    rolled = [c.name for c in names.rolled_columns(*sample_types)]
     cells = [*_values((*key, *facts), null=False), *_values(rolled)]
     return Table(table, metadata, *cells, PrimaryKeyConstraint(*key), sqlite_with_rowid=False)
 
@@ -210,7 +210,7 @@ run = Table(
     *_values(("samples", "step_number", "total_steps", "ranks")),
     *[_text(c) for c in ("git_commit", "command")],
     _int("attached", default=0),
-    UniqueConstraint("workload_id"),
+    Index("ix_run_workload_id", "workload_id", unique=True),
     comment="training runs; steps, tokens and samples since it was attached",
 )
 

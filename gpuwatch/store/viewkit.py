@@ -6,7 +6,20 @@ from collections.abc import Sequence
 
 from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.measure import Measure, measures
-from gpuwatch.names import Bucket, Cause, Context, GapReason, Latency, Quality, ServerState, Severity, Tier
+from gpuwatch.names import (
+    Bucket,
+    Cause,
+    Context,
+    GapReason,
+    Latency,
+    Phase,
+    Quality,
+    RunOutcome,
+    ServerState,
+    Severity,
+    Tier,
+    TrainingSource,
+)
 from gpuwatch.store.columns import entity_columns, rollup
 
 
@@ -68,7 +81,9 @@ def _mean(column: str, m: Measure) -> str:
     return f"m.{column}_ms*({factor})/nullif(m.{m.group}_obs_ms,0)"
 
 
-Word = Bucket | Cause | Tier | Context | GapReason | Severity | ServerState | Quality | Latency
+Word = (
+    Bucket | Cause | Tier | Context | GapReason | Severity | ServerState | Quality | Latency | Phase | TrainingSource | RunOutcome
+)
 
 
 def words(sql: str, kind: type[Word]) -> str:

@@ -11,6 +11,7 @@ from gpuwatch.names import Context, GapReason, Severity
 from gpuwatch.store.hist_view import v_hist
 from gpuwatch.store.inference_views import latency_view, v_server, v_server_field, v_workload_now
 from gpuwatch.store.ledger_view import ledger_view
+from gpuwatch.store.training_views import v_run, v_trainer, v_training_now
 from gpuwatch.store.viewkit import (
     GPU,
     GPU_JOIN,
@@ -184,7 +185,7 @@ _WORKLOAD_ROLLUP = (
         "seconds",
         "Time of the bucket for which there are rows, also those that say nothing but a server's state: no time to divide counts by",
     ),
-    *OBSERVED[1:],
+    Col("row_count", OBSERVED[1].sql, "count", "Rows in the bucket, of a training those of all ranks"),
     *rolled_measures(TrainingSample),
     *rolled_measures(InferenceSample),
 )
@@ -208,31 +209,13 @@ def _rollup_views(period: str) -> list[View]:
             f"v_workload_{period}",
             f"Workloads per {period}. What a server counts is the sum over those readings that told it: NULL where none did, 0 where nothing "
             "came. For a rate divide by window_seconds, the time between all readings that told anything: a number that a server told for "
-            "only a part of it is too low then.",
+            "only a part of it is too low then. What a training counts is the sum over its ranks: observed_seconds is time as on a clock, "
+            "whatever their number, the seconds of phases are those of all ranks together, of which attached_seconds is the whole.",
             (T, HOST, *WORKLOAD, *_WORKLOAD_ROLLUP),
             f"workload_{period} m {WORKLOAD_JOIN}",
         ),
     ]
 
-
-v_run = View(
-    "v_run",
-    "Training runs.",
-    (
-        HOST,
-        *WORKLOAD,
-        Col("started_ms", "r.started_ms", "unix milliseconds", "Start"),
-        Col("first_step_ms", "r.first_step_ms", "unix milliseconds", "First step; NULL if not known"),
-        Col("last_step_ms", "r.last_step_ms", "unix milliseconds", "Last step; NULL if not known"),
-        Col("last_checkpoint_ms", "r.last_checkpoint_ms", "unix milliseconds", "Last checkpoint; NULL if not known"),
-        Col("ended_ms", "r.ended_ms", "unix milliseconds", "End; NULL while it runs"),
-        Col("exit_code", "r.exit_code", "code", "Exit code; NULL if not known"),
-        Col("steps_total", "r.steps", "total", "Steps"),
-        Col("tokens_total", "r.tokens", "total", "Tokens"),
-        Col("lost_gpu_seconds", seconds("r.lost_gpu_ms"), "seconds", "GPU time that a failed run lost after its last checkpoint"),
-    ),
-    "run r JOIN workload w ON w.workload_id=r.workload_id JOIN host h ON h.host_id=w.host_id LEFT JOIN user_account u ON u.user_id=w.user_id",
-)
 
 # ---------------------------------------------------------------------------------------------------- around the rows
 
@@ -363,6 +346,8 @@ VIEWS: tuple[View, ...] = (
     latency_view("minute"),
     latency_view("hour"),
     latency_view("day"),
+    v_trainer,
+    v_training_now,
 )
 SCHEMA_COLUMNS = (
     Col("view", "", "text", "Name of a view"),

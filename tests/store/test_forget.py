@@ -12,17 +12,17 @@ from support.store_rows import T0, first_tick, gpu_row, process, process_row, ti
 from gpuwatch.errors import StoreError, UsageError
 from gpuwatch.ledger.types import BucketRow
 from gpuwatch.measure import quantise
-from gpuwatch.model import Event
-from gpuwatch.names import Bucket, Cause, Missing, Tier
+from gpuwatch.model import Event, Workload
+from gpuwatch.names import Bucket, Cause, Missing, RunOutcome, Tier, TrainingSource
 from gpuwatch.store import check
 from gpuwatch.store.beside import open_beside
 from gpuwatch.store.forget import Forgotten, find, forget, wipe
 from gpuwatch.store.ledger_rows import process_owners, write_ledger
 from gpuwatch.store.rollup import close_minutes
-from gpuwatch.store.rows import WorkloadRow
+from gpuwatch.store.rows import TrainingRow
 from gpuwatch.store.window import Window
 from gpuwatch.store.writer import StoreWriter
-from gpuwatch.training import TrainingSample, Workload
+from gpuwatch.training import Run, Trainer, TrainingSample
 
 NAME = "alicia"
 SECRETS = (b"alicia", b"fluxmodel", b"fluxnet", b"train_flux", b"slurm 77", b"c0ffee", b"1234567")
@@ -38,6 +38,10 @@ HERS = {
 OTHER = {"uid": 7, "user": "bob", "command": f"cp /home/{NAME}/x .", "job": "slurm 78"}
 STEP = quantise(TrainingSample(41, steps_total=1))
 WORKLOAD = Workload(41, T0 - 5000, 0, "training", "fluxmodel", "fluxnet", "torch", "2", NAME, "slurm 77")
+TRAINER = Trainer(42, T0 - 5000, 41, T0 - 5000, TrainingSource.HOOK, T0, detail=f"reads /home/{NAME}/log", model="fluxnet", rank=1)
+RUN = Run(
+    41, T0 - 5000, T0 - 5000, steps=90, detail="rank 1 of fluxmodel failed", git_commit="c0ffee", command="python3 train_flux.py"
+)
 
 
 def people(*pids: int) -> list[Any]:
@@ -57,11 +61,13 @@ def recorded(writer: StoreWriter, seconds: int = 90) -> None:
     """Alicia's processes 41 and 42 and Bob's 90 on one GPU, with everything that may name her."""
     missing = {("process", f"41:{T0 - 5000}", "sm_utilization_ratio"): Missing.NOT_SUPPORTED}
     told = [Event(T0 + 1000, "kill", f"{NAME} ended train_flux", pid=41), Event(T0 + 1000, "note", f"quota of {NAME} is used up")]
-    writer.add(first_tick(people=people(41, 42, 90), workloads=[WORKLOAD], missing=missing, events=told))
+    writer.add(
+        first_tick(people=people(41, 42, 90), workloads=[WORKLOAD], missing=missing, events=told, trainers=[TRAINER], runs=[RUN])
+    )
     for second in range(1, seconds + 1):
         held = [process_row(pid, sm_utilization_ratio=0.5, gpu_memory_bytes=2**30) for pid in (41, 42, 90)]
-        row = WorkloadRow(41, T0 - 5000, 0, "training", 1000, STEP)
-        writer.add(tick(second, gpu_row(utilization_ratio=0.5), held=held, workload_rows=[row]))
+        row = TrainingRow(42, T0 - 5000, 41, T0 - 5000, 1000, STEP)
+        writer.add(tick(second, gpu_row(utilization_ratio=0.5), held=held, training_rows=[row]))
     assert writer.commit(), writer.problem
     close_minutes(writer.connection, T0 + seconds * 1000)
     owned(writer, 41, 42, 90)
@@ -151,8 +157,8 @@ def test_the_live_recorder_begins_a_new_account_and_never_writes_the_old_again(w
     writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert not [secret for secret in SECRETS if secret in bytes_of(path)]
     rows = [process_row(41), process_row(42)]
-    row = WorkloadRow(41, T0 - 5000, 0, "training", 1000, STEP)
-    writer.add(tick(33, gpu_row(), held=rows, workload_rows=[row]))
+    row = TrainingRow(42, T0 - 5000, 41, T0 - 5000, 1000, STEP)
+    writer.add(tick(33, gpu_row(), held=rows, training_rows=[row]))
     writer.add(tick(34, gpu_row(), held=rows, processes=[process(43, **HERS)]))
     assert writer.commit(), writer.problem
     db = writer.connection
@@ -167,6 +173,12 @@ def test_the_live_recorder_begins_a_new_account_and_never_writes_the_old_again(w
         (43, T0 - 5000, "python3", "python3 train_flux.py", "slurm 77", 1),
     ]
     assert db.execute("SELECT name, model FROM workload ORDER BY workload_id").fetchall() == [("", ""), ("fluxmodel", "fluxnet")]
+    ranks = "SELECT p.pid>0, t.rank, t.model, t.detail, w.name FROM trainer t JOIN process p USING(proc_id) JOIN workload w ON w.workload_id=t.workload_id"
+    assert db.execute(f"{ranks} ORDER BY 1").fetchall() == [(0, 1, "", "", ""), (1, 1, "fluxnet", TRAINER.detail, "fluxmodel")]
+    runs = (
+        "SELECT r.steps, r.command, r.git_commit, r.outcome, w.name FROM run r JOIN workload w USING(workload_id) ORDER BY run_id"
+    )
+    assert db.execute(runs).fetchall() == [(90, "", "", 0, ""), (90, RUN.command, "c0ffee", int(RunOutcome.RUNNING), "fluxmodel")]
     assert set(db.execute("SELECT uid FROM user_account WHERE name=?", (NAME,))) == {(1234567,), (None,)}  # a workload names no uid
     assert check.check(path) == []
     assert forgotten(path).alias == "forgotten-2"

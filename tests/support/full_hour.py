@@ -15,7 +15,7 @@ from gpuwatch.model import (
     Workload,
 )
 from gpuwatch.names import Context
-from gpuwatch.store.rows import GpuRow, ProcessRow, Tick, WorkloadRow
+from gpuwatch.store.rows import GpuRow, ProcessRow, Tick, TrainingRow, WorkloadRow
 from gpuwatch.store.writer import StoreWriter
 from gpuwatch.training import TrainingSample
 
@@ -53,18 +53,21 @@ def process_row(pid: int, on: str, second: int, dt_ms: int) -> ProcessRow:
 
 
 def everything(second: int, step: int) -> Tick:
-    """One tick with rows for all hot tables: two GPUs, three processes (one on no GPU), two workloads, host, recorder, a plugin."""
+    """One tick with rows for all hot tables: two GPUs, three processes (one on no GPU), a training of two ranks, a server, host, recorder, a plugin."""
     dt = step * 1000
-    training = TrainingSample(500, steps_total=second % 4, loss=2.5 - second / 9000)
+    ranks = [
+        TrainingSample(500, steps_total=second % 4, rank_steps_total=second % 4, loss=2.5 - second / 9000, phase=second % 3),
+        TrainingSample(501, rank_steps_total=second % 4, attached_seconds=dt / 1000, allocated_peak_bytes=second * 2.0**20),
+    ]
     server = InferenceSample(600, output_tokens_total=second * 13 % 700, waiting_requests=second % 9 / 2, kv_cache_ratio=0.25)
     return Tick(
         T0 + second * 1000,
         gpu_rows=[gpu_row(number, second, dt) for number in (0, 1)],
         process_rows=[process_row(pid, on, second, dt) for pid, on in ((7, "GPU-0"), (8, "GPU-0"), (9, ""))],
         workload_rows=[
-            WorkloadRow(500, T0 - 9000, 0, "training", dt, quantise(training)),
             WorkloadRow(600, T0 - 9000, 8000, "inference", dt, quantise(server)),
         ],
+        training_rows=[TrainingRow(rank.pid, T0 - 9000, 500, T0 - 9000, dt, quantise(rank)) for rank in ranks],
         host_dt_ms=dt,
         host_values=quantise(HostSample(cpu_ratio=second % 10 / 10, load_average=second % 7 / 3)),
         recorder_dt_ms=dt,

@@ -22,7 +22,20 @@ from gpuwatch.store.columns import HOT_TABLES, LATENCY_SAMPLE, SCHEMA_VERSION
 from gpuwatch.store.hours import hour_offset_s
 from gpuwatch.store.ledger_rows import ONCE
 
-_WHO = ("host", "gpu", "user_account", "workload", "server", "server_field", "process", "owner", "run", "session", "import_file")
+_WHO = (
+    "host",
+    "gpu",
+    "user_account",
+    "workload",
+    "server",
+    "server_field",
+    "process",
+    "owner",
+    "trainer",
+    "run",
+    "session",
+    "import_file",
+)
 _SPANS = {
     "gap": "t0_ms<:end AND t1_ms>:start",
     "gap_energy": "t0_ms>=:start AND t0_ms<:end",
