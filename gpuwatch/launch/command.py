@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _RESET = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -24,24 +26,56 @@ def start(argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterabl
 
     ``mask``: the signals that are blocked in it, as they were when this program was started.
     """
+    if not argv[0]:
+        raise NotStarted(NOT_FOUND, "'': command not found")
+    pid, error = _spawn(argv[0], argv, environment, mask)
+    if error == errno.ENOEXEC and (path := _found(argv[0], environment)):  # a script without a first line: shells give it to sh
+        pid, error = _spawn("/bin/sh", ["sh", path, *argv[1:]], environment, mask)
+    if not error:
+        return pid
+    missing = error == errno.ENOENT
+    said = "command not found" if missing and "/" not in argv[0] else os.strerror(error)
+    raise NotStarted(NOT_FOUND if missing else NOT_EXECUTABLE, f"{argv[0]}: {said}")
+
+
+def _spawn(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterable[int]) -> tuple[int, int]:
+    """(pid, 0), or (0, error number). By fork and exec: the C library's posix_spawn leaves two signals ignored."""
+    said, say = os.pipe()
     try:
-        return _spawn(argv[0], argv, environment, mask)
+        pid = os.fork()
     except OSError as error:
-        if error.errno == 8 and (path := _found(argv[0])):  # ENOEXEC: a script without a first line, which shells give to sh
-            return _spawn("/bin/sh", ["sh", path, *argv[1:]], environment, mask)
-        missing = error.errno == 2
-        said = "command not found" if missing and "/" not in argv[0] else error.strerror
-        raise NotStarted(NOT_FOUND if missing else NOT_EXECUTABLE, f"{argv[0]}: {said}") from None
+        pid, number = 0, error.errno or errno.EAGAIN
+        os.close(say)
+        os.close(said)
+        return pid, number
+    if pid == 0:
+        _become(program, argv, environment, mask, say)
+    os.close(say)
+    told = os.read(said, 8)  # nothing, when exec closes the other end
+    os.close(said)
+    if told:
+        os.waitpid(pid, 0)
+    return (0, int.from_bytes(told, "big")) if told else (pid, 0)
 
 
-def _spawn(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterable[int]) -> int:
-    return os.posix_spawnp(program, list(argv), dict(environment), setsigmask=list(mask), setsigdef=_RESET)
+def _become(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterable[int], say: int) -> NoReturn:
+    """What the new process does until it is the command: undo what Python did to signals."""
+    try:
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        for number in _RESET if ignored else (*_RESET, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.execvpe(program, list(argv), dict(environment))
+    except OSError as error:
+        os.write(say, (error.errno or errno.EIO).to_bytes(4, "big"))
+    finally:
+        os._exit(NOT_EXECUTABLE)
 
 
-def _found(program: str) -> str:
+def _found(program: str, environment: Mapping[bytes, bytes]) -> str:
     if "/" in program:
         return program
-    paths = (os.path.join(folder, program) for folder in os.get_exec_path())
+    paths = (os.path.join(folder, program) for folder in os.get_exec_path(environment))
     return next((path for path in paths if os.access(path, os.X_OK)), "")
 
 

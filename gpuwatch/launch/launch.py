@@ -49,6 +49,7 @@ class Launch:
         self._record = record
         self._quiet = quiet
         self._clock = SystemClock()
+        self._looked_for = False
         self._looks: Looking | None = None
 
     def run(self) -> int:
@@ -111,7 +112,8 @@ class Launch:
 
     def _looking(self, pid: int, attachment: Attachment, note: Note, command_lines: str) -> Task:
         """The looks whether the agent has come into the processes of the command; what they need is loaded at the first one."""
-        note.tell(attach={"state": "waiting", "detail": ""})
+        self._looked_for = True
+        note.tell(attach={"state": "waiting", "detail": "no Python process with PyTorch has been seen yet"})
         monotonic_ns = self._clock.monotonic_ns
 
         def look() -> float:
@@ -132,7 +134,9 @@ class Launch:
 
     def _ended(self, code: int, note: Note) -> None:
         how: dict[str, object] = {"exit_code": code} if code >= 0 else {"signal": -code}
-        if self._looks is not None:
+        if self._looks is None and self._looked_for:
+            how["attach"] = {"state": "unseen", "detail": "it ended before it was looked at"}
+        elif self._looks is not None:
             self._looks.finish()
             how["attach"] = self._looks.attach()
             if line := self._looks.complaint():
