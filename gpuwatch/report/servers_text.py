@@ -34,7 +34,7 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
     columns = [
         Column("Server", [_name(work, server, 28 if width >= WIDE else 19) for work, server in there], align="left"),
         Column("Engine", [server.engine + ("" if server.verified else " unverified") for _, server in there], align="left", drop=7),
-        Column("GPU", [_gpus(work.gpu_indices) for work, _ in there], align="left"),
+        Column("GPU", [gpu_list(work.gpu_indices) for work, _ in there], align="left"),
         Column("decode/s", [_rate(server, "output_tokens") for _, server in there]),
         Column("prefill/s", [_rate(server, "prefill_tokens") for _, server in there], drop=4),
         Column("run", [_count(server, "running_requests") for _, server in there]),
@@ -53,7 +53,7 @@ def servers(view: View, width: int, paint: Paint) -> list[str]:
     for row, (work, server) in zip(rows, there, strict=True):
         lines += [row, *_notes(view, work, server, hidden, width, paint)]
     for price in dict.fromkeys(server.price for server in priced):
-        lines += [paint(line, "dim") for line in _folded(f"a million output tokens at {price}", width, "")]
+        lines += [paint(line, "dim") for line in folded(f"a million output tokens at {price}", width, "")]
     return lines
 
 
@@ -64,7 +64,7 @@ def _name(work: WorkloadView, server: InferenceView, room: int) -> str:
     return fmt.cut(work.name or work.engine or "server", room - len(port)) + port
 
 
-def _gpus(indices: Sequence[int]) -> str:
+def gpu_list(indices: Sequence[int]) -> str:
     """``0``, ``0-3``, ``0,2``; more than fits in a column as their number."""
     if not indices:
         return fmt.NOTHING
@@ -151,10 +151,10 @@ def _notes(view: View, work: WorkloadView, server: InferenceView, hidden: Sequen
         notes += [(f"more numbers: {server.hint}", "notice")] if server.hint else []
     if facts:
         notes.insert(0, (" · ".join(facts), ""))
-    return [paint(line, style) for text, style in notes for line in _folded(text, width)]
+    return [paint(line, style) for text, style in notes for line in folded(text, width)]
 
 
-def _folded(text: str, width: int, mark: str = "  └ ") -> list[str]:
+def folded(text: str, width: int, mark: str = "  └ ") -> list[str]:
     """The words in as many lines as they need, those after the first as far in as it."""
     lines, line = [], ""
     for word in text.split():

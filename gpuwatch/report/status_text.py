@@ -54,6 +54,10 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
         from gpuwatch.report.servers_text import servers
 
         blocks.append(servers(view, width, paint))
+    if any(work.training is not None for work in view.workloads):
+        from gpuwatch.report.trainings_text import trainings
+
+        blocks.append(trainings(view, width, paint))
     processes = _processes(view, width, paint)
     if processes:
         blocks.append(processes)

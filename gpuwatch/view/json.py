@@ -12,6 +12,7 @@ from typing import Any
 from gpuwatch.names import Missing
 from gpuwatch.view.inference_json import inference_json
 from gpuwatch.view.json_parts import SCHEMA, Field, Json, object_of, objects, plain
+from gpuwatch.view.training_json import training_json
 from gpuwatch.view.types import (
     EventView,
     FindingView,
@@ -130,7 +131,11 @@ WORKLOAD = (
     Field("gpu_indices", "array:integer", "GPUs that it holds", lambda w: list(w.gpu_indices)),
     *plain(
         ("attached", "boolean", "Whether the hook measures it, or the server answers"),
-        ("tokens_per_second", "number|null", "Tokens a second; of a server those that it generates"),
+        (
+            "tokens_per_second",
+            "number|null",
+            "Tokens a second; of a server those that it generates, of a training those that it eats",
+        ),
     ),
 )
 LEDGER = plain(
@@ -226,7 +231,7 @@ def status_json(view: View) -> Json:
         "waste_now_gpus": view.waste_now_gpus,
         "gpus": [_with_missing(GPU, gpu) for gpu in view.gpus],
         "processes": [{**_with_missing(PROCESS, p), "gpus": objects(HOLD, p.holds)} for p in view.processes],
-        "workloads": [{**object_of(WORKLOAD, w), "inference": inference_json(w.inference)} for w in view.workloads],
+        "workloads": [_workload(work) for work in view.workloads],
         "ledger": objects(LEDGER, view.ledger.parts if view.ledger else ()),
         "ratios": object_of(RATIOS, view.ledger) if view.ledger else None,
         "today": _span(view.today) if view.today else None,
@@ -237,6 +242,11 @@ def status_json(view: View) -> Json:
         "recording": object_of(RECORDING, view.recording) if view.recording else None,
         "notices": list(view.notices),
     }
+
+
+def _workload(work: WorkloadView) -> Json:
+    told = {"inference": inference_json(work.inference), "training": training_json(work.training)}
+    return {**object_of(WORKLOAD, work), **told}
 
 
 def query_json(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, simulated: bool) -> Json:

@@ -14,6 +14,7 @@ from gpuwatch.view import json as shapes
 from gpuwatch.view.inference_json import INFERENCE, LATENCY
 from gpuwatch.view.period.schema import report
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
+from gpuwatch.view.training_json import PHASE, RANK, RUN, TRAINING
 
 
 def status() -> dict[str, Any]:
@@ -32,7 +33,7 @@ def status() -> dict[str, Any]:
             "waste_now_gpus": described(RATIO, "GPUs wasted, mean of the last 60 s"),
             "gpus": list_of(object_of(shapes.GPU, missing=MISSING)),
             "processes": list_of(object_of(shapes.PROCESS, missing=MISSING, gpus=list_of(object_of(shapes.HOLD)))),
-            "workloads": list_of(object_of(shapes.WORKLOAD, inference=_inference())),
+            "workloads": list_of(object_of(shapes.WORKLOAD, inference=_inference(), training=_training())),
             "ledger": ledger,
             "ratios": or_null(ratios),
             "today": or_null(today),
@@ -58,6 +59,19 @@ def _inference() -> dict[str, Any]:
         missing=MISSING,
     )
     return described(or_null(found), "What an inference server tells; null for other workloads, and where nobody asked")
+
+
+def _training() -> dict[str, Any]:
+    """What is known of a workload that trains."""
+    phases, ranks, run = list_of(object_of(PHASE)), list_of(object_of(RANK)), or_null(object_of(RUN))
+    found = object_of(
+        TRAINING,
+        phases=described(phases, "Where a step goes, in its order; parts that took no time are left out"),
+        ranks=described(ranks, "Its processes, by rank"),
+        run=described(run, "Its run, null where none is recorded"),
+        missing=MISSING,
+    )
+    return described(or_null(found), "What is known of a training; null for other workloads")
 
 
 def query() -> dict[str, Any]:

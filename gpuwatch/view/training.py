@@ -280,7 +280,8 @@ def _efficiency(
     moment: Moment, card: Card, trainings: Trainings, lead: Rank, found: Mapping[str, Any], terms: Terms
 ) -> dict[str, Any]:
     """Tokens, energy and money per GPU. Energy and tokens are of the same seconds; none of it is told of a GPU that is shared."""
-    gpus = [moment.rows.gpus[gpu_id] for gpu_id in card.gpu_ids]
+    boards = {row["uuid"]: row["name"] for row in moment.rows.gpus.values()}
+    gpus = [{**row, "name": boards.get(row["parent_uuid"], row["name"])} for row in (moment.rows.gpus[i] for i in card.gpu_ids)]
     tokens = found["tokens_per_second"]
     share = mfu(tokens, lead.row, gpus, shared=card.shared, tokens_kind=lead.row["tokens_kind"])
     out: dict[str, Any] = {"mfu_ratio": share.ratio, "mfu_terms": share.terms, "mfu_missing": share.missing}
