@@ -105,6 +105,8 @@ class JobProcess:
     parent_pid: int = 0
     command: str = ""
     """Redacted."""
+    name: str = ""
+    """The workload's."""
 
 
 class TrainerBoard:

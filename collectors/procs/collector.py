@@ -40,7 +40,7 @@ class ProcsCollector:
                 f"{self.root} cannot be read: {type(error).__name__}", "processes are recorded on Linux only"
             ) from None
         own_pid = os.getpid() if self.root == "/proc" else 0
-        self.watch = Watch(Table(self.root, btime, own_pid), self.command_lines, self.context.servers)
+        self.watch = Watch(Table(self.root, btime, own_pid), self.command_lines, self.context.servers, self.context.trainers)
         self._refused = {}
 
     def close(self) -> None:

@@ -28,7 +28,8 @@ def user_name(uid: int) -> str:
 
 @dataclass(slots=True)
 class Entry:
-    """A process that exists. ``ml``: an ML library was found in its memory map. Rates are relative to the last sample.
+    """A process that exists. ``ml``: an ML library was found in its memory map; ``trains``: its steps were seen. Rates are relative to
+    the last sample.
 
     ``judged`` is a hash of what was judged last (name and command line, which are not kept themselves).
     """
@@ -47,6 +48,7 @@ class Entry:
     stack: int = 0
     program: Program = _NO_PROGRAM
     ml: bool = False
+    trains: bool = False
     maps_due_ms: int = 0
     maps_delay_ms: int = 0
     facts_stale: bool = True
@@ -74,8 +76,8 @@ class Entry:
 
     @property
     def is_ml(self) -> bool:
-        """Whether it is an ML process by its memory map or its command line."""
-        return self.ml or self.program.ml
+        """Whether it is an ML process by its memory map, its command line or its steps."""
+        return self.ml or self.trains or self.program.ml
 
     def update(self, stat: procfs.Stat) -> bool:
         """Take over a stat line; True when it has become another program, which may have the same name (python that execs python)."""

@@ -62,10 +62,15 @@ def _server_of(programs: Sequence[Program]) -> Program | None:
     )
 
 
-def workload_of(tree: Tree, members: Sequence[Entry], job: str, command_lines: str) -> Workload:
-    """What a tree does, from its root first and then from its other processes in order of depth."""
+def workload_of(tree: Tree, members: Sequence[Entry], job: str, command_lines: str, trained: bool = False) -> Workload:
+    """What a tree does, from its root first and then from its other processes in order of depth.
+
+    ``trained``: steps of a training were seen in it, whatever its command lines say.
+    """
     programs = [entry.program for entry in members]
     kind = next((program for program in programs if program.kind != "other"), tree.root.program).kind
+    if kind == "other" and trained:
+        kind = "training"
     served = _server_of(programs) if kind == "inference" else None
     root = tree.root.program
     engine, model, port, name = "", root.model, 0, root.script

@@ -9,9 +9,11 @@ from gpuwatch.collectors.procs.entry import Entry
 from gpuwatch.collectors.procs.jobs import job_of, workload_of
 from gpuwatch.collectors.procs.servers import joined, serving
 from gpuwatch.collectors.procs.table import Table
+from gpuwatch.collectors.procs.trainers import members_of_jobs
 from gpuwatch.collectors.procs.tree import Tree, lineage, plan
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Process, Workload
-from gpuwatch.plugin import ServerBoard, ServerProcess
+from gpuwatch.plugin import JobProcess, ServerBoard, ServerProcess, TrainerBoard
 
 KEEP_OPEN = 256
 """Watched processes whose two files stay open."""
@@ -20,25 +22,41 @@ Key = tuple[int, int]
 
 
 class Watch:
-    """``processes`` by pid and ``workloads`` as of the last ``update``; processes that serve go to ``board``."""
+    """``processes`` by pid and ``workloads`` as of the last ``update``; processes that serve go to ``board``, all others to ``trainers``."""
 
-    def __init__(self, table: Table, command_lines: str, board: ServerBoard) -> None:
+    def __init__(self, table: Table, command_lines: str, board: ServerBoard, trainers: TrainerBoard) -> None:
         self.table = table
         self.command_lines = command_lines
         self.board = board
+        self.trainers = trainers
         self.processes: dict[int, Process] = {}
         self.workloads: list[Workload] = []
         self._gpu: frozenset[int] = frozenset()
         self._lasting: dict[Key, Key] = {}
         """Process -> root of its workload: a process keeps it when the root has ended before it."""
         self._known: dict[Key, Workload] = {}
+        self._stepping: frozenset[int] = frozenset()
+        self._trained: set[Key] = set()
+        """Roots of the jobs in which a training was seen: they keep that kind when the process that trained has ended."""
 
     def update(self, now_ms: int, gpu: frozenset[int]) -> None:
         """Read /proc once more; plan again only when a process came, went, became another one or got a new parent."""
         self.table.refresh(now_ms, self.processes, gpu)
+        self._mark()
         if self.table.changed or gpu != self._gpu or any(entry.facts_stale for entry in self.watched()):
             self._plan(gpu)
         self.table.just_read.clear()
+
+    def _mark(self) -> None:
+        """Take over which processes are known to train. A pid is only marked while it is the process that was meant."""
+        stepping, entries = self.trainers.training(), self.table.entries
+        if stepping == self._stepping:
+            return
+        for pid in (stepping | self._stepping) & entries.keys():
+            trains = pid in stepping
+            if entries[pid].trains != trains:
+                entries[pid].trains, self.table.changed = trains, True
+        self._stepping = stepping & entries.keys()
 
     def watched(self) -> list[Entry]:
         """The entries of all watched processes."""
@@ -57,21 +75,28 @@ class Watch:
         processes: dict[int, Process] = {}
         current: dict[tuple[int, int], Workload] = {}
         servers: list[ServerProcess] = []
+        jobs: list[JobProcess] = []
         for tree in joined(trees, entries):
             members = [entries[pid] for pid in tree.roles]
             job = job_of(self.table.root, tree.root, entries)
             key = self._root_key(tree)
+            if any(entry.trains for entry in members):
+                self._trained.add(key)
             if key == tree.root.key:
-                current[key] = workload_of(tree, members, job, self.command_lines)
+                current[key] = workload_of(tree, members, job, self.command_lines, key in self._trained)
             elif key in self._known:
-                current[key] = self._known[key]
+                known = self._known[key]
+                current[key] = replace(known, kind="training") if key in self._trained and known.kind == "other" else known
             servers += serving(tree, entries, (*key, current[key].port if key in current else 0), self.command_lines)
+            jobs += members_of_jobs(members, key, current.get(key), watched)
             for entry in members:
                 self._lasting[entry.key] = key
                 made = self._process(entry, tree.roles[entry.pid], key, watched, job)
                 old = self.processes.get(entry.pid)
                 processes[entry.pid] = old if old == made and old is not None else made
         self.board.publish(servers)
+        self.trainers.publish(jobs)
+        self._trained &= current.keys()
         self._keep_open(processes)
         self.processes, self._known, self.workloads = processes, current, list(current.values())
         alive = {entries[pid].key for pid in processes}
