@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gpuwatch.collectors.training.folders import Folders
+from gpuwatch.collectors.training.folders import Folders, usual
 from gpuwatch.model import Batch
 from gpuwatch.plugin import CollectorContext
 
@@ -32,7 +32,7 @@ class TrainingCollector:
         """Nothing to connect to."""
         named = self.context.options.get("directories", ())
         more = [str(path) for path in named] if isinstance(named, (list, tuple)) else [str(named)]
-        self._folders = self._given or Folders(more, environ=os.environ, uid=os.geteuid())
+        self._folders = self._given or usual(more, os.environ, os.geteuid())
         self._opened_ns = self.context.clock.monotonic_ns()
 
     def close(self) -> None:

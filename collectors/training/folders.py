@@ -53,11 +53,12 @@ class _Folder:
 
 
 class Folders:
-    """All folders. ``look`` once a tick; ``hooks`` and ``notes`` as of then, ``changed`` if they are not those of the look before."""
+    """All folders. ``look`` once a tick; ``hooks`` and ``notes`` as of then, ``changed`` if they are not those of the look before.
 
-    def __init__(
-        self, more: Iterable[str] = (), *, environ: Mapping[str, str], uid: int, parents: Sequence[str] | None = None
-    ) -> None:
+    ``uid`` is who we are; ``parents`` are folders in which users have theirs, for who may read them all.
+    """
+
+    def __init__(self, paths: Iterable[str], *, uid: int, parents: Sequence[str] = ()) -> None:
         self.uid = uid
         self.hooks: list[Place] = []
         self.notes: list[Place] = []
@@ -66,9 +67,8 @@ class Folders:
         """Folders that are there and do not count, and why."""
         self.kept_open = 0
         """Files of these folders that somebody keeps open."""
-        own = [*hookdir.candidates(environ, uid), *hookdir.candidates({**environ, hookdir.VARIABLE: ""}, uid)]
-        self._folders = {path: _Folder(path) for path in [*map(os.path.abspath, more), *own]}
-        self._parents = parents if parents is not None else (hookdir.MEMORY, "/tmp", "/run/user") if uid == 0 else ()
+        self._folders = {path: _Folder(path) for path in map(os.path.abspath, paths)}
+        self._parents = parents
         self._ticks = 0
 
     def look(self) -> None:
@@ -85,14 +85,14 @@ class Folders:
             self.notes = [file for file in files if file.name.endswith(NOTE_SUFFIX)]
 
     def of_users(self, uids: Collection[int]) -> None:
-        """Root looks at the folders of these users from now on."""
-        if self.uid == 0:
+        """Who looks at all users' folders looks at those of these users from now on."""
+        if self._parents:
             for uid in uids:
                 for path in (hookdir.standard(uid), f"/run/user/{uid}/gpuwatch", f"/tmp/gpuwatch-{uid}"):
                     self._folders.setdefault(path, _Folder(path))
 
     def _find_others(self) -> None:
-        """Root looks at all users' folders."""
+        """Folders of all users that are there now."""
         for parent in self._parents:
             for name in _names(parent):
                 if name.startswith("gpuwatch-"):
@@ -199,6 +199,12 @@ class Folders:
             pass
         finally:
             os.close(folder)
+
+
+def usual(more: Iterable[str], environ: Mapping[str, str], uid: int) -> Folders:
+    """The folders of a host: ``more``, those of this user, and as root those of all users."""
+    own = [*hookdir.candidates(environ, uid), *hookdir.candidates({**environ, hookdir.VARIABLE: ""}, uid)]
+    return Folders([*more, *own], uid=uid, parents=(hookdir.MEMORY, "/tmp", "/run/user") if uid == 0 else ())
 
 
 def _names(path: str) -> list[str]:

@@ -25,6 +25,8 @@ _PHASE_FIELDS = {
     Phase.COMPILE: "compile_seconds",
     Phase.OTHER: "other_seconds",
 }
+LOOP_FIELDS = frozenset(_PHASE_FIELDS.values()) - {"starting_seconds"}
+"""The phases of the loop itself."""
 _IDLE_FIELDS = {
     Phase.DATA: "gpu_idle_data_seconds",
     Phase.CHECKPOINT: "gpu_idle_checkpoint_seconds",

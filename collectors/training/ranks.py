@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gpuwatch.collectors.training import layout, reader
-from gpuwatch.collectors.training.growth import Growth
+from gpuwatch.collectors.training.growth import LOOP_FIELDS, Growth
 from gpuwatch.collectors.training.hookfile import HookFile
 from gpuwatch.collectors.training.reader import Counters, Identity
 from gpuwatch.collectors.training.ring import Times
@@ -100,7 +100,12 @@ class Rank:
         phase = self.phase if self.counts and self.outcome is RunOutcome.RUNNING else None
         self._fields = self._growth.next(self.counters, phase, self.since_ns, at, self.identity.replicas)
         if first and self._fields:
-            self._fields["interval_seconds"] = self._fields["attached_seconds"]
+            fields = self._fields
+            whole = fields["interval_seconds"] = fields["attached_seconds"]
+            later = sum(value for name, value in fields.items() if name in LOOP_FIELDS)
+            fields["starting_seconds"] = max(
+                0.0, min(fields["starting_seconds"], whole - later)
+            )  # it has started before it was armed
 
     def sample(self, lead: bool) -> TrainingSample | None:
         """The sample of the last ``advance``; ``lead``: this rank tells the steps of the job. ``None``: there is nothing to tell."""
