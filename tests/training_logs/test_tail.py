@@ -13,7 +13,7 @@ import pytest
 from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.training.logs import tail as module
 from gpuwatch.collectors.training.logs.line import MAX_LINE
-from gpuwatch.collectors.training.logs.tail import START_BYTES, TICK_BYTES, Chunk, NotFollowed, Tail, open_regular
+from gpuwatch.collectors.training.logs.tail import FLOOD_BYTES, START_BYTES, TICK_BYTES, Chunk, NotFollowed, Tail, open_regular
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_flood_is_skipped_and_said(log: Path, clock: FakeClock) -> None:
         file.truncate(4 << 30)  # four GiB of nothing: no disk is used
     add(log, b"\nafter\nend\n")
     chunk = later(tail, clock)
-    assert chunk.skipped_bytes == (4 << 30) + 11 - START_BYTES - 4
+    assert chunk.skipped_bytes == (4 << 30) + 11 - FLOOD_BYTES - 4
     assert chunk.lines == (b"after", b"end")
     add(log, b"x" * 99 + b"\n" + b"more\n" * (TICK_BYTES // 5 - 100))
     chunk = later(tail, clock)

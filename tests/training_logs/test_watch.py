@@ -130,6 +130,25 @@ def test_a_rate_is_not_taken_over_lines_that_were_missed(tmp_path: Path) -> None
     assert bench.sure(TITAN.format(0, 40, 50, "7,000"), devices=8).tokens == 7000 * 8 * 10.0
 
 
+def test_the_time_of_an_evaluation_is_no_time_of_a_rate(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    validate = "[titan] 2025-01-01 00:01:00,000 - root - INFO - validate step: 20  loss:  3.1  memory: 40GiB(50%)  tps: 20,123\n"
+    bench.sure(TITAN.format(0, 0, 20, "7,000"), devices=2)
+    found = bench.sure(validate + TITAN.format(1, 5, 30, "7,000"), after=65, devices=2)
+    assert (found.tokens, found.tokens_seconds) == (7000 * 2 * 5.0, 65.0)
+    assert bench.sure(TITAN.format(1, 10, 40, "7,000"), after=5, devices=2).tokens == 7000 * 2 * 5.0
+
+
+def test_numbers_that_no_training_has_are_not_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    line = "{{'loss': 2.5, 'epoch': 0.1, 'num_input_tokens_seen': {}}}\n"
+    bench.sure(line.format(1))
+    assert bench.sure(line.format("9" * 17)).tokens is None
+    assert bench.sure(line.format("1" + "0" * 17 + "99")).tokens is None
+    assert bench.sure(line.format(5)).tokens is None
+    assert bench.sure(line.format(50)).tokens == 45
+
+
 def test_lines_that_every_rank_prints_count_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, *NANOGPT)
     bench.sure(nanogpt(0))

@@ -36,8 +36,8 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """What is known besides the two lines: the time between them, how many devices the job trains on, what the command line says,
-    and whether lines between them may have been missed.
+    """What is known besides the two lines: the time between them without an evaluation in it, how many devices the job trains on,
+    what the command line says, and whether lines between them may have been missed.
     """
 
     seconds: float | None
@@ -53,7 +53,7 @@ def tokens(before: LogLine, line: LogLine, between: Between) -> Counted | None:
         amount = line.tokens_total - before.tokens_total
         coarse = max(line.tokens_resolution, before.tokens_resolution)
         how = "difference of its token count" + (", printed with four digits" if coarse else "")
-        return Counted(amount if amount >= _COARSE * coarse else None, how, Trust.MEDIUM if coarse else Trust.HIGH)
+        return Counted(None if 0 <= amount < _COARSE * coarse else amount, how, Trust.MEDIUM if coarse else Trust.HIGH)
     if length := between.told.seq_length:
         if line.samples_total is not None and before.samples_total is not None:
             return Counted((line.samples_total - before.samples_total) * length, "consumed samples x --seq-length", Trust.HIGH)
@@ -65,16 +65,19 @@ def tokens(before: LogLine, line: LogLine, between: Between) -> Counted | None:
     rate = line.tokens_per_second
     if rate is None:
         return None
-    if line.tokens_per is Per.JOB and line.tokens_over is Over.ONE_STEP and line.step_seconds and steps is not None:
-        return Counted(rate * line.step_seconds * steps, "tokens/s x time of a step x steps", Trust.HIGH)
-    return _by_rate(rate, line, between)
+    return _by_rate(rate, line, between, steps)
 
 
-def _by_rate(rate: float, line: LogLine, between: Between) -> Counted | None:
+def _by_rate(rate: float, line: LogLine, between: Between, steps: int | None) -> Counted | None:
     devices = 1 if line.tokens_per is Per.JOB else between.devices
-    if not devices or between.seconds is None or between.gap:
+    if not devices:
         return None
-    how = "tokens/s x time" if line.tokens_per is Per.JOB else f"tokens/s per device x {devices} devices x time"
+    how = "tokens/s" if line.tokens_per is Per.JOB else f"tokens/s per device x {devices} devices"
+    if line.step_seconds and steps is not None:
+        return Counted(rate * devices * line.step_seconds * steps, how + " x time of a step x steps", Trust.HIGH)
+    if between.seconds is None or between.gap:
+        return None
+    how += " x time"
     whole_time = line.tokens_over is Over.SINCE_LINE
     return Counted(
         rate * devices * between.seconds,

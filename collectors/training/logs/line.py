@@ -11,6 +11,8 @@ from gpuwatch.text import clean, lazy
 MAX_LINE = 8192
 """Characters of a line that are looked at; a longer one is dropped."""
 _MAX_NUMBER = 40
+_LARGEST = 1e18
+"""No count or rate of a training is above it, and all below it can be stored."""
 _AFTER_E = tuple("0123456789+-")
 _ANSI = lazy("\x1b\\[[0-?]{0,32}[ -/]{0,4}[@-~]")
 _STAMP = lazy(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:[,.](\d{1,6}))?")
@@ -110,7 +112,7 @@ def number(text: str | None) -> float | None:
         value = float(text[:end].rstrip(",").replace(",", ""))
     except ValueError:
         return None
-    return value if abs(value) < 1e300 else None
+    return value if abs(value) < _LARGEST else None
 
 
 def whole(text: str | None) -> int | None:

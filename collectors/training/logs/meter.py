@@ -13,6 +13,8 @@ CountFunction = Callable[[LogLine, LogLine, Between], Counted | None]
 REPEAT_SECONDS = 30.0
 """Lines of earlier steps than the last are repeats (each rank of a job may print them, some later than others) until they have gone on
 for so long: then the training began anew, or went back to a checkpoint."""
+_MOST = 1e15
+"""What no training does between two readings: a log that says so says nothing."""
 _CLOCKS_AGREE_SECONDS = 1800.0
 """The times in two lines are believed if they are as far apart as the lines came, but for this: their clock has no zone and changes
 twice a year."""
@@ -71,6 +73,7 @@ class Meter:
         self.total_steps: int | None = None
         self.taken = 0
         self._back_since: float | None = None
+        self._evaluated: Seen | None = None
 
     def show(self, line: LogLine, at: float, devices: int | None = None, gap: bool = False) -> None:
         """A line came at ``at``; ``gap``: lines before it may have been missed."""
@@ -80,16 +83,19 @@ class Meter:
             self._move(Seen(line, at), line.step)
             return
         self.kind = line.kind
+        seen = Seen(line, at)
+        if line.kind is Kind.EVAL:
+            self._evaluated = seen
         if line.kind is not Kind.TRAIN or not self._is_new(line, at):
             return
-        seen = Seen(line, at)
         self._move(seen, line.step)
         told = self._told
         for total, count in ((self.tokens, tokens), (self.samples, samples)):
             self._count(total, count, seen, devices, gap)
-        if line.step is None and self.step is None and told.logging_steps and self.steps.before:
-            self.steps.add(told.logging_steps, seconds_between(self.steps.before, seen))
+        self._evaluated = None
         if line.step is None and self.step is None:
+            if told.logging_steps and self.steps.before and not gap:
+                self.steps.add(told.logging_steps, seconds_between(self.steps.before, seen))
             self.steps.before = seen
         self.last = line
 
@@ -127,13 +133,16 @@ class Meter:
         if before is None:
             total.before = seen
             return
-        seconds = seconds_between(before, seen)
-        counted = count(before.line, seen.line, Between(seconds, devices, self._told, gap))
+        counted = count(before.line, seen.line, Between(self._training_seconds(before, seen), devices, self._told, gap))
         if counted is not None and counted.amount is None:
             return
         total.before = seen
-        if counted is None or counted.amount is None or counted.amount < 0:
+        if counted is None or counted.amount is None or not 0 <= counted.amount < _MOST:
             return
-        total.add(counted.amount, seconds)
+        total.add(counted.amount, seconds_between(before, seen))
         if count is tokens:
             self.how, self.trust = counted.how, counted.trust
+
+    def _training_seconds(self, before: Seen, seen: Seen) -> float:
+        """Without an evaluation that came between: a rate is a mean since it."""
+        return seconds_between(self._evaluated or before, seen)

@@ -18,9 +18,10 @@ from gpuwatch.collectors.training.logs.line import MAX_LINE
 from gpuwatch.dataclass import dataclass
 
 START_BYTES = 64 * 1024
-"""How much of the end of a file is read when it is opened, or when it has grown faster than it is read."""
-TICK_BYTES = 256 * 1024
-"""The most that is read at a time."""
+"""How much of the end of a file is read when it is opened."""
+TICK_BYTES = 64 * 1024
+"""The most that is read at a time. Of a file that grows faster only the last ``FLOOD_BYTES`` are read: no log is worth a core."""
+FLOOD_BYTES = 16 * 1024
 LOOK_SECONDS = 5.0
 """How often it is looked whether another file is behind the path now."""
 _NS = 1e9
@@ -147,8 +148,8 @@ class Tail:
             self._forget(0)
             self._joined_to = 0
         if found.st_size - self._offset > TICK_BYTES:
-            skipped = found.st_size - START_BYTES - self._offset
-            self._forget(found.st_size - START_BYTES)
+            skipped = found.st_size - FLOOD_BYTES - self._offset
+            self._forget(found.st_size - FLOOD_BYTES)
         if found.st_size <= self._offset:
             return Chunk(joined=joined)
         data = self._bytes(min(found.st_size - self._offset, TICK_BYTES))

@@ -14,27 +14,14 @@ from gpuwatch.clock import Clock
 from gpuwatch.collectors.training.logs.formats import FORMATS
 from gpuwatch.collectors.training.logs.line import Format, Kind, LogLine, Per, plain
 from gpuwatch.collectors.training.logs.meter import Meter
+from gpuwatch.collectors.training.logs.outputs import regular_outputs
 from gpuwatch.collectors.training.logs.reading import LogReading
 from gpuwatch.collectors.training.logs.recognise import recognise
 from gpuwatch.collectors.training.logs.tail import Chunk, Tail
 from gpuwatch.collectors.training.logs.told import Told, told
 
 _NS = 1e9
-_OUTPUTS = (1, 2)
-
-
-def regular_outputs(pid: int, proc_root: Path = Path("/proc")) -> tuple[str, ...]:
-    """Which of a process' standard output and error are regular files, as paths below ``proc_root``: a cheap first question."""
-    found = []
-    for number in _OUTPUTS:
-        path = f"{proc_root}/{pid}/fd/{number}"
-        try:
-            link = os.readlink(path)
-        except OSError:
-            continue
-        if link.startswith("/") and not link.startswith("/dev/"):
-            found.append(path)
-    return tuple(found)
+_MOST_FILES = 64
 
 
 class Follower:
@@ -87,11 +74,18 @@ class Follower:
 class LogWatch:
     """Reads the logs of one process. ``argv`` is its command line, already split: a few numbers are taken from it, no word is kept.
 
-    ``named_files`` are followed as well, and before the outputs, if the process' own user owns them. Not thread-safe.
+    ``named_files`` are followed as well, and before the outputs, if the process' own user owns them; ``more_pids`` are the other
+    ranks of the same job, whose outputs may be other files (Megatron-LM prints on its last rank alone). Not thread-safe.
     """
 
     def __init__(
-        self, pid: int, argv: Sequence[str], named_files: Sequence[str | Path], clock: Clock, proc_root: Path = Path("/proc")
+        self,
+        pid: int,
+        argv: Sequence[str],
+        named_files: Sequence[str | Path],
+        clock: Clock,
+        proc_root: Path = Path("/proc"),
+        more_pids: Sequence[int] = (),
     ) -> None:
         self._clock = clock
         settings = told(argv)
@@ -100,8 +94,8 @@ class LogWatch:
         except OSError:
             owner = -1  # nobody's: a process that is gone has no file of its own
         tails = [Tail(str(path), clock, owner) for path in named_files]
-        tails += [Tail(path, clock) for path in regular_outputs(pid, proc_root)]
-        self._followers = [Follower(tail, settings) for tail in tails]
+        tails += [Tail(path, clock) for path in _different(pid, *more_pids, proc_root=proc_root)]
+        self._followers = [Follower(tail, settings) for tail in tails[:_MOST_FILES]]
 
     @property
     def problems(self) -> dict[str, str]:
@@ -129,6 +123,19 @@ class LogWatch:
         """Let all files go."""
         for follower in self._followers:
             follower.tail.close()
+
+
+def _different(*pids: int, proc_root: Path) -> list[str]:
+    """The outputs of several processes, each file once."""
+    found: dict[tuple[int, int], str] = {}
+    for pid in pids:
+        for path in regular_outputs(pid, proc_root):
+            try:
+                there = os.stat(path)
+            except OSError:
+                continue
+            found.setdefault((there.st_dev, there.st_ino), path)
+    return list(found.values())
 
 
 def reading(follower: Follower, at: float) -> LogReading:
