@@ -86,7 +86,7 @@ SNAPSHOT = struct.Struct("<QQq qqqqqqqqqq qqqqqq qqqqqq d 10q 10q I")
 steps, micro-batches (root forwards with gradients), tokens, tokens in batches whose padding was counted, of those not padding, samples, eval
 tokens, batches, checkpoints, compilations; steps probed, of those drained, step number (absolute, if declared, else -1),
 retries of the allocator, out of memory, monotonic ns of the last step's end (0: none); monotonic ns of the first step's end, of the last checkpoint's end,
-bytes allocated, allocated at most, reserved, inactive split; loss; nanoseconds by phase (``Phase`` as index, the running one included up to the instant); GPU
+bytes allocated, allocated at most, reserved, inactive split; loss; nanoseconds by phase since arming (``Phase`` as index, the running one included up to the instant); GPU
 idle nanoseconds by phase, by the drain probe; CRC-32 of all before."""
 
 SNAP_LOSS, SNAP_ALLOCATOR, SNAP_NONPAD, SNAP_PROBE, SNAP_TOKENS, SNAP_SAMPLES = 1, 2, 4, 8, 16, 32
@@ -97,6 +97,6 @@ SNAP_LOSS, SNAP_ALLOCATOR, SNAP_NONPAD, SNAP_PROBE, SNAP_TOKENS, SNAP_SAMPLES = 
 RING_AT = 2048
 STEP = struct.Struct("<qQqqqqqq")
 """Number of the step since arming (from 1; written last), monotonic ns of its end, nanoseconds of the whole step, of data wait, forward,
-backward, optimizer, and its tokens."""
+backward, optimizer, and its tokens. The first is not in it, because its begin was not seen, nor are steps while they take less than 2 ms."""
 RING_STEPS = (FILE_BYTES - RING_AT) // STEP.size
 """Step n lies at place n % RING_STEPS."""

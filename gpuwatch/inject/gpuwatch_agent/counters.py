@@ -108,7 +108,7 @@ class Counters:
         if sys.byteorder != "little" or (worker is not None and worker.get_worker_info() is not None):
             self.off = True
             return False
-        ticks, age = started()
+        ticks = started()
         name, mem = f"{os.getpid()}-{ticks}.gw", None
         for directory in directories():
             try:
@@ -122,7 +122,7 @@ class Counters:
         now = monotonic_ns()
         self.armed = (os.getpid(), ticks, time.time_ns(), now, os.stat("/proc/self/ns/pid").st_ino)
         self.tracked, self.thread, self.reason = tracked, threading.get_ident(), ""
-        self.spent[STARTING], self.mark, self.second = age, now, now
+        self.mark = self.second = now
         self.live, self.mem = memoryview(mem).cast("Q"), mem
         self.live[LIVE_WORD] = STARTING << 56 | now
         self.identify()
