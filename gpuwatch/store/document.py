@@ -55,16 +55,16 @@ _KEEPING = """\
 
 | what | default | setting in `[store]` |
 |---|---|---|
-| single rows, as plain rows, and the single readings of waiting times | {keep.hot_hours:g} hours | `hot_hours` |
+| single rows, as plain rows, and the single readings of waiting and step times | {keep.hot_hours:g} hours | `hot_hours` |
 | single rows, archived (`chunk`) | {keep.chunk_days:g} days | `chunk_days` |
-| minutes of GPUs, workloads, waiting times and the ledger | {keep.minute_days:g} days | `minute_days` |
+| minutes of GPUs, workloads, waiting and step times, and the ledger | {keep.minute_days:g} days | `minute_days` |
 | minutes of processes | {keep.process_minute_days:g} days | `process_minute_days` |
 | hours, distributions, events, gaps | {keep.hour_days:g} days | `hour_days` |
-| days | for good | |
+| days, runs | for good | |
 | the file | at most {keep.max_mb} MB: beyond it the oldest days of single rows go first, then minutes; an event says so | `max_mb` (0: no limit) |
 
 Ages count from now, and for a host that was imported from its own newest data. A command line is erased {command} days after its
-process was last seen. A clock that has leapt by more than ten days makes nothing old for an hour: it may be wrong. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
+process or its run was last seen. A clock that has leapt by more than ten days makes nothing old for an hour: it may be wrong. Where the file lies: `gpuwatch db path`; to remove everything, delete it and what lies beside it.
 """
 
 

@@ -69,8 +69,8 @@ def bring_home(db: sqlite3.Connection, memory: Path) -> int | None:
                 for table, sql in (("server", server_sql), ("server_field", field_sql)):
                     db.execute(sql(f"SELECT * FROM memory.{table} WHERE true"))
             if _columns(db, "trainer"):
-                for table, names, sql in (("trainer", TRAINER, trainer_sql), ("run", RUN, run_sql)):
-                    db.execute(sql(f"SELECT {','.join(names)} FROM memory.{table} WHERE true"))
+                for table, own, sql in (("trainer", TRAINER, trainer_sql), ("run", RUN, run_sql)):
+                    db.execute(sql(f"SELECT {','.join(own)} FROM memory.{table} WHERE true"))
             if before is not None:
                 _tell_hole(db, before[1], "min")
             return int(db.execute("SELECT count(*) FROM memory.tick").fetchone()[0])

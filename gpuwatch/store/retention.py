@@ -163,20 +163,27 @@ def _delete(db: sqlite3.Connection, part: Slice) -> Iterator[int]:
         yield from delete_rows(db, rule.table, rule.column, (first, part.cut), part.whose)
 
 
+_OLD_RUNS = (
+    "SELECT r.run_id FROM run r JOIN workload w ON w.workload_id=r.workload_id WHERE w.host_id=? AND w.last_ms<? AND r.command<>''"
+)
+
+
 def _forget_people(db: sqlite3.Connection, now_ms: int, keep: Keep) -> Iterator[int]:
-    """Command lines go early; processes go when nothing that is kept speaks of them any more."""
-    commands = (
-        "UPDATE process SET command='' WHERE proc_id IN (SELECT proc_id FROM process WHERE host_id=? AND last_ms<?"
-        f" AND command<>'' LIMIT {SLICE_ROWS})"
-    )
-    processes = (
-        "DELETE FROM process WHERE proc_id IN (SELECT proc_id FROM process WHERE host_id=? AND last_ms<?"
-        f" AND proc_id NOT IN (SELECT proc_id FROM process_day) LIMIT {SLICE_ROWS})"
-    )
+    """Command lines go early; processes go when nothing that is kept speaks of them any more. Runs stay."""
+    old = "FROM process p WHERE p.host_id=? AND p.last_ms<?"
+    gone = f"{old} AND p.proc_id NOT IN (SELECT proc_id FROM process_day)"
     for (host,) in db.execute("SELECT host_id FROM host").fetchall():
         newest = newest_ms(db, host, now_ms)
-        for sql, days in ((commands, COMMAND_DAYS), (processes, keep.hour_days)):
-            while run(db, sql, (host, newest - round(days * DAY_S * 1000))):
+        for sql, days in (
+            (f"UPDATE process SET command='' WHERE proc_id IN (SELECT p.proc_id {old} AND p.command<>''", COMMAND_DAYS),
+            (f"UPDATE run SET command='' WHERE run_id IN ({_OLD_RUNS}", COMMAND_DAYS),
+            (
+                f"DELETE FROM trainer WHERE proc_id IN (SELECT p.proc_id {gone} AND p.proc_id IN (SELECT proc_id FROM trainer)",
+                keep.hour_days,
+            ),
+            (f"DELETE FROM process WHERE proc_id IN (SELECT p.proc_id {gone}", keep.hour_days),
+        ):
+            while run(db, f"{sql} LIMIT {SLICE_ROWS})", (host, newest - round(days * DAY_S * 1000))):
                 yield 0
 
 

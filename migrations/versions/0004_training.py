@@ -60,11 +60,12 @@ def _seal_anew(db: Connection, key: dict[str, int]) -> None:
     """One sealed hour as one of its process, with the workload as a column."""
     cols, body = db.execute(text(f"SELECT cols, body FROM chunk WHERE {_OF_HOUR}"), key).one()
     known = contents(cols)
-    names = [name for name in known.columns if name != "ts_ms"]
-    encoder = Encoder(("ts_ms", "workload_id", *names), key["t0"])
+    names = [name for name in known.columns if name not in ("ts_ms", "dt_ms")]
+    encoder = Encoder(("ts_ms", "dt_ms", "workload_id", *names), key["t0"])
     for block in range(len(known.blocks)):
         rows = decode(known, bytes(body), None, block, block + 1)
-        for _ in encoder.add([rows["ts_ms"], [key["workload"]] * len(rows["ts_ms"]), *(rows[name] for name in names)]):
+        workload = [key["workload"]] * len(rows["ts_ms"])
+        for _ in encoder.add([rows["ts_ms"], rows["dt_ms"], workload, *(rows[name] for name in names)]):
             pass
     made_cols, made_body = encoder.finish()
     db.execute(

@@ -267,7 +267,7 @@ from pathlib import Path
 from support.serving import LLAMA, VLLM, at, counts, described, row
 from support.store_rows import T0
 from gpuwatch.clock import FakeClock
-from gpuwatch.names import Latency
+from gpuwatch.names import WAITS
 from gpuwatch.recorder import Closer
 from gpuwatch.store.writer import StoreWriter
 

@@ -275,7 +275,7 @@ def test_a_file_at_its_size_cap_is_not_gone_back_to_before_it_is_smaller(
     tmp_path: Path, disk: Disk, open_writer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpuwatch.store.buffer.RING_ROWS", 20_000)
-    writer = open_writer(tmp_path / "gpuwatch.db", max_mb=1)
+    writer = open_writer(tmp_path / "gpuwatch.db", max_mb=2)
     clock = writer._opener.clock
     writer.add(first_tick())
     second = 0
@@ -291,7 +291,7 @@ def test_a_file_at_its_size_cap_is_not_gone_back_to_before_it_is_smaller(
     while not writer.hot_only:
         minute()
     home = tmp_path / "gpuwatch.db"
-    assert "has reached its size cap ([store] max_mb = 1)" in writer.notices[0]
+    assert "has reached its size cap ([store] max_mb = 2)" in writer.notices[0]
     size = home.stat().st_size
     for _ in range(5):
         minute()

@@ -27,6 +27,7 @@ class Shape(NamedTuple):
     key: tuple[str, ...]
     """What tells rows of the same time apart; within a block, rows are in the order of key and time."""
     values: tuple[str, ...]
+    """``dt_ms`` is the first where there is one."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,7 +48,7 @@ class Shape(NamedTuple):
 _ALL = (
     Shape(GPU, "gpu_sample", "gpu_id", (), GPU_SAMPLE[2:]),
     Shape(PROCESS, "process_sample", "gpu_id", ("proc_id",), PROCESS_SAMPLE[3:]),
-    Shape(TRAINING, "training_sample", "proc_id", (), TRAINING_SAMPLE[2:]),
+    Shape(TRAINING, "training_sample", "proc_id", (), ("dt_ms", "workload_id", *TRAINING_SAMPLE[4:])),
     Shape(INFERENCE, "inference_sample", "workload_id", (), INFERENCE_SAMPLE[2:]),
     Shape(HOST, "host_sample", "", (), HOST_SAMPLE[2:]),
     Shape(RECORDER, "recorder_sample", "", (), RECORDER_SAMPLE[2:]),
