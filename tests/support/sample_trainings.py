@@ -331,8 +331,8 @@ def hostile() -> TrainingView:
         step_number=10**12,
         total_steps=10**13,
         tokens_per_step=9e12,
-        tokens_per_second=9e15,
-        tokens_per_second_per_gpu=9e15,
+        tokens_per_second=9e11,
+        tokens_per_second_per_gpu=9e11,
         to_go_seconds=9e9,
         step_seconds=12_345.6,
         step_p50_seconds=12_345.6,
@@ -346,8 +346,8 @@ def hostile() -> TrainingView:
         price=HOSTILE,
         padding_ratio=1.0,
         nonpad_tokens_per_second=0.0,
-        run=run(command=HOSTILE, detail=HOSTILE, gpu_seconds=1e13, energy_joules=1e18, tokens_total=10**18, lost_gpu_seconds=1e12),
-        ranks=tuple(rank(i, rank=10_000 + i, gpu_index=127, detail=HOSTILE, step_seconds=99_999.0, phase_age_seconds=1e7, allocated_peak_bytes=9e15, tokens_per_second=9e15, outcome=RunOutcome.FAILED if i == 2 else RunOutcome.RUNNING, ended_ms=1) for i in range(5)),
+        run=run(command=HOSTILE, detail=HOSTILE, gpu_seconds=1e13, energy_joules=1e18, tokens_total=10**14, lost_gpu_seconds=1e12),
+        ranks=tuple(rank(i, rank=10_000 + i, gpu_index=127, detail=HOSTILE, step_seconds=99_999.0, phase_age_seconds=1e7, allocated_peak_bytes=9e15, tokens_per_second=9e11, outcome=RunOutcome.FAILED if i == 2 else RunOutcome.RUNNING, ended_ms=1) for i in range(5)),
     )  # fmt: skip
 
 

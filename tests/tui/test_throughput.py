@@ -80,7 +80,7 @@ def test_the_host_says_how_many_tokens_all_make_on_wide_screens() -> None:
 
 def test_training_stays_in_the_border_until_it_is_attached() -> None:
     bottom = sheet(with_servers("rich")).text().splitlines()[25]
-    assert "2 without numbers: vit-l, sdxl_ft" in bottom
+    assert "no gpuwatch run: vit-l, sdxl_ft" in bottom
     assert "llama-8b train" in "\n".join(panel(sample_view()))
 
 
@@ -116,12 +116,14 @@ def test_nothing_to_tell_says_so() -> None:
     rows = panel(replace(sample_view(), workloads=()))
     assert rows[0].startswith("No server and no training run is seen.")
     silent = replace(sample_view(), workloads=sample_view().workloads[2:])
-    assert panel(silent)[0].startswith("No server tells its tokens yet.")
+    assert panel(silent)[0].startswith("No run is attached.") and panel(silent)[1].startswith("gpuwatch run -- python train.py")
+    server = replace(sample_view().workloads[1], tokens_per_second=None)
+    assert panel(replace(silent, workloads=(server,)))[0].startswith("No server tells its tokens yet.")
 
 
 def test_more_workloads_than_rows_scroll_with_the_selection() -> None:
     view = with_servers(*["rich"] * 5)
-    assert "2 more, ↑↓ · 2 without numbers" in sheet(view).text().splitlines()[25]
+    assert "2 more, ↑↓ · no gpuwatch run: vit…" in sheet(view).text().splitlines()[25]
     ui = UiState(focus="throughput")
     ui.tables["throughput"] = TableState(selected=key_of_work(view.workloads[4]), index=4)
     assert panel(view, ui=ui)[4].startswith("rich-4")

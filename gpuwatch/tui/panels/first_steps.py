@@ -11,10 +11,13 @@ from gpuwatch.tui.state import Context
 from gpuwatch.view.types import View
 
 STEPS = (
-    ("Keep a history", "gpuwatch record", "now: only while this window is open; a systemd unit for it is included"),
-    ("Ask it anything", 'gpuwatch query "SELECT * FROM v_gpu_now"', "every number on this screen is a column of a view"),
-    ("See what is missing", "gpuwatch doctor", "which values this host can give, which not, and what enables them"),
+    ("Keep a history", "gpuwatch record", "now: only while this window is open"),
+    ("See what a step waits for", "gpuwatch run -- python train.py", "its phases and waits, script unchanged"),
+    ("Ask it anything", 'gpuwatch query "SELECT * FROM v_gpu_now"', "every number here is a column of a view"),
+    ("See what is missing", "gpuwatch doctor", "what this host can give, and what not"),
 )
+COMMAND, WHY = 32, 75
+"""Columns where commands begin, and what they are for where that stands in the same row."""
 
 
 def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
@@ -28,9 +31,11 @@ def draw_first_steps(sheet: Sheet, context: Context, view: View, top: int, rows:
             return
         sheet.put(y, 2, str(number), look.dim)
         sheet.put(y, 4, what, look.white)
-        sheet.put(y, 32, command, look.acc)
-        if step == 2 and 32 + len(why) < right - 1:
-            sheet.put(y + 1, 32, why, look.dim)
+        sheet.put(y, COMMAND, command, look.acc)
+        if step == 2 and COMMAND + len(why) < right - 1:
+            sheet.put(y + 1, COMMAND, why, look.dim)
+        elif step == 1 and WHY + len(why) < right - 1:
+            sheet.put(y, WHY, why, look.dim)
         y += step
     if view.recording.simulated and y < top + rows - 1:
         sheet.put(y, 2, "All values are simulated.", look.amber)

@@ -11,8 +11,10 @@ from gpuwatch.format import NOTHING, clock, duration, gib, megabytes_per_second,
 from gpuwatch.names import Missing
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.family import Family
+from gpuwatch.tui.panels import training_words
 from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.state import Context
+from gpuwatch.tui.workloads import rank_of
 from gpuwatch.view.types import GpuHold, ProcessView, View
 
 Words = list[tuple[str, Style]]
@@ -51,6 +53,7 @@ def draw_facts(
         ("Holds", _holds(context, view, process)),
         ("Host", _host(context, view, process)),
         ("Job", _job(context, view, process)),
+        ("Step", rank_words(context, view, process)),
     ):
         if y <= bottom and groups:
             sheet.put(y, place.label, label, look.dim)
@@ -162,4 +165,27 @@ def _job(context: Context, view: View, process: ProcessView) -> list[Words]:
         out.append([(f"{work.kind} ", look.dim), (cut(work.name or work.engine, 30), look.fg)])
     if process.role and process.role != "gpu":
         out.append([("seen as ", look.dim), (process.role, look.fg)])
+    return out
+
+
+def rank_words(context: Context, view: View, process: ProcessView) -> list[Words]:
+    """``rank 1 of 2 · in backward for 0 s · step 1.79 s, data 0.05 s``: what a process of a training does; nothing for others."""
+    look, found = context.look, rank_of(view, process.pid, process.start_ms)
+    if found is None:
+        return []
+    training, rank = found
+    scale = training_words.scale_of(training)
+    of = f" of {len(training.ranks)}" if rank.rank is not None and len(training.ranks) > 1 else ""
+    out: list[Words] = [[(f"{training_words.rank_name(rank)}{of}", look.fg)]]
+    end = training_words.rank_end(context, view, rank)
+    if end is not None:
+        out.append([(end[0], look.style(end[1], "bg", True))])
+    elif rank.phase is not None:
+        doing = training_words.lasting(rank.phase, rank.phase_age_seconds)
+        out.append([(doing, look.amber if training.stalled else look.fg)])
+    for word, value in (("step ", rank.step_seconds), ("data wait ", rank.data_wait_seconds)):
+        if value is not None:
+            out.append([(word, look.dim), (scale.length(value), look.fg)])
+    if rank.tokens_per_second is not None:
+        out.append([(training_words.small_rate(rank.tokens_per_second), look.fg), (" tok/s", look.dim)])
     return out

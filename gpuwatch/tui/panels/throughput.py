@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import NOTHING, latency, number, percent_sign, rate
-from gpuwatch.names import Latency, ServerState
+from gpuwatch.format import NOTHING, latency, number, percent_sign, rate, stale
+from gpuwatch.names import Latency, Phase, ServerState, TrainingSource
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
+from gpuwatch.tui.panels import training_words
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.ledger import fit
 from gpuwatch.tui.panels.server_words import (
@@ -31,12 +32,15 @@ from gpuwatch.tui.panels.server_words import (
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import key_of_work, silent, telling
 from gpuwatch.view.inference_types import InferenceView
+from gpuwatch.view.training_types import TrainingView
 from gpuwatch.view.types import Lane, View, WorkloadView
 
 Words = list[tuple[str, Style]]
 NAME, KIND, VALUE, UNIT = 2, 11, 22, 24
 """Columns from the panel's left edge in one of ``NARROW`` columns: name and kind begin, the value ends, its unit begins."""
 NARROW, LONGEST_NAME = 43, 30
+MOST_CELLS, UNIT_CELLS = 9, 6
+"""Cells of the last minutes; a unit that needs more cells than it has takes some of them."""
 
 
 def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: int, left: int) -> None:
@@ -47,8 +51,8 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
     table = context.ui.table("throughput")
     visible = table.settle([key_of_work(work) for work in shown], (rows - 2) // each)
     more = f"{len(shown) - len(visible)} more, ↑↓" if len(shown) > len(visible) else ""
-    names = ", ".join(work.name or engine_word(work) for work in quiet)
-    foot = f"{len(quiet)} without numbers: {names}" if quiet else ""
+    room = right - left - 8 - (len(more) + 3 if more else 0)
+    foot = silent_words(quiet, room)
     foot = cut(" · ".join(part for part in (more, foot) if part), right - left - 8)
     box(sheet, top, top + rows - 1, "Throughput", left=left, foot=[(foot, look.dim)] if foot else ())
     if not shown:
@@ -64,6 +68,17 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
                 sheet.ground(row, left + 1, right - 1, "sel")
 
 
+def silent_words(quiet: Sequence[WorkloadView], room: int) -> str:
+    """``2 not attached (gpuwatch run): vit-l, sdxl_ft``, in few cells ``no gpuwatch run: …``; others are without numbers."""
+    names = ", ".join(work.name or engine_word(work) for work in quiet)
+    if not quiet:
+        return ""
+    if any(work.kind != "training" for work in quiet):
+        return f"{len(quiet)} without numbers: {names}"
+    text = f"{len(quiet)} not attached (gpuwatch run): {names}"
+    return text if width_of(text) <= room else f"no gpuwatch run: {names}"
+
+
 def rows_each(rows: int, shown: int) -> int:
     """Rows of one workload in a panel of ``rows``: three where all have them, two where all or three of them have them; else one."""
     inside = rows - 2
@@ -71,8 +86,11 @@ def rows_each(rows: int, shown: int) -> int:
 
 
 def _nothing(view: View) -> tuple[str, str]:
-    first = "No server tells its tokens yet." if view.workloads else "No server and no training run is seen."
-    return first, "Training steps come in a later version."
+    if not view.workloads:
+        return "No server and no training run is seen.", "Attach one: gpuwatch run -- python train.py"
+    if all(work.kind == "training" for work in view.workloads):
+        return "No run is attached. Start the next one as:", "gpuwatch run -- python train.py"
+    return "No server tells its tokens yet.", "Trainings: gpuwatch run -- python train.py"
 
 
 def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: int, left: int, right: int) -> None:
@@ -85,20 +103,45 @@ def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: 
     if server is not None and not has_numbers(server):
         _state(sheet, context, server, y, rows, (left, kind + 7, right))
         return
+    if work.training is not None and server is None:
+        _training(sheet, context, work.training, y, rows, (left, left + VALUE + more, right))
+        return
     value = work.tokens_per_second if server is None else server.output_tokens_per_second
     text = rate(value) if server is None else per_second(server, value, "output_tokens_total")
     old = server is not None and is_old(server)
-    style = look.dim if old or value is None else look.style("busy", "bg", True) if value else look.white
-    sheet.right(y, left + VALUE + more, text, style)
-    sheet.put(y, left + UNIT + more, "tok/s", look.dim if old else look.fg)
+    _rate(sheet, y, left + VALUE + more, text, "tok/s", value, old)
     if server is None:
         return
-    cells = server.rate_cells[-9:]
-    peak = max((cell for cell in cells if cell is not None), default=None)
-    ink = look.style("free") if old else look.style("busy")
-    chart(sheet, y, right - 2 - len(cells), Lane("output", cells, value, None), peak, 1, ink)
+    _cells(sheet, y, right, server.rate_cells[-MOST_CELLS:], value, old)
     room = right - 2 - (left + NAME)
     for row, groups in zip(range(y + 1, y + rows), (_now(context, server), _further(context, server))):
+        sheet.words(row, left + NAME, fit(groups, room, " · "))
+
+
+def _rate(sheet: Sheet, y: int, x: int, text: str, unit: str, value: float | None, old: bool) -> None:
+    """A rate that ends in column ``x``, and its unit."""
+    look = sheet.look
+    style = look.dim if old or value is None else look.style("busy", "bg", True) if value else look.white
+    sheet.right(y, x, text, style)
+    sheet.put(y, x + UNIT - VALUE, unit, look.dim if old else look.fg)
+
+
+def _cells(sheet: Sheet, y: int, right: int, cells: tuple[float | None, ...], value: float | None, old: bool) -> None:
+    """The last minutes at the panel's right edge."""
+    peak = max((cell for cell in cells if cell is not None), default=None)
+    ink = sheet.look.style("free" if old else "busy")
+    chart(sheet, y, right - 2 - len(cells), Lane("output", cells, value, None), peak, 1, ink)
+
+
+def _training(sheet: Sheet, context: Context, training: TrainingView, y: int, rows: int, columns: tuple[int, int, int]) -> None:
+    """What a training makes, what its steps are made of, how far it is. ``columns``: left edge, where the rate ends, right edge."""
+    left, value_at, right = columns
+    unit, old = training_words.unit_of(training), training_words.is_old(training) or training_words.has_ended(training)
+    cells = training.rate_cells[-(MOST_CELLS - max(0, len(unit.name) - UNIT_CELLS)) :]
+    _rate(sheet, y, value_at, training_words.small_rate(unit.value), unit.name, unit.value, old)
+    _cells(sheet, y, right, cells, unit.value, old)
+    room = right - 2 - (left + NAME)
+    for row, groups in zip(range(y + 1, y + rows), (step_now(context, training, room), step_further(context, training))):
         sheet.words(row, left + NAME, fit(groups, room, " · "))
 
 
@@ -175,3 +218,49 @@ def _further(context: Context, server: InferenceView) -> list[Words]:
     elif server.shared_gpu:
         groups.append([("shared GPU", look.dim)])
     return groups
+
+
+def step_now(context: Context, training: TrainingView, room: int) -> list[Words]:
+    """``step 1.79 s · data 3% · MFU 38%``; how it ended, what it hangs in, or why there is no step yet, before that."""
+    look, view = context.look, context.view
+    ended = training_words.ended_words(context, view, training) if view is not None else None
+    plain = look.dim if training_words.is_old(training) or ended else look.fg
+    groups: list[Words] = []
+    if ended is not None:
+        groups.append([(cut(ended[0], room), look.style(ended[1], "bg", True))])
+    elif training.stalled:
+        stalled = training_words.lasting(training.phase, training.phase_age_seconds) or training.stalled
+        groups.append([(cut(stalled, room), look.amber)])
+    elif dead := training_words.dead_words(training):
+        groups.append([(cut(dead, room), look.style("held", "bg", True))])
+    elif training_words.is_old(training):
+        groups.append([(stale(training.age_seconds or 0.0), look.amber)])
+    if training.step_seconds is not None:
+        groups.append([("step ", look.dim), (training_words.scale_of(training).length(training.step_seconds), plain)])
+    elif not groups and training.phase is not None:
+        groups.append([(training_words.lasting(training.phase, training.phase_age_seconds), plain)])
+    data = next((each for each in training.phases if each.phase is Phase.DATA), None)
+    if data is not None or training.phases:
+        share = data.share if data is not None else 0.0
+        much = share >= training_words.DATA_NOTICE and ended is None
+        groups.append([("data ", look.dim), (percent_sign(share), look.amber if much else plain)])
+    if training.mfu_ratio is not None:
+        groups.append([("MFU ", look.dim), (percent_sign(training.mfu_ratio), plain)])
+    if training.source is TrainingSource.LOG and ended is None:
+        groups.append([(training_words.source_words(training), look.dim)])
+    return groups or [[("no step yet", look.dim)]]
+
+
+def step_further(context: Context, training: TrainingView) -> list[Words]:
+    """``step 5 690 of 20 000 · loss 2.314 · 0.090 J/token``."""
+    look = context.look
+    groups: list[Words] = []
+    if training.step_number is not None:
+        of = f" of {number(training.total_steps)}" if training.total_steps else ""
+        groups.append([("at step ", look.dim), (number(training.step_number), look.fg), (of, look.dim)])
+    if training.loss is not None:
+        groups.append([("loss ", look.dim), (training_words.loss_text(training.loss), look.fg)])
+    energy = training.energy_per_token_joules
+    if energy is not None:
+        groups.append([(number(energy, 3 if energy < 0.0995 else 2), look.fg), (" J/token", look.dim)])
+    return [[word for word in group if word[0]] for group in groups]

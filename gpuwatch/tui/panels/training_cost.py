@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from gpuwatch.format import NOTHING, duration, gpu_hours, number, percent_sign, power_sum
+from gpuwatch.format import NOTHING, duration, number, percent_sign, power_sum, rate
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.server_words import whole
@@ -29,8 +29,8 @@ def _spent(training: TrainingView) -> list[Fact | None]:
     out: list[Fact | None] = []
     if run is not None and run.gpu_seconds is not None:
         hours = run.gpu_seconds / 3600
-        cost = "" if training.cost is None else f"≈ {currency}{number(training.cost, 2 if training.cost < 999.5 else 0)}"
-        out.append(("GPU time", gpu_hours(run.gpu_seconds * 1000, 2 if hours < 99.95 else 0), "GPU·h", cost))
+        cost = "" if training.cost is None else f"≈ {currency}{whole(training.cost, 2 if training.cost < 999.5 else 0)}"
+        out.append(("GPU time", whole(hours, 2 if hours < 99.95 else 0), "GPU·h", cost))
     energy = run.energy_joules if run is not None else None
     token, unit = training.energy_per_token_joules, "J/token"
     side = "" if token is None else f"{whole(token, 3 if token < 0.0995 else 2 if token < 9.995 else 0)} {unit}"
@@ -44,7 +44,7 @@ def _spent(training: TrainingView) -> list[Fact | None]:
         )
     if energy is not None:
         hours = energy / KILOWATT_HOUR
-        out.append(("energy", number(hours, 2 if hours < 99.95 else 0) if hours >= 0.005 else "<0.01", "kWh", side))
+        out.append(("energy", whole(hours, 2 if hours < 99.95 else 0) if hours >= 0.005 else "<0.01", "kWh", side))
     elif side:
         out.append(("energy", NOTHING, "kWh", side))
     if training.cost_per_million_tokens is not None:
@@ -59,7 +59,8 @@ def _lost(training: TrainingView) -> Fact | None:
     if run is None or not run.lost_gpu_seconds:
         return None
     since = "since its checkpoint" if run.last_checkpoint_ms is not None else "no checkpoint seen"
-    return "lost, up to", gpu_hours(run.lost_gpu_seconds * 1000, 2), "GPU·h", since
+    hours = run.lost_gpu_seconds / 3600
+    return "lost, up to", whole(hours, 2) if hours < 999 else rate(hours), "GPU·h", since
 
 
 def _spread(training: TrainingView) -> list[Fact | None]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.format import NOTHING, gib, number, percent_sign
-from gpuwatch.names import RunOutcome
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
-from gpuwatch.tui.panels.training_words import has_ended, is_old, lasting, rank_end, rank_name, scale_of, small_rate
+from gpuwatch.tui.panels.training_words import bad_end, has_ended, is_old, lasting, rank_end, rank_name, scale_of, small_rate
 from gpuwatch.tui.state import Context
 from gpuwatch.view.training_types import RankView, TrainingView
 from gpuwatch.view.types import View
@@ -29,11 +28,6 @@ def in_order(training: TrainingView) -> list[RankView]:
     if len(ranks) <= MOST_IN_ORDER:
         return ranks
     return sorted(ranks, key=lambda rank: (not bad_end(rank), -(rank.host_seconds or 0.0), -(rank.step_seconds or 0.0)))
-
-
-def bad_end(rank: RankView) -> bool:
-    """Whether it is gone in a way that it should not be."""
-    return rank.outcome in (RunOutcome.DIED, RunOutcome.FAILED)
 
 
 def straggler_of(training: TrainingView) -> RankView | None:
@@ -68,7 +62,7 @@ def draw_ranks(sheet: Sheet, context: Context, view: View, training: TrainingVie
     foot = f"+{left_out} more" if left_out else ""
     box(sheet, top, bottom, title, right=right, note=() if long else note, foot=[(foot, look.dim)] if foot else ())
     if not ranks:
-        sheet.put(top + 1, 2, "None is attached: which process does what is not known.", look.dim)
+        sheet.put(top + 1, 2, cut("None is attached: which process does what is not known.", right - 3), look.dim)
         return
     draw_heads(sheet, training, top + 1, right)
     straggler = straggler_of(training)

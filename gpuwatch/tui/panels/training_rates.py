@@ -104,7 +104,8 @@ def draw_chart(
     cells = mean_of(history.per_second, places.columns) if history is not None else ()
     peak = max((cell for cell in cells if cell is not None), default=None)
     if history is None or peak is None:
-        sheet.put(top, places.chart, NOTHING_YET if detail is None else "nothing recorded in the last 60 min", look.dim)
+        why = "nothing recorded in the last 60 min" if places.columns >= 36 else "nothing recorded"
+        sheet.put(top, places.chart, NOTHING_YET if detail is None else why, look.dim)
         return
     highest = top_of(peak) if peak > 0 else None
     chart(sheet, top, places.chart, Lane(history.unit, cells, None, None), highest, rows, look.style("busy"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from rich.style import Style
 
 from gpuwatch.format import age, duration, number
@@ -16,6 +14,7 @@ from gpuwatch.tui.panels.training_words import (
     has_ended,
     is_old,
     lasting,
+    loss_text,
     source_words,
 )
 from gpuwatch.tui.panels.workload_title import gpus_text
@@ -110,13 +109,6 @@ def step_words(context: Context, training: TrainingView) -> Words:
     if training.total_steps:
         words.append((f" of {number(training.total_steps)}", look.dim))
     return words
-
-
-def loss_text(loss: float) -> str:
-    """``2.314``; a very small or very large one in three digits with its exponent; what is no number by its name."""
-    if not math.isfinite(loss):
-        return str(loss)
-    return number(loss, 3) if loss == 0 or 0.01 <= abs(loss) < 10_000 else f"{loss:.2e}"
 
 
 def _running(view: View, work: WorkloadView, training: TrainingView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from rich.style import Style
@@ -18,6 +19,8 @@ from gpuwatch.view.types import View, WorkloadView
 
 STALE_SECONDS, STALE_STEPS = 5.0, 3.0
 """Counts are old after so many seconds, and never sooner than after so many steps."""
+NOTED_SECONDS = 2.0
+"""How long a phase has lasted is told from here on."""
 DATA_NOTICE = 0.2
 """From this share of a step on waiting for data is amber: less is often hidden behind the GPU's own work."""
 
@@ -130,12 +133,19 @@ def source_words(training: TrainingView, *, short: bool = False) -> str:
 
 
 def lasting(phase: Phase | None, age: float | None) -> str:
-    """``in data loading for 312 s``; up to ten minutes in seconds, as a hang is told elsewhere."""
+    """``in data loading for 312 s``; up to ten minutes in seconds, and only the phase while it is as short as a step's usually is."""
     if phase is None:
         return ""
-    if age is None or phase is Phase.ENDED:
+    if age is None or age < NOTED_SECONDS or phase is Phase.ENDED:
         return DOING[phase]
     return f"{DOING[phase]} for {f'{age:.0f} s' if age < 600 else duration(age)}"
+
+
+def loss_text(loss: float) -> str:
+    """``2.314``; a very small or very large one in three digits with its exponent; what is no number by its name."""
+    if not math.isfinite(loss):
+        return str(loss)
+    return number(loss, 3) if loss == 0 or 0.01 <= abs(loss) < 10_000 else f"{loss:.2e}"
 
 
 def rank_name(rank: RankView) -> str:
@@ -169,6 +179,20 @@ def rank_end(context: Context, view: View, rank: RankView) -> tuple[str, str] | 
     at = when(context, rank.ended_ms, view.at_ms)
     text = f"{word} {at}" if at else word
     return f"{text}: {rank.detail}" if rank.detail else text, "dim" if ink == "busy" else ink
+
+
+def bad_end(rank: RankView) -> bool:
+    """Whether it is gone in a way that it should not be."""
+    return rank.outcome in (RunOutcome.DIED, RunOutcome.FAILED)
+
+
+def dead_words(training: TrainingView) -> str:
+    """``rank 1 died``, ``3 ranks died``; nothing while all are well."""
+    dead = [rank for rank in training.ranks if bad_end(rank)]
+    if not dead:
+        return ""
+    word = OUTCOMES[dead[0].outcome][0]
+    return f"{rank_name(dead[0])} {word}" if len(dead) == 1 else f"{len(dead)} ranks {word}"
 
 
 def attach_command(view: View, work: WorkloadView, room: int) -> str:

@@ -13,6 +13,7 @@ from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import swatch
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.parts import PARTS
+from gpuwatch.tui.phases import PHASES
 from gpuwatch.tui.screens.base import PanelScreen, sign_of
 from gpuwatch.tui.state import Context
 
@@ -81,3 +82,11 @@ def _words(sheet: Sheet, x: int, last: int) -> None:
         if y <= last:
             swatch(sheet, y, x, part)
             sheet.put(y, x + 2, part.name, look.fg)
+    y += 2
+    if y + 1 <= last:
+        sheet.put(y, x, "parts of a training step", look.dim)
+    for number, part in enumerate(PHASES.values()):
+        row, column = y + 1 + number // 2, x + 17 * (number % 2)
+        if row <= last:
+            swatch(sheet, row, column, part)
+            sheet.put(row, column + 2, part.name, look.fg)
