@@ -39,6 +39,11 @@ class Task:
     due_ns: int
 
 
+def _is_alarm(info: signal.struct_siginfo) -> bool:
+    """Whether it is the alarm that was set here, not one that somebody sent."""
+    return info.si_signo == signal.SIGALRM and info.si_code == _FROM_KERNEL
+
+
 class Waiting:
     """The wait for the command ``pid``."""
 
@@ -55,19 +60,24 @@ class Waiting:
     def wait(self) -> int:
         """The exit code of the command, or minus the number of the signal that it died of."""
         while (code := self._reap()) is None:
-            info = signal.sigtimedwait(self._signals, self._run_tasks())
-            if info is not None and info.si_signo != signal.SIGCHLD:
+            self._run_tasks()
+            info = signal.sigwaitinfo(self._signals)
+            if info.si_signo != signal.SIGCHLD and not _is_alarm(info):
                 self._take(info)
             self._stop_with_it()
         return code
 
-    def _run_tasks(self) -> float:
-        """Run what is due; seconds until the next is."""
+    def _run_tasks(self) -> None:
+        """Run what is due, and set the alarm for the next.
+
+        An alarm, since Python's ``sigtimedwait`` invents a signal when its process is stopped until the time is over.
+        """
         now = self._monotonic_ns()
         for task in self._tasks:
             if now >= task.due_ns:
                 task.due_ns = now + round(task.run() * 1e9)
-        return max(0.0, min(task.due_ns for task in self._tasks) - now) / 1e9 if self._tasks else 3600.0
+        next_ns = min((task.due_ns for task in self._tasks), default=now + 3600 * 10**9)
+        signal.setitimer(signal.ITIMER_REAL, max(1_000_000, next_ns - self._monotonic_ns()) / 1e9)
 
     def _reap(self) -> int | None:
         """Take note of children that have ended or stopped; how the command ended, if it has.

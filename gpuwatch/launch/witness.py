@@ -18,7 +18,7 @@ from gpuwatch import procfs
 GRACE_MS = 50
 """How long a signal to all may need to reach the witness too: who ends a job signals its processes one by one."""
 
-_STEP_MS = 5
+_STEP_MS = 2
 
 
 class Witness:
@@ -34,13 +34,7 @@ class Witness:
 
     def saw(self, number: int) -> bool:
         """Whether the signal that has just come here came there as well; waits a moment for it. Forgets what it saw."""
-        if not self.pid:
-            return False
-        for _ in range(GRACE_MS // _STEP_MS):
-            if self._pending() >> (number - 1) & 1:
-                break
-            self._pause_ms(_STEP_MS)
-        else:
+        if not self._wait_until(lambda: self._pending() >> (number - 1) & 1):
             return False
         self._forget()
         return True
@@ -64,10 +58,19 @@ class Witness:
         return int(status[at + 8 : at + 26], 16) if at >= 0 else 0
 
     def _forget(self) -> None:
+        """Make it take what is pending, and wait until it has: the next signal of the same number is another one."""
         try:
             os.write(self._write, b"\n")
         except OSError:
-            pass
+            return
+        self._wait_until(lambda: not self._pending())
+
+    def _wait_until(self, true: Callable[[], object]) -> bool:
+        for _ in range(GRACE_MS // _STEP_MS if self.pid else 0):
+            if true():
+                return True
+            self._pause_ms(_STEP_MS)
+        return False
 
 
 def _sleep(read: int) -> NoReturn:

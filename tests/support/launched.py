@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -52,21 +53,28 @@ class Listening:
 
     def __init__(self, prefix: list[str] | None = None, **options: Any) -> None:
         words = [*(gpuwatch_run() if prefix is None else prefix), *PYTHON, PROBE, "listen"]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options)
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
         self.pid = self.process.pid
+        self._rest = b""
         said, pid = self.heard().split()
         assert said == "ready"
         self.command = int(pid)
 
-    def heard(self) -> str:
+    def heard(self, seconds: float = 10.0) -> str:
         """The next line."""
         assert self.process.stdout
-        return self.process.stdout.readline().rstrip("\n")
+        while b"\n" not in self._rest:
+            assert select.select([self.process.stdout], [], [], seconds)[0], "nothing was said"
+            more = os.read(self.process.stdout.fileno(), 4096)
+            assert more, "it has ended"
+            self._rest += more
+        found, _, self._rest = self._rest.partition(b"\n")
+        return found.decode()
 
     def end(self) -> tuple[int, str]:
-        """End its input, so that it ends; (exit code, what it said until then)."""
+        """End its input, so that it ends; (exit code, what else it said)."""
         rest, _ = self.process.communicate(timeout=20)
-        return self.process.returncode, rest
+        return self.process.returncode, (self._rest + rest).decode()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import sys
 
@@ -48,24 +49,23 @@ def terminal_group():
 
 
 def listen():
-    """A line for each signal, in order; ends with its input, or with exit code 5 by SIGUSR2."""
-    signals = [getattr(signal, name) for name in TOLD]
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    """A line for each signal, in the order of their coming; ends with its input, or with exit code 5 by SIGUSR2."""
+    come, coming = os.pipe()
+    os.set_blocking(coming, False)
+    signal.set_wakeup_fd(coming)
+    for name in TOLD:
+        signal.signal(getattr(signal, name), lambda *_: None)
     print("ready", os.getpid(), flush=True)
+    inputs = [come] if os.isatty(0) else [come, 0]
     while True:
-        number = signal.sigtimedwait(signals, 0.02)
-        if number is None:
-            import select
-
-            if not os.isatty(0) and select.select([0], [], [], 0)[0] and not os.read(0, 64):
-                return
-            continue
-        if number.si_signo == signal.SIGWINCH and os.isatty(0):
-            print("SIGWINCH", *os.get_terminal_size(0), flush=True)
-        else:
-            print(signal.Signals(number.si_signo).name, flush=True)
-        if number.si_signo == signal.SIGUSR2:
-            sys.exit(5)
+        ready = select.select(inputs, [], [])[0]
+        for number in os.read(come, 64) if come in ready else b"":
+            size = os.get_terminal_size(0) if number == signal.SIGWINCH and os.isatty(0) else ()
+            print(signal.Signals(number).name, *size, flush=True)
+            if number == signal.SIGUSR2:
+                sys.exit(5)
+        if 0 in ready and not os.read(0, 64):
+            return
 
 
 if sys.argv[1] == "argv":
