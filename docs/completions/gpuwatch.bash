@@ -6,10 +6,11 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget unpack)
-_shtab_gpuwatch_subparsers=(status record report replay query import export doctor db)
+_shtab_gpuwatch_subparsers=(status record run report replay query import export doctor db)
 
 _shtab_gpuwatch_status_option_strings=(-h --help --json --at --host --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_run_option_strings=(-h --help --no-record --dir --quiet --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_report_option_strings=(-h --help --since --until --by --host --format --json -o --output --force --width --ascii --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_replay_option_strings=(-h --help --at --host --json --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_query_option_strings=(-h --help --format --json --store --config --tz --demo --seed --speed --debug)
@@ -29,7 +30,7 @@ _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo
 
 
 _shtab_gpuwatch_record___print_unit_choices=(system user)
-_shtab_gpuwatch_report___by_choices=(gpu user process host model day hour)
+_shtab_gpuwatch_report___by_choices=(gpu user process host model run day hour)
 _shtab_gpuwatch_report___format_choices=(text md csv json)
 _shtab_gpuwatch_query___format_choices=(table csv json)
 _shtab_gpuwatch_import___date_order_choices=(ymd dmy mdy)
@@ -37,7 +38,7 @@ _shtab_gpuwatch_export___what_choices=(gpu process workload latency host ledger 
 _shtab_gpuwatch_export___every_choices=(second minute hour day)
 _shtab_gpuwatch_export___format_choices=(csv parquet)
 _shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup prune forget unpack)
-_shtab_gpuwatch_pos_0_choices=(status record report replay query import export doctor db)
+_shtab_gpuwatch_pos_0_choices=(status record run report replay query import export doctor db)
 _shtab_gpuwatch___colors_choices=(auto truecolor 256 16 none)
 
 _shtab_gpuwatch_status__h_nargs=0
@@ -45,6 +46,11 @@ _shtab_gpuwatch_status___help_nargs=0
 _shtab_gpuwatch_status___json_nargs=0
 _shtab_gpuwatch_record__h_nargs=0
 _shtab_gpuwatch_record___help_nargs=0
+_shtab_gpuwatch_run_pos_0_nargs='*'
+_shtab_gpuwatch_run__h_nargs=0
+_shtab_gpuwatch_run___help_nargs=0
+_shtab_gpuwatch_run___no_record_nargs=0
+_shtab_gpuwatch_run___quiet_nargs=0
 _shtab_gpuwatch_report__h_nargs=0
 _shtab_gpuwatch_report___help_nargs=0
 _shtab_gpuwatch_report___json_nargs=0

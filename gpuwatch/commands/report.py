@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
     from gpuwatch.view.period.types import Report
 
-BY = ("gpu", "user", "process", "host", "model", "day", "hour")
+BY = ("gpu", "user", "process", "host", "model", "run", "day", "hour")
 FORMS = ("text", "md", "csv", "json")
 _MOST_TOLD = 8
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuwatch.dataclass import fields
-from gpuwatch.names import Bucket, Cause, Quality
+from gpuwatch.names import Bucket, Cause, Quality, RunOutcome
 from gpuwatch.report import sheet
 from gpuwatch.view.inference_types import LatencyView
 from gpuwatch.view.period.ledger import ledger
@@ -15,19 +15,21 @@ from gpuwatch.view.period.types import (
     GpuRow,
     HostRow,
     Ledger,
+    MainRow,
     ModelRow,
     OwnerRow,
     PeriodRow,
     ProcessRow,
     Quantiles,
     Report,
+    RunRow,
     Use,
 )
 
 _PERCENTILES = ("utilization_ratio", "sm_active_ratio", "power_watts", "memory_used_bytes")
 _SKIPPED = frozenset({"ledger", "use", "quantiles", "missing", "gpus", "ttft", "itl"})
 _WAITS = ("ttft", "itl")
-_ROWS: Mapping[str, type] = {"gpu": GpuRow, "user": OwnerRow, "process": ProcessRow, "host": HostRow, "model": ModelRow, "day": PeriodRow, "hour": PeriodRow}  # fmt: skip
+_ROWS: Mapping[str, type] = {"gpu": GpuRow, "user": OwnerRow, "process": ProcessRow, "host": HostRow, "model": ModelRow, "run": RunRow, "day": PeriodRow, "hour": PeriodRow}  # fmt: skip
 Cells = dict[str, Any]
 
 
@@ -48,7 +50,7 @@ def _columns(kind: type) -> list[str]:
     names = _names(kind)
     if kind is ModelRow:
         names += [f"{wait}_{name}" for wait in _WAITS for name in _names(LatencyView) if name != "latency"]
-    if kind in (OwnerRow, ProcessRow, ModelRow):
+    if kind in (OwnerRow, ProcessRow, ModelRow, RunRow):
         names.append("gpus")
     names += _ledger(ledger({}))
     if kind in (GpuRow, HostRow, PeriodRow):
@@ -62,11 +64,11 @@ def _names(kind: type) -> list[str]:
     return [f.name for f in fields(kind) if f.name not in _SKIPPED]
 
 
-def _row(row: GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow | ModelRow) -> Cells:
+def _row(row: MainRow) -> Cells:
     out: Cells = {name: _cell(getattr(row, name)) for name in _names(type(row))}
     if isinstance(row, ModelRow):
         out |= _waits(row)
-    if isinstance(row, (OwnerRow, ProcessRow, ModelRow)):
+    if isinstance(row, (OwnerRow, ProcessRow, ModelRow, RunRow)):
         out["gpus"] = " ".join(f"{host}:{index}" for host, index in row.gpus)
     out |= _ledger(row.ledger)
     if isinstance(row, (GpuRow, HostRow, PeriodRow)):
@@ -97,7 +99,7 @@ def _quantiles(found: Mapping[str, Quantiles]) -> Cells:
 def _cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return ", ".join(value)
-    if isinstance(value, Quality):
+    if isinstance(value, (Quality, RunOutcome)):
         return value.label
     return int(value) if isinstance(value, bool) else value
 

@@ -52,13 +52,15 @@ def main_table(report: Report, figures: Figures) -> Table:
 
 
 def without_gpus(report: Report, figures: Figures) -> list[Table]:
-    """What can be told of a span in which no GPU was observed: the models that were served all the same, on the CPU or elsewhere."""
-    return [_models(report, figures)] if report.models else []
+    """What can be told of a span in which no GPU was observed: the runs and models that were there all the same, on the CPU or elsewhere."""
+    names = [name for name, rows in (("run", report.training), ("model", report.models)) if rows]
+    return [_MAKERS[name](report, figures) for name in names]
 
 
 def others(report: Report, figures: Figures) -> list[Table]:
     """The tables that stand in every report, but for the one that is its main table."""
-    names = ("user", "process", *(("model",) if report.models else ()), "gpu")
+    seen = [name for name, rows in (("run", report.training), ("model", report.models)) if rows]
+    names = ("user", "process", *seen, "gpu")
     return [_MAKERS[name](report, figures) for name in names if name != report.by]
 
 
@@ -268,12 +270,19 @@ def _cost(row: ModelRow) -> str:
     return NOTHING if cost is None else _about(row) + fmt.number(cost, 2)
 
 
+def _runs(report: Report, figures: Figures) -> Table:
+    from gpuwatch.report.period_runs import runs_table  # which is made of the tables of this module
+
+    return runs_table(report, figures)
+
+
 _MAKERS: dict[str, Callable[[Report, Figures], Table]] = {
     "gpu": _gpus,
     "user": _users,
     "process": _processes,
     "host": _hosts,
     "model": _models,
+    "run": _runs,
     "day": lambda report, figures: _periods(report.days, "Days", report, figures),
     "hour": lambda report, figures: _periods(report.hours, "Hours", report, figures),
 }

@@ -58,7 +58,7 @@ def counted(window: Window, plan: Plan, workload_ids: Sequence[int]) -> dict[int
     """workload_id -> the sums of :data:`COUNTS` that are known, over the whole plan."""
     out: dict[int, dict[str, int]] = {}
     sums = ",".join(f"sum(m.{name})" for name in COUNTS)
-    for workload_id, *values in _asked(window, plan, "workload", f"m.workload_id, {sums}", "1", workload_ids):
+    for workload_id, *values in asked(window, plan, "workload", f"m.workload_id, {sums}", "1", workload_ids):
         there = out.setdefault(workload_id, {})
         for name, value in zip(COUNTS, values, strict=True):
             if value is not None:
@@ -69,10 +69,10 @@ def counted(window: Window, plan: Plan, workload_ids: Sequence[int]) -> dict[int
 def waited(window: Window, plan: Plan, workload_ids: Sequence[int]) -> list[tuple[int, int, int, int, int]]:
     """(workload_id, latency, lower_us, upper_us, observations) over the whole plan; a bucket may come more than once."""
     what = "m.workload_id, m.latency, m.lower_us, m.upper_us, sum(m.n)"
-    return _asked(window, plan, "latency", what, "1, 2, 3, 4", workload_ids)
+    return asked(window, plan, "latency", what, "1, 2, 3, 4", workload_ids)
 
 
-def _asked(window: Window, plan: Plan, table: str, what: str, by: str, workload_ids: Sequence[int]) -> list[Any]:
+def asked(window: Window, plan: Plan, table: str, what: str, by: str, workload_ids: Sequence[int]) -> list[Any]:
     out: list[Any] = []
     marks = ",".join(map(str, workload_ids))
     for tier, pieces in by_tier(plan.pieces).items():

@@ -64,7 +64,7 @@ def test_the_main_table_is_the_one_that_was_asked_for(lab: tuple[Path, int], by:
     path, now_s = lab
     report = made(path, now_s, now_s * 1000 - 5 * HOUR_MS, by=by)
     check(report)
-    rows = {"gpu": report.gpus, "user": report.owners, "process": report.processes, "host": report.host_rows, "day": report.days, "hour": report.hours, "model": report.models}  # fmt: skip
+    rows = {"gpu": report.gpus, "user": report.owners, "process": report.processes, "host": report.host_rows, "day": report.days, "hour": report.hours, "model": report.models, "run": report.training}  # fmt: skip
     assert report.main() == rows[by] != ()
     assert bool(report.hours) is (by == "hour")
     assert (len(report.processes) == report.process_count) is (by == "process" or report.process_count <= 10)

@@ -18,6 +18,7 @@ from gpuwatch.view.period.models import model_rows
 from gpuwatch.view.period.notes import DEFINITIONS, notes
 from gpuwatch.view.period.quality import not_measured, quality
 from gpuwatch.view.period.rows import gpu_rows, host_rows, period_rows, whole
+from gpuwatch.view.period.runs import experiments, run_rows
 from gpuwatch.view.period.strip import strip
 from gpuwatch.view.period.types import BY, NO_PRICE, NOT_BUILT, NOTHING_SEEN, Report, ReportRequest, ReportSpan
 from gpuwatch.view.terms import Terms
@@ -25,7 +26,6 @@ from gpuwatch.zone import zone_name
 
 ABSENT = {
     "previous": NOT_BUILT,
-    "training": NOT_BUILT,
     "findings": NOT_BUILT,
     "not_evaluated": NOT_BUILT,
     "money": NO_PRICE,
@@ -91,7 +91,8 @@ def _build(
     span = _span(window, request, (widened[0], widened[-1]), parts, hosts, now_ms, tz, zone)
     hours = request.by == "hour"
     models = model_rows(parts, terms)
-    absent = ABSENT if models else {**ABSENT, "models": NOTHING_SEEN}
+    runs = run_rows(parts, terms)
+    absent = {**ABSENT, **{name: NOTHING_SEEN for name, rows in (("training", runs), ("models", models)) if not rows}}
     made = Report(
         version=__version__,
         span=span,
@@ -112,19 +113,22 @@ def _build(
         definitions=DEFINITIONS,
         command=request.command,
         models=models,
+        training=runs,
+        experiments=experiments(runs, parts, total.capacity_gpu_ms),
         absent=absent,
     )
     return _priced(made) if terms.prices.known else made
 
 
 def _priced(report: Report) -> Report:
-    """With prices, GPU time of models has its cost; that of all else is not worked out yet, which is another reason than no price."""
+    """With prices, GPU time of models and runs has its cost; that of all else is not worked out yet, which is another reason than no price."""
 
     def each(rows: Sequence[Any]) -> tuple[Any, ...]:
         return tuple([replace(row, ledger=replace(row.ledger, money_reason=NOT_BUILT)) for row in rows])
 
     rows: dict[str, Any] = {
-        name: each(getattr(report, name)) for name in ("days", "hours", "gpus", "host_rows", "owners", "processes", "models")
+        name: each(getattr(report, name))
+        for name in ("days", "hours", "gpus", "host_rows", "owners", "processes", "models", "training")
     }
     return replace(
         report,

@@ -14,7 +14,8 @@ from typing import Any
 from gpuwatch.view.inference_json import LATENCY
 from gpuwatch.view.json import iso
 from gpuwatch.view.json_parts import SCHEMA, Field, Json
-from gpuwatch.view.period.types import Band, Ledger, ModelRow, Report, Use
+from gpuwatch.view.period.runs_json import EXPERIMENTS, RUN
+from gpuwatch.view.period.types import Band, Ledger, ModelRow, Report, RunRow, Use
 from gpuwatch.zone import host_zone
 
 
@@ -251,7 +252,9 @@ def report_json(report: Report) -> Json:
         "definitions": dict(report.definitions),
         "command": report.command,
         "previous": ledger_json(report.previous) if report.previous else None,
-        **{name: list(getattr(report, name)) for name in ABSENT[1:] if name != "models"},
+        **{name: list(getattr(report, name)) for name in ABSENT[1:] if name not in ("training", "models")},
+        "training": [_run(row) for row in report.training],
+        "experiments": None if report.experiments is None else _object(EXPERIMENTS, report.experiments),
         "models": [_model(row) for row in report.models],
         **{f"{name}_reason": report.absent.get(name) for name in ABSENT},
     }
@@ -303,6 +306,11 @@ def _model(row: ModelRow) -> Json:
         "ledger": ledger_json(row.ledger),
         "missing": _missing(row.missing),
     }
+
+
+def _run(row: RunRow) -> Json:
+    rest = {"gpus": _places(row.gpus), "ledger": ledger_json(row.ledger), "missing": _missing(row.missing)}
+    return _object(RUN, row) | rest
 
 
 def _strip(report: Report) -> Json | None:

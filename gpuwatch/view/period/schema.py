@@ -7,6 +7,7 @@ from typing import Any
 from gpuwatch.names import Bucket, Cause
 from gpuwatch.view.inference_json import LATENCY
 from gpuwatch.view.period import json as shapes
+from gpuwatch.view.period.runs_json import EXPERIMENTS, RUN
 from gpuwatch.view.period.types import BY
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
 
@@ -107,7 +108,11 @@ def report() -> dict[str, Any]:
             "definitions": _some("Word -> what it means here", {"type": "string"}),
             "command": {"type": "string", "description": "What makes this report again"},
             "previous": or_null(ledger),
-            **{name: {"type": "array"} for name in shapes.ABSENT[1:] if name != "models"},
+            **{name: {"type": "array"} for name in shapes.ABSENT[1:] if name not in ("training", "models")},
+            "training": described(
+                list_of(object_of(RUN, gpus=places, ledger=ledger, missing=MISSING)), "Training runs in the order of their start"
+            ),
+            "experiments": described(or_null(object_of(EXPERIMENTS)), "All runs together; null where there was none"),
             "models": list_of(object_of(shapes.MODEL, ttft=waits, itl=waits, gpus=places, ledger=ledger, missing=MISSING)),
             **{f"{name}_reason": reason for name in shapes.ABSENT},
         },

@@ -18,6 +18,7 @@ from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Missing
 from gpuwatch.view.period.ledger_types import NO_PRICE, Band, Ledger
 from gpuwatch.view.period.model_row import ModelRow
+from gpuwatch.view.period.run_row import Experiments, RunRow
 from gpuwatch.view.period.trust import EventRow, GapRow, NotMeasured, Quality, TierUse
 
 __all__ = [
@@ -27,11 +28,13 @@ __all__ = [
     "NO_PRICE",
     "Band",
     "EventRow",
+    "Experiments",
     "GapRow",
     "GpuRow",
     "HostRow",
     "Lane",
     "Ledger",
+    "MainRow",
     "ModelRow",
     "NotMeasured",
     "OwnerRow",
@@ -42,13 +45,14 @@ __all__ = [
     "Report",
     "ReportRequest",
     "ReportSpan",
+    "RunRow",
     "Strip",
     "Tenure",
     "TierUse",
     "Use",
 ]
 
-BY = ("gpu", "user", "process", "host", "model", "day", "hour")
+BY = ("gpu", "user", "process", "host", "model", "run", "day", "hour")
 """What the main table of a report may be about."""
 
 NOT_BUILT, NOTHING_SEEN = "not_evaluated", "nothing_seen"
@@ -210,6 +214,10 @@ class ProcessRow:
     missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
+MainRow = GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow | ModelRow | RunRow
+"""A row of any of the tables that a report may be about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tenure:
     """Who had most of a lane from one column to another, both included; ``user`` ``None``: held by somebody not visible."""
@@ -305,7 +313,10 @@ class Report:
     """Word -> what it means here."""
     command: str
     previous: Ledger | None = None
-    training: tuple[object, ...] = ()
+    training: tuple[RunRow, ...] = ()
+    """Runs in the order of their start; empty where none was in the span."""
+    experiments: Experiments | None = None
+    """All of them together."""
     models: tuple[ModelRow, ...] = ()
     """By GPU time; empty where nothing served in the span."""
     findings: tuple[object, ...] = ()
@@ -313,14 +324,15 @@ class Report:
     absent: Mapping[str, str] = field(default_factory=dict)
     """``previous``, ``training``, ``models``, ``findings``, ``money`` -> why they are empty."""
 
-    def main(self) -> tuple[GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow | ModelRow, ...]:
+    def main(self) -> tuple[MainRow, ...]:
         """The rows of the table that ``by`` asks for."""
-        tables: Mapping[str, tuple[GpuRow | HostRow | PeriodRow | OwnerRow | ProcessRow | ModelRow, ...]] = {
+        tables: Mapping[str, tuple[MainRow, ...]] = {
             "gpu": self.gpus,
             "user": self.owners,
             "process": self.processes,
             "host": self.host_rows,
             "model": self.models,
+            "run": self.training,
             "day": self.days,
             "hour": self.hours,
         }
