@@ -15,8 +15,10 @@ from support.tui_views import first_run
 from gpuwatch.format import NOTHING
 from gpuwatch.names import Phase, Severity
 from gpuwatch.tui.palette import Look
+from gpuwatch.tui.panels.gpu_title import trained_by
 from gpuwatch.tui.panels.process_facts import rank_words
 from gpuwatch.tui.panels.training_words import lasting, loss_text, scale_of, small_rate
+from gpuwatch.tui.screens.gpu import GpuScreen
 from gpuwatch.tui.screens.help import HelpScreen
 from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.state import UiState
@@ -44,6 +46,7 @@ def test_a_hang_is_the_first_thing_that_is_said_and_each_rank_says_its_own() -> 
     assert "0     0  in data loading for 312 s" in drawn.text() and "1     1  in backward for 311 s" in drawn.text()
     assert "straggler" not in drawn.text()
     assert "rank 0 in data loading for 312 s" in text("hung", (80, 24))
+    assert "Ranks 2   rank 0: its host needs 0.68 s a step" in text("samples", (60, 15))
 
 
 @pytest.mark.parametrize(
@@ -215,6 +218,15 @@ def test_the_detail_of_a_process_says_its_rank_its_phase_and_its_step() -> None:
     assert ["".join(text for text, _ in group) for group in words] == ["rank 1 of 2", "in backward for 7 s", "step 1.79 s", "data wait 0.05 s", "6.86k tok/s"]  # fmt: skip
     other = next(p for p in view.processes if p.pid == 33_071)
     assert rank_words(context_of(OverviewScreen, view, (120, 40)), view, other) == []
+
+
+def test_the_title_of_a_gpu_says_which_rank_has_it_and_what_that_hangs_in() -> None:
+    view = with_trainings("rich")
+    assert trained_by(view, view.gpus[1]) == "rank 1 of llama-8b" and trained_by(view, view.gpus[5]) == ""
+    assert "rank 1 of llama-8b" in sheet_of(GpuScreen, view, (160, 45), ui=UiState(gpu=1)).text()
+    hanging = with_trainings("hung")
+    assert trained_by(hanging, hanging.gpus[0]) == "rank 0 of llama-8b, in data loading for 312 s"
+    assert trained_by(with_trainings("one_dead"), view.gpus[1]) == "", "a dead rank has no GPU"
 
 
 def test_an_event_of_a_rank_stands_among_the_events() -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from rich.style import Style
 
 from gpuwatch.format import clock, counted, duration, short_model, since, state_word, watts
-from gpuwatch.names import State
+from gpuwatch.names import RunOutcome, State
 from gpuwatch.tui.draw.bars import state_at
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.gpus import label_among, users_text
+from gpuwatch.tui.panels.training_words import lasting, rank_name
 from gpuwatch.tui.state import Context
 from gpuwatch.view.types import GpuView, View
 
@@ -65,8 +66,8 @@ def draw_title(sheet: Sheet, context: Context, view: View, gpu: GpuView) -> None
     hint: Words = [(", .", look.acc), (" other GPU   ", look.dim), ("z", look.acc), (" zoom", look.dim)]
     hinted = width >= 100 and len(view.gpus) > 1
     room = width - 2 - (words_width(hint) + 3 if hinted else 0)
-    groups = ["", ""] if slices else [why(gpu), _held_by(gpu, room - at - 3)]
-    if at + 23 + sum(len(group) for group in groups) > room:
+    groups = ["", "", ""] if slices else [why(gpu), _held_by(gpu, room - at - 3), trained_by(view, gpu)]
+    if at + 23 + sum(len(group) for group in groups[:2]) > room:
         groups[0] = ""  # who holds it says more than why its clocks are low, which the lanes show too
     if gpu.state_since_ms is not None and not slices:
         here = clock(gpu.state_since_ms, context.tz) if view.at_ms - gpu.state_since_ms < 86_400_000 else since(gpu.state_since_ms, view.at_ms, context.tz)  # fmt: skip
@@ -92,6 +93,19 @@ def _held_by(gpu: GpuView, room: int) -> str:
     if gpu.users:
         return f"held by {users_text(gpu.users, max(4, min(24, room - 8)))}"
     return "nobody holds it" if gpu.state is State.FREE else ""
+
+
+def trained_by(view: View, gpu: GpuView) -> str:
+    """``rank 0 of llama-8b``; what it hangs in, if it does."""
+    if gpu.parent_uuid:
+        return ""  # a rank names the whole GPU
+    for work in view.workloads:
+        training = work.training
+        for rank in training.ranks if training is not None else ():
+            if rank.gpu_index == gpu.gpu_index and rank.outcome is RunOutcome.RUNNING:
+                hang = lasting(rank.phase, rank.phase_age_seconds) if training is not None and training.stalled else ""
+                return f"{rank_name(rank)} of {cut(work.name, 20)}{f', {hang}' if hang else ''}"
+    return ""
 
 
 def facts(gpu: GpuView) -> list[str]:

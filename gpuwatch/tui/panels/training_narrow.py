@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels import training_cost, training_ranks
@@ -16,7 +15,7 @@ from gpuwatch.tui.panels.training_mfu import draw_bar, why_none
 from gpuwatch.tui.panels.training_mfu import title_of as mfu_title
 from gpuwatch.tui.panels.training_rates import draw_chart, draw_values, total_of
 from gpuwatch.tui.panels.training_step import draw_nothing, draw_table, note_of, places_for, title_of
-from gpuwatch.tui.panels.training_words import unit_of
+from gpuwatch.tui.panels.training_words import scale_of, unit_of
 from gpuwatch.tui.panels.workload_question import places_of
 from gpuwatch.tui.panels.workload_time import draw_members, nothing_text
 from gpuwatch.tui.parts import split
@@ -104,10 +103,13 @@ def _mfu(sheet: Sheet, context: Context, training: TrainingView, top: int) -> in
 def _step(sheet: Sheet, context: Context, view: View, work: WorkloadView, training: TrainingView, detail: DetailView | None, top: int, rows: int) -> int:  # fmt: skip
     """Band, bar, phases; returns the row after."""
     look = context.look
-    note = note_of(training)
-    words: Words = [(note, look.dim)] if note else []
-    title = title_of(training)
-    band(sheet, top, title, words if words_width(words) + len(title) + 4 <= context.width else ())
+    places = places_for(context.width, narrow=True, gpus=bool(work.gpu_indices))
+    note, title = note_of(training, short=True), title_of(training)
+    end = len(title)
+    band(sheet, top, title, [(note, look.dim)] if note and places.p95 + 3 + len(note) <= context.width else ())
+    for at, head in ((places.share, "share"), (places.p95, f"p95 {scale_of(training).unit}")):
+        if training.phases and at - len(head) > end:
+            sheet.right(top, at, head, look.dim)
     if not training.phases:
         draw_nothing(sheet, context, view, work, training, top + 1, 0)
         return top + 2
@@ -117,7 +119,7 @@ def _step(sheet: Sheet, context: Context, view: View, work: WorkloadView, traini
         context,
         training,
         detail,
-        places_for(context.width, narrow=True, gpus=bool(work.gpu_indices)),
+        places,
         top + 2,
         top + 2 + rows,
         heads=False,

@@ -134,18 +134,18 @@ def sentences_of(training: TrainingView) -> list[str]:
 
 def line_of(context: Context, view: View, training: TrainingView) -> list[Words]:
     """All ranks in one line: how many, the dead ones, the straggler, what they hang in, the allocator."""
-    look, ranks = context.look, training.ranks
+    look, ranks, room = context.look, training.ranks, context.width - 12
     if not ranks:
         return [[("Ranks ", look.dim), (NOTHING, look.dim)]]
     groups: list[Words] = [[("Ranks ", look.dim), (str(len(ranks)), look.white)]]
     for rank in ranks:
         if bad_end(rank) and (end := rank_end(context, view, rank)) is not None:
-            groups.append([(f"{rank_name(rank)} {end[0]}", look.style(end[1], "bg", True))])
+            groups.append([(cut(f"{rank_name(rank)} {end[0]}", room), look.style(end[1], "bg", True))])
     if training.stalled:
         said = [f"{rank_name(rank)} {lasting(rank.phase, rank.phase_age_seconds)}" for rank in ranks if rank.phase is not None]
-        groups += [[(text, look.amber)] for text in said]
+        groups += [[(cut(text, room), look.amber)] for text in said]
     elif training.straggler:
-        groups.append([(training.straggler, look.amber)])
+        groups.append([(cut(training.straggler, room), look.amber)])
     elif note := note_of(context, training):
         groups.append(note)
     scale = scale_of(training)

@@ -14,12 +14,13 @@ from gpuwatch.dataclass import dataclass
 from gpuwatch.format import NOTHING, about, number
 from gpuwatch.names import Phase
 from gpuwatch.tui.draw.frame import box
-from gpuwatch.tui.draw.ledgerbar import ledger_bar, swatch
+from gpuwatch.tui.draw.ledgerbar import PATTERNS, ledger_bar, swatch
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.gpu_question import NOTHING_YET
 from gpuwatch.tui.panels.hour import mean_of
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.training_words import DATA_NOTICE, attach_command, has_ended, is_old, scale_of
+from gpuwatch.tui.parts import Part
 from gpuwatch.tui.phases import PHASES, in_order, split
 from gpuwatch.tui.state import Context
 from gpuwatch.view.training_types import PhaseView, TrainingView
@@ -75,14 +76,14 @@ def title_of(training: TrainingView) -> str:
     return f"Where a step goes · {scale_of(training).length(training.step_seconds)}"
 
 
-def note_of(training: TrainingView) -> str:
-    """``mean of 319 steps in 5 min, 2 ranks``."""
+def note_of(training: TrainingView, *, short: bool = False) -> str:
+    """``mean of 319 steps in 5 min, both ranks``."""
     if not training.steps_in_window:
         return ""
     span = f" in {about(training.window_seconds)}" if training.window_seconds else ""
     ranks = len(training.ranks)
     several = f", {'both' if ranks == 2 else f'{ranks}'} ranks" if ranks > 1 else ""
-    return f"mean of {number(training.steps_in_window)} steps{span}{several}"
+    return f"{'' if short else 'mean of '}{number(training.steps_in_window)} steps{span}{several}"
 
 
 def foot_of(training: TrainingView, *, gpus: bool) -> str:
@@ -176,7 +177,7 @@ def _phase(sheet: Sheet, context: Context, training: TrainingView, each: PhaseVi
     dim = is_old(training) or has_ended(training)
     much = each.phase is Phase.DATA and each.share >= DATA_NOTICE
     plain = look.dim if dim else look.fg
-    swatch(sheet, y, places.swatch, part)
+    _swatch(sheet, y, places.swatch, part)
     sheet.put(y, places.name, part.name, plain)
     sheet.right(y, places.mean, scale.text(each.seconds), plain)
     text = f"{percent}%" if percent else "<1%"
@@ -185,6 +186,15 @@ def _phase(sheet: Sheet, context: Context, training: TrainingView, each: PhaseVi
     sheet.right(y, places.p95, p95, look.dim if p95 == NOTHING else plain)
     if places.words >= 0:
         sheet.put(y, places.words, meanwhile(training, each, places.end + 1 - places.words), look.dim)
+
+
+def _swatch(sheet: Sheet, y: int, x: int, part: Part) -> None:
+    """The phase's mark as it stands in the bar: with its pattern where sixteen colours do not tell it from another one."""
+    look = sheet.look
+    if look.tier == "16" and not look.ascii and part.fill in PATTERNS:
+        sheet.put(y, x, PATTERNS[part.fill], look.style(part.fill))
+    else:
+        swatch(sheet, y, x, part)
 
 
 def meanwhile(training: TrainingView, each: PhaseView, room: int) -> str:
