@@ -156,3 +156,19 @@ class TrainingSample:
     step_number: int | None = measure(
         "step_number", "count", 1, "state", "live", "Number of the step by the script's own count", HOOK
     )
+
+
+_LOST = (RunOutcome.FAILED, RunOutcome.STOPPED, RunOutcome.DIED)
+
+
+def lost_gpu_ms(outcome: int, lived_ms: tuple[int | None, ...], gpus: int, gpu_ms: int) -> int | None:
+    """GPU time (milliseconds) that a run lost at most: from its last checkpoint to its end, on all its GPUs, and no more than it held.
+
+    ``lived_ms`` are its end, and since when it can have lost anything, the best known first: last checkpoint, first step, start. ``None``
+    for a run that has not ended or finished, and where nobody watched its end. ``v_run`` says the same.
+    """
+    ended, *since = lived_ms
+    begun = next((ms for ms in since if ms is not None), None)
+    if outcome not in _LOST or ended is None or begun is None:
+        return None
+    return min(max(0, ended - begun) * gpus, gpu_ms)

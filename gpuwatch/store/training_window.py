@@ -1,46 +1,27 @@
-"""What a window says of trainings: their ranks and runs, the ranks' rows, and how long steps took. Values are the store's integers."""
+"""What a window says of trainings beside the rows of their ranks: who they are, their runs, and how long single steps took."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuwatch.dataclass import NamedTuple
-from gpuwatch.store.columns import TRAINING_SAMPLE
 from gpuwatch.store.ledger_rows import ONCE
 from gpuwatch.store.trainer_rows import RUN, TRAINER
 from gpuwatch.store.window import Window
 
 TRAINED_SCHEMA = 4
 """Older files have no trainings."""
-TRAINING_ROW = TRAINING_SAMPLE[3:]
-"""``dt_ms`` and the measures of a row."""
 _TRAINERS = (
     f"SELECT p.pid, p.start_ms, {','.join('t.' + name for name in TRAINER)} FROM trainer t JOIN process p ON p.proc_id=t.proc_id "
-    "WHERE t.workload_id IN ({}) "
-    "ORDER BY t.workload_id, t.rank IS NULL, t.rank, t.proc_id"
+    "WHERE t.workload_id IN ({}) ORDER BY t.workload_id, t.rank IS NULL, t.rank, t.proc_id"
 )
 _RUNS = f"SELECT {','.join(RUN)}, lost_gpu_ms FROM run WHERE workload_id IN ({{}})"
-_ROWS = (
-    f"SELECT k.ts_ms, s.proc_id, s.workload_id, {','.join('s.' + name for name in TRAINING_ROW)} FROM main.tick k "
-    "CROSS JOIN main.training_sample s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? AND s.workload_id IN ({}) "
-    f"AND {ONCE} ORDER BY k.ts_ms, s.proc_id"
-)
 _STEPS = (  # they count where a rank's row speaks for time, as in minutes
     "SELECT (k.ts_ms-1)/? AS c, s.workload_id, s.latency, s.lower_us, s.upper_us, sum(s.n) FROM main.tick k "
     "CROSS JOIN main.latency_sample s ON s.tick_id=k.tick_id AND s.workload_id IN ({marks}) WHERE k.ts_ms>? AND k.ts_ms<=? "
     "AND EXISTS (SELECT 1 FROM main.training_sample i WHERE i.tick_id=k.tick_id AND i.workload_id=s.workload_id AND i.dt_ms>0) "
     f"AND {ONCE} GROUP BY 1, 2, 3, 4, 5"
 )
-
-
-class RankRow(NamedTuple):
-    """A row of a training process; ``values`` are :data:`TRAINING_ROW`."""
-
-    ts_ms: int
-    proc_id: int
-    workload_id: int
-    values: tuple[Any, ...]
 
 
 def marks(ids: Sequence[int]) -> str:
@@ -67,12 +48,6 @@ def runs(window: Window, workload_ids: Sequence[int]) -> dict[int, Mapping[str, 
     found = window.rows(_RUNS.format(marks(workload_ids)), tuple(workload_ids))
     rows = [dict(zip((*RUN, "lost_gpu_ms"), row, strict=True)) for row in found]
     return {int(row["workload_id"]): row for row in rows}
-
-
-def training_rows(window: Window, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[RankRow]:
-    """The rows of ``(after_ms, to_ms]``, in the order of time."""
-    found = window.rows(_ROWS.format(marks(workload_ids)), (after_ms, to_ms, *workload_ids))
-    return [RankRow(ts, proc_id, workload_id, tuple(values)) for ts, proc_id, workload_id, *values in found]
 
 
 def step_cells(window: Window, workload_ids: Sequence[int], after_ms: int, to_ms: int, cell_ms: int) -> list[tuple[int, ...]]:

@@ -19,6 +19,7 @@ from gpuwatch.store.closed import ClosedTime
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, SCHEMA_VERSION
 from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts, ProcessIdentity, Recording
 from gpuwatch.store.served import ServedTime
+from gpuwatch.store.trained import TrainedTime
 
 PAST = "past"
 """Where a window keeps those that it has made over older instants."""
@@ -44,7 +45,7 @@ _IDENTITY_SQL = (
 )
 
 
-class Window(ClosedTime, ServedTime):
+class Window(ClosedTime, ServedTime, TrainedTime):
     """Reads one store. ``source`` is a path or an open connection (a one-shot store in memory).
 
     Raises :class:`gpuwatch.errors.StoreError` with one clear line when the store cannot be opened or read.

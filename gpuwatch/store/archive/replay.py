@@ -15,8 +15,9 @@ from typing import Any
 from gpuwatch.store import connection as opening
 from gpuwatch.store.archive import read
 from gpuwatch.store.archive.past_served import PastServed
+from gpuwatch.store.archive.past_trained import PastTrained
 from gpuwatch.store.archive.read import Archive, Columns, Part
-from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS
+from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS, TRAINING
 from gpuwatch.store.bulk import Inserter
 from gpuwatch.store.columns import GPU_SAMPLE, HOST_SAMPLE, PROCESS_SAMPLE
 from gpuwatch.store.facts import GpuFacts, Held, ProcessFacts
@@ -34,7 +35,7 @@ _SHARE = ("ts_ms", "proc_id", "sm_pm", "gpu_memory_mib")
 _GPU_ROW = ("ts_ms", *GPU_SAMPLE[2:])
 _HOST_ROW = ("ts_ms", *HOST_SAMPLE[2:])
 _PROCESS_ROW = ("ts_ms", *(name for name in PROCESS_SAMPLE if name not in ("tick_id", "gpu_id")))
-_TABLES = {GPU: ("gpu_sample", "gpu_id"), PROCESS: ("process_sample", "gpu_id"), HOST: ("host_sample", "host_id"), INFERENCE: ("inference_sample", "workload_id")}  # fmt: skip
+_TABLES = {GPU: ("gpu_sample", "gpu_id"), PROCESS: ("process_sample", "gpu_id"), HOST: ("host_sample", "host_id"), INFERENCE: ("inference_sample", "workload_id"), TRAINING: ("training_sample", "proc_id")}  # fmt: skip
 _HOT = (
     "SELECT k.ts_ms, {columns} FROM main.tick k CROSS JOIN main.{table} s ON s.tick_id=k.tick_id "
     f"WHERE k.ts_ms>? AND k.ts_ms<=? AND s.{{key}}=? AND {ONCE} ORDER BY {{order}}k.ts_ms"
@@ -52,7 +53,7 @@ _KEPT = (PAST, "ledger", "meta", "first_ms")
 """What a reader derived that holds for any instant."""
 
 
-class PastWindow(PastServed, Window):
+class PastWindow(PastServed, PastTrained, Window):
     """Stand at an instant with :meth:`stand`; then ask. One host, one file."""
 
     def __init__(self, source: Path | sqlite3.Connection, host_id: int) -> None:

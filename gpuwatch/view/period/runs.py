@@ -10,6 +10,7 @@ from gpuwatch.prices import WATT_HOURS_PER_KWH, Prices
 from gpuwatch.store import period_trained
 from gpuwatch.store.period_served import ServerTime, gpu_time
 from gpuwatch.store.period_trained import Trained
+from gpuwatch.training import lost_gpu_ms
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.ledger import Sums, add, ledger, summed
 from gpuwatch.view.period.run_row import Experiments, RunRow
@@ -54,6 +55,7 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
     first = run.first_step_ms
     known = first is not None and run.started_ms <= first < end_ms
     stepping = _stepping_seconds(run, counts)
+    lived = run.ended_ms, run.last_checkpoint_ms, first, run.started_ms
     totals = {f"{name}_total": counts.get(f"{name}_sum") for name in ("steps", "tokens", "samples")}
     reason = Missing.STALE if run.attached else Missing.NOT_ATTACHED
     rates = {f"{name}_per_second": _rate(totals[f"{name}_total"], stepping) for name in ("tokens", "samples")}
@@ -79,7 +81,7 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
         ranks=run.ranks,
         gpus=tuple(sorted((part.host.name, part.board_index(gpu_id)) for gpu_id in gpu_ids)),
         ledger=made,
-        lost_gpu_ms=run.lost_gpu_ms if ended and outcome is not RunOutcome.FINISHED else None,
+        lost_gpu_ms=lost_gpu_ms(outcome, lived, len(gpu_ids), sum(row.ms for row in held)) if held else None,
         cost=cost,
         currency=prices.currency if price else "",
         price=price,

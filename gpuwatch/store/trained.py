@@ -1,0 +1,28 @@
+"""What a window says of the rows of training processes. Values are the store's integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpuwatch.store.columns import TRAINING_SAMPLE
+from gpuwatch.store.ledger_rows import ONCE
+
+TRAINING_ROW = TRAINING_SAMPLE[3:]
+"""``dt_ms`` and the measures of a row."""
+_ROWS = (
+    f"SELECT k.ts_ms, s.proc_id, s.workload_id, {','.join('s.' + name for name in TRAINING_ROW)} FROM main.tick k "
+    "CROSS JOIN main.training_sample s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? AND s.workload_id IN ({}) "
+    f"AND {ONCE} ORDER BY k.ts_ms, s.proc_id"
+)
+
+
+class TrainedTime:
+    """The part of a window that reads training processes (ranks)."""
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        raise NotImplementedError
+
+    def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
+        """(ts_ms, proc_id, workload_id, *TRAINING_ROW) of ``(after_ms, to_ms]``, in the order of time."""
+        return self._all(_ROWS.format(",".join("?" * len(workload_ids))), (after_ms, to_ms, *workload_ids))
