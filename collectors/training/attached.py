@@ -78,9 +78,13 @@ class Attached:
                 self._found_ns[place] = now_ns
 
     def _forget(self, place: Place, now_ns: int) -> None:
-        self._files.pop(place).file.close()
+        rank = self._files.pop(place)
+        rank.file.close()
         self._found_ns.pop(place, None)
-        self._dead[place] = now_ns
+        if rank.unseen:
+            self._ignored.add(place)
+        else:
+            self._dead[place] = now_ns
 
     def _tidy(self, now_ns: int) -> None:
         for place in [place for place, at in self._dead.items() if now_ns - at >= UNLINK_NS]:
@@ -114,7 +118,7 @@ class Attached:
             return False
         if not rank.key[0] and not self._settle(place, rank, rank.identity, now_ns):
             return False
-        if (rank.moved_ns != now_ns or rank.ended) and not self._lives(rank, now_ns):
+        if (rank.moved_ns != now_ns or rank.ended or rank.found_dead) and not self._lives(rank, now_ns):
             return self._ends(rank, now_ms)
         return True
 

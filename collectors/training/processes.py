@@ -76,11 +76,26 @@ class Processes:
         return found
 
     def folder(self, pid: int) -> str:
-        """The working directory as this process can reach it, empty if it cannot."""
+        """The working directory as it can be reached from here (a container's too), empty if it cannot."""
+        link = f"{self._root}/{pid}/cwd"
         try:
-            return os.readlink(f"{self._root}/{pid}/cwd")
+            path, is_it = os.readlink(link), os.stat(link)
         except OSError:
             return ""
+        for here in (path, f"{self._root}/{pid}/root{path}"):
+            try:
+                if os.path.samestat(is_it, os.stat(here)):
+                    return here
+            except OSError:
+                continue
+        return ""
+
+    def owner(self, pid: int) -> int | None:
+        """Who owns the process."""
+        try:
+            return os.stat(f"{self._root}/{pid}").st_uid
+        except OSError:
+            return None
 
     def foreign(self, identity: Identity) -> bool:
         """Whether the file is of another pid namespace."""

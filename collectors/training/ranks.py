@@ -110,7 +110,7 @@ class Rank:
     def sample(self, lead: bool) -> TrainingSample | None:
         """The sample of the last ``advance``; ``lead``: this rank tells the steps of the job. ``None``: there is nothing to tell."""
         counters, identity = self.counters, self.identity
-        if identity is None or (not self._fields and (self.ended or not self.counts)):
+        if identity is None or self.found_dead or (not self._fields and (self.ended or not self.counts)):
             return None
         fields = dict(self._fields)
         fields["steps_total"] = fields.get("rank_steps_total") if lead else None
@@ -161,7 +161,7 @@ class Rank:
             self.detail = raised
         else:
             self.ended_ms = now_ms
-            self.outcome = RunOutcome.DIED if self.counts else RunOutcome.UNKNOWN
+            self.outcome = RunOutcome.DIED if self.counts and not self.unseen else RunOutcome.UNKNOWN
 
     def trainer(self) -> Trainer | None:
         """What is known of the process, if anything of it has changed since the last call."""

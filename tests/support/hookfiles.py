@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import struct
@@ -204,6 +205,20 @@ class Stage:
         """A training process that is on the board, armed now."""
         self.job(pid, start, root=root)
         return FakeTrainer(self, pid, start, **identity)
+
+    def note(self, pid: int, start: float, **facts: object) -> Path:
+        """What ``gpuwatch run`` notes of its command, put in place as a whole."""
+        ticks = round(start * TICKS)
+        told = {"version": 1, "pid": pid, "starttime": ticks, "started_ms": start_ms(start), "attach": {"state": "waiting"}} | facts
+        path = self.folder / f"{pid}-{ticks}{layout.NOTE_SUFFIX}"
+        unfinished = self.folder / "unfinished"
+        unfinished.write_text(json.dumps(told))
+        unfinished.replace(path)
+        return path
+
+    def now_ms(self) -> int:
+        """The wall clock."""
+        return round(self.clock.time() * 1000)
 
     def kill(self, pid: int) -> None:
         """The process is gone from /proc and from the board."""

@@ -1,0 +1,65 @@
+"""What is said when a process of a training ends and that was not the orderly end of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from gpuwatch.collectors.training.outcome import end_of, in_order, name_of
+from gpuwatch.collectors.training.ranks import Key, Rank
+from gpuwatch.model import Event
+from gpuwatch.names import RunOutcome, Severity
+
+KIND = "rank_died"
+_PATIENCE_MS = 10_000
+"""Ranks that end in order do so one after the other: one that ended is missed only if others still train after this."""
+_FOLLOWS_MS = 60_000
+"""After one has failed its launcher ends the others: what dies within this says nothing new."""
+_BAD = (RunOutcome.FAILED, RunOutcome.DIED)
+
+
+class Deaths:
+    """``look`` once a tick. ``name`` tells what a workload is called."""
+
+    def __init__(self, name: Callable[[Key], str]) -> None:
+        self._name = name
+        self._left: list[tuple[Rank, int]] = []
+        """Ranks that ended in order, and when that was seen."""
+        self._first: dict[Key, tuple[str, int]] = {}
+        """Of each workload who failed or died first, and when that was seen."""
+
+    def look(self, now_ms: int, ended: Sequence[Rank], ranks: Collection[Rank]) -> list[Event]:
+        """Events of this tick; ``ended`` are those that have ended since the last one."""
+        events = []
+        order = {end: place for place, end in enumerate(in_order(end_of(rank) for rank in ended))}
+        for rank in sorted(ended, key=lambda rank: order[end_of(rank)]):
+            if rank.found_dead:
+                continue
+            if rank.outcome in _BAD:
+                events.append(self._died(rank, now_ms))
+            elif name_of(rank):
+                self._left.append((rank, now_ms))
+        events += self._missed(now_ms, ranks)
+        self._first = {root: first for root, first in self._first.items() if now_ms - first[1] < _FOLLOWS_MS}
+        return events
+
+    def _died(self, rank: Rank, now_ms: int) -> Event:
+        how = f"failed: {rank.detail}" if rank.outcome is RunOutcome.FAILED else "died without an orderly end"
+        first = self._first.get(rank.root)
+        if first is not None and now_ms - first[1] < _FOLLOWS_MS:
+            return self._event(rank, f"{how}, after {first[0]}", Severity.NOTICE)
+        self._first[rank.root] = name_of(rank) or f"pid {rank.key[0]}", now_ms
+        return self._event(rank, how, Severity.WARNING)
+
+    def _missed(self, now_ms: int, ranks: Collection[Rank]) -> list[Event]:
+        due = [rank for rank, at in self._left if not 0 <= now_ms - at < _PATIENCE_MS]
+        self._left = [(rank, at) for rank, at in self._left if 0 <= now_ms - at < _PATIENCE_MS]
+        training = {rank.root for rank in ranks if not rank.ended and name_of(rank)}
+        return [self._event(rank, "ended while other ranks go on", Severity.WARNING) for rank in due if rank.root in training]
+
+    def _event(self, rank: Rank, how: str, severity: Severity) -> Event:
+        who, name = name_of(rank), self._name(rank.root)
+        of = f" of {name}" if name else ""
+        detail = f"{who}{of} (pid {rank.key[0]}) {how}" if who else f"{name or 'a training'} (pid {rank.key[0]}) {how}"
+        return Event(
+            rank.ended_ms or 0, KIND, detail, severity, gpu_uuid=rank.identity.gpu_uuid if rank.identity else "", pid=rank.key[0]
+        )

@@ -1,0 +1,77 @@
+"""How a run ended, from what its processes said last and from what ``gpuwatch run`` saw of its command."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Sequence
+
+from gpuwatch.collectors.training.ranks import Rank
+from gpuwatch.dataclass import dataclass
+from gpuwatch.names import RunOutcome
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPED_CODES = tuple(128 + number for number in _STOPPING)
+_OF_SHELL = 128
+"""A shell ends with 128 and the number of the signal that its command died of."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one process ended. ``sign_ns`` is its last sign of life: the one that is silent first failed first."""
+
+    name: str
+    outcome: RunOutcome
+    said: str
+    sign_ns: int
+
+    @property
+    def words(self) -> str:
+        """One line: ``rank 1: ValueError``."""
+        if self.outcome is RunOutcome.DIED:
+            return f"{self.name or 'its process'} died"
+        return f"{self.name}: {self.said}" if self.name and self.said else self.said or (f"{self.name} failed" if self.name else "")
+
+
+def end_of(rank: Rank) -> End:
+    """How a process ended that has ended."""
+    counters = rank.counters
+    return End(name_of(rank), rank.outcome, rank.detail, max(rank.since_ns, counters.at_ns if counters is not None else 0))
+
+
+def name_of(rank: Rank) -> str:
+    """``rank 1``; empty for a process that trains alone."""
+    one = rank.identity
+    return f"rank {one.rank}" if one is not None and one.rank is not None and (one.world or 1) > 1 else ""
+
+
+def in_order(ends: Iterable[End]) -> list[End]:
+    """Who began first: one that failed by its own word before those that only fell silent, which its launcher may have killed."""
+    return sorted(ends, key=lambda end: (end.outcome is not RunOutcome.FAILED, end.outcome is not RunOutcome.DIED, end.sign_ns))
+
+
+def outcome_of(ends: Sequence[End], exit_code: int | None) -> tuple[RunOutcome, str]:
+    """How the whole run ended, and one line on it. ``exit_code`` (negative for a signal) if it is known, goes before all else."""
+    first = next(iter(in_order(ends)), None)
+    blamed = first.words if first is not None and first.outcome in (RunOutcome.FAILED, RunOutcome.DIED) else ""
+    if exit_code is None:
+        if first is None:
+            return RunOutcome.UNKNOWN, ""
+        return first.outcome, first.words if first.outcome is not RunOutcome.FINISHED else ""
+    if exit_code == 0:
+        return RunOutcome.FINISHED, blamed
+    if -exit_code in _STOPPING or exit_code in _STOPPED_CODES:
+        return RunOutcome.STOPPED, _signal(exit_code)
+    if exit_code < 0 or exit_code > _OF_SHELL and _known(exit_code - _OF_SHELL):
+        return RunOutcome.DIED, blamed or _signal(exit_code)
+    if first is not None and first.outcome is RunOutcome.STOPPED:
+        return RunOutcome.STOPPED, first.words
+    return RunOutcome.FAILED, blamed or f"exit code {exit_code}"
+
+
+def _signal(exit_code: int) -> str:
+    number = -exit_code if exit_code < 0 else exit_code - _OF_SHELL
+    return f"signal {number} ({signal.Signals(number).name})" if _known(number) else f"signal {number}"
+
+
+def _known(number: int) -> bool:
+    return number in signal.Signals.__members__.values()
