@@ -63,7 +63,7 @@ def make(path: str, uid: int, *, parents: bool = False) -> str:
 def choose(environ: Mapping[str, str], uid: int) -> tuple[str, str]:
     """(the folder to use, made if need be; empty if there is none, why)."""
     reasons = []
-    named = VARIABLE in environ
+    named = bool(environ.get(VARIABLE))
     for path in candidates(environ, uid):
         reason = make(path, uid, parents=named)
         if not reason:

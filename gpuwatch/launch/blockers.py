@@ -87,7 +87,7 @@ def another_users(uid: int) -> Blocker:
     """That of a process that may not be looked into."""
     return Blocker(
         f"it belongs to another user (uid {uid}), whose processes gpuwatch cannot look into",
-        "put gpuwatch run behind what changes the user: sudo gpuwatch run -- …",
+        "start gpuwatch run inside of it: sudo gpuwatch run -- …",
     )
 
 
@@ -141,8 +141,13 @@ def _by_environment(ours: Ours, pid: int) -> Blocker | None:
     if environ is None:
         return None
     switch, path = environ.get("GPUWATCH_ATTACH"), environ.get("PYTHONPATH", "").split(":")
+    if environ.get("GPUWATCH_DISABLE") == "1":
+        return None  # as was wished
     if not switch and ours.inject not in path:
-        return Blocker("its environment was cleaned (env -i, sudo, a scheduler)", "put gpuwatch run behind what cleans it")
+        return Blocker(
+            "its environment was cleaned (env -i, sudo, a scheduler)",
+            "start gpuwatch run inside of it: env -i … gpuwatch run -- python …",
+        )
     if switch != "1":
         return Blocker("GPUWATCH_ATTACH is not set in its environment", "let GPUWATCH_ATTACH=1 through")
     if ours.inject not in path:

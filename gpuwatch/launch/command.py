@@ -29,7 +29,7 @@ def start(argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterabl
     if not argv[0]:
         raise NotStarted(NOT_FOUND, "'': command not found")
     pid, error = _spawn(argv[0], argv, environment, mask)
-    if error == errno.ENOEXEC and (path := _found(argv[0], environment)):  # a script without a first line: shells give it to sh
+    if error == errno.ENOEXEC and (path := _found(argv[0])):  # a script without a first line: shells give it to sh
         pid, error = _spawn("/bin/sh", ["sh", path, *argv[1:]], environment, mask)
     if not error:
         return pid
@@ -72,10 +72,10 @@ def _become(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes
         os._exit(NOT_EXECUTABLE)
 
 
-def _found(program: str, environment: Mapping[bytes, bytes]) -> str:
+def _found(program: str) -> str:
     if "/" in program:
         return program
-    paths = (os.path.join(folder, program) for folder in os.get_exec_path(environment))
+    paths = (os.path.join(folder, program) for folder in os.get_exec_path())
     return next((path for path in paths if os.access(path, os.X_OK)), "")
 
 

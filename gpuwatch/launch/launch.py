@@ -12,7 +12,7 @@ from gpuwatch.clock import SystemClock
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.launch.attach import SWITCH, Attachment, attach, initial_environment
 from gpuwatch.launch.command import NotStarted, die_of, start
-from gpuwatch.launch.note import Note, shown_command
+from gpuwatch.launch.note import SUFFIX, Note, shown_command
 from gpuwatch.launch.waiting import Task, Waiting, taken
 from gpuwatch.launch.witness import Witness
 
@@ -135,7 +135,8 @@ class Launch:
     def _ended(self, code: int, note: Note) -> None:
         how: dict[str, object] = {"exit_code": code} if code >= 0 else {"signal": -code}
         if self._looks is None and self._looked_for:
-            how["attach"] = {"state": "unseen", "detail": "it ended before it was looked at"}
+            attached = os.path.exists(note.path.removesuffix(SUFFIX) + ".gw")
+            how["attach"] = {"state": "attached" if attached else "unseen", "detail": "it ended before it was looked at"}
         elif self._looks is not None:
             self._looks.finish()
             how["attach"] = self._looks.attach()

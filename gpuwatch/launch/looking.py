@@ -22,6 +22,8 @@ _OLD_ENOUGH_SECONDS = 3.0
 _WORKED_TICKS = 5 * procfs.CLOCK_TICKS
 """CPU time from which a Python process that may not be looked into counts as work."""
 
+_COMMAND_LENGTH = 80
+
 WAITING, ATTACHED, BLOCKED, OFF, NONE = "waiting", "attached", "blocked", "off", "none"
 """States of the note's ``attach``; ``none``: nothing to attach to was seen until the end."""
 
@@ -49,12 +51,14 @@ class Looking:
     seen: dict[tuple[int, int], _Seen] = field(default_factory=dict)
     off: dict[tuple[int, int], str] = field(default_factory=dict)
     ended: bool = False
+    _known: set[tuple[int, int]] = field(default_factory=set)
     _strangers: set[int] = field(default_factory=set)
 
     def look(self) -> None:
         """One look. Never raises ``OSError``: what cannot be read is not known."""
         for stat in self._below():
             key = stat.pid, stat.start_ticks
+            self._known.add(key)
             if hook := self._hook(key):
                 self.attached[key] = hook
                 self.seen.pop(key, None)
@@ -63,8 +67,13 @@ class Looking:
         self._ask_agents()
 
     def finish(self) -> None:
-        """The command has ended: what its agents said last."""
+        """The command has ended: what its processes have left since the last look."""
         self.ended = True
+        for key in self._known - self.attached.keys():
+            path = hook_path(self.directory, *key)
+            if os.path.exists(path):
+                self.attached[key] = path
+                self.seen.pop(key, None)
         self._ask_agents()
 
     @staticmethod
@@ -99,6 +108,10 @@ class Looking:
         for (pid, _), reason in self.off.items():
             return f"the agent in pid {pid} turned itself off: {reason}; the training was not touched"
         return ""
+
+    def _named(self, argv: list[str]) -> str:
+        command = self.shown(argv) or "a Python process"
+        return command if len(command) <= _COMMAND_LENGTH else f"{command[: _COMMAND_LENGTH - 1]}…"
 
     def _blocked(self) -> list[tuple[int, str, Blocker]]:
         """(pid, command, why) of each process with PyTorch that the agent cannot be in.
@@ -137,7 +150,7 @@ class Looking:
         directories = {self.directory} if uid in (None, self.ours.uid) else {self.directory, hookdir.standard(uid or 0)}
         for number in {pid, inner_pid(self.ours.root, pid)}:
             for directory in directories:
-                path = f"{directory}/{number}-{start_ticks}.gw"
+                path = hook_path(directory, number, start_ticks)
                 if os.path.exists(path):
                     return path
         return ""
@@ -155,11 +168,16 @@ class Looking:
             return
         argv, maps = argv_of(root, pid), torch_maps(root, pid)
         if maps:
-            self.seen[key] = _Seen(self.shown(argv), blocker(self.ours, pid, argv, maps))
+            self.seen[key] = _Seen(self._named(argv), blocker(self.ours, pid, argv, maps))
             return
         uid = owner(root, pid) if maps is None else None
         if uid not in (None, self.ours.uid) and is_python(argv) and stat.cpu_ticks >= _WORKED_TICKS:
-            self.seen[key] = _Seen(self.shown(argv), another_users(uid or 0), certain=False)
+            self.seen[key] = _Seen(self._named(argv), another_users(uid or 0), certain=False)
+
+
+def hook_path(directory: str, pid: int, start_ticks: int) -> str:
+    """The hook file of a process."""
+    return f"{directory}/{pid}-{start_ticks}.gw"
 
 
 def _turned_off(hook: str) -> str:
