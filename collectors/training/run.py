@@ -104,6 +104,11 @@ class RunState:
         self.over = True
 
     @property
+    def attached(self) -> bool:
+        """Whether one of its processes writes a hook file."""
+        return bool(self._parts)
+
+    @property
     def told(self) -> bool:
         """Whether its processes or its log tell anything of it."""
         return bool(self._parts) or self._by_log
@@ -123,7 +128,8 @@ class RunState:
     def _run(self) -> Run:
         places: dict[int, int] = {}
         alone = 0
-        steps, tokens, samples = self._logged
+        attached = self.attached
+        steps, tokens, samples = (None, None, None) if attached else self._logged
         for part in self._parts.values():
             if part.place is None:
                 alone += part.steps
@@ -131,7 +137,6 @@ class RunState:
                 places[part.place] = places.get(part.place, 0) + part.steps
             tokens = _sum(tokens, part.share(layout.SNAP_TOKENS, "tokens"))
             samples = _sum(samples, part.share(layout.SNAP_SAMPLES, "samples"))
-        attached = bool(self._parts)
         return replace(
             self._fixed,
             first_step_ms=self._first_step_ms,

@@ -9,6 +9,7 @@ from gpuwatch.collectors.training import ring
 from gpuwatch.collectors.training.attached import Attached, stepping
 from gpuwatch.collectors.training.deaths import Deaths
 from gpuwatch.collectors.training.folders import Folders
+from gpuwatch.collectors.training.logged import Logged
 from gpuwatch.collectors.training.notes import Notes
 from gpuwatch.collectors.training.processes import Processes
 from gpuwatch.collectors.training.ranks import Key, Rank
@@ -35,12 +36,14 @@ class Watching:
         now_ns, now_ms = context.clock.monotonic_ns(), round(context.clock.time() * 1000)
         self._runs = Runs(self._processes, self._notes, now_ms - (now_ns - opened_ns) // 1_000_000)
         self._deaths = Deaths(self._name)
+        self._logged = Logged(context, self._processes)
         self._ends: deque[tuple[list[Trainer], list[Run]]] = deque(maxlen=_TELL_TICKS)
         self._missing: Mapping[MissingKey, Missing] = {}
 
     def close(self) -> None:
         """Let go of all files."""
         self._attached.close()
+        self._logged.close()
         self._context.trainers.trains(())
 
     def batch(self, now: float, began: int) -> Batch:
@@ -54,6 +57,8 @@ class Watching:
         attached.look(now_ms)
         ranks, leads = attached.ranks, attached.leads()
         deaths = self._deaths.look(now_ms, attached.ended, ranks)
+        logged = self._logged
+        logged.look(now, self._runs.states.values())
         runs = self._runs.look(now_ms, ranks, changed)
         context.trainers.trains(stepping(ranks))
         samples = [sample for rank in ranks if (sample := rank.sample(rank.key in leads)) is not None]
@@ -66,11 +71,11 @@ class Watching:
             int(now),
             monotonic_ns=began,
             duration_ns=context.clock.monotonic_ns() - began,
-            training_samples=samples,
+            training_samples=[*samples, *logged.samples],
             latency_counts=counts,
-            trainers=[*again[0], *trainers],
+            trainers=[*again[0], *trainers, *logged.trainers],
             runs=[*again[1], *runs],
-            events=[*attached.events, *deaths],
+            events=[*attached.events, *logged.events, *deaths],
             missing=self._missing,
         )
 
