@@ -107,14 +107,16 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
     process = process_history(rows, *request.process, end_ms, **size) if request.process else None
     gpu = gpu_history(rows, uuid, end_ms, **size) if uuid else None
     workload_id = window.workload_id(*request.workload) if request.workload else None
-    inference = own = None
+    inference = training = own = None
     if workload_id is not None:
         from gpuwatch.view.inference_history import inference_history
+        from gpuwatch.view.training_history import training_history
 
+        training = training_history(window, workload_id, end_ms)
         inference, own = inference_history(window, workload_id, end_ms), workload_ledger(window, workload_id, end_ms)
     if gpu is None:
         days = day_views(window, request, view) if request.day_start_ms else ()
-        return DetailView(request, process=process, days=days, inference=inference, workload_ledger=own)
+        return DetailView(request, process=process, days=days, inference=inference, training=training, workload_ledger=own)
     below = [gpu_history(rows, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
     return DetailView(
         request,
@@ -125,6 +127,7 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
         today=gpu_ledger(window, uuid, view.today.span.start_ms, end_ms) if view.today else None,
         process=process,
         inference=inference,
+        training=training,
         workload_ledger=own,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from gpuwatch.store.training_window import RankRow, step_cells, training_rows
+from gpuwatch.store.training_window import step_cells
 from gpuwatch.store.window import Window
 from gpuwatch.view.counts import Sums
 from gpuwatch.view.energy import Energies
@@ -51,16 +51,16 @@ class Trainings:
             for track in ranks.values():
                 track.cut(after_ms)
                 track.forget(at_ms - ROWS_MS)
-        for row in training_rows(self._window, self._ids, after_ms, at_ms) if self._ids else ():
-            self._take(row)
+        for ts_ms, proc_id, workload_id, *row in self._window.training_rows(self._ids, after_ms, at_ms) if self._ids else ():
+            self._track(workload_id, proc_id).add(ts_ms, row)
         self._take_steps(after_ms)
 
-    def _take(self, row: RankRow) -> None:
-        ranks = self.tracks.setdefault(row.workload_id, {})
-        track = ranks.get(row.proc_id)
-        if track is None:
-            track = ranks[row.proc_id] = RankTrack()
-        track.add(row.ts_ms, row.values)
+    def _track(self, workload_id: int, proc_id: int) -> RankTrack:
+        ranks = self.tracks.setdefault(workload_id, {})
+        found = ranks.get(proc_id)
+        if found is None:
+            found = ranks[proc_id] = RankTrack()
+        return found
 
     def _take_steps(self, after_ms: int) -> None:
         """Step times in cells; those that rows may still come into are read anew as a whole."""

@@ -13,6 +13,8 @@ from gpuwatch.format import counted, rate
 from gpuwatch.peaks import TERA, dense_peak
 
 GIGA = 1e9
+_DENSE = ("6N", "6Na", "4N+2Nt", "4Na+2Nat")
+"""What the agent counts without attention: all parameters trained, some of them; of a mixture of experts those active for a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,10 @@ def _made_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
     dense, _, rest = formula.partition("+12LHQT")
     layers, heads, width, length = (facts[name] for name in ("layers", "heads", "head_width", "sequence_tokens"))
     attention = 12 * layers * heads * width * length if dense != formula and layers and heads and width and length else 0
-    if rest or (dense != formula and not attention) or not dense:
-        return (f"{_giga(flops)} by {formula}",) if formula else ()
-    active = " active" if dense.endswith("a") else ""
-    if dense in ("6N", "6Na"):
+    if rest or dense not in _DENSE or (dense != formula and not attention):
+        return (f"{_giga(flops)} GFLOP/token: {formula}",) if formula else ()
+    active = " active" if "a" in dense else ""
+    if dense.startswith("6N"):
         what = f"6 × {_billions((flops - attention) / 6)}{active} parameters"
     else:
         what = f"{_giga(flops - attention)} for{active} parameters, some of them frozen ({dense})"

@@ -11,7 +11,7 @@ from gpuwatch.names import RunOutcome
 from gpuwatch.prices import WATT_HOURS_PER_KWH, Prices
 from gpuwatch.store.columns import rollup
 from gpuwatch.store.window import Window
-from gpuwatch.training import TrainingSample
+from gpuwatch.training import TrainingSample, lost_gpu_ms
 from gpuwatch.view.blocks import BLOCK_MS
 from gpuwatch.view.counts import NOTHING, Sum, Sums
 from gpuwatch.view.live import MINUTE_MS, Rows
@@ -46,14 +46,18 @@ def since_start(window: Window, trainings: Trainings, workload_id: int, started_
 
 def _minutes(window: Window, workload_id: int, start_ms: int, end_ms: int) -> Sums:
     found = window.workload_sums((workload_id,), COLUMNS, start_ms // 1000, end_ms // 1000) if start_ms < end_ms else ()
+    return next((minute_counts(values) for _, *values in found), NOTHING)
+
+
+def minute_counts(values: Sequence[int | None]) -> Sums:
+    """The counts of ``COLUMNS`` of one minute, or of the sums of several: of all ranks together, as are the times."""
+    row = dict(zip(COLUMNS, values, strict=True))
     out: dict[str, Sum] = {}
-    for _, *values in found:
-        row = dict(zip(COLUMNS, values, strict=True))
-        for name, rolled in _SINCE:
-            value, ms = row[rolled.name], row[f"{rolled.group}_obs_ms"]
-            if value is not None and ms:
-                out[name] = Sum(value, ms)
-    return Sums(out) if out else NOTHING
+    for name, rolled in _SINCE:
+        value, ms = row[rolled.name], row[f"{rolled.group}_obs_ms"]
+        if value is not None and ms:
+            out[name] = Sum(value, ms)
+    return Sums(out)
 
 
 class Used(NamedTuple):
@@ -122,7 +126,8 @@ def run_view(
     """A run at an instant; ``now`` are its counts until then, which the store's row may be ahead of."""
     ended = row["ended_ms"] is not None and row["ended_ms"] <= at_ms
     ahead = max((row[name] or 0 for name in ("last_step_ms", "last_checkpoint_ms", "ended_ms")), default=0) > at_ms
-    lost = row["lost_gpu_ms"] if ended and row["outcome"] != RunOutcome.FINISHED else None
+    lived = (row[name] for name in ("ended_ms", "last_checkpoint_ms", "first_step_ms", "started_ms"))
+    lost = lost_gpu_ms(row["outcome"], tuple(lived), len(spent.gpu_ms), sum(spent.gpu_ms.values())) if ended and spent else None
     return RunView(
         root_pid=work["root_pid"],
         root_start_ms=work["root_start_ms"],

@@ -13,7 +13,7 @@ from typing import Any
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.measure import measures
 from gpuwatch.names import Phase
-from gpuwatch.store.training_window import TRAINING_ROW
+from gpuwatch.store.trained import TRAINING_ROW
 from gpuwatch.training import TrainingSample
 from gpuwatch.view.counts import Running, Sum, Sums
 
