@@ -130,7 +130,7 @@ def test_a_training_run_says_what_it_would_need() -> None:
     view = with_servers("rich")
     training = next(work for work in view.workloads if work.kind == "training")
     text = sheet(view, training).text()
-    assert "gpuwatch run -- python train.py" in text and "Where its GPU time went" in text and "train_vit.py" in text
+    assert "step times need: gpuwatch run -- " in text and "Where its GPU time went" in text and "train_vit.py" in text
 
 
 def test_until_its_past_is_read_nothing_is_claimed_and_another_ones_is_not_shown() -> None:
