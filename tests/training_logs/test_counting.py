@@ -107,6 +107,7 @@ def test_nemo_counts_samples_by_steps() -> None:
         ([], Told()),
         (["--seq-length=4096"], Told(seq_length=4096)),
         (["--seq_length", "4096", "--seq-length", "2048"], Told(seq_length=2048)),
+        (["--seq-length=4096", "--seq-length=2048"], Told(seq_length=2048)),
         (["--encoder-seq-length", "512"], Told(seq_length=512)),
         (["--seq-length"], Told()),
         (["--seq-length", "--bf16"], Told()),

@@ -24,7 +24,9 @@ class Bench:
         self.log = folder / "train.log"
         self.log.touch()
         self.clock = FakeClock()
-        self.watch = LogWatch(os.getpid(), ["python", "train.py", *argv], [self.log], self.clock)
+        self.proc = folder / "proc"
+        (self.proc / "7").mkdir(parents=True, exist_ok=True)  # a process of this user, with no outputs of its own
+        self.watch = LogWatch(7, ["python", "train.py", *argv], [self.log], self.clock, self.proc)
 
     def look(self, text: str = "", after: float = 1.0, devices: int | None = None) -> LogReading | None:
         self.clock.advance(after)
@@ -128,6 +130,8 @@ def test_a_rate_is_not_taken_over_lines_that_were_missed(tmp_path: Path) -> None
     found = bench.sure("x" * 300_000 + "\n" + TITAN.format(0, 30, 40, "7,000"), devices=8)
     assert (found.steps, found.tokens) == (30, None)
     assert bench.sure(TITAN.format(0, 40, 50, "7,000"), devices=8).tokens == 7000 * 8 * 10.0
+    lines = TITAN.format(0, 50, 60, "7,000") + TITAN.format(0, 55, 65, "7,000")
+    assert bench.sure("x" * 300_000 + "\n" + lines, devices=8).tokens == 7000 * 8 * 5.0, "what came after the gap is known"
 
 
 def test_the_time_of_an_evaluation_is_no_time_of_a_rate(tmp_path: Path) -> None:
@@ -200,9 +204,34 @@ def test_steps_of_the_trainer_without_a_bar_follow_from_its_command_line(tmp_pat
     bench.sure(line)
     found = bench.sure(line + line, after=10)
     assert (found.steps, found.steps_seconds, found.step) == (50, 10.0, None)
+    assert bench.sure("x" * 300_000 + "\n" + line).steps is None, "nobody knows how many lines were passed over"
+    assert bench.sure(line).steps == 25
     bench = Bench(tmp_path)
     bench.sure(line)
     assert bench.sure(line).steps is None
+
+
+def test_the_bar_of_an_evaluation_is_no_progress_of_the_training(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bar = "\r 10%|█         | {}/{} [00:05<00:45,  2.00it/s]"
+    bench.sure("{'loss': 2.5, 'epoch': 0.1}\n" + bar.format(10, 100) + "\r")
+    assert bench.sure(bar.format(12, 100) + "\n" + bar.format(400, 900) + "\r").steps == 2
+    found = bench.sure(bar.format(13, 100) + "\r")
+    assert (found.steps, found.step, found.total_steps) == (1, 13, 100)
+    again = bench.sure("{'loss': 2.9, 'epoch': 0.1}\n" + bar.format(1, 50) + bar.format(2, 50) + "\r")
+    assert (again.steps, again.step, again.total_steps) == (None, 2, 50), "another training: its first bar is where it begins"
+    assert bench.sure(bar.format(5, 50) + "\r").steps == 3
+
+
+def test_a_file_with_two_names_is_read_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, *NANOGPT)
+    other = tmp_path / "latest.log"
+    other.symlink_to(bench.log)
+    bench.watch = LogWatch(7, ["train.py", *NANOGPT], [bench.log, other], bench.clock, bench.proc)
+    bench.sure(nanogpt(0))
+    assert [bench.sure(nanogpt(step)).tokens for step in (10, 20)] == [640, 640]
+    first, second = bench.watch._followers
+    assert (first.meter.step, second.meter.step) == (20, 0)
 
 
 def test_a_coarse_count_is_told_when_it_has_grown_enough(tmp_path: Path) -> None:
