@@ -38,7 +38,7 @@ def training(row: object, where: str) -> TrainingPlan:
         source=TrainingSource[r.choice("source", ("hook", "declared", "log"), "hook").upper()], model=r.text("model"),
         parameters=round(r.number("parameters") * _G), trainable=round(r.number("trainable", r.number("parameters")) * _G),
         layers=_whole(r, "layers"), heads=_whole(r, "heads"), head_width=_whole(r, "head_width"), sequence=_whole(r, "sequence"),
-        precision=r.word("precision", "bfloat16"), parallel=r.choice("parallel", _PARALLEL, ""), replicas=r.whole("replicas", 1),
+        precision=r.word("precision", "bf16"), parallel=r.choice("parallel", _PARALLEL, ""), replicas=r.whole("replicas", 1),
         allocated=round(r.number("allocated") * _GIB), reserved=round(r.number("reserved") * _GIB),
         outcome=RunOutcome[r.choice("outcome", _OUTCOMES, "finished").upper()],
         exit_code=r.whole("exit_code") if r.has("exit_code") else None, detail=r.text("detail"), commit=r.word("commit"),
