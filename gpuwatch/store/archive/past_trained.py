@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.store.archive.read import Columns, cut
 from gpuwatch.store.archive.shapes import TRAINING
@@ -19,8 +19,9 @@ _RANKS = (
 class PastTrained:
     """The part of a :class:`gpuwatch.store.archive.replay.PastWindow` that reads training processes."""
 
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        raise NotImplementedError
+    if TYPE_CHECKING:  # the window's own, which stands behind this class
+
+        def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]: ...
 
     def _columns(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> Columns | None:
         raise NotImplementedError
