@@ -12,6 +12,7 @@ from gpuwatch.store.deleting import Keep
 from gpuwatch.store.retention import COMMAND_DAYS
 from gpuwatch.store.schema import metadata
 from gpuwatch.store.worked_inference import WORKED_INFERENCE
+from gpuwatch.store.worked_training import WORKED_TRAINING
 
 EXAMPLE = '''import sqlite3
 import sys
@@ -120,7 +121,7 @@ The answers show how they look; numbers are rounded.
 def _worked() -> str:
     """The worked queries, each with its answer."""
     parts = [_WORKED.format(days=worked.DAYS, postgresql=worked.POSTGRESQL)]
-    for one in (*worked.WORKED, *WORKED_INFERENCE):
+    for one in (*worked.WORKED, *WORKED_INFERENCE, *WORKED_TRAINING):
         note = f"\n{one.note}\n" if one.note else ""
         parts.append(f"### {one.question}\n\n```sql\n{one.sql}\n```\n\n```text\n{one.answer}\n```\n{note}")
     return "\n".join(parts)
