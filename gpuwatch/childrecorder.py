@@ -21,8 +21,10 @@ class ChildRecorder:
 
     def ensure(self) -> None:
         """Start it, or again if it has ended."""
-        if self._process is not None and self._process.poll() is None:
-            return
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
+            self.close()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,

@@ -25,17 +25,22 @@ class Beside:
         self._path = path
         self._child = ChildRecorder(command)
         self._monotonic_ns = monotonic_ns
-        self._started_ns = 0
+        self._started_ns = self._alive_ns = 0
         self._pause = LOOK_SECONDS
 
     def look(self) -> float:
         """Start one if need be; seconds until the next look."""
+        now = self._monotonic_ns()
         try:
-            if self._child.pid is not None or holder(self._path) is not None:
+            if self._child.pid is not None:
+                self._alive_ns = now
                 return LOOK_SECONDS
-            now = self._monotonic_ns()
+            if holder(self._path) is not None:
+                return LOOK_SECONDS
             if self._started_ns:
-                self._pause = LOOK_SECONDS if now - self._started_ns > _LIVED_NS else min(_LONGEST_PAUSE, self._pause * 2)
+                self._pause = (
+                    LOOK_SECONDS if self._alive_ns - self._started_ns > _LIVED_NS else min(_LONGEST_PAUSE, self._pause * 2)
+                )
             self._started_ns = now
             self._child.ensure()
         except OSError:  # no room for a process, say
