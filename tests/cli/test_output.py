@@ -22,11 +22,11 @@ def shell(line: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["bash", "-c", line], capture_output=True, check=False, timeout=60, env={**os.environ, **env})
 
 
-@pytest.mark.parametrize("arguments", ["--version", "--help", "db path", "query --demo 'SELECT * FROM v_gpu_minute'"])
+@pytest.mark.parametrize("arguments", ["--version", "--help", "db path", "query --demo=gb10 'SELECT * FROM v_gpu_minute'"])
 def test_a_reader_that_leaves_is_no_error(arguments: str) -> None:
     done = shell(f"(sleep 0.1; exec gpuwatch {arguments}) | true; echo ${{PIPESTATUS[0]}}")
     assert done.stdout == b"0\n"
-    assert done.stderr.replace(b"gpuwatch: SIMULATED data, scenario lab\n", b"") == b""
+    assert done.stderr.replace(b"gpuwatch: SIMULATED data, scenario gb10\n", b"") == b""
 
 
 @pytest.mark.parametrize("arguments", ["--version", "db path"])
@@ -44,10 +44,10 @@ def test_closed_streams_never_receive_what_is_printed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_an_encoding_lacks_is_written_as_its_nearest(encoding: str) -> None:
-    done = shell("gpuwatch --demo status", PYTHONIOENCODING=encoding)
+    done = shell("gpuwatch --demo=gb10 status", PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and not done.stderr
     text = done.stdout.decode(encoding)
-    assert "8 x H100" in text or "8 × H100" in text
+    assert "1 x GB10" in text or "1 × GB10" in text
     assert json.loads(shell("gpuwatch --demo=gb10 status --json", PYTHONIOENCODING=encoding).stdout)["simulated"] is True
 
 

@@ -87,6 +87,15 @@ def test_what_is_refused_and_how_it_is_said(reader: sqlite3.Connection, sql: str
     assert query(reader, "SELECT 1")[1] == [(1,)]
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-c is heeded, as it is not where a shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_statement_without_end_can_be_interrupted(reader: sqlite3.Connection) -> None:
     timer = threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,))
     timer.start()
