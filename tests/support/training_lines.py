@@ -138,12 +138,12 @@ HUGGINGFACE = {
     "transformers 5.24.0, printed by a real run": (
         ("{'loss': '3.905', 'grad_norm': '0.8734', 'learning_rate': '4.25e-05', 'epoch': '0.1667', 'num_input_tokens_seen': 640, "
         "'train_runtime': '0.2423', 'train_tokens_per_second': '2641'}"),
-        LogLine("huggingface", tokens_total=640.0, loss=3.905, grad_norm=0.8734),
+        LogLine("huggingface", tokens_total=640.0, tokens_name="num_input_tokens_seen", loss=3.905, grad_norm=0.8734),
     ),
     "transformers 4.57.6, printed by a real run": (
         ("{'loss': 3.9043, 'grad_norm': 0.863107442855835, 'learning_rate': 1.25e-06, 'epoch': 1.0, 'num_input_tokens_seen': 2560, "
         "'train_runtime': 0.3535, 'train_tokens_per_second': 7241.44}"),
-        LogLine("huggingface", tokens_total=2560.0, loss=3.9043, grad_norm=0.863107442855835),
+        LogLine("huggingface", tokens_total=2560.0, tokens_name="num_input_tokens_seen", loss=3.9043, grad_norm=0.863107442855835),
     ),
     "transformers 4.57, no token count": (
         "{'loss': 3.9053, 'grad_norm': 0.8734120726585388, 'learning_rate': 4.25e-05, 'epoch': 0.17}",
@@ -156,18 +156,18 @@ HUGGINGFACE = {
     "TRL on transformers 5: a count in four digits": (
         ("{'loss': '2.312', 'grad_norm': '1.101', 'learning_rate': '5e-05', 'num_tokens': '1.234e+06', 'mean_token_accuracy': '0.51', "
         "'epoch': '0.1'}"),
-        LogLine("huggingface", tokens_total=1234000.0, tokens_resolution=1000.0, loss=2.312, grad_norm=1.101),
+        LogLine("huggingface", tokens_total=1234000.0, tokens_name="num_tokens (without padding)", tokens_resolution=1000.0, loss=2.312, grad_norm=1.101),
     ),
     "TRL 1.16.0 on transformers 5.24.0, printed by a real run": (
         (
             "{'loss': '3.819', 'grad_norm': '0.707', 'learning_rate': '2e-06', 'entropy': '4.155', "
             "'mean_token_accuracy': '0.002198', 'num_tokens': '5487', 'epoch': '1.1'}"
         ),
-        LogLine("huggingface", tokens_total=5487.0, loss=3.819, grad_norm=0.707),
+        LogLine("huggingface", tokens_total=5487.0, tokens_name="num_tokens (without padding)", loss=3.819, grad_norm=0.707),
     ),
     "TRL on transformers 4": (
         "{'loss': 2.3125, 'grad_norm': 1.1, 'learning_rate': 5e-05, 'num_tokens': 81920.0, 'mean_token_accuracy': 0.51, 'epoch': 0.1}",
-        LogLine("huggingface", tokens_total=81920.0, loss=2.3125, grad_norm=1.1),
+        LogLine("huggingface", tokens_total=81920.0, tokens_name="num_tokens (without padding)", loss=2.3125, grad_norm=1.1),
     ),
     "transformers 5.24.0, evaluation": (
         ("{'eval_loss': '3.902', 'eval_runtime': '0.0781', 'eval_samples_per_second': '2049', 'eval_steps_per_second': '256.1', "
@@ -190,7 +190,7 @@ AXOLOTL = {
     "axolotl 013d8f073 (utils/callbacks/tokens_per_second.py)": (
         ("{'loss': 1.4012, 'grad_norm': 0.93, 'learning_rate': 0.0002, 'ppl': 4.06, 'memory/max_active (GiB)': 7.08, "
         "'tokens/train_per_sec_per_gpu': 3131.25, 'tokens/total': 1024000, 'tokens/trainable': 512000, 'epoch': 0.12}"),
-        LogLine("axolotl", tokens_total=1024000.0, tokens_per_second=3131.25, tokens_per=Per.DEVICE, tokens_over=Over.ONE_STEP,
+        LogLine("axolotl", tokens_total=1024000.0, tokens_name="tokens/total", tokens_per_second=3131.25, tokens_per=Per.DEVICE, tokens_over=Over.ONE_STEP,
                 loss=1.4012, grad_norm=0.93),
     ),
     "axolotl after PR 3072": (
@@ -205,7 +205,7 @@ LLAMA_FACTORY = {
             '{"current_steps": 10, "total_steps": 100, "loss": 1.2034, "lr": 1e-05, "epoch": 0.1, "percentage": 10.0, '
             '"elapsed_time": "0:00:10", "remaining_time": "0:01:30", "throughput": 8192.0, "total_tokens": 81920}'
         ),
-        LogLine("llama-factory", step=10, total_steps=100, tokens_total=81920.0, loss=1.2034),
+        LogLine("llama-factory", step=10, total_steps=100, tokens_total=81920.0, tokens_name="total_tokens", loss=1.2034),
     ),
     "LLaMA-Factory 9174a7a80, without include_num_input_tokens_seen": (
         '{"current_steps": 5, "total_steps": 100, "loss": NaN, "lr": 1e-05, "epoch": 0.05, "percentage": 5.0}',

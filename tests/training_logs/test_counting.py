@@ -80,20 +80,18 @@ def test_deepspeed_counts_samples_at_the_speed_of_the_last_step() -> None:
 def test_a_token_count_goes_before_any_rate() -> None:
     line = golden("axolotl")
     before = replace(line, tokens_total=1_000_000.0)
-    assert tokens(before, line, between()) == Counted(24_000.0, "difference of its token count", Trust.HIGH)
+    assert tokens(before, line, between()) == Counted(24_000.0, "difference of tokens/total", Trust.HIGH)
     found = tokens(replace(before, tokens_total=None), replace(line, tokens_total=None), between())
     assert found is not None and found.trust is Trust.LOW and "speed of the last step" in found.how
 
 
 def test_a_coarse_count_waits_until_its_difference_says_something() -> None:
-    first = LogLine("huggingface", tokens_total=1_234_000.0, tokens_resolution=1000.0)
+    first = LogLine("huggingface", tokens_name="num_tokens", tokens_total=1_234_000.0, tokens_resolution=1000.0)
     near = replace(first, tokens_total=1_240_000.0)
     far = replace(first, tokens_total=1_334_000.0)
     waiting = tokens(first, near, between())
     assert waiting is not None and waiting.amount is None
-    assert tokens(first, far, between()) == Counted(
-        100_000.0, "difference of its token count, printed with four digits", Trust.MEDIUM
-    )
+    assert tokens(first, far, between()) == Counted(100_000.0, "difference of num_tokens, printed with four digits", Trust.MEDIUM)
 
 
 def test_nemo_counts_samples_by_steps() -> None:

@@ -45,6 +45,7 @@ def nanogpt(step: int, ms: float = 100.0) -> str:
     return f"iter {step}: loss 2.5000, time {ms:.2f}ms, mfu 12.00%\n"
 
 
+NO_TOKENS = "nanoGPT log: no token count without --batch_size, --block_size and --gradient_accumulation_steps on the command line"
 NANOGPT = ("--batch_size=4", "--block_size=8", "--gradient_accumulation_steps=2")
 
 
@@ -82,7 +83,7 @@ def test_without_settings_there_are_steps_and_no_tokens(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.sure(nanogpt(10))
     found = bench.sure(nanogpt(20))
-    assert (found.steps, found.tokens, found.source) == (10, None, "nanoGPT log: no token count")
+    assert (found.steps, found.tokens, found.source) == (10, None, NO_TOKENS)
 
 
 def test_the_time_since_a_line_that_was_there_before_is_that_of_the_file(tmp_path: Path) -> None:
@@ -100,6 +101,7 @@ def test_a_rate_per_device_needs_the_number_of_devices(tmp_path: Path) -> None:
     bench.sure(TITAN.format(0, 0, 10, "7,000"))
     alone = bench.sure(TITAN.format(0, 5, 20, "7,000"), after=7)
     assert (alone.steps, alone.tokens, alone.tokens_per_second_per_device, alone.mfu) == (10, None, 7000.0, 0.354)
+    assert (alone.source, alone.trust) == ("torchtitan log: tokens/s per device", None)
     found = bench.sure(TITAN.format(0, 10, 30, "8,000"), devices=8)
     assert (found.tokens, found.tokens_seconds) == (8000 * 8 * 5.0, 5.0), "the lines have their own time"
     assert found.source == "torchtitan log: tokens/s per device x 8 devices x time"
@@ -270,7 +272,7 @@ def test_llama_factory_is_read_from_the_file_that_is_named(tmp_path: Path) -> No
         line.format(20, 163840) + '{"current_steps": 20, "total_steps": 100, "epoch": 0.1, "percentage": 20.0}\n', after=4
     )
     assert (found.steps, found.tokens, found.tokens_seconds, found.step, found.loss) == (10, 81920, 4.0, 20, 1.2)
-    assert found.source == "LLaMA-Factory log: difference of its token count"
+    assert found.source == "LLaMA-Factory log: difference of total_tokens"
 
 
 def test_a_named_file_of_another_user_is_refused_in_words(tmp_path: Path) -> None:

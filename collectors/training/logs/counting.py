@@ -52,7 +52,7 @@ def tokens(before: LogLine, line: LogLine, between: Between) -> Counted | None:
     if line.tokens_total is not None and before.tokens_total is not None:
         amount = line.tokens_total - before.tokens_total
         coarse = max(line.tokens_resolution, before.tokens_resolution)
-        how = "difference of its token count" + (", printed with four digits" if coarse else "")
+        how = f"difference of {line.tokens_name}" + (", printed with four digits" if coarse else "")
         return Counted(None if 0 <= amount < _COARSE * coarse else amount, how, Trust.MEDIUM if coarse else Trust.HIGH)
     if length := between.told.seq_length:
         if line.samples_total is not None and before.samples_total is not None:

@@ -49,8 +49,9 @@ class Over(StrEnum):
 class LogLine:
     """What one line says. ``mfu`` (0 to 1) is the framework's own word, by its own formula and peak, never ours.
 
-    ``step_seconds`` is its time for one step; ``tokens_resolution`` how coarsely a cumulative count is printed; ``written`` the time
-    that the line itself carries, in seconds without a zone: only differences of it mean anything.
+    ``step_seconds`` is its time for one step; ``tokens_total`` is named ``tokens_name`` there and is printed as coarsely as
+    ``tokens_resolution``; ``written`` is the time that the line itself carries, in seconds without a zone: only differences of it
+    mean anything.
     """
 
     framework: str
@@ -59,6 +60,7 @@ class LogLine:
     total_steps: int | None = None
     tokens_total: float | None = None
     tokens_resolution: float = 0.0
+    tokens_name: str = ""
     tokens_per_second: float | None = None
     tokens_per: Per | None = None
     tokens_over: Over | None = None
@@ -80,13 +82,15 @@ Parse = Callable[[str], LogLine | None]
 @dataclass(frozen=True, slots=True)
 class Format:
     """How one framework writes: ``parse`` gives what a line says or ``None``. ``marks`` are the texts of which a line must have all of
-    one group to be worth parsing while it is not known of which framework a file is.
+    one group to be worth parsing while it is not known of which framework a file is. ``needs`` is what a command line has to say
+    for tokens to be counted.
     """
 
     name: str
     title: str
     marks: tuple[tuple[str, ...], ...]
     parse: Parse
+    needs: str = ""
 
 
 def plain(raw: bytes) -> str:

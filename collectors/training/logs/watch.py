@@ -125,6 +125,13 @@ class LogWatch:
             follower.tail.close()
 
 
+def _source(form: Format | None, meter: Meter, has_rate: bool) -> str:
+    if form is None:
+        return ""
+    without = f"no token count without {form.needs} on the command line" if form.needs else "no token count"
+    return f"{form.title} log: {meter.how or ('tokens/s per device' if has_rate else without)}"
+
+
 def _different(*pids: int, proc_root: Path) -> list[str]:
     """The outputs of several processes, each file once."""
     found: dict[tuple[int, int], str] = {}
@@ -150,7 +157,7 @@ def reading(follower: Follower, at: float) -> LogReading:
     per_device = last is not None and last.tokens_per is Per.DEVICE
     return LogReading(
         framework=form.name if form else "",
-        source=f"{form.title if form else ''} log: {meter.how or 'no token count'}",
+        source=_source(form, meter, per_device and last is not None and last.tokens_per_second is not None),
         trust=meter.trust,
         steps=None if steps is None else round(steps),
         steps_seconds=steps_seconds,

@@ -13,6 +13,12 @@ NAME = "huggingface"
 _DIGITS = 4
 """Significant digits of a fraction since version 5 (``.4g``)."""
 _MAX_PAIRS = 200
+_COUNTS = {
+    "num_input_tokens_seen": "num_input_tokens_seen",
+    "tokens/total": "tokens/total",
+    "num_tokens": "num_tokens (without padding)",
+}
+"""Which count goes before which, and what it is called here."""
 
 
 def parse(text: str) -> LogLine | None:
@@ -31,11 +37,13 @@ def of(told: dict[str, str], name: str) -> LogLine | None:
         return LogLine(name, Kind.EVAL, loss=number(told.get("eval_loss")))
     if "loss" not in told or not ("learning_rate" in told or "epoch" in told):
         return None
-    tokens = next((told[key] for key in ("num_input_tokens_seen", "tokens/total", "num_tokens") if key in told), None)
+    counted = next((key for key in _COUNTS if key in told), "")
+    tokens = told.get(counted)
     return LogLine(
         name,
         tokens_total=number(tokens),
         tokens_resolution=resolution(tokens),
+        tokens_name=_COUNTS.get(counted, ""),
         loss=number(told["loss"]),
         grad_norm=number(told.get("grad_norm")),
     )

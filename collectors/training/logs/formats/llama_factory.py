@@ -30,6 +30,7 @@ def parse(text: str) -> LogLine | None:
         step=step,
         total_steps=whole(_text(told, "total_steps")) or None,
         tokens_total=number(_text(told, "total_tokens")),
+        tokens_name="total_tokens" if "total_tokens" in told else "",
         loss=number(_text(told, "eval_loss" if evaluates else "loss")),
     )
 

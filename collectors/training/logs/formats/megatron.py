@@ -58,4 +58,4 @@ def _evaluation(text: str) -> LogLine:
     return LogLine(NAME, Kind.EVAL, step=step, loss=number(value_of(text, "lm loss value:")), written=stamp(text))
 
 
-FORMAT = Format(NAME, "Megatron-LM", (("iteration ", _TIME + ":"),), parse)
+FORMAT = Format(NAME, "Megatron-LM", (("iteration ", _TIME + ":"),), parse, "--seq-length")

@@ -32,4 +32,5 @@ def parse(text: str) -> LogLine | None:
     return None
 
 
-FORMAT = Format(NAME, "nanoGPT", (("iter ", ": loss ", ", time "),), parse)
+_NEEDS = "--batch_size, --block_size and --gradient_accumulation_steps"
+FORMAT = Format(NAME, "nanoGPT", (("iter ", ": loss ", ", time "),), parse, _NEEDS)
