@@ -55,7 +55,7 @@ def collect(runtime: Runtime) -> list[Check]:
         found.append(Check("store.readable", "store", "readable", "missing", error.message, error.hint))
     else:
         found += [*_sources(view), *_servers(view), *_gpus(view)]
-    return [*found, *_processes(runtime), *_store(runtime), *_terminal(runtime)]
+    return [*found, *_processes(runtime), *_training(runtime), *_store(runtime), *_terminal(runtime)]
 
 
 def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:
@@ -173,6 +173,13 @@ def _processes(runtime: Runtime) -> Iterator[Check]:
 
     for number, line in enumerate(visibility(runtime.context("procs"))):
         yield Check(f"processes.{number}", "processes", "visible" if not number else "", "info", line)
+
+
+def _training(runtime: Runtime) -> Iterator[Check]:
+    if not runtime.simulated:
+        from gpuwatch.commands import checks_training
+
+        yield from checks_training.checks(runtime.environ, os.geteuid())
 
 
 def _store(runtime: Runtime) -> Iterator[Check]:

@@ -55,7 +55,7 @@ def attach(environment: Mapping[bytes, bytes], uid: int, *, directory: str | Non
     folder, why_not = hookdir.choose(text, uid)
     if not folder:
         return Attachment(environment, inject=inject, problem=f"no folder for what it measures: {why_not}")
-    why_not = _unusable(inject)
+    why_not = unusable(inject)
     if why_not:
         return Attachment(environment, folder, inject, why_not)
     if folder != hookdir.standard(uid):
@@ -72,7 +72,8 @@ def first_on_path(folder: bytes, existing: bytes) -> bytes:
     return existing if existing.split(b":", 1)[0] == folder else folder + b":" + existing
 
 
-def _unusable(inject: str) -> str:
+def unusable(inject: str) -> str:
+    """Why the agent in this folder cannot be attached; empty if it can."""
     if ":" in inject:
         return f"{inject} has a colon in it, which PYTHONPATH cannot say"
     agent = os.path.join(inject, "sitecustomize.py")
