@@ -15,7 +15,7 @@ _TRAINERS = (
     f"SELECT p.pid, p.start_ms, {','.join('t.' + name for name in TRAINER)} FROM trainer t JOIN process p ON p.proc_id=t.proc_id "
     "WHERE t.workload_id IN ({}) ORDER BY t.workload_id, t.rank IS NULL, t.rank, t.proc_id"
 )
-_RUNS = f"SELECT {','.join(RUN)}, lost_gpu_ms FROM run WHERE workload_id IN ({{}})"
+_RUNS = f"SELECT {','.join(RUN)} FROM run WHERE workload_id IN ({{}})"
 _STEPS = (  # they count where a rank's row speaks for time, as in minutes
     "SELECT (k.ts_ms-1)/? AS c, s.workload_id, s.latency, s.lower_us, s.upper_us, sum(s.n) FROM main.tick k "
     "CROSS JOIN main.latency_sample s ON s.tick_id=k.tick_id AND s.workload_id IN ({marks}) WHERE k.ts_ms>? AND k.ts_ms<=? "
@@ -46,7 +46,7 @@ def trainers(window: Window, workload_ids: Sequence[int]) -> list[Mapping[str, A
 def runs(window: Window, workload_ids: Sequence[int]) -> dict[int, Mapping[str, Any]]:
     """The runs of these workloads, by ``workload_id``."""
     found = window.rows(_RUNS.format(marks(workload_ids)), tuple(workload_ids))
-    rows = [dict(zip((*RUN, "lost_gpu_ms"), row, strict=True)) for row in found]
+    rows = [dict(zip(RUN, row, strict=True)) for row in found]
     return {int(row["workload_id"]): row for row in rows}
 
 

@@ -113,7 +113,8 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
         from gpuwatch.view.training_history import training_history
 
         training = training_history(window, workload_id, end_ms)
-        inference, own = inference_history(window, workload_id, end_ms), workload_ledger(window, workload_id, end_ms)
+        inference = inference_history(window, workload_id, end_ms) if training is None else None
+        own = workload_ledger(window, workload_id, end_ms)
     if gpu is None:
         days = day_views(window, request, view) if request.day_start_ms else ()
         return DetailView(request, process=process, days=days, inference=inference, training=training, workload_ledger=own)

@@ -70,8 +70,7 @@ class Used(NamedTuple):
 def used(window: Window, rows: Rows, workload_id: int, started_ms: int, end_ms: int) -> Used | None:
     """What the ledger books on a workload from its start to ``end_ms``: closed hours and minutes, younger time by single rows."""
     end = end_ms // BLOCK_MS * BLOCK_MS
-    hot_ms = end if rows.final else rows.hot_ms(rows.at_ms)
-    closed_ms = max(started_ms // MINUTE_MS * MINUTE_MS, min(end, hot_ms) // MINUTE_MS * MINUTE_MS)
+    closed_ms = max(started_ms // MINUTE_MS * MINUTE_MS, min(end, window.watermark("ledger") * 1000) // MINUTE_MS * MINUTE_MS)
     name, key = f"run used {workload_id}", (closed_ms, end)
     kept = window.memo.get(name)
     if kept is None or kept[0] != key:

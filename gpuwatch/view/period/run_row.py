@@ -15,7 +15,7 @@ class RunRow:
 
     ``outcome`` is that at the span's end: a run that ended later was still running. ``tokens_per_second`` (or ``samples_per_second``)
     is the mean over the time in the span in which it was watched after its first step, pauses included.
-    ``lost_gpu_ms``: GPU time since its last checkpoint (all of it without one) of a run that ended and did not finish, at most.
+    ``lost_gpu_ms``: GPU time since its last checkpoint, else its first step, of a run that failed, died or was stopped, at most.
     Costs are ``None`` without a price for all of its time.
     """
 
