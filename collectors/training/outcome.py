@@ -11,6 +11,8 @@ from gpuwatch.names import RunOutcome
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED_CODES = tuple(128 + number for number in _STOPPING)
+_LOST_PEERS = ("DistBackendError", "DistNetworkError", "DistStoreError", "ConnectionResetError", "BrokenPipeError")
+"""What torch.distributed raises in a rank whose peer is gone (torch.distributed.DistError and its kinds)."""
 _OF_SHELL = 128
 """A shell ends with 128 and the number of the signal that its command died of."""
 
@@ -45,18 +47,37 @@ def name_of(rank: Rank) -> str:
 
 
 def in_order(ends: Iterable[End]) -> list[End]:
-    """Who began first: one that failed by its own word before those that only fell silent, which its launcher may have killed."""
-    return sorted(ends, key=lambda end: (end.outcome is not RunOutcome.FAILED, end.outcome is not RunOutcome.DIED, end.sign_ns))
+    """Who began first: one that failed by its own word before those that only fell silent, which its launcher may have killed; but
+    one that says that it lost its peers comes after them.
+    """
+    return sorted(ends, key=lambda end: (_turn(end), end.sign_ns))
+
+
+def _turn(end: End) -> int:
+    if end.outcome is RunOutcome.FAILED:
+        return 2 if end.said in _LOST_PEERS else 0
+    return 1 if end.outcome is RunOutcome.DIED else 3
+
+
+def _blamed(ends: Sequence[End]) -> str:
+    """Who began, in one line. A RuntimeError may be what began it, or what torch raises where a peer is gone: then both are named."""
+    first, *others = ends
+    silent = [end for end in others if end.outcome is RunOutcome.DIED]
+    if first.said != "RuntimeError" or not silent:
+        return first.words
+    who = silent[0].words if len(silent) == 1 else f"{len(silent)} ranks died"
+    return f"{first.words}, {who}: which came first is not known"
 
 
 def outcome_of(ends: Sequence[End], exit_code: int | None) -> tuple[RunOutcome, str]:
     """How the whole run ended, and one line on it. ``exit_code`` (negative for a signal) if it is known, goes before all else."""
-    first = next(iter(in_order(ends)), None)
-    blamed = first.words if first is not None and first.outcome in (RunOutcome.FAILED, RunOutcome.DIED) else ""
+    ordered = in_order(ends)
+    first = ordered[0] if ordered else None
+    blamed = _blamed(ordered) if first is not None and first.outcome in (RunOutcome.FAILED, RunOutcome.DIED) else ""
     if exit_code is None:
         if first is None:
             return RunOutcome.UNKNOWN, ""
-        return first.outcome, first.words if first.outcome is not RunOutcome.FINISHED else ""
+        return first.outcome, blamed or (first.words if first.outcome is not RunOutcome.FINISHED else "")
     if exit_code == 0:
         return RunOutcome.FINISHED, blamed
     if -exit_code in _STOPPING or exit_code in _STOPPED_CODES:

@@ -191,17 +191,25 @@ def test_a_note_that_never_says_how_it_ended_is_not_waited_for_long(stage: Stage
     assert (run.outcome, run.exit_code) == (RunOutcome.DIED, None)
 
 
-def test_the_ranks_say_why_and_the_note_says_with_which_code(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("raised", "detail"),
+    [
+        ("OutOfMemoryError", "rank 1: OutOfMemoryError"),
+        ("RuntimeError", "rank 1: RuntimeError, {}: which came first is not known"),
+        ("DistBackendError", "{}"),
+    ],
+)
+def test_the_ranks_say_why_and_the_note_says_with_which_code(stage: Stage, raised: str, detail: str) -> None:
     ranks = torchrun(stage)
     stage.note(40, 890.0)
     for rank in ranks:
         rank.step()
     stage.tick()
-    ranks[1].ends("RuntimeError")
+    ranks[1].ends(raised)
     end_all(stage, ranks, 40)
     stage.note(40, 890.0, ended_ms=stage.now_ms(), exit_code=1)
     run = ended(stage)
-    assert (run.outcome, run.exit_code, run.detail) == (RunOutcome.FAILED, 1, "rank 1: RuntimeError")
+    assert (run.outcome, run.exit_code, run.detail) == (RunOutcome.FAILED, 1, detail.format("rank 0 died"))
 
 
 def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_code(stage: Stage) -> None:
