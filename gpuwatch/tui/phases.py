@@ -26,20 +26,6 @@ PHASES: Mapping[Phase, Part] = {
 }
 """Left to right in the bar, from top to bottom in the table. A phase that nobody measured is not there."""
 
-DOING: Mapping[Phase, str] = {
-    Phase.STARTING: "in start-up",
-    Phase.DATA: "in data loading",
-    Phase.FORWARD: "in forward",
-    Phase.BACKWARD: "in backward",
-    Phase.OPTIMIZER: "in the optimizer",
-    Phase.CHECKPOINT: "saving a checkpoint",
-    Phase.EVAL: "in eval",
-    Phase.COMPILE: "compiling",
-    Phase.OTHER: "in other host code",
-    Phase.ENDED: "ended",
-}
-"""What a process does now."""
-
 MICROSECONDS = 1_000_000
 """A part's size in the bar: whole numbers that keep the smallest phase apart from nothing."""
 

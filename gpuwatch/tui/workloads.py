@@ -51,7 +51,10 @@ def in_order(view: View) -> list[WorkloadView]:
 
 
 def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
-    """The workload that a process belongs to: that of itself, else of the nearest process above it."""
+    """The workload that a process belongs to: that of itself or whose rank it is, else of the nearest process above it."""
+    for work in view.workloads:
+        if work.training is not None and any((rank.pid, rank.start_ms) == (pid, start_ms) for rank in work.training.ranks):
+            return work
     roots: dict[int, WorkloadView] = {}
     for each in in_order(view):
         roots.setdefault(each.root_pid, each)
@@ -61,9 +64,9 @@ def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
         return None
     while process is not None and process.pid not in seen:
         seen.add(process.pid)
-        work = roots.get(process.pid)
-        if work is not None and (work.root_start_ms == process.start_ms or not process.start_known):
-            return work
+        own = roots.get(process.pid)
+        if own is not None and (own.root_start_ms == process.start_ms or not process.start_known):
+            return own
         process = processes.get(process.parent_pid) if process.parent_pid else None
     return None
 
@@ -95,8 +98,19 @@ def members(view: View, work: WorkloadView) -> list[ProcessView]:
 
 
 def _found(view: View, work: WorkloadView) -> list[ProcessView]:
-    root = next((p for p in view.processes if (p.pid, p.start_ms) == (work.root_pid, work.root_start_ms)), None)
-    return list(Family(view.processes).below(root)) if root is not None else []
+    """Below the root, and below its ranks: they may have lost their launcher, or be their own."""
+    ranks = work.training.ranks if work.training is not None else ()
+    roots = [root_key(work), *((rank.pid, rank.start_ms) for rank in ranks)]
+    there = {(process.pid, process.start_ms): process for process in view.processes}
+    tops = [there[key] for key in dict.fromkeys(roots) if key in there]
+    if not tops:
+        return []
+    family = Family(view.processes)
+    found: dict[Key, ProcessView] = {}
+    for top in tops:
+        if (top.pid, top.start_ms) not in found:
+            found |= {(process.pid, process.start_ms): process for process in family.below(top)}
+    return list(found.values())
 
 
 def gpus_of(view: View, work: WorkloadView) -> list[GpuView]:

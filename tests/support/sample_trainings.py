@@ -216,7 +216,7 @@ def starting() -> TrainingView:
 def hung() -> TrainingView:
     """One phase for five minutes."""
     return rich(
-        stalled="in data loading for 312 s, the median step takes 1.79 s",
+        stalled="rank 0 waiting for data for 5 min, a step takes 1.8 s",
         phase=Phase.DATA,
         phase_age_seconds=312.0,
         tokens_per_second=0.0,
@@ -248,7 +248,6 @@ def dead(number: int) -> RankView:
         number,
         outcome=RunOutcome.DIED,
         ended_ms=NOW_MS - 15_000,
-        detail="gone without an orderly end, in backward",
         phase=None,
         phase_age_seconds=None,
         step_seconds=None,

@@ -41,11 +41,11 @@ def test_a_hang_is_the_first_thing_that_is_said_and_each_rank_says_its_own() -> 
     view, look = with_trainings("hung"), Look()
     drawn = sheet(view, work_named(view), look=look)
     rows = drawn.text().splitlines()
-    assert rows[2].startswith(" in data loading for 312 s, the median step takes 1.79 s · step 5 690")
+    assert rows[2].startswith(" rank 0 waiting for data for 5 min, a step takes 1.8 s · step 5 690")
     assert drawn.cells(2).styles[1] == look.amber
-    assert "0     0  in data loading for 312 s" in drawn.text() and "1     1  in backward for 311 s" in drawn.text()
+    assert "0     0  waiting for data for 312 s" in drawn.text() and "1     1  in backward for 311 s" in drawn.text()
     assert "straggler" not in drawn.text()
-    assert "rank 0 in data loading for 312 s" in text("hung", (80, 24))
+    assert "rank 0 waiting for data for 312 s" in text("hung", (80, 24))
     assert "Ranks 2   rank 0: its host needs 0.68 s a step" in text("samples", (60, 15))
 
 
@@ -73,7 +73,7 @@ def test_a_killed_rank_says_when_and_how_in_red_and_the_others_go_on() -> None:
     view, look = with_trainings("one_dead"), Look()
     drawn = sheet(view, work_named(view), look=look)
     rows = drawn.text().splitlines()
-    y = next(y for y, row in enumerate(rows) if "died 14:31:52: gone without an orderly end" in row)
+    y = next(y for y, row in enumerate(rows) if "died 14:31:52: killed or crashed, code not known" in row)
     assert rows[y][2:13].split() == ["1", "1"] and rows[y - 1][15:64].split()[0] == "1.79"
     assert drawn.cells(y).styles[15] == look.style("held", "bg", True) == drawn.cells(y).styles[6]
     assert "rank 1 died 14:31:52" in text("one_dead", (80, 24))
@@ -81,9 +81,9 @@ def test_a_killed_rank_says_when_and_how_in_red_and_the_others_go_on() -> None:
 
 def test_before_the_first_step_nothing_is_zero() -> None:
     rows = lines("starting")
-    assert rows[2].startswith(" in start-up for 38 s, no step yet · running")
+    assert rows[2].startswith(" starting for 38 s, no step yet · running")
     assert rows[4][7] == NOTHING and "MFU –" in rows[3] and "no step yet" in text("starting")
-    assert "0     0  in start-up for 38 s" in text("starting")
+    assert "0     0  starting for 38 s" in text("starting")
 
 
 def test_a_log_tells_its_age_and_what_would_tell_more() -> None:
@@ -97,7 +97,7 @@ def test_a_log_tells_its_age_and_what_would_tell_more() -> None:
 def test_not_attached_has_its_ledger_its_run_and_the_command_that_would_measure_it() -> None:
     for size in ((120, 40), (80, 24), (60, 15)):
         drawn = " ".join(text("unattached", size).split())
-        assert "step times need: gpuwatch run -- accelerate launch sdxl_ft.py" in drawn
+        assert "step times need: gpuwatch run -- torchrun --nproc-per-node 2" in drawn
     rows = lines("unattached")
     assert "not attached" in rows[1] and "Known without it: GPU time 5.71 GPU·h" in text("unattached")
     assert any(row.startswith("╭─ Where its GPU time went ─") for row in rows) and "57120 alice" in text("unattached")
@@ -141,7 +141,7 @@ def test_times_keep_three_digits_and_one_unit() -> None:
     assert (of[2].text(0.0), of[2].text(0.001), of[2].text(None), of[4].text(0.00001)) == ("0", "<0.01", NOTHING, "<0.1")
     assert [small_rate(value) for value in (None, 0.0, 0.004, 0.56, 9.0, 9.99, 272.0)] == [NOTHING, "0", "0.004", "0.56", "9", "9.99", "272"]  # fmt: skip
     assert [loss_text(loss) for loss in (2.3141, 0.0, 1e-5, float("nan"), float("inf"))] == ["2.314", "0.000", "1.00e-05", "nan", "inf"]  # fmt: skip
-    assert lasting(Phase.FORWARD, 0.3) == "in forward" and lasting(Phase.EVAL, 4_000.0) == "in eval for 1 h 6 min"
+    assert lasting(Phase.FORWARD, 0.3) == "in forward" and lasting(Phase.EVAL, 4_000.0) == "in evaluation for 1 h 6 min"
 
 
 # ------------------------------------------------------------------------------------------------------ other screens
@@ -152,13 +152,13 @@ def test_rows_of_the_overview() -> None:
     assert rows[0].split()[:4] == ["llama-8b", "train", "13.7k", "tok/s"] and len(rows[0][29:38].strip()) == 9
     assert rows[1].rstrip() == "step 1.79 s · data 3% · MFU 38%"
     assert rows[2].split()[:4] == ["samples…", "train", "272", "samples/s"] and rows[3].rstrip() == "step 1.88 s · data 58%"
-    assert rows[4][20] == "0" and rows[5].startswith("in data loading for 312 s")
+    assert rows[4][20] == "0" and rows[5].startswith("rank 0 waiting for data for 5 min")
     rows = panel(with_trainings("failed", "one_dead", "from_log"))
     assert rows[1].startswith("failed 14:30:32, exit code 1") and rows[3].startswith("rank 1 died · step 1.79 s")
     assert rows[5].rstrip() == "step 1.85 s · from its log, 12 s old"
-    assert panel(with_trainings("starting"))[1].rstrip() == "in start-up for 38 s"
+    assert panel(with_trainings("starting"))[1].rstrip() == "starting for 38 s"
     wide = panel(with_trainings("rich", cells=75), (200, 60))
-    assert wide[2].rstrip() == "at step 5 690 of 20 000 · loss 2.314"
+    assert wide[2].rstrip() == "step 5 690 of 20 000 · loss 2.314"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -225,7 +225,7 @@ def test_the_title_of_a_gpu_says_which_rank_has_it_and_what_that_hangs_in() -> N
     assert trained_by(view, view.gpus[1]) == "rank 1 of llama-8b" and trained_by(view, view.gpus[5]) == ""
     assert "rank 1 of llama-8b" in sheet_of(GpuScreen, view, (160, 45), ui=UiState(gpu=1)).text()
     hanging = with_trainings("hung")
-    assert trained_by(hanging, hanging.gpus[0]) == "rank 0 of llama-8b, in data loading for 312 s"
+    assert trained_by(hanging, hanging.gpus[0]) == "rank 0 of llama-8b, waiting for data for 312 s"
     assert trained_by(with_trainings("one_dead"), view.gpus[1]) == "", "a dead rank has no GPU"
 
 
@@ -257,6 +257,6 @@ def test_copy_gives_the_command_that_would_attach_it() -> None:
             await pilot.press("y")
             return app.copied
 
-    assert asyncio.run(go("unattached")) == "gpuwatch run -- accelerate launch sdxl_ft.py --res 1024"
+    assert asyncio.run(go("unattached")) == "gpuwatch run -- torchrun --nproc-per-node 2 train.py --config llama-8b.yaml"
     assert asyncio.run(go("rich")) == "llama-8b llama-8b"
     assert hung().stalled

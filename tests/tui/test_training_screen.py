@@ -153,7 +153,7 @@ def test_of_many_ranks_the_dead_and_the_slowest_stand_first() -> None:
     rows = drawn.text().splitlines()
     top = next(y for y, row in enumerate(rows) if row.startswith("╭─ Ranks 16 ─"))
     assert [row[2:7].strip() for row in rows[top + 2 : top + 7]][:3] == ["12", "9", "15"]
-    assert "died 14:31:52: gone without" in rows[top + 2] and "+11 more" in "".join(rows)
+    assert "died 14:31:52: killed or crashed" in rows[top + 2] and "+11 more" in "".join(rows)
     assert drawn.cells(top + 2).styles[16] == look.style("held", "bg", True)
     assert drawn.cells(top + 3).styles[6] == look.amber and drawn.cells(top + 4).styles[6] == look.white
     tall = sheet(view, work_named(view), (200, 70)).text()

@@ -29,6 +29,7 @@ from gpuwatch.tui.panels.server_words import (
     state_words,
     too_slow,
 )
+from gpuwatch.tui.panels.training_title import step_words
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import key_of_work, silent, telling
 from gpuwatch.view.inference_types import InferenceView
@@ -229,8 +230,8 @@ def step_now(context: Context, training: TrainingView, room: int) -> list[Words]
     if ended is not None:
         groups.append([(cut(ended[0], room), look.style(ended[1], "bg", True))])
     elif training.stalled:
-        stalled = training_words.lasting(training.phase, training.phase_age_seconds) or training.stalled
-        groups.append([(cut(stalled, room), look.amber)])
+        whole = training.stalled
+        groups.append([(cut(whole if width_of(whole) <= room else whole.partition(",")[0], room), look.amber)])
     elif dead := training_words.dead_words(training):
         groups.append([(cut(dead, room), look.style("held", "bg", True))])
     elif training_words.is_old(training):
@@ -255,12 +256,11 @@ def step_further(context: Context, training: TrainingView) -> list[Words]:
     """``step 5 690 of 20 000 · loss 2.314 · 0.090 J/token``."""
     look = context.look
     groups: list[Words] = []
-    if training.step_number is not None:
-        of = f" of {number(training.total_steps)}" if training.total_steps else ""
-        groups.append([("at step ", look.dim), (number(training.step_number), look.fg), (of, look.dim)])
+    if training_words.steps_done(training) is not None:
+        groups.append(step_words(context, training))
     if training.loss is not None:
         groups.append([("loss ", look.dim), (training_words.loss_text(training.loss), look.fg)])
     energy = training.energy_per_token_joules
     if energy is not None:
         groups.append([(number(energy, 3 if energy < 0.0995 else 2), look.fg), (" J/token", look.dim)])
-    return [[word for word in group if word[0]] for group in groups]
+    return groups

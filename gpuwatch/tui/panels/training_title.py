@@ -16,6 +16,7 @@ from gpuwatch.tui.panels.training_words import (
     lasting,
     loss_text,
     source_words,
+    steps_done,
 )
 from gpuwatch.tui.panels.workload_title import gpus_text
 from gpuwatch.tui.state import Context
@@ -83,11 +84,13 @@ def _how_far(context: Context, view: View, work: WorkloadView, training: Trainin
         groups.append([(cut(training.stalled, room), look.amber)])
     if is_old(training) and training.age_seconds is not None:
         groups.append([(f"numbers {duration(training.age_seconds)} old", look.amber)])
-    if ended and training.run is not None and training.run.detail:
-        groups.append([(cut(training.run.detail, 60), look.fg)])
-    if training.step_number is not None:
+    trouble = training.run.detail if ended and training.run is not None else training.detail if training.attached else ""
+    if trouble:
+        hint = f" ({training.hint})" if training.hint and not ended else ""
+        groups.append([(cut(trouble, 60), look.fg if ended else look.amber), (cut(hint, 60), look.dim)])
+    if steps_done(training) is not None:
         groups.append(step_words(context, training))
-    elif tells_steps(training) and not ended:
+    elif tells_steps(training) and not ended and training.step_seconds is None:
         doing = lasting(training.phase, training.phase_age_seconds)
         groups.append([(f"{doing}, no step yet" if doing else "no step yet", look.fg)])
     if training.tokens_per_step is not None:
@@ -97,15 +100,17 @@ def _how_far(context: Context, view: View, work: WorkloadView, training: Trainin
         groups.append([(f"{duration(training.to_go_seconds)} to go at this rate", look.dim)])
     if training.loss is not None:
         groups.append([("loss ", look.dim), (loss_text(training.loss), look.fg)])
-    if training.detail and context.width >= 160:
+    if training.detail and not training.attached:
         groups.append([(cut(training.detail, 60), look.dim)])
     return groups
 
 
 def step_words(context: Context, training: TrainingView) -> Words:
-    """``step 5 690 of 20 000``."""
-    look = context.look
-    words: Words = [("step ", look.dim), (number(training.step_number), look.fg)]
+    """``step 5 690 of 20 000``; ``5 690 steps`` where the script's own count is not known: it may have begun with another one."""
+    look, done = context.look, number(steps_done(training))
+    if training.step_number is None:
+        return [(done, look.fg), (" steps", look.dim)]
+    words: Words = [("step ", look.dim), (done, look.fg)]
     if training.total_steps:
         words.append((f" of {number(training.total_steps)}", look.dim))
     return words

@@ -12,8 +12,8 @@ from gpuwatch.format import NOTHING, clock, duration, number, rate, since
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
 from gpuwatch.tui.draw.line import cut
 from gpuwatch.tui.palette import Look
-from gpuwatch.tui.phases import DOING
 from gpuwatch.tui.state import Context
+from gpuwatch.view.training_ranks import PHASE_WORDS
 from gpuwatch.view.training_types import RankView, TrainingView
 from gpuwatch.view.types import View, WorkloadView
 
@@ -34,6 +34,7 @@ OUTCOMES: Mapping[RunOutcome, tuple[str, str]] = {
 }
 """The word of an outcome and its ink."""
 
+DIED = "killed or crashed, code not known"
 SOURCES: Mapping[TrainingSource, str] = {
     TrainingSource.HOOK: "attached by gpuwatch run",
     TrainingSource.DECLARED: "counts declared by gpuwatch_track",
@@ -133,12 +134,20 @@ def source_words(training: TrainingView, *, short: bool = False) -> str:
 
 
 def lasting(phase: Phase | None, age: float | None) -> str:
-    """``in data loading for 312 s``; up to ten minutes in seconds, and only the phase while it is as short as a step's usually is."""
+    """``waiting for data for 312 s``; up to ten minutes in seconds, and only the phase while it is as short as a step's usually is."""
     if phase is None:
         return ""
     if age is None or age < NOTED_SECONDS or phase is Phase.ENDED:
-        return DOING[phase]
-    return f"{DOING[phase]} for {f'{age:.0f} s' if age < 600 else duration(age)}"
+        return PHASE_WORDS[phase]
+    return f"{PHASE_WORDS[phase]} for {f'{age:.0f} s' if age < 600 else duration(age)}"
+
+
+def steps_done(training: TrainingView) -> int | None:
+    """The number of the newest step by the script's own count, else how many steps the run has taken while it was watched."""
+    run = training.run
+    if training.step_number is not None or run is None:
+        return training.step_number
+    return run.step_number if run.step_number is not None else run.steps_total or None
 
 
 def loss_text(loss: float) -> str:
@@ -178,7 +187,8 @@ def rank_end(context: Context, view: View, rank: RankView) -> tuple[str, str] | 
     word, ink = OUTCOMES[rank.outcome]
     at = when(context, rank.ended_ms, view.at_ms)
     text = f"{word} {at}" if at else word
-    return f"{text}: {rank.detail}" if rank.detail else text, "dim" if ink == "busy" else ink
+    why = rank.detail or (DIED if rank.outcome is RunOutcome.DIED else "")
+    return f"{text}: {why}" if why else text, "dim" if ink == "busy" else ink
 
 
 def bad_end(rank: RankView) -> bool:
@@ -202,4 +212,4 @@ def attach_command(view: View, work: WorkloadView, room: int) -> str:
     if not command:
         root = next((p for p in view.processes if (p.pid, p.start_ms) == (work.root_pid, work.root_start_ms)), None)
         command = root.command if root is not None else ""
-    return cut(f"gpuwatch run -- {command or 'python train.py'}", room)
+    return cut(f"gpuwatch run -- {command or 'COMMAND'}", room)

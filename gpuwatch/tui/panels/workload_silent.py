@@ -47,12 +47,12 @@ def _training(context: Context, view: View, work: WorkloadView) -> Lines:
     """What is not known of a training without the hook, how to know it next time, and what its run is known by."""
     look, training = context.look, work.training
     lines: Lines = [("Step times, tokens and what a step waits for can only be told from inside the program.", look.fg)]
-    if training is not None and training.detail:
-        lines.append((f"Seen: {training.detail}", look.dim))
-    lines.append(
-        (f"step times need: {(training.hint if training is not None else '') or attach_command(view, work, 400)}", look.acc)
-    )
-    if training is not None and training.run is not None:
+    run = training.run if training is not None else None
+    seen = (training.detail if training is not None else "") or (run.detail if run is not None else "")
+    if seen:
+        lines.append((f"Seen: {seen}", look.amber))
+    lines.append((f"step times need: {attach_command(view, work, 400)}", look.acc))
+    if training is not None:
         text = "   ".join(f"{label} {value} {unit} {beside}".rstrip() for label, value, unit, beside in facts_of(training))
         if text:
             lines.append((f"Known without it: {text}", look.dim))

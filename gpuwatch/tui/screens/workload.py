@@ -117,7 +117,7 @@ class WorkloadScreen(PanelScreen):
         server, training = work.inference, work.training
         hint = server.hint if server is not None else ""
         if training is not None and not training.attached:
-            hint = training.hint or attach_command(app.view, work, 400)
+            hint = attach_command(app.view, work, 400)
         host, port = address_of(work)
         address = server.url if server is not None and server.url else f"{host}:{port}" if host else port
         app.copied = hint or " ".join(word for word in (work.name, work.model, address) if word)
