@@ -32,39 +32,57 @@ _IDLE_FIELDS = {
     Phase.CHECKPOINT: "gpu_idle_checkpoint_seconds",
     Phase.EVAL: "gpu_idle_eval_seconds",
 }
-Totals = dict[str, int | None]
-"""Field of ``TrainingSample`` -> total since the process was armed: whole milliseconds of ``_seconds``, else the count."""
+_COUNT_FIELDS = (
+    *(
+        "rank_steps_total",
+        "micro_batches_total",
+        "tokens_total",
+        "counted_tokens_total",
+        "nonpad_tokens_total",
+        "eval_tokens_total",
+    ),
+    *("samples_total", "checkpoints_total", "compilations_total", "alloc_retries_total", "out_of_memory_total"),
+    *("probed_steps_total", "drained_steps_total"),
+)
+_TIME_FIELDS = (*_PHASE_FIELDS.values(), *_IDLE_FIELDS.values(), "gpu_idle_other_seconds")
+Totals = list[int | None]
+"""Totals since the process was armed, ``None`` for what it does not count: of ``_COUNT_FIELDS``, or whole milliseconds of ``_TIME_FIELDS``."""
 
 
-def totals(counters: Counters, replicas: int) -> Totals:
-    """The totals of one snapshot: of what ``replicas`` ranks see alike one rank's share, ``None`` for what the process does not count."""
+def counts(counters: Counters, replicas: int) -> Totals:
+    """The counts of one snapshot: of what ``replicas`` ranks see alike, one rank's share."""
     known = counters.known
-    tokens = bool(known & layout.SNAP_TOKENS)
-    padding = tokens and bool(known & layout.SNAP_NONPAD)
-    allocator, probe = bool(known & layout.SNAP_ALLOCATOR), bool(known & layout.SNAP_PROBE)
-    found: Totals = {
-        "rank_steps_total": counters.steps,
-        "micro_batches_total": counters.micro_batches,
-        "tokens_total": counters.tokens // replicas if tokens else None,
-        "counted_tokens_total": counters.counted_tokens // replicas if padding else None,
-        "nonpad_tokens_total": counters.nonpad_tokens // replicas if padding else None,
-        "eval_tokens_total": counters.eval_tokens // replicas if tokens else None,
-        "samples_total": counters.samples // replicas if known & layout.SNAP_SAMPLES else None,
-        "checkpoints_total": counters.checkpoints,
-        "compilations_total": counters.compilations,
-        "alloc_retries_total": counters.alloc_retries if allocator else None,
-        "out_of_memory_total": counters.out_of_memory if allocator else None,
-        "probed_steps_total": counters.probed_steps if probe else None,
-        "drained_steps_total": counters.drained_steps if probe else None,
-    }
-    for phase, name in _PHASE_FIELDS.items():
-        found[name] = counters.phases[phase] // _NS_A_MS
+    tokens, samples = known & layout.SNAP_TOKENS, known & layout.SNAP_SAMPLES
+    padding = tokens and known & layout.SNAP_NONPAD
+    allocator, probe = known & layout.SNAP_ALLOCATOR, known & layout.SNAP_PROBE
+    return [
+        counters.steps,
+        counters.micro_batches,
+        counters.tokens // replicas if tokens else None,
+        counters.counted_tokens // replicas if padding else None,
+        counters.nonpad_tokens // replicas if padding else None,
+        counters.eval_tokens // replicas if tokens else None,
+        counters.samples // replicas if samples else None,
+        counters.checkpoints,
+        counters.compilations,
+        counters.alloc_retries if allocator else None,
+        counters.out_of_memory if allocator else None,
+        counters.probed_steps if probe else None,
+        counters.drained_steps if probe else None,
+    ]
+
+
+def times(counters: Counters, phase: Phase | None, since_ns: int, now_ns: int) -> Totals:
+    """The times of one snapshot, with that of the phase that runs up to ``now_ns``."""
+    found: Totals = [counters.phases[one] // _NS_A_MS for one in _PHASE_FIELDS]
+    if phase in _PHASE_FIELDS:
+        more = now_ns - max(counters.at_ns, since_ns)
+        found[phase] = (counters.phases[phase] + max(0, more)) // _NS_A_MS
+    if not counters.known & layout.SNAP_PROBE:
+        return [*found, None, None, None, None]
     idle = counters.idle
-    for phase, name in _IDLE_FIELDS.items():
-        found[name] = idle[phase] // _NS_A_MS if probe else None
-    rest = sum(idle) - sum(idle[phase] for phase in _IDLE_FIELDS)
-    found["gpu_idle_other_seconds"] = rest // _NS_A_MS if probe else None
-    return found
+    named = [idle[one] for one in _IDLE_FIELDS]
+    return [*found, *(time // _NS_A_MS for time in named), (sum(idle) - sum(named)) // _NS_A_MS]
 
 
 class Growth:
@@ -72,43 +90,39 @@ class Growth:
 
     def __init__(self, begin_at: int | None = None) -> None:
         self._counters: Counters | None = None
-        self._before: Totals | None = None if begin_at is None else {}
+        self._known = begin_at is not None
+        self._counts: Totals = [0] * len(_COUNT_FIELDS)
+        self._times: Totals = [0] * len(_TIME_FIELDS)
         self._at_ms = (begin_at or 0) // _NS_A_MS
         self._replicas = 1
 
     def next(self, counters: Counters, phase: Phase | None, since_ns: int, now_ns: int, replicas: int) -> dict[str, Any]:
         """Fields of the sample at ``now_ns``; none where it is a first reading, or the counters have gone back."""
-        restarted = self._counters is not None and _went_back(self._counters, counters)
-        if self._before and replicas != self._replicas and self._counters is not None and not restarted:
-            again = totals(self._counters, replicas)
-            self._before |= {name: again[name] for name in again if not name.endswith("_seconds")}
+        before = self._counters
+        restarted = before is not None and before is not counters and _went_back(before, counters)
+        if before is not None and replicas != self._replicas:
+            self._counts = counts(before, replicas)
+        known, self._known = self._known and not restarted, True
         self._counters, self._replicas = counters, replicas
-        now = totals(counters, replicas)
-        self._run_on(now, counters, phase, since_ns, now_ns)
-        before, self._before = self._before, now
-        now_ms, at_ms = now_ns // _NS_A_MS, self._at_ms
-        self._at_ms = now_ms
-        if before is None or restarted or now_ms <= at_ms:
+        had, spent, at_ms = self._counts, self._times, self._at_ms
+        has = self._counts = counts(counters, replicas)
+        spends = self._times = times(counters, phase, since_ns, now_ns)
+        self._at_ms = now_ms = now_ns // _NS_A_MS
+        if not known or now_ms <= at_ms:
             return {}
         fields: dict[str, Any] = {"attached_seconds": (now_ms - at_ms) / 1000}
-        for name, total in now.items():
+        for name, total, was in zip(_COUNT_FIELDS, has, had):
+            if total is not None:
+                grown = total - (was or 0)
+                fields[name] = max(0, grown)
+        for at, (name, total, was) in enumerate(zip(_TIME_FIELDS, spends, spent)):
             if total is None:
                 continue
-            grown = total - (before.get(name) or 0)
-            if name.endswith("_seconds"):
-                if grown < 0:  # the two looks at a running phase did not fall on the same side of a snapshot
-                    now[name], grown = before[name], 0
-                fields[name] = grown / 1000
-            else:
-                fields[name] = max(0, grown)
+            grown = total - (was or 0)
+            if grown < 0:  # the two looks at a running phase did not fall on the same side of a snapshot
+                spends[at], grown = was, 0
+            fields[name] = grown / 1000
         return fields
-
-    @staticmethod
-    def _run_on(now: Totals, counters: Counters, phase: Phase | None, since_ns: int, now_ns: int) -> None:
-        name = _PHASE_FIELDS.get(phase) if phase is not None else None
-        if name is not None:
-            more = now_ns - max(counters.at_ns, since_ns)
-            now[name] = (counters.phases[phase or 0] + max(0, more)) // _NS_A_MS
 
 
 def _went_back(before: Counters, now: Counters) -> bool:

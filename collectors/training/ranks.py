@@ -29,6 +29,7 @@ class Rank:
         self.counters: Counters | None = None
         self.phase: Phase | None = None
         self.since_ns = 0
+        self._since_ns = -1
         self.read_ns = 0
         self.key: Key = (0, 0)
         self.root: Key = (0, 0)
@@ -62,13 +63,13 @@ class Rank:
                 self.identity, self._raw, self.moved_ns = found, raw, now_ns
         if self.identity is None:
             return False
-        before = self.phase, self.since_ns
-        self.phase, self.since_ns = reader.live(head)
-        counters = reader.counters(head)
-        if (self.phase, self.since_ns) != before or (counters is not None and counters != self.counters):
+        before = self.phase, self._since_ns
+        self.phase, self._since_ns = reader.live(head)
+        counters = reader.counters(head, self.counters.seq if self.counters is not None else -1)
+        if counters is not None or (self.phase, self._since_ns) != before:
             self.moved_ns = now_ns
         self.counters = counters or self.counters
-        self.since_ns = self.since_ns or self.identity.monotonic_ns
+        self.since_ns = self._since_ns or self.identity.monotonic_ns
         self.read_ns = now_ns
         return True
 

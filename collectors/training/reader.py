@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
+from typing import Any
 from zlib import crc32
 
 from gpuwatch.collectors.training import layout
 from gpuwatch.collectors.training.layout import DpSource, TokensKind
-from gpuwatch.dataclass import dataclass
+from gpuwatch.dataclass import NamedTuple, dataclass
 from gpuwatch.names import Phase
 from gpuwatch.text import clean_bytes
 
@@ -17,6 +18,7 @@ HEAD_BYTES = layout.SNAPSHOT_AT[1] + layout.SNAPSHOT.size
 MOST = 2**53
 """No count of a training is larger: beyond this the number is damage (or an attack)."""
 _MOST_RANKS = 10_000_000
+_MOST_NS = 2**62
 _CRC = struct.Struct("<I")
 _SEQ = struct.Struct("<Q")
 _SINCE = (1 << 56) - 1
@@ -62,9 +64,10 @@ class Identity:
     """Why the agent turned itself off, or the name of the exception that ended the process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """One snapshot: everything cumulative since the process was armed. ``phases`` and ``idle`` are nanoseconds by phase."""
+class Counters(NamedTuple):
+    """One snapshot: everything cumulative since the process was armed, in the order of the layout. Times are nanoseconds of
+    CLOCK_MONOTONIC, 0 for none; ``phases`` and ``idle`` are nanoseconds by phase.
+    """
 
     seq: int
     at_ns: int
@@ -94,16 +97,6 @@ class Counters:
     loss: float | None
     phases: tuple[int, ...]
     idle: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One look at a file: who, what it does and since when (``None``: no phase that we know), and its counters if any are whole."""
-
-    identity: Identity
-    phase: Phase | None
-    since_ns: int
-    counters: Counters | None
 
 
 def identity(head: bytes) -> Identity | None:
@@ -164,56 +157,29 @@ def live(head: bytes) -> tuple[Phase | None, int]:
     return (Phase(phase) if phase < layout.PHASES else None), word & _SINCE
 
 
-def counters(head: bytes, after_seq: int = -1) -> Counters | None:
-    """The newest whole snapshot; ``None`` if there is none, or none that is newer than ``after_seq``."""
-    places = [(_SEQ.unpack_from(head, at)[0], at) for at in layout.SNAPSHOT_AT]
-    for seq, at in sorted(places, reverse=True):
+def counters(head: bytes, known_seq: int = -1) -> Counters | None:
+    """The newest whole snapshot; ``None`` if there is none, or it is the one that is known already."""
+    first, second = layout.SNAPSHOT_AT
+    one, two = _SEQ.unpack_from(head, first)[0], _SEQ.unpack_from(head, second)[0]
+    places = ((one, first), (two, second)) if one > two else ((two, second), (one, first))
+    for seq, at in places:
+        if seq == known_seq:
+            return None
         block = head[at : at + layout.SNAPSHOT.size]
         if _whole(block):
-            return _counters(block) if seq > after_seq else None
+            return _counters(layout.SNAPSHOT.unpack(block))
     return None
 
 
-def _counters(block: bytes) -> Counters | None:
-    numbers = layout.SNAPSHOT.unpack(block)
-    seq, at_ns, known = numbers[:3]
-    counts, loss, phases, idle = numbers[3:25], numbers[25], numbers[26:36], numbers[36:46]
-    step_number = counts[12]
-    times_and_counts = (*counts[:12], *counts[13:], *phases, *idle)
-    if not (0 <= at_ns < 2**62 and min(times_and_counts) >= 0 and max(times_and_counts) < 2**62 and max(counts[:12]) <= MOST):
+def _counters(numbers: tuple[Any, ...]) -> Counters | None:
+    seq, at_ns, known, *counts = numbers[:25]
+    loss, phases, idle = numbers[25], numbers[26:36], numbers[36:46]
+    step_number, counts[12] = counts[12], 0
+    bad = at_ns >= _MOST_NS or min(counts) < 0 or max(counts) >= _MOST_NS or max(counts[:12]) > MOST
+    if bad or min(phases) < 0 or min(idle) < 0 or max(phases) >= _MOST_NS or max(idle) >= _MOST_NS:
         return None
-    (steps, micro_batches, tokens, counted, nonpad, samples, eval_tokens, batches, checkpoints, compilations) = counts[:10]
-    (probed, drained, _, retries, out_of_memory, last_step, first_step, checkpoint, allocated, peak, reserved, split) = counts[10:]
-    return Counters(
-        seq,
-        at_ns,
-        known,
-        steps=steps,
-        micro_batches=micro_batches,
-        tokens=tokens,
-        counted_tokens=counted,
-        nonpad_tokens=nonpad,
-        samples=samples,
-        eval_tokens=eval_tokens,
-        batches=batches,
-        checkpoints=checkpoints,
-        compilations=compilations,
-        probed_steps=probed,
-        drained_steps=drained,
-        step_number=step_number if 0 <= step_number <= MOST else None,
-        alloc_retries=retries,
-        out_of_memory=out_of_memory,
-        last_step_ns=last_step,
-        first_step_ns=first_step,
-        last_checkpoint_ns=checkpoint,
-        allocated=allocated,
-        allocated_peak=peak,
-        reserved=reserved,
-        inactive_split=split,
-        loss=loss if known & layout.SNAP_LOSS else None,
-        phases=phases,
-        idle=idle,
-    )
+    counts[12] = step_number if 0 <= step_number <= MOST else None
+    return Counters._make([seq, at_ns, known, *counts, loss if known & layout.SNAP_LOSS else None, phases, idle])
 
 
 def _whole(block: bytes) -> bool:

@@ -12,7 +12,6 @@ from gpuwatch.training import Run
 
 _TELL_MS = 10_000
 """What only grows is told this often; everything else at once."""
-_GROWING = ("last_step_ms", "steps", "tokens", "samples", "step_number")
 
 
 @dataclass(slots=True)
@@ -63,6 +62,7 @@ class RunState:
         self._by_log = False
         self._told: Run | None = None
         self._told_ms = 0
+        self._mark: tuple[object, ...] = ()
 
     def take(self, rank: Rank) -> None:
         """Take over what one of its processes has done so far."""
@@ -115,15 +115,13 @@ class RunState:
 
     def news(self, now_ms: int) -> Run | None:
         """The run if there is something new to tell of it."""
-        now, told = self._run(), self._told
-        if now == told:
+        first, total, checkpoint = self._first_step_ms, self._total, self._checkpoint_ms
+        mark = (first, total, checkpoint, self.detail, self.over, len(self._parts), self._by_log)
+        if mark == self._mark and 0 <= now_ms - self._told_ms < _TELL_MS:
             return None
-        if told is not None and 0 <= now_ms - self._told_ms < _TELL_MS:
-            grown = replace(told, **{name: getattr(now, name) for name in _GROWING})
-            if grown == now:
-                return None
-        self._told, self._told_ms = now, now_ms
-        return now
+        now, told = self._run(), self._told
+        self._mark, self._told, self._told_ms = mark, now, now_ms
+        return now if now != told else None
 
     def _run(self) -> Run:
         places: dict[int, int] = {}
