@@ -198,6 +198,8 @@ def test_deepspeed_has_steps_from_one_line_and_samples_from_another(tmp_path: Pa
     bench.sure(rate.format(0, 10) + step.format(0, 1010))
     found = bench.sure(step.format(10, 1020) + rate.format(10, 20), after=10)
     assert (found.steps, found.samples, found.tokens, found.samples_seconds) == (10, 500.0, None, 10.0)
+    assert found.source == "DeepSpeed log: no token count; samples: samples/s x time, at the speed of the last step"
+    assert found.trust is Trust.LOW
 
 
 def test_steps_of_the_trainer_without_a_bar_follow_from_its_command_line(tmp_path: Path) -> None:
@@ -223,6 +225,9 @@ def test_the_bar_of_an_evaluation_is_no_progress_of_the_training(tmp_path: Path)
     again = bench.sure("{'loss': 2.9, 'epoch': 0.1}\n" + bar.format(1, 50) + bar.format(2, 50) + "\r")
     assert (again.steps, again.step, again.total_steps) == (None, 2, 50), "another training: its first bar is where it begins"
     assert bench.sure(bar.format(5, 50) + "\r").steps == 3
+    bench.sure("{'loss': 2.9, 'epoch': 0.1}\n")
+    found = bench.sure("x" * 300_000 + "\r" + bar.format(7, 900) + bar.format(8, 50) + "\r")
+    assert (found.steps, found.total_steps) == (3, 50), "after a gap nobody knows whose the next bar is"
 
 
 def test_a_file_with_two_names_is_read_once(tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ class Sum:
         self.before: Seen | None = None
         self.amount: float | None = None
         self.seconds = 0.0
+        self.how = ""
+        self.trust: Trust | None = None
 
     def add(self, amount: float, seconds: float) -> None:
         """Something was done in so many seconds."""
@@ -63,8 +65,6 @@ class Meter:
     def __init__(self, told: Told) -> None:
         self._told = told
         self.steps, self.tokens, self.samples = Sum(), Sum(), Sum()
-        self.how = ""
-        self.trust: Trust | None = None
         self.last: LogLine | None = None
         """The newest line of the training itself."""
         self.kind: Kind | None = None
@@ -140,8 +140,7 @@ class Meter:
         if counted is None or counted.amount is None or not 0 <= counted.amount < _MOST:
             return
         total.add(counted.amount, seconds_between(before, seen))
-        if count is tokens:
-            self.how, self.trust = counted.how, counted.trust
+        total.how, total.trust = counted.how, counted.trust
 
     def _training_seconds(self, before: Seen, seen: Seen) -> float:
         """Without an evaluation that came between: a rate is a mean since it."""

@@ -13,7 +13,8 @@ class LogReading:
     does not tell it. It is never a zero that nobody counted.
 
     ``age_seconds`` is how long ago the newest line came. ``evaluating`` is whether that line is of an evaluation. ``mfu`` (0 to 1) is the
-    framework's own word. ``source`` says in words what was read and how tokens follow, ``trust`` how sure that is.
+    framework's own word. ``source`` says in words what was read and how tokens (or, without any, samples) follow, ``trust`` how sure
+    that is.
     ``skipped_bytes`` were written faster than they are read here.
     """
 

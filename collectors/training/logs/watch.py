@@ -49,6 +49,7 @@ class Follower:
 
     def _take(self, chunk: Chunk, at: float, devices: int | None) -> None:
         gap = chunk.skipped_bytes > 0
+        self._bar_follows = self._bar_follows and not gap
         for raw in chunk.lines:
             text = plain(raw)
             found = recognise(text, self.format)
@@ -129,7 +130,8 @@ def _source(form: Format | None, meter: Meter, has_rate: bool) -> str:
     if form is None:
         return ""
     without = f"no token count without {form.needs} on the command line" if form.needs else "no token count"
-    return f"{form.title} log: {meter.how or ('tokens/s per device' if has_rate else without)}"
+    how = meter.tokens.how or ("tokens/s per device" if has_rate else without)
+    return f"{form.title} log: {how}" + (f"; samples: {meter.samples.how}" if meter.samples.how and not meter.tokens.how else "")
 
 
 def _different(*pids: int, proc_root: Path) -> list[str]:
@@ -158,7 +160,7 @@ def reading(follower: Follower, at: float) -> LogReading:
     return LogReading(
         framework=form.name if form else "",
         source=_source(form, meter, per_device and last is not None and last.tokens_per_second is not None),
-        trust=meter.trust,
+        trust=meter.tokens.trust or meter.samples.trust,
         steps=None if steps is None else round(steps),
         steps_seconds=steps_seconds,
         tokens=tokens,
