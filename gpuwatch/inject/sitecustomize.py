@@ -15,6 +15,7 @@ WATCHED = (
     "torch.autograd",
     "torch.serialization",
     "torch._dynamo.callback",
+    "torch._dynamo.decorators",
     "safetensors.torch",
     "torch.distributed.checkpoint",
 )

@@ -9,12 +9,12 @@ memory. Any exception in it turns it off for good.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from . import hooks
 from .hookfile import OTHER, PHASE_NAMES
-from .hooks import AGENT, PATCHES, patch, safely
+from .hooks import patch, patch_loaded, safely
 
 __all__ = ["active", "arm", "declare", "declared_phase", "declared_step", "patch"]
 
@@ -23,15 +23,13 @@ def arm(tracked: bool = True) -> bool:
     """Attach in the middle of a program that was not started by ``gpuwatch run``; whether this process is watched now."""
     if os.environ.get("GPUWATCH_DISABLE") == "1":
         return False
-    for name in PATCHES:
-        if name in sys.modules:
-            patch(name, sys.modules[name])
-    return bool(safely(False, AGENT.arm, tracked))
+    patch_loaded()
+    return bool(safely(False, hooks.AGENT.arm, tracked))
 
 
 def active() -> bool:
     """Whether counts go anywhere."""
-    return AGENT.mem is not None and not AGENT.off
+    return hooks.AGENT.mem is not None and not hooks.AGENT.off
 
 
 def declare(
@@ -45,11 +43,11 @@ def declare(
     """What the script knows of itself: it overrides what was found. ``tokens_kind``: a number of ``TokensKind``."""
     told: dict[str, object] = {"tokens_kind": tokens_kind, "dp": dp, "flops": flops_per_token, "parameters": parameters}
     told.update(total_steps=total_steps, precision=precision)
-    AGENT.told.update((name, value) for name, value in told.items() if value is not None)
+    hooks.AGENT.told.update((name, value) for name, value in told.items() if value is not None)
     if flops_per_token is not None:
-        AGENT.told["flops_kind"] = "declared"
+        hooks.AGENT.told["flops_kind"] = "declared"
     if active():
-        safely(None, AGENT.identify)
+        safely(None, hooks.AGENT.identify)
 
 
 def declared_step(
@@ -61,17 +59,17 @@ def declared_step(
 ) -> None:
     """A step has ended, says the script: from the first such call on its counts replace those that were inferred."""
     if active():
-        safely(None, AGENT.told_step, tokens, nonpad_tokens, samples, loss, step_number)
+        safely(None, hooks.AGENT.told_step, tokens, nonpad_tokens, samples, loss, step_number)
 
 
 @contextmanager
 def declared_phase(name: str) -> Iterator[None]:
     """The script says what it is doing (a name of ``PHASE_NAMES``, else other); hooks within do not say otherwise."""
-    pinned = active() and not AGENT.pinned and AGENT.mine()
+    pinned = active() and not hooks.AGENT.pinned and hooks.AGENT.mine()
     if pinned:
-        safely(None, AGENT.pin, PHASE_NAMES.index(name) if name in PHASE_NAMES else OTHER)
+        safely(None, hooks.AGENT.pin, PHASE_NAMES.index(name) if name in PHASE_NAMES else OTHER)
     try:
         yield
     finally:
-        if pinned and not AGENT.off:
-            safely(None, AGENT.unpin)
+        if pinned and not hooks.AGENT.off:
+            safely(None, hooks.AGENT.unpin)

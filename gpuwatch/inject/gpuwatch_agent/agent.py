@@ -35,7 +35,9 @@ from .hookfile import (
 from .inputs import measure, padding
 
 LOOK_AGAIN = (1, 3, 10, 100, 1000)
-"""Steps after which what is known of the model is brought up to date, and it is looked for again if it has not been called."""
+"""Steps after which what is known of the model is brought up to date."""
+UNCALLED = (3, 30, 300)
+"""Steps in which the model was not called, after which it is looked for again, and its tokens are those of the DataLoader's batches."""
 PADDING_EVERY = 16
 """One batch in so many tells how much of it is padding."""
 
@@ -53,6 +55,7 @@ class Agent(Counters):
         self.backwards = self.all_backwards = self.step_backwards = 0
         self.primary: Any = None
         self.hooked = self.cadence = self.called = False
+        self.uncalled = 0
         self.held_back = [0, 0]
         self.backward_tokens = 0
         self.sample: Any = None
@@ -134,11 +137,11 @@ class Agent(Counters):
             self.base = OTHER
         self.train_iterator = self.last_iterator
         self.micro += 1
+        if not self.declares_tokens and self.kind != LOADER:  # else its batch has been counted
+            self.count(tokens, max(0, samples))
         if (kind != NONE and self.kind in (NONE, LOADER)) or (kind != SAMPLES and self.kind == SAMPLES) or not self.precision:
             self.kind, self.precision = kind, attempt("", model.precision, self.known.get("dtype"))
             self.identify()
-        if not self.declares_tokens:
-            self.count(tokens, max(0, samples))
         if not self.batches and self.micro % PADDING_EVERY == 1:
             self.count_padding((*args, kwargs))
         self.enter(FORWARD)
@@ -213,11 +216,11 @@ class Agent(Counters):
             if primary is not None and self.backwards < 50:
                 return
             self.primary = weakref.ref(optimizer)
-        if primary is None or (self.steps in LOOK_AGAIN and not self.called):
+        if primary is None:
             self.look_for_model(optimizer)
         self.hooked, self.held_back = True, [0, 0]
         if not self.declares_steps:
-            self.end_step()
+            self.end_step(optimizer)
 
     def keep_cadence(self) -> None:
         """No optimizer's step has been seen yet: was one made before this backward?"""
@@ -225,19 +228,26 @@ class Agent(Counters):
             self.look_for_model(None)
         parameter = self.sample() if self.sample is not None else None
         if parameter is not None and parameter.grad is None and not self.declares_steps:
-            self.end_step(self.backward_tokens)
+            self.end_step(None, self.backward_tokens)
             if not self.cadence:
                 self.cadence = True
                 self.tokens += self.held_back[0]
                 self.samples += self.held_back[1]
 
-    def end_step(self, tokens: int | None = None) -> None:
-        """A step of the training has ended."""
+    def end_step(self, optimizer: Any = None, tokens: int | None = None) -> None:
+        """A step of the training has ended. If the model has not been called in some, it is looked for again, and batches count."""
         self.backwards = self.step_backwards = 0
         self.base = OTHER if self.base == STARTING else self.base
         if self.phase == STARTING:
             self.enter(OTHER)
         self.step_ended(tokens)
+        self.uncalled = 0 if self.called or self.steps == 1 else self.uncalled + 1
+        self.called = False
+        if self.uncalled in UNCALLED:
+            self.look_for_model(optimizer)
+            if self.batches and not self.declares_tokens:
+                self.kind = LOADER
+                self.identify()
         if self.steps in LOOK_AGAIN:
             self.learn()
 
@@ -289,13 +299,11 @@ class Agent(Counters):
             self.sample = weakref.ref(sample) if sample is not None else None
 
     def learn(self) -> None:
-        """Bring what is known of the model up to date; take the DataLoader's batches where it is never called."""
+        """Bring what is known of the model up to date."""
         modules = [module for module in (ref() for ref in self.modules) if module is not None]
         if modules:
             length = self.tokens // self.samples if self.samples else 0
             self.known.update(attempt({}, model.facts, modules, length))
-        if self.steps > 1 and not self.called and self.batches and not self.declares_tokens:
-            self.kind = LOADER
         self.identify()
 
     # ---------------------------------------------------------------------------------------------------------- what the script declares
@@ -322,7 +330,7 @@ class Agent(Counters):
             self.declares_steps = True
             self.identify()
         if not counted:
-            self.end_step()
+            self.end_step(self.primary() if self.primary is not None else None)
 
     def pin(self, phase: int) -> None:
         """The script says what it is doing; the hooks do not say otherwise."""

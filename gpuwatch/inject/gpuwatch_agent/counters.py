@@ -97,6 +97,8 @@ class Counters:
         self.probe: Probe | None = None
         self.probed: Probe | None = None
         """The probe that counts, and the one that has counted: it may have been given up."""
+        self.each_second: Callable[[], None] = lambda: None
+        """The hooks set it."""
 
     # ------------------------------------------------------------------------------------------------------------- from arming to the end
 
@@ -204,6 +206,7 @@ class Counters:
         if now >= self.second:
             self.second = now + SECOND
             self.read_allocator()
+            self.each_second()
         if self.probe is not None:
             self.try_probe(self.probe.step_ended, self.phase, now)
         if now - self.published > self.every:

@@ -7,14 +7,17 @@ arguments, result and exception. Whatever goes wrong within a hook ends at ``saf
 from __future__ import annotations
 
 import functools
-import operator
 import sys
+import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 from .agent import Agent
+from .counters import attempt
 
 AGENT = Agent()
+"""The one of this process: ``renew`` puts another in its place."""
 
 
 def _not_compiling() -> bool:
@@ -25,11 +28,19 @@ _compiling: Callable[[], bool] = _not_compiling
 
 
 def safely(default: Any, call: Callable[..., Any], *args: Any) -> Any:
+    """The border: what ``call`` gives; ``default`` if it raises. While it runs, Dynamo compiles nothing that runs."""
+    compiler = None if _set_eval_frame is None else _set_eval_frame(None)
     try:
         return call(*args)
-    except Exception as error:  # noqa: BLE001 - the border: a training without the agent is better than none
+    except Exception as error:  # noqa: BLE001 - a training without the agent is better than none
         AGENT.fail(getattr(call, "__name__", "?"), error)
         return default
+    finally:
+        if compiler is not None:
+            _set_eval_frame(compiler)
+
+
+_set_eval_frame: Any = None
 
 
 def _pre_step(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -103,55 +114,74 @@ def _compile_ended(*_: Any) -> None:
         safely(None, AGENT.compile_ends)
 
 
-class _Call:
-    """``__call__`` of a model's class: reports the calls of the roots and is transparent for all others.
+class _Gate:
+    """All that a model's call needs of the agent. Pickled with the model's class (cloudpickle), it is a gate that is shut."""
 
-    Hooks on the instance would stop ``torch.jit.script``. Pickled with its class (cloudpickle), it is what it stands for.
-    """
+    @property
+    def shut(self) -> bool:
+        """Whether calls are not to be reported at all."""
+        return AGENT.off or AGENT.in_forward
 
-    def __init__(self, cls: Any) -> None:
-        self.own = own = cls.__dict__.get("__call__")
+    def before(self, instance: Any, args: Any, kwargs: Any) -> bool:
+        """Report a call, if it is one of the trained model."""
+        root = AGENT.roots.get(id(instance))
+        return root is not None and root() is instance and safely(False, AGENT.before_forward, args, kwargs)
 
-        @functools.wraps(cls.__call__)
-        def call_it(self: Any, *args: Any, **kwargs: Any) -> Any:
-            above: Any = super(cls, self)
-            call = above.__call__ if own is None else functools.partial(own, self)
-            if _compiling() or AGENT.off or AGENT.in_forward or id(self) not in AGENT.roots:
-                return call(*args, **kwargs)
-            reports = AGENT.roots[id(self)]() is self and safely(False, AGENT.before_forward, args, kwargs)
-            try:
-                return call(*args, **kwargs)
-            finally:
-                if reports:
-                    safely(None, AGENT.after_forward)
-
-        self.function: Any = call_it
-        _skip_frames(call_it)
-
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self.function if instance is None else self.function.__get__(instance, owner)
+    def after(self) -> None:
+        """Report that it has returned or raised."""
+        safely(None, AGENT.after_forward)
 
     def __reduce__(self) -> Any:
-        if self.own is None:
-            return getattr, (sys.modules["torch"].nn.Module, "__call__")
-        return operator.itemgetter(0), ((self.own,),)
+        return types.SimpleNamespace, (), {"shut": True}
+
+
+_GATE = _Gate()
 
 
 def _listen_to(cls: Any) -> None:
-    if type(cls.__dict__.get("__call__")) is not _Call:
-        cls.__call__ = _Call(cls)
+    """Have the calls of a class' instances reported. Hooks on an instance would stop ``torch.jit.script`` and be pickled with it."""
+    if cls in _listening:
+        return
+    _listening.add(cls)
+    own, gate = cls.__dict__.get("__call__"), _GATE
+
+    def above(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _compiling() or gate.shut:
+            return super(cls, self).__call__(*args, **kwargs)
+        reports = gate.before(self, args, kwargs)
+        try:
+            return super(cls, self).__call__(*args, **kwargs)
+        finally:
+            if reports:
+                gate.after()
+
+    def around(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _compiling() or gate.shut:
+            return own(self, *args, **kwargs)
+        reports = gate.before(self, args, kwargs)
+        try:
+            return own(self, *args, **kwargs)
+        finally:
+            if reports:
+                gate.after()
+
+    call: Any = functools.wraps(cls.__call__)(above if own is None else around)
+    _skip_frames(call)
+    cls.__call__ = call
 
 
-_OURS: list[Any] = []
+_listening: Any = weakref.WeakSet()
 
 
 def _skip_frames(*functions: Any) -> None:
     """Have Dynamo leave these functions' frames alone where they are called from within compiled code, as it does torch's own."""
-    _OURS.extend(functions)
-    if "torch._dynamo.callback" in sys.modules:
-        skip: Any = getattr(sys.modules["torch._C"]._dynamo.eval_frame, "skip_code", None)
-        while _OURS and skip is not None:
-            skip(_OURS.pop().__code__)
+    _ours.extend(functions)
+    skip: Any = getattr(sys.modules.get("torch._dynamo.decorators"), "skip_code", None)
+    while _ours and skip is not None:
+        skip(_ours.pop().__code__)
+
+
+_ours: list[Any] = [safely, _Gate.before, _Gate.after, _Gate.__dict__["shut"].fget]
 
 
 def _optimizer_exists() -> bool:
@@ -169,11 +199,24 @@ def _optimizer_exists() -> bool:
 
 
 def patch(name: str, module: Any) -> None:
-    """Put the hooks into one of the watched modules; it has just been executed."""
-    if name in _patched or AGENT.off:
-        return
-    _patched.add(name)
-    safely(None, PATCHES[name], module)
+    """Put the hooks into one of the watched modules; it has been executed. Without those of ``_CORE`` there is no agent."""
+    if name not in _patched and not AGENT.off:
+        _patched.add(name)
+        if name in _CORE:
+            safely(None, PATCHES[name], module)
+        else:
+            attempt(None, PATCHES[name], module)
+
+
+def patch_loaded() -> None:
+    """Put them into what has been imported unseen, and back where ``torch._dynamo.reset`` has thrown them out."""
+    for name in PATCHES:
+        module = sys.modules.get(name)
+        if module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+            patch(name, module)
+    dynamo: Any = sys.modules.get("torch._dynamo.callback")
+    if dynamo is not None and _compile_started not in dynamo.callback_handler.start_callbacks:
+        attempt(None, _patch_dynamo, dynamo)
 
 
 def _patch_optimizer(module: Any) -> None:
@@ -219,6 +262,12 @@ def _patch_dynamo(module: Any) -> None:
     _skip_frames(_compile_started, _compile_ended)
 
 
+def _patch_decorators(module: Any) -> None:
+    global _set_eval_frame
+    _skip_frames()
+    _set_eval_frame = sys.modules["torch._C"]._dynamo.eval_frame.set_eval_frame
+
+
 def _replace(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
     function = wrapped(getattr(owner, name))
     setattr(owner, name, function)
@@ -232,9 +281,20 @@ PATCHES: dict[str, Callable[[Any], None]] = {
     "torch.autograd": _patch_autograd,
     "torch.serialization": _patch_serialization,
     "torch._dynamo.callback": _patch_dynamo,
+    "torch._dynamo.decorators": _patch_decorators,
     "safetensors.torch": _patch_safetensors,
     "torch.distributed.checkpoint": _patch_checkpoint,
 }
+_CORE = ("torch.optim.optimizer", "torch.compiler", "torch.utils.data.dataloader", "torch.autograd")
 _patched: set[str] = set()
 
-AGENT.listen, AGENT.made = _listen_to, _optimizer_exists
+
+def renew() -> Agent:
+    """An agent that knows nothing yet, in place of the one before; the hooks that are in report to it."""
+    global AGENT
+    AGENT = Agent()
+    AGENT.listen, AGENT.made, AGENT.each_second = _listen_to, _optimizer_exists, patch_loaded
+    return AGENT
+
+
+renew()

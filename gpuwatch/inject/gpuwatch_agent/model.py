@@ -47,7 +47,8 @@ def find_roots(optimizer: Any) -> list[Any]:
     """The outermost modules that hold the optimizer's parameters, the largest share first; equal shares all count.
 
     Found among all objects of the collector's lists. Frames of callers are left alone: to read a frame's variables keeps them alive.
-    Where the optimizer holds copies (ZeRO, Megatron), the module with the most parameters that learn is taken.
+    Where there is no optimizer to go by, or it holds copies (ZeRO, Megatron), the module with the most gradients is taken, else the one
+    with the most parameters that learn.
     """
     torch = sys.modules["torch"]
     strange = tuple(
@@ -66,18 +67,18 @@ def find_roots(optimizer: Any) -> list[Any]:
             modules.append(thing)
     children = {id(c) for m in modules for c in list((m.__dict__.get("_modules") or {}).values()) if c is not None}
     wanted = {id(p) for group in optimizer.param_groups for p in group["params"]} if optimizer is not None else set()
-    owned, learning = [], []
+    shares: tuple[list[tuple[int, Any]], ...] = ([], [], [])
     for module in modules:
         if id(module) not in children:
-            held = parameters(module)
-            own = sum(numel(p) for key, (_, p) in held.items() if key in wanted)
-            learn = sum(numel(p) for _, p in held.values() if p.requires_grad) if module.__dict__.get("training") else 0
-            owned.append((own, module))
-            learning.append((learn, module))
-    for shares in (owned, learning):
-        most = max((share for share, _ in shares), default=0)
+            held = [(key, p, numel(p)) for key, (_, p) in parameters(module).items()]
+            learning = [(p, size) for _, p, size in held if p.requires_grad and module.__dict__.get("training")]
+            shares[0].append((sum(size for key, _, size in held if key in wanted), module))
+            shares[1].append((sum(size for p, size in learning if p.grad is not None), module))
+            shares[2].append((sum(size for _, size in learning), module))
+    for share in shares:
+        most = max((size for size, _ in share), default=0)
         if most:
-            return [module for share, module in shares if share == most][:4]
+            return [module for size, module in share if size == most][:4]
     return []
 
 

@@ -1,0 +1,439 @@
+"""Many small trainings in one process, for tests of the agent: run once with and once without it, everything must be the same.
+
+``agent_child.py RESULTS [CONFIGURATION ...]`` writes one JSON object: per configuration what the script itself counted, a digest of the
+final weights, what Dynamo did, and, where the agent is loaded, what the agent counted. Each starts with an agent as good as new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+CONFIGURATIONS: dict[str, Callable[[], Count]] = {}
+LENGTH, BATCH, WORDS = 8, 4, 64
+
+
+class Count:
+    """What the script itself counts."""
+
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self.model = model
+        self.steps = self.tokens = self.first = self.evaluated = 0
+        self.batch = 0
+
+    def saw(self, ids: torch.Tensor) -> None:
+        self.batch += ids.numel()
+
+    def step(self) -> None:
+        self.steps += 1
+        self.tokens += self.batch
+        self.first = self.first or self.batch
+        self.batch = 0
+
+
+class Words(Dataset[Any]):
+    def __init__(self, items: int = 48) -> None:
+        self.ids = torch.randint(0, WORDS, (items, LENGTH), generator=torch.Generator().manual_seed(1))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int) -> torch.Tensor:
+        return self.ids[place]
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(WORDS, 16)
+        self.drop = nn.Dropout(0.1)
+        self.out = nn.Linear(16, WORDS)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
+        return self.out(self.drop(self.embed(input_ids)))  # type: ignore[no-any-return]
+
+
+def configuration(function: Callable[[], Count]) -> Callable[[], Count]:
+    CONFIGURATIONS[function.__name__] = function
+    return function
+
+
+def loss_of(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+
+
+def batches(epochs: int = 2, **options: Any) -> Iterator[torch.Tensor]:
+    for _ in range(epochs):
+        yield from DataLoader(Words(), batch_size=BATCH, **options)
+
+
+def train(model: nn.Module, called: Any, stream: Iterator[torch.Tensor], optimizers: list[Any], step: Any = None) -> Count:
+    """The plain loop."""
+    count = Count(model)
+    for ids in stream:
+        count.saw(ids)
+        loss_of(called(ids), ids).backward()
+        for optimizer in optimizers:
+            (step or optimizer.step)()
+            optimizer.zero_grad()
+        count.step()
+    return count
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(model.parameters(), lr=1e-2)
+
+
+@configuration
+def inference() -> Count:
+    """No optimizer has been made in this process so far: nobody trains."""
+    model = Tiny()
+    with torch.no_grad():
+        for ids in batches(1):
+            model(ids)
+    return Count(model)
+
+
+@configuration
+def plain() -> Count:
+    model = Tiny()
+    return train(model, model, batches(), [adam(model)])
+
+
+@configuration
+def fork_workers() -> Count:
+    model = Tiny()
+    return train(model, model, batches(num_workers=2), [adam(model)])
+
+
+@configuration
+def spawn_worker() -> Count:
+    model = Tiny()
+    return train(model, model, batches(1, num_workers=1, multiprocessing_context="spawn"), [adam(model)])
+
+
+@configuration
+def no_loader() -> Count:
+    """nanoGPT's way: batches are cut from one long tensor, and every few steps the loss is estimated."""
+    model, count = Tiny(), Count()
+    optimizer, count.model = adam(model), model
+    for step in range(20):
+        ids = torch.randint(0, WORDS, (BATCH, LENGTH))
+        if step and step % 5 == 0:
+            model.eval()
+            with torch.no_grad():
+                for _ in range(3):
+                    model(ids)
+                    count.evaluated += ids.numel()
+            model.train()
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        count.step()
+    return count
+
+
+@configuration
+def accumulation() -> Count:
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    for micro, ids in enumerate(batches(), 1):
+        count.saw(ids)
+        (loss_of(model(ids), ids) / 2).backward()
+        if micro % 2 == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            count.step()
+    return count
+
+
+@configuration
+def evaluation() -> Count:
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    held_out = DataLoader(Words(12), batch_size=BATCH)
+    for ids in batches():
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        if count.steps % 10 == 0:
+            model.eval()
+            for other in held_out:
+                with torch.no_grad():
+                    model(other)
+                count.evaluated += other.numel()
+            model.train()
+    return count
+
+
+@configuration
+def two_optimizers() -> Count:
+    model = Tiny()
+    pair = [torch.optim.SGD(model.out.parameters(), lr=0.1), torch.optim.AdamW(model.embed.parameters())]
+    return train(model, model, batches(), pair)
+
+
+@configuration
+def optimizer_in_backward() -> Count:
+    model = Tiny()
+    for parameter in model.parameters():
+        optimizer = torch.optim.SGD([parameter], lr=0.1)
+
+        def stepped(_: Any, optimizer: torch.optim.Optimizer = optimizer) -> None:
+            optimizer.step()
+            optimizer.zero_grad()
+
+        parameter.register_post_accumulate_grad_hook(stepped)
+    count = Count(model)
+    for ids in batches():
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        count.step()
+    return count
+
+
+@configuration
+def closure() -> Count:
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    for ids in batches():
+        count.saw(ids)
+
+        def again(ids: torch.Tensor = ids) -> float:
+            optimizer.zero_grad()
+            loss = loss_of(model(ids), ids)
+            loss.backward()
+            return float(loss.detach())
+
+        optimizer.step(again)
+        count.step()
+    return count
+
+
+@configuration
+def checkpoints() -> Count:
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    for ids in batches():
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        if count.steps % 6 == 0:
+            torch.save(model, os.devnull)
+            torch.save(optimizer.state_dict(), os.devnull)
+    return count
+
+
+@configuration
+def padded() -> Count:
+    """Half of each batch is padding."""
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    mask = torch.ones(BATCH, LENGTH, dtype=torch.long)
+    mask[:, LENGTH // 2 :] = 0
+    for _ in range(3):
+        for each in DataLoader(Words(), batch_size=BATCH, collate_fn=_with_mask):
+            count.saw(each["input_ids"])
+            loss_of(model(**each), each["input_ids"]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            count.step()
+    return count
+
+
+def _with_mask(items: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    ids = torch.stack(items)
+    mask = torch.ones_like(ids)
+    mask[:, LENGTH // 2 :] = 0
+    return {"attention_mask": mask, "input_ids": ids}
+
+
+@configuration
+def pixels() -> Count:
+    """Floats are samples, and never tokens; what comes with them are labels."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    optimizer, count = torch.optim.SGD(model.parameters(), lr=0.1), Count(model)
+    for _ in range(10):
+        nn.functional.cross_entropy(model(torch.rand(5, 3, 2, 2)), torch.randint(0, 4, (5,))).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+    return count
+
+
+@configuration
+def two_models_one_after_the_other() -> Count:
+    first, second = plain(), plain()
+    second.steps, second.tokens, second.first = first.steps + second.steps, first.tokens + second.tokens, first.first + second.first
+    return second
+
+
+@configuration
+def compiled_model() -> Count:
+    model = Tiny()
+    return train(model, torch.compile(model, backend="aot_eager"), batches(), [adam(model)])
+
+
+@configuration
+def compiled_in_place() -> Count:
+    model = Tiny()
+    model.compile(backend="aot_eager")
+    return train(model, model, batches(), [adam(model)])
+
+
+@configuration
+def compiled_later() -> Count:
+    """The model's class has the agent's hook by the time that it is compiled; the steps until that is noticed are not counted."""
+    model = Tiny()
+    optimizer = adam(model)
+    first = train(model, model, batches(1), [optimizer])
+    count = train(model, torch.compile(model, backend="aot_eager", fullgraph=True), batches(1), [optimizer])
+    count.steps, count.tokens = first.steps + count.steps, first.tokens + count.tokens
+    return count
+
+
+@configuration
+def compiled_optimizer() -> Count:
+    model = Tiny()
+    optimizer = adam(model)
+    return train(model, model, batches(), [optimizer], torch.compile(optimizer.step, backend="aot_eager"))
+
+
+@configuration
+def compiled_function() -> Count:
+    """The model is called from within a compiled function, which is compiled again for another shape: the hooks are in by then."""
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+
+    @torch.compile(backend="aot_eager", fullgraph=True, dynamic=False)
+    def loss_at_once(ids: torch.Tensor) -> torch.Tensor:
+        return loss_of(model(ids), ids)
+
+    for ids in batches():
+        ids = ids if count.steps < 12 else ids[:3]
+        count.saw(ids)
+        loss_at_once(ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+    return count
+
+
+@configuration
+def compiled_step() -> Count:
+    """The whole step is compiled; its backward breaks the graph."""
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+
+    @torch.compile(backend="aot_eager")
+    def step(ids: torch.Tensor) -> None:
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    for ids in batches(1):
+        count.saw(ids)
+        step(ids)
+        count.step()
+    return count
+
+
+@configuration
+def recompute() -> Count:
+    """The model's inner part is run again in the backward."""
+    inner = Tiny()
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            from torch.utils.checkpoint import checkpoint
+
+            return checkpoint(self.inner, ids, use_reentrant=False)  # type: ignore[no-any-return]
+
+    model = Outer()
+    return train(model, model, batches(), [adam(model)])
+
+
+def dynamo() -> dict[str, Any]:
+    """Graphs, breaks and compiled frames since the counters were cleared."""
+    if "torch._dynamo" not in sys.modules:
+        return {}
+    counters = sys.modules["torch._dynamo.utils"].counters
+    return {
+        "graphs": counters["stats"]["unique_graphs"],
+        "breaks": sum(counters["graph_break"].values()),
+        "frames": dict(counters["frames"]),
+        "recompiles": sum(counters["recompile_limit"].values()) if "recompile_limit" in counters else 0,
+    }
+
+
+def agent_new() -> Any:
+    """The agent of this process, as if it had just been loaded; None if it is not."""
+    if "gpuwatch_agent" not in sys.modules:
+        return None
+    hooks = sys.modules["gpuwatch_agent.hooks"]
+    agent = hooks.renew()
+    hooks.patch_loaded()
+    return agent
+
+
+def agent_counts(agent: Any) -> dict[str, Any]:
+    """What the file says, read as any reader would."""
+    if agent is None or agent.mem is None:
+        return {"off": None if agent is None else agent.off, "why": "" if agent is None else agent.reason}
+    agent.end()
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+    from gpuwatch.collectors.training import layout, reader
+
+    head = bytes(agent.mem)
+    who, what = reader.identity(head), reader.counters(head)
+    assert who is not None and what is not None
+    ring = [layout.STEP.unpack_from(head, layout.RING_AT + place * layout.STEP.size) for place in range(layout.RING_STEPS)]
+    found = {name: getattr(what, name) for name in what.__dataclass_fields__}
+    found |= {name: getattr(who, name) for name in who.__dataclass_fields__}
+    return found | {"kind": who.tokens_kind.name, "ring": sorted(list(line) for line in ring if line[0])}
+
+
+def digest(model: nn.Module | None) -> str:
+    state = b"".join(t.detach().numpy().tobytes() for t in model.state_dict().values()) if model is not None else b""
+    return hashlib.sha256(state + torch.get_rng_state().numpy().tobytes()).hexdigest()
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {}
+    for name in sys.argv[2:] or CONFIGURATIONS:
+        torch.manual_seed(7)
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()
+            sys.modules["torch._dynamo.utils"].counters.clear()
+        agent = agent_new()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            count = CONFIGURATIONS[name]()
+        found = results[name] = {"steps": count.steps, "tokens": count.tokens, "first": count.first, "evaluated": count.evaluated}
+        found["warnings"] = [f"{each.filename}:{each.lineno}: {each.message}" for each in caught]
+        found |= {"weights": digest(count.model), "dynamo": dynamo(), "agent": agent_counts(agent)}
+    Path(sys.argv[1]).write_text(json.dumps(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
