@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.training_lines import GOLDEN, LLAMA_FACTORY
 
@@ -98,3 +100,10 @@ def test_json_made_to_hurt_is_no_line() -> None:
     assert parsed("llama-factory", '{"current_steps": true, "total_steps": 3, "loss": 1}') is None
     assert parsed("llama-factory", '["current_steps"]') is None
     assert len(LLAMA_FACTORY) == 3
+
+
+def test_the_page_of_the_documentation_names_every_framework() -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "training-logs.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")}
+    assert {form.title for form in FORMATS} == rows - {"framework"}
+    assert all(form.needs.split()[0].rstrip(",") in page for form in FORMATS if form.needs)
