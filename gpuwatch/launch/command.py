@@ -41,6 +41,7 @@ def start(argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterabl
 def _spawn(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes], mask: Iterable[int]) -> tuple[int, int]:
     """(pid, 0), or (0, error number). By fork and exec: the C library's posix_spawn leaves two signals ignored."""
     said, say = os.pipe()
+    children = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where they are ignored, nobody learns how they end
     try:
         pid = os.fork()
     except OSError as error:
@@ -49,6 +50,7 @@ def _spawn(program: str, argv: Sequence[str], environment: Mapping[bytes, bytes]
         os.close(said)
         return pid, number
     if pid == 0:
+        signal.signal(signal.SIGCHLD, children)
         _become(program, argv, environment, mask, say)
     os.close(say)
     told = os.read(said, 8)  # nothing, when exec closes the other end

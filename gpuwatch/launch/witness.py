@@ -27,7 +27,10 @@ class Witness:
     def __init__(self, pause_ms: Callable[[int], None]) -> None:
         self._pause_ms = pause_ms
         read, self._write = os.pipe()
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:  # no room for a process: without a witness every signal is taken to be for this one alone
+            self.pid = -1
         if self.pid == 0:
             _sleep(read)
         os.close(read)
@@ -42,11 +45,11 @@ class Witness:
     def reaped(self, pid: int) -> None:
         """A child has ended: if it was the witness, its number may soon be another process'."""
         if pid == self.pid:
-            self.pid = 0
+            self.pid = -1
 
     def tidy(self) -> None:
         """Forget a signal that came too late to be asked for."""
-        if self.pid and self._pending():
+        if self.pid > 0 and self._pending():
             self._forget()
 
     def _pending(self) -> int:
@@ -66,7 +69,7 @@ class Witness:
         self._wait_until(lambda: not self._pending())
 
     def _wait_until(self, true: Callable[[], object]) -> bool:
-        for _ in range(GRACE_MS // _STEP_MS if self.pid else 0):
+        for _ in range(GRACE_MS // _STEP_MS if self.pid > 0 else 0):
             if true():
                 return True
             self._pause_ms(_STEP_MS)
