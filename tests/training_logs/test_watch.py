@@ -280,6 +280,20 @@ def test_llama_factory_is_read_from_the_file_that_is_named(tmp_path: Path) -> No
     assert found.source == "LLaMA-Factory log: difference of total_tokens"
 
 
+def test_what_a_shell_does_not_say_a_rank_does(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for pid, words in (
+        (8, ["sh", "run.sh"]),
+        (9, ["python", "x.py", "--seq-length", "8"]),
+        (10, ["python", "x.py", "--seq-length", "9"]),
+    ):
+        (bench.proc / str(pid)).mkdir()
+        (bench.proc / str(pid) / "cmdline").write_bytes("\0".join([*words, ""]).encode())
+    bench.watch = LogWatch(7, ["bash", "run.sh"], [bench.log], bench.clock, bench.proc, [8, 9, 10, 11])
+    bench.sure(MEGATRON.format(10, 2560))
+    assert bench.sure(MEGATRON.format(20, 5120)).tokens == 2560 * 8
+
+
 def test_a_named_file_of_another_user_is_refused_in_words(tmp_path: Path) -> None:
     mine = tmp_path / "mine.log"
     mine.write_text(nanogpt(1))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from gpuwatch import procfs
 from gpuwatch.collectors.training.logs.line import whole
-from gpuwatch.dataclass import dataclass
+from gpuwatch.dataclass import dataclass, fields
+
+_COMMAND_BYTES = 16 * 1024
+_MOST_ASKED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,19 @@ def told(argv: Sequence[str]) -> Told:
         iteration_tokens=batch * block * accumulation if batch and block and accumulation else None,
         logging_steps=_count(argv, "logging_steps") if by_steps else None,
     )
+
+
+def told_by_any(argv: Sequence[str], pids: Sequence[int], proc_root: Path) -> Told:
+    """What a command line names, and what it does not as one of the processes ``pids`` does: the first of a job may be a shell."""
+    found = told(argv)
+    for pid in pids[:_MOST_ASKED]:
+        try:
+            raw = procfs.read_once(f"{proc_root}/{pid}/cmdline", _COMMAND_BYTES)
+        except OSError:
+            continue
+        more = told(raw.decode("utf-8", "replace").split("\0"))
+        found = Told(*[getattr(found, field.name) or getattr(more, field.name) for field in fields(found)])
+    return found
 
 
 def _count(argv: Sequence[str], name: str) -> int | None:

@@ -18,7 +18,7 @@ from gpuwatch.collectors.training.logs.outputs import regular_outputs
 from gpuwatch.collectors.training.logs.reading import LogReading
 from gpuwatch.collectors.training.logs.recognise import recognise
 from gpuwatch.collectors.training.logs.tail import Chunk, Tail
-from gpuwatch.collectors.training.logs.told import Told, told
+from gpuwatch.collectors.training.logs.told import Told, told_by_any
 
 _NS = 1e9
 _MOST_FILES = 64
@@ -76,7 +76,8 @@ class LogWatch:
     """Reads the logs of one process. ``argv`` is its command line, already split: a few numbers are taken from it, no word is kept.
 
     ``named_files`` are followed as well, and before the outputs, if the process' own user owns them; ``more_pids`` are the other
-    ranks of the same job, whose outputs may be other files (Megatron-LM prints on its last rank alone). Not thread-safe.
+    processes of the same job, whose outputs may be other files (Megatron-LM prints on its last rank alone) and whose command lines
+    may say what that of a shell does not. Not thread-safe.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class LogWatch:
         more_pids: Sequence[int] = (),
     ) -> None:
         self._clock = clock
-        settings = told(argv)
+        settings = told_by_any(argv, more_pids, proc_root)
         try:
             owner = os.stat(f"{proc_root}/{pid}").st_uid
         except OSError:
