@@ -9,7 +9,7 @@ from support.training_lines import GOLDEN, LLAMA_FACTORY
 
 from gpuwatch.collectors.training.logs.formats import FORMATS, huggingface
 from gpuwatch.collectors.training.logs.line import Kind, LogLine, number, plain, stamp, whole
-from gpuwatch.dataclass import fields
+from gpuwatch.dataclass import fields, replace
 
 BY_NAME = {form.name: form for form in FORMATS}
 CASES = [(name, version, *case) for name, lines in GOLDEN.items() for version, case in lines.items()]
@@ -32,6 +32,15 @@ def test_a_line_says_what_its_framework_means(name: str, version: str, text: str
 def about(value: object) -> object:
     """The same but for the last bit of a fraction."""
     return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("before", ["0: ", "[rank0]: ", "[default0]:", "2025-01-01T10:00:00.000000Z ", "(Worker pid=7) "])
+def test_what_a_launcher_puts_before_a_line_does_not_matter(before: str) -> None:
+    for name, _, text, expected in CASES:
+        if expected is not None and expected.kind is not Kind.PROGRESS and name != "llama-factory":
+            line, alone = parsed(name, before + text), parsed(name, text)
+            assert line is not None and alone is not None, text
+            assert replace(line, written=None) == replace(alone, written=None), text
 
 
 @pytest.mark.parametrize(("name", "version", "text", "expected"), CASES, ids=[case[1] for case in CASES])

@@ -25,7 +25,7 @@ NAME = "nanochat"
 
 def parse(text: str) -> LogLine | None:
     """What a line says."""
-    if text.startswith("Total training time:"):
+    if "Total training time:" in text:
         return LogLine(NAME, Kind.END)
     head, _, rest = text.partition("|")
     told = fields(rest)

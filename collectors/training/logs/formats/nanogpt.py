@@ -13,23 +13,15 @@ NAME = "nanogpt"
 
 def parse(text: str) -> LogLine | None:
     """What a line says."""
-    head, colon, rest = text.partition(": ")
-    word, _, at = head.rpartition(" ")
-    step = whole(at)
-    if not colon or step is None:
+    if ": train loss " in text and "val loss " in text:
+        step = whole(text.partition(": train loss ")[0].rpartition("step ")[2])
+        return None if step is None else LogLine(NAME, Kind.EVAL, step=step)
+    head, _, rest = text.partition(": loss ")
+    step, time = whole(head.rpartition("iter ")[2]), value_of(rest, "time ") or ""
+    milliseconds = positive(time)
+    if "iter " not in head or step is None or milliseconds is None or "ms" not in time:
         return None
-    if word.endswith("iter") and rest.startswith("loss "):
-        time = value_of(rest, "time ") or ""
-        milliseconds = positive(time)
-        if milliseconds is None or "ms" not in time:
-            return None
-        seconds = milliseconds / 1000
-        return LogLine(
-            NAME, step=step, step_seconds=seconds, loss=number(value_of(rest, "loss ")), mfu=share(value_of(rest, "mfu "))
-        )
-    if word.endswith("step") and rest.startswith("train loss ") and "val loss " in rest:
-        return LogLine(NAME, Kind.EVAL, step=step)
-    return None
+    return LogLine(NAME, step=step, step_seconds=milliseconds / 1000, loss=number(rest), mfu=share(value_of(rest, "mfu ")))
 
 
 _NEEDS = "--batch_size, --block_size and --gradient_accumulation_steps"

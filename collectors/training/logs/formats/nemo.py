@@ -13,7 +13,7 @@ NAME = "nemo"
 
 def parse(text: str) -> LogLine | None:
     """What a line says."""
-    if text.startswith("Validation") and ": iteration " in text:
+    if "Validation: iteration " in text:
         return LogLine(NAME, Kind.EVAL)
     told = fields(text) if "reduced_train_loss:" in text else fields(text.rstrip("]"), ", ", "=")
     step = whole(told.get("global_step"))
