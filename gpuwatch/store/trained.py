@@ -23,6 +23,11 @@ class TrainedTime:
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         raise NotImplementedError
 
+    @property
+    def host_id(self) -> int:
+        """The host that is looked at."""
+        raise NotImplementedError
+
     def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
         """(ts_ms, proc_id, workload_id, *TRAINING_ROW) of ``(after_ms, to_ms]``, in the order of time."""
         return self._all(_ROWS.format(",".join("?" * len(workload_ids))), (after_ms, to_ms, *workload_ids))

@@ -32,7 +32,8 @@ def rank_process(pid: int, root: tuple[int, int] = ROOT, **more: Any) -> Process
 
 
 def trainer(pid: int = RANKS[0], root: tuple[int, int] = ROOT, **more: Any) -> Trainer:
-    return Trainer(pid, START_MS, *root, TrainingSource.HOOK, T0, **{"rank": pid - RANKS[0], "world": 2, **more})
+    given = {"source": TrainingSource.HOOK, "attached_ms": T0, "rank": pid - RANKS[0], "world": 2, **more}
+    return Trainer(pid, START_MS, *root, **given)
 
 
 def run(root: tuple[int, int] = ROOT, **more: Any) -> Run:

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gpuwatch.store.archive.read import Columns, cut
+from gpuwatch.store.archive.read import HOUR_MS, Columns, cut
 from gpuwatch.store.archive.shapes import TRAINING
-from gpuwatch.store.trained import TRAINING_ROW
+from gpuwatch.store.trained import TRAINING_ROW, TrainedTime
 
 _ROW = ("ts_ms", "workload_id", *TRAINING_ROW)
 _RANKS = (
-    "SELECT proc_id FROM trainer WHERE workload_id IN ({0}) UNION SELECT proc_id FROM process WHERE workload_id IN ({0}) ORDER BY 1"
+    f"SELECT entity_id FROM chunk WHERE kind={TRAINING} AND host_id=? AND t0_ms>? AND t0_ms<? UNION SELECT s.proc_id FROM main.tick k"
+    " CROSS JOIN main.training_sample s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? ORDER BY 1"
 )
 
 
-class PastTrained:
+class PastTrained(TrainedTime):
     """The part of a :class:`gpuwatch.store.archive.replay.PastWindow` that reads training processes."""
-
-    if TYPE_CHECKING:  # the window's own, which stands behind this class
-
-        def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]: ...
 
     def _columns(self, kind: int, entity_id: int, from_ms: int, to_ms: int, wanted: tuple[str, ...]) -> Columns | None:
         raise NotImplementedError
 
     def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
-        """What a window's own says. Which processes train is known from their descriptions, whose rows say of which workload."""
+        """What a window's own says; a process may have been of one workload and then of another, so each row says of which."""
         out: list[tuple[Any, ...]] = []
-        for (proc_id,) in self._all(_RANKS.format(",".join("?" * len(workload_ids))), (*workload_ids, *workload_ids)):
+        for (proc_id,) in self._all(_RANKS, (self.host_id, after_ms - HOUR_MS, to_ms, after_ms, to_ms)):
             columns = self._columns(TRAINING, proc_id, after_ms, to_ms, _ROW)
             if columns is not None:
                 there = cut(columns, after_ms, to_ms)
