@@ -41,11 +41,12 @@ def trainings(view: View, width: int, paint: Paint) -> list[str]:
     known = [(work, training) for work, training in there if _tells(training)]
     lines: list[str] = []
     if known:
+        unit = _unit(known)
         columns = [
             Column("Training", [_name(work, 28 if width >= WIDE else 19) for work, _ in known], align="left"),
             Column("GPU", [gpu_list(work.gpu_indices) for work, _ in known], align="left"),
             Column("ranks", [str(len(training.ranks)) for _, training in known], drop=6),
-            Column(_unit(known), [_rate(training) for _, training in known]),
+            Column(unit or "a second", [_rate(training, "" if unit else f" {_of(training)}") for _, training in known]),
             Column("step s", [_step(training) for _, training in known]),
             Column("step", [_number(training) for _, training in known], drop=3),
             Column("data %", [_data(training) for _, training in known]),
@@ -75,19 +76,18 @@ def _name(work: WorkloadView, room: int) -> str:
 
 
 def _unit(known: Sequence[tuple[WorkloadView, TrainingView]]) -> str:
-    """What rates are of; where trainings differ each says its own."""
-    return f"{_of(known[0][1])}/s" if len({_of(training) for _, training in known}) == 1 else "a second"
+    """What rates are of; empty where trainings differ, and each says its own."""
+    return f"{_of(known[0][1])}/s" if len({_of(training) for _, training in known}) == 1 else ""
 
 
 def _of(training: TrainingView) -> str:
     return "samples" if training.tokens_per_second is None and training.samples_per_second is not None else "tok"
 
 
-def _rate(training: TrainingView) -> str:
+def _rate(training: TrainingView, unit: str) -> str:
     """Tokens a second, else samples; nothing is 0, not known is not."""
-    if training.tokens_per_second is not None:
-        return fmt.rate(training.tokens_per_second)
-    return fmt.NOTHING if training.samples_per_second is None else fmt.rate(training.samples_per_second)
+    rate = training.samples_per_second if training.tokens_per_second is None else training.tokens_per_second
+    return fmt.NOTHING if rate is None else fmt.rate(rate) + unit
 
 
 def _step(training: TrainingView) -> str:

@@ -14,8 +14,8 @@ COUNTS = ("steps_sum", "tokens_sum", "samples_sum", "rank_steps_sum", "attached_
 _RUNS = (
     "SELECT r.workload_id, w.root_pid, w.root_start_ms, w.name, w.model, coalesce(u.name, ''), w.job, r.command, r.git_commit, "
     "r.started_ms, r.first_step_ms, r.last_step_ms, r.ended_ms, r.outcome, r.exit_code, r.detail, r.ranks, r.steps, r.tokens, r.samples, "
-    "r.last_checkpoint_ms, r.attached FROM run r JOIN workload w ON w.workload_id=r.workload_id LEFT JOIN user_account u ON u.user_id=w.user_id "
-    "WHERE w.host_id=? AND r.started_ms<? AND coalesce(r.ended_ms, w.last_ms)>=? ORDER BY r.started_ms, r.workload_id"
+    "r.last_checkpoint_ms, r.attached FROM run r JOIN workload w ON w.workload_id=r.workload_id JOIN host h ON h.host_id=w.host_id "
+    "LEFT JOIN user_account u ON u.user_id=w.user_id WHERE w.host_id=? AND r.started_ms<? AND coalesce(r.ended_ms, h.last_ms)>=? ORDER BY r.started_ms, r.workload_id"
 )
 
 

@@ -9,7 +9,7 @@ from gpuwatch.names import Quality, ServerState
 from gpuwatch.store.window import Window
 from gpuwatch.view import holdings as held
 from gpuwatch.view.entities import Moment
-from gpuwatch.view.holdings import Holdings
+from gpuwatch.view.holdings import Holdings, Root
 from gpuwatch.view.inference_types import InferenceView
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.training_types import TrainingView
@@ -20,15 +20,19 @@ LATE_TICKS = 4
 
 
 def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) -> tuple[WorkloadView, ...]:
-    """The workloads seen in the last two minutes whose processes have not ended since, and what their servers told."""
+    """The workloads seen in the last two minutes whose processes have not ended since, and what their servers and ranks told.
+
+    A training that nobody measures is seen by its processes alone.
+    """
     window, rows = moment.window, moment.rows
-    known = window.workloads(moment.at_ms, RECENT_MS)
+    known = dict(window.workloads(moment.at_ms, RECENT_MS))
+    there = moment.at_ms - rows.processes_ms <= 5 * moment.stale_ms
+    present = held.roots(window, rows) if there else frozenset()
+    known |= _silent_trainings(window, present - {(row["root_pid"], row["root_start_ms"]) for row in known.values()})
     if not known:
         return ()
-    there = moment.at_ms - rows.processes_ms <= 5 * moment.stale_ms
     holds = held.holdings(window, rows) if there else held.NONE
     if there:
-        present = held.roots(window, rows)
         known = {i: row for i, row in known.items() if not row["root_pid"] or (row["root_pid"], row["root_start_ms"]) in present}
     serving = {i: row for i, row in known.items() if row["kind"] == "inference"}
     told = _servers(moment, serving, holds, period_ms, terms, live=live)
@@ -44,6 +48,15 @@ def workload_views(moment: Moment, period_ms: int, terms: Terms, *, live: bool) 
         )
         for workload_id, row in known.items()
     )
+
+
+def _silent_trainings(window: Window, roots: frozenset[Root]) -> Mapping[int, Mapping[str, Any]]:
+    """The trainings among these roots; asked for again when other roots are there."""
+    kept = window.memo.get("silent_trainings")
+    if kept is None or kept[0] != roots:
+        kept = window.memo["silent_trainings"] = (roots, window.trainings_of(roots) if roots else {})
+    found: Mapping[int, Mapping[str, Any]] = kept[1]
+    return found
 
 
 def _workload(
