@@ -25,7 +25,7 @@ ensure() {
   case $level in
     1) what=(-e .) ;;
     2) what=(-e . --group test) ;;
-    3) what=(-e '.[postgres,parquet]' --group test --group check --group docs --group torch --group servers) ;;
+    3) what=(--no-compile -e '.[postgres,parquet]' --group test --group check --group docs --group torch --group servers) ;;
     9) what=(--group peers) ;;
   esac
   [ -n "${GPUWATCH_CONSTRAINTS:-}" ] && what+=(-c "$GPUWATCH_CONSTRAINTS")
@@ -38,5 +38,8 @@ ensure() {
       "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' &&
       "$dir/bin/python" -m pip install --quiet --disable-pip-version-check -c scripts/constraints.txt "${what[@]}"
   ) || { printf '%s\n' "$said" >&2 && exit 1; }
+  if [ "$level" = 3 ]; then # PyTorch is large: pip would compile it on one core
+    "$dir/bin/python" -m compileall -q -j 0 "$dir/lib" >/dev/null 2>&1 || true # what is made for another Python does not compile
+  fi
   echo "$level $now" >"$dir/.gpuwatch-setup"
 }
