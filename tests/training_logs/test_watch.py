@@ -63,6 +63,7 @@ def test_the_first_reading_counts_nothing(tmp_path: Path) -> None:
     first = bench.sure()
     assert (first.steps, first.tokens, first.samples, first.window_seconds) == (None, None, None, None)
     assert (first.step, first.loss, first.mfu, first.step_seconds) == (10, 2.5, 0.12, 0.1)
+    assert (first.source, first.trust) == ("nanoGPT log: no token count yet", None)
 
 
 def test_differences_come_with_their_time_their_formula_and_their_age(tmp_path: Path) -> None:

@@ -130,9 +130,15 @@ class LogWatch:
 def _source(form: Format | None, meter: Meter, has_rate: bool) -> str:
     if form is None:
         return ""
-    without = f"no token count without {form.needs} on the command line" if form.needs else "no token count"
-    how = meter.tokens.how or ("tokens/s per device" if has_rate else without)
-    return f"{form.title} log: {how}" + (f"; samples: {meter.samples.how}" if meter.samples.how and not meter.tokens.how else "")
+    if meter.tokens.how:
+        return f"{form.title} log: {meter.tokens.how}"
+    if has_rate:
+        how = "tokens/s per device"
+    elif meter.tokens.before is not None:
+        how = "no token count yet"
+    else:
+        how = f"no token count without {form.needs} on the command line" if form.needs else "no token count"
+    return f"{form.title} log: {how}" + (f"; samples: {meter.samples.how}" if meter.samples.how else "")
 
 
 def _different(*pids: int, proc_root: Path) -> list[str]:
