@@ -1,15 +1,21 @@
 """Many small trainings in one process, for tests of the agent: run once with and once without it, everything must be the same.
 
 ``agent_child.py RESULTS [CONFIGURATION ...]`` writes one JSON object: per configuration what the script itself counted, a digest of the
-final weights, what Dynamo did, and, where the agent is loaded, what the agent counted. Each starts with an agent as good as new.
+final weights, what Dynamo did, and, where the agent is loaded, what the agent counted. Each starts with an agent as good as new. The
+process ends with an exception that nobody catches, inside the model.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import io
 import json
 import os
+import shutil
 import sys
+import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +23,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 CONFIGURATIONS: dict[str, Callable[[], Count]] = {}
 LENGTH, BATCH, WORDS = 8, 4, 64
@@ -30,6 +36,8 @@ class Count:
         self.model = model
         self.steps = self.tokens = self.first = self.evaluated = 0
         self.batch = 0
+        self.slept = self.took = 0.0
+        self.seen: list[str] = []
 
     def saw(self, ids: torch.Tensor) -> None:
         self.batch += ids.numel()
@@ -372,6 +380,183 @@ def recompute() -> Count:
     return train(model, model, batches(), [adam(model)])
 
 
+# ------------------------------------------------------------------------------------------------------------------ where the time goes
+
+
+class Pause:
+    """Sleeps, and knows how long it has slept."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def __call__(self, seconds: float) -> None:
+        begin = time.perf_counter()
+        time.sleep(seconds)
+        self.slept += time.perf_counter() - begin
+
+    def write(self, data: Any) -> int:
+        self(0.02)
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+
+class SlowWords(Words):
+    def __init__(self, pause: Pause, count: Count) -> None:
+        super().__init__()
+        self.pause, self.count = pause, count
+
+    def __getitem__(self, place: int) -> torch.Tensor:
+        self.pause(0.01)
+        if place == 30:  # a reader that looks now sees what the process is doing, and for how long
+            self.count.seen.append(phase_now())
+        return super().__getitem__(place)
+
+
+def phase_now() -> str:
+    agent = current()
+    if agent is None or agent.mem is None:
+        return ""
+    from gpuwatch.collectors.training import reader
+
+    phase, since = reader.live(bytes(agent.mem))
+    return f"{phase.name if phase is not None else ''} {'for 10 ms' if time.monotonic_ns() - since > 10_000_000 else 'just now'}"
+
+
+def slow(where: str) -> Count:
+    """Sleeps in one place; the rest of the loop takes next to nothing."""
+    model, pause = Tiny(), Pause()
+    count, optimizer = Count(model), adam(model)
+    data: Dataset[Any] = SlowWords(pause, count) if where == "data" else Words()
+    begin = time.perf_counter()
+    for ids in DataLoader(data, batch_size=BATCH):
+        if count.steps == 1:
+            begin, pause.slept = time.perf_counter(), 0.0  # from the end of the first step on, as the agent
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        if where == "other" and count.steps > 1:
+            pause(0.03)
+        if where == "eval" and count.steps % 3 == 0:
+            with torch.no_grad():
+                model(ids)
+                pause(0.06)
+                count.evaluated += ids.numel()
+        if where == "checkpoint" and count.steps % 3 == 0:
+            torch.save(model.state_dict(), io.BytesIO())
+            torch.save(model.state_dict(), pause)  # type: ignore[arg-type]
+    count.slept, count.took = pause.slept, time.perf_counter() - begin
+    return count
+
+
+for _place in ("data", "other", "eval", "checkpoint"):
+    CONFIGURATIONS[f"slow_{_place}"] = functools.partial(slow, _place)
+
+
+# ---------------------------------------------------------------------------------------------------------------- whatever goes wrong
+
+
+def everything() -> Count:
+    """A little of all that the agent has hooks for."""
+    model = Tiny()
+    optimizer, count = adam(model), Count(model)
+    for ids in batches(1):
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        if count.steps % 5 == 0:
+            with torch.no_grad():
+                model(ids)
+            torch.save(model.state_dict(), os.devnull)
+    return count
+
+
+def broken(method: str) -> Count:
+    """One method of the agent raises when it is called, after the training has begun where that is possible."""
+
+    def breaks(*_: Any, **__: Any) -> None:
+        raise ValueError("injected")
+
+    agent = current()
+    if agent is not None:
+        setattr(agent, method, breaks)
+    return everything()
+
+
+BREAKABLE = (
+    *("arm", "before_batch", "after_wait", "got_batch", "before_forward", "after_forward", "before_backward", "after_backward"),
+    *("before_step", "after_step", "before_save", "after_save", "enter", "publish", "identify", "store", "look_for_model", "learn"),
+    *("read_allocator", "step_ended", "count_padding"),
+)
+for _method in BREAKABLE:
+    CONFIGURATIONS[f"broken_{_method}"] = functools.partial(broken, _method)
+
+
+def homeless(kind: str) -> Count:
+    """There is no good place for the file, or it goes away."""
+    folder, before = Path(tempfile.mkdtemp()), os.environ.get("GPUWATCH_DIR", "")
+    place = folder / "hooks"
+    place.mkdir(mode=0o700)
+    if kind == "nowhere":
+        place = Path("/proc/no/such/place")
+    elif kind == "open":
+        place.chmod(0o777)
+    elif kind == "link":
+        (folder / "link").symlink_to(place)
+        place = folder / "link"
+    os.environ["GPUWATCH_DIR"] = str(place)
+    allocate = os.posix_fallocate
+    if kind == "full":
+        os.posix_fallocate = _no_space
+    try:
+        count = Count()
+        for _ in range(2):
+            count = everything()
+            if kind == "deleted":
+                for file in place.iterdir():
+                    file.unlink()
+    finally:
+        os.posix_fallocate = allocate
+        count.seen = sorted(file.name for file in place.iterdir()) if place.is_dir() else []
+        os.environ["GPUWATCH_DIR"] = before
+        shutil.rmtree(folder)
+    return count
+
+
+def _no_space(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+for _kind in ("nowhere", "open", "link", "full", "deleted"):
+    CONFIGURATIONS[f"homeless_{_kind}"] = functools.partial(homeless, _kind)
+
+
+def loud() -> None:
+    """What the user sees: a warning that torch aims at the user's line, and an exception from within the model."""
+
+    class Stream(IterableDataset[Any]):
+        def __len__(self) -> int:
+            return 2
+
+        def __iter__(self) -> Iterator[torch.Tensor]:
+            yield from Words(BATCH).ids
+
+    model = Tiny()
+    optimizer = adam(model)
+    for ids in DataLoader(Stream(), batch_size=1):
+        loss = loss_of(model(ids), ids)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        print(f"loss {loss.item():.6f}")
+    model(torch.tensor([[WORDS]]))
+
+
 def dynamo() -> dict[str, Any]:
     """Graphs, breaks and compiled frames since the counters were cleared."""
     if "torch._dynamo" not in sys.modules:
@@ -383,6 +568,11 @@ def dynamo() -> dict[str, Any]:
         "frames": dict(counters["frames"]),
         "recompiles": sum(counters["recompile_limit"].values()) if "recompile_limit" in counters else 0,
     }
+
+
+def current() -> Any:
+    """The agent of this process; None if there is none."""
+    return sys.modules["gpuwatch_agent.hooks"].AGENT if "gpuwatch_agent" in sys.modules else None
 
 
 def agent_new() -> Any:
@@ -400,15 +590,13 @@ def agent_counts(agent: Any) -> dict[str, Any]:
     if agent is None or agent.mem is None:
         return {"off": None if agent is None else agent.off, "why": "" if agent is None else agent.reason}
     agent.end()
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
     from gpuwatch.collectors.training import layout, reader
 
     head = bytes(agent.mem)
     who, what = reader.identity(head), reader.counters(head)
     assert who is not None and what is not None
     ring = [layout.STEP.unpack_from(head, layout.RING_AT + place * layout.STEP.size) for place in range(layout.RING_STEPS)]
-    found = {name: getattr(what, name) for name in what.__dataclass_fields__}
-    found |= {name: getattr(who, name) for name in who.__dataclass_fields__}
+    found = {name: getattr(each, name) for each in (what, who) for name in type(each).__annotations__}
     return found | {"kind": who.tokens_kind.name, "ring": sorted(list(line) for line in ring if line[0])}
 
 
@@ -418,6 +606,7 @@ def digest(model: nn.Module | None) -> str:
 
 
 def main() -> None:
+    sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
     for name in sys.argv[2:] or CONFIGURATIONS:
@@ -431,8 +620,12 @@ def main() -> None:
             count = CONFIGURATIONS[name]()
         found = results[name] = {"steps": count.steps, "tokens": count.tokens, "first": count.first, "evaluated": count.evaluated}
         found["warnings"] = [f"{each.filename}:{each.lineno}: {each.message}" for each in caught]
+        found |= {"slept": count.slept, "took": count.took, "seen": count.seen}
         found |= {"weights": digest(count.model), "dynamo": dynamo(), "agent": agent_counts(agent)}
     Path(sys.argv[1]).write_text(json.dumps(results), encoding="utf-8")
+    torch.manual_seed(7)
+    agent_new()
+    loud()
 
 
 if __name__ == "__main__":

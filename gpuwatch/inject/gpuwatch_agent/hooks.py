@@ -7,6 +7,7 @@ arguments, result and exception. Whatever goes wrong within a hook ends at ``saf
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import types
 import weakref
@@ -60,15 +61,17 @@ def _post_step(optimizer: Any, args: Any, kwargs: Any) -> None:
 def _wrapped_next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
     @functools.wraps(original)
     def advance(self: Any) -> Any:
-        if _compiling() or AGENT.off:
+        if _compiling():
             return original(self)
-        waits = safely(False, AGENT.before_batch, self)
+        waits = not AGENT.off and safely(False, AGENT.before_batch, self)
         try:
             batch = original(self)
         finally:
             if waits:
                 safely(None, AGENT.after_wait)
-        safely(None, AGENT.got_batch, self, batch)
+            _unseen(sys._getframe())
+        if not AGENT.off:
+            safely(None, AGENT.got_batch, self, batch)
         return batch
 
     return advance
@@ -77,14 +80,15 @@ def _wrapped_next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _wrapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def backward(*args: Any, **kwargs: Any) -> Any:
-        if _compiling() or AGENT.off:
+        if _compiling():
             return original(*args, **kwargs)
-        came_from = safely(-1, AGENT.before_backward, args[0] if args else None)
+        came_from = -1 if AGENT.off else safely(-1, AGENT.before_backward, args[0] if args else None)
         try:
             return original(*args, **kwargs)
         finally:
             if came_from >= 0:
                 safely(None, AGENT.after_backward, came_from)
+            _unseen(sys._getframe())
 
     return backward
 
@@ -92,16 +96,24 @@ def _wrapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
 def _wrapped_save(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def save(*args: Any, **kwargs: Any) -> Any:
-        if _compiling() or AGENT.off:
+        if _compiling():
             return original(*args, **kwargs)
-        saves = safely(False, AGENT.before_save)
+        saves = not AGENT.off and safely(False, AGENT.before_save)
         try:
             return original(*args, **kwargs)
         finally:
             if saves:
                 safely(None, AGENT.after_save)
+            _unseen(sys._getframe())
 
     return save
+
+
+def _unseen(frame: Any) -> None:
+    """Take the hook's frame out of the traceback of what is being raised through it (Python 3.11+): it would show in the user's log."""
+    trace = getattr(sys.exc_info()[1], "__traceback__", None)
+    if trace is not None and trace.tb_frame is frame:
+        sys.exc_info()[1].__traceback__ = trace.tb_next  # type: ignore[union-attr]
 
 
 def _compile_started(*_: Any) -> None:
@@ -127,12 +139,14 @@ class _Gate:
         root = AGENT.roots.get(id(instance))
         return root is not None and root() is instance and safely(False, AGENT.before_forward, args, kwargs)
 
-    def after(self) -> None:
+    def after(self, reports: bool, frame: Any) -> None:
         """Report that it has returned or raised."""
-        safely(None, AGENT.after_forward)
+        if reports:
+            safely(None, AGENT.after_forward)
+        _unseen(frame)
 
     def __reduce__(self) -> Any:
-        return types.SimpleNamespace, (), {"shut": True}
+        return types.SimpleNamespace, (), {"shut": True, "after": operator.is_}
 
 
 _GATE = _Gate()
@@ -146,31 +160,35 @@ def _listen_to(cls: Any) -> None:
     own, gate = cls.__dict__.get("__call__"), _GATE
 
     def above(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _compiling() or gate.shut:
+        if _compiling():
             return super(cls, self).__call__(*args, **kwargs)
-        reports = gate.before(self, args, kwargs)
+        reports = not gate.shut and gate.before(self, args, kwargs)
         try:
             return super(cls, self).__call__(*args, **kwargs)
         finally:
-            if reports:
-                gate.after()
+            gate.after(reports, sys._getframe())
 
     def around(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _compiling() or gate.shut:
+        if _compiling():
             return own(self, *args, **kwargs)
-        reports = gate.before(self, args, kwargs)
+        reports = not gate.shut and gate.before(self, args, kwargs)
         try:
             return own(self, *args, **kwargs)
         finally:
-            if reports:
-                gate.after()
+            gate.after(reports, sys._getframe())
 
     call: Any = functools.wraps(cls.__call__)(above if own is None else around)
-    _skip_frames(call)
+    _hide(call)
     cls.__call__ = call
 
 
 _listening: Any = weakref.WeakSet()
+
+
+def _hide(function: Any) -> None:
+    """Have warnings count frames as if this function were not there: Python leaves out those of its import machinery, by their file."""
+    function.__code__ = function.__code__.replace(co_filename="<gpuwatch, like importlib._bootstrap>")
+    _skip_frames(function)
 
 
 def _skip_frames(*functions: Any) -> None:
@@ -181,7 +199,7 @@ def _skip_frames(*functions: Any) -> None:
         skip(_ours.pop().__code__)
 
 
-_ours: list[Any] = [safely, _Gate.before, _Gate.after, _Gate.__dict__["shut"].fget]
+_ours: list[Any] = [safely, _unseen, _Gate.before, _Gate.after, _Gate.__dict__["shut"].fget]
 
 
 def _optimizer_exists() -> bool:
@@ -270,8 +288,8 @@ def _patch_decorators(module: Any) -> None:
 
 def _replace(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> None:
     function = wrapped(getattr(owner, name))
+    _hide(function)
     setattr(owner, name, function)
-    _skip_frames(function)
 
 
 PATCHES: dict[str, Callable[[Any], None]] = {
