@@ -20,7 +20,8 @@ UNLINK_NS = 15 * _NS
 """A dead process' file stays so long after it was told: until what it said is surely stored."""
 SILENT_NS = 600 * _NS
 """A process that cannot be seen is taken to have ended when its file has not changed for so long."""
-_TORN_TICKS = 10
+_MAKING_NS, _TORN_NS = 3 * _NS, 10 * _NS
+"""A file may not yet have its size and its first words when it is found; what says who writes it is written at once."""
 _MAX_RANKS = 512
 
 
@@ -111,9 +112,11 @@ class Attached:
             if not known or not self._lives(rank, now_ns):
                 return self._vanished(place, rank, now_ms)
         except (OSError, Foreign) as error:
+            if now_ns - self._found_ns[place] < _MAKING_NS:
+                return False
             return self._ignore(place, rank, now_ms, str(error))
         if not known or rank.identity is None:
-            if now_ns - self._found_ns[place] > _TORN_TICKS * _NS:
+            if now_ns - self._found_ns[place] > _TORN_NS:
                 return self._ignore(place, rank, now_ms, "it is damaged: what it says of its process does not fit its checksum")
             return False
         if not rank.key[0] and not self._settle(place, rank, rank.identity, now_ns):

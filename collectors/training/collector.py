@@ -6,7 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from gpuwatch.collectors.training.folders import Folders, usual
-from gpuwatch.model import Batch
+from gpuwatch.dataclass import replace
+from gpuwatch.model import Batch, Event
+from gpuwatch.names import Severity
 from gpuwatch.plugin import CollectorContext
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class TrainingCollector:
         self._folders: Folders | None = None
         self._watching: Watching | None = None
         self._opened_ns = 0
+        self._refused: dict[str, str] = {}
 
     def open(self) -> None:
         """Nothing to connect to."""
@@ -48,10 +51,23 @@ class TrainingCollector:
         clock, folders = self.context.clock, self._folders
         began = clock.monotonic_ns()
         folders.look()
+        events = self._refusals(now)
         if self._watching is None:
             if not folders.hooks and not folders.notes and not any(job.training for job in self.context.trainers.current()[1]):
-                return Batch(self.name, int(now), began)
+                return Batch(self.name, int(now), began, events=events)
             from gpuwatch.collectors.training.watching import Watching
 
             self._watching = Watching(self.context, folders, self._opened_ns)
-        return self._watching.batch(now, began)
+        batch = self._watching.batch(now, began)
+        return replace(batch, events=[*events, *batch.events]) if events else batch
+
+    def _refusals(self, now: float) -> list[Event]:
+        """Say once of a folder that it is there and not looked into."""
+        assert self._folders is not None
+        refused = self._folders.refused
+        if refused == self._refused:
+            return []
+        new = [path for path, reason in refused.items() if self._refused.get(path) != reason]
+        self._refused = dict(refused)
+        said = (f"the hook folder {path} is not looked into: {refused[path]}" for path in new)
+        return [Event(round(now * 1000), "hook_folder_ignored", detail, Severity.NOTICE) for detail in said]

@@ -44,7 +44,7 @@ class _Folder:
     """What is known of one folder. ``mark`` changes when a file comes or goes; ``settled`` is False if more may have come unseen."""
 
     path: str
-    mark: tuple[int, int] = (0, 0)
+    mark: tuple[int, ...] = (0,)
     settled: bool = False
     wait: int = 0
     owner: int = -1
@@ -64,10 +64,11 @@ class Folders:
         self.notes: list[Place] = []
         self.changed = False
         self.refused: dict[str, str] = {}
-        """Folders that are there and do not count, and why."""
+        """Folders that are there and do not count, and why; of those that were named or are this user's."""
         self.kept_open = 0
         """Files of these folders that somebody keeps open."""
         self._folders = {path: _Folder(path) for path in map(os.path.abspath, paths)}
+        self._own = frozenset(self._folders)
         self._parents = parents
         self._ticks = 0
 
@@ -109,9 +110,9 @@ class Folders:
             found = os.lstat(folder.path)
         except OSError:
             self._becomes(folder, ())
-            folder.mark = (0, 0)
+            folder.mark = (0,)
             return
-        mark = found.st_ino, found.st_mtime_ns
+        mark = found.st_ino, found.st_mtime_ns, found.st_mode, found.st_uid
         if mark == folder.mark and folder.settled:
             return
         if folder.wait > 0 and mark[0] == folder.mark[0]:
@@ -121,7 +122,8 @@ class Folders:
         folder.mark = mark
         reason = self._distrust(found)
         if reason:
-            self.refused[folder.path] = reason
+            if folder.path in self._own:
+                self.refused[folder.path] = reason
             self._becomes(folder, ())
             return
         self.refused.pop(folder.path, None)

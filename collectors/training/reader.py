@@ -101,6 +101,8 @@ class Counters(NamedTuple):
 
 def identity(head: bytes) -> Identity | None:
     """Who writes the file; ``None`` while that is being written. Raises :class:`Foreign`."""
+    if head[:4] == b"\0\0\0\0":
+        return None
     if head[:4] != layout.MAGIC:
         raise Foreign("it does not begin like a hook file")
     version, size = struct.unpack_from("<HH", head, 4)

@@ -55,7 +55,7 @@ class Runs:
         told = []
         for key, state in list(self.states.items()):
             if not state.over:
-                self._watch(state, key in self._present or key in living, now_ms)
+                self._watch(state, key in living or (key in self._present and not self._left(state)), now_ms)
             run = state.news(now_ms)
             if run is not None:
                 told.append(run)
@@ -94,6 +94,10 @@ class Runs:
         return state
 
     # ---------------------------------------------------------------------------------------------------------------- end
+
+    def _left(self, state: RunState) -> bool:
+        """Whether its root is gone and so are all that trained; the board of jobs says that only a moment later."""
+        return bool(state.ends and state.above) and not self._processes.alive(*state.above[0])
 
     def _watch(self, state: RunState, there: bool, now_ms: int) -> None:
         note = self._own_note(state)

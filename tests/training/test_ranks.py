@@ -470,3 +470,13 @@ def test_a_rank_that_ends_in_order_while_others_go_on_is_an_event(stage: Stage) 
     ranks[0].step()
     (event,) = stage.tick(12.0).events
     assert "rank 1 of train.py (pid 51) ended while other ranks go on" in event.detail
+
+
+def test_a_folder_that_is_there_and_not_safe_is_said_once(stage: Stage) -> None:
+    stage.folder.chmod(0o777)
+    stage.trainer(50)
+    batches = [stage.tick() for _ in range(3)]
+    (event,) = [event for batch in batches for event in batch.events]
+    assert event.kind == "hook_folder_ignored" and "others may write to it (mode 0777)" in event.detail
+    stage.folder.chmod(0o700)
+    assert [len(stage.tick().training_samples) for _ in range(2)] == [1, 1]

@@ -69,9 +69,27 @@ def test_a_file_of_another_kind_or_version_is_refused_in_words(stage: Stage, at:
     trainer.put(at, data)
     with pytest.raises(reader.Foreign, match=said):
         reader.identity(head(trainer))
-    batches = [stage.tick() for _ in range(3)]
+    batches = [stage.tick() for _ in range(6)]
     assert [event.kind for batch in batches for event in batch.events] == ["hook_file_ignored"]
     assert not any(batch.training_samples for batch in batches)
+
+
+def test_a_file_that_is_only_being_made_is_waited_for(stage: Stage) -> None:
+    trainer = stage.trainer(50)
+    made = trainer.path.read_bytes()
+    trainer.path.write_bytes(b"")
+    assert not stage.tick().events
+    trainer.path.write_bytes(bytes(layout.FILE_BYTES))
+    assert not stage.tick().training_samples
+    trainer.path.write_bytes(made)
+    (sample,) = stage.tick().training_samples
+    assert sample.pid == 50
+
+
+def test_a_file_that_never_says_whose_it_is_is_said_once(stage: Stage) -> None:
+    stage.trainer(50).path.write_bytes(bytes(layout.FILE_BYTES))
+    events = [event for _ in range(15) for event in stage.tick().events]
+    assert [event.kind for event in events] == ["hook_file_ignored"] and "damaged" in events[0].detail
 
 
 def test_an_identity_that_is_being_rewritten_does_not_unmake_the_one_before(stage: Stage) -> None:
