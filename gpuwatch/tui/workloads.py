@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from gpuwatch.names import RunOutcome
 from gpuwatch.tui.family import Family, Key
 from gpuwatch.view.training_types import RankView, TrainingView
 from gpuwatch.view.types import GpuView, ProcessView, View, WorkloadView
@@ -69,6 +70,15 @@ def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
             return own
         process = processes.get(process.parent_pid) if process.parent_pid else None
     return None
+
+
+def first_notice(view: View) -> str:
+    """The one line that every size of the overview has room for: a training that stands still, else the View's first notice."""
+    for work in view.workloads:
+        training = work.training
+        if training is not None and training.stalled and (training.run is None or training.run.outcome is RunOutcome.RUNNING):
+            return f"{work.name}: {training.stalled}"
+    return view.notices[0] if view.notices else ""
 
 
 def rank_of(view: View, pid: int, start_ms: int) -> tuple[TrainingView, RankView] | None:

@@ -141,6 +141,7 @@ def test_times_keep_three_digits_and_one_unit() -> None:
     assert (of[2].text(0.0), of[2].text(0.001), of[2].text(None), of[4].text(0.00001)) == ("0", "<0.01", NOTHING, "<0.1")
     assert [small_rate(value) for value in (None, 0.0, 0.004, 0.56, 9.0, 9.99, 272.0)] == [NOTHING, "0", "0.004", "0.56", "9", "9.99", "272"]  # fmt: skip
     assert [loss_text(loss) for loss in (2.3141, 0.0, 1e-5, float("nan"), float("inf"))] == ["2.314", "0.000", "1.00e-05", "nan", "inf"]  # fmt: skip
+    assert lasting(None, 3.0) == "" and lasting(Phase.ENDED, 3.0) == "ended"
     assert lasting(Phase.FORWARD, 0.3) == "in forward" and lasting(Phase.EVAL, 4_000.0) == "in evaluation for 1 h 6 min"
 
 
@@ -176,6 +177,27 @@ def test_a_hang_and_much_waiting_for_data_are_amber_in_the_overview() -> None:
     assert drawn.cells(20).styles[79] == look.amber
     row = "".join(drawn.cells(22).texts)
     assert drawn.cells(22).styles[row.index("58%")] == look.amber
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40), (200, 60)])
+def test_every_size_of_the_overview_says_that_a_training_stands_still(size: tuple[int, int]) -> None:
+    view = with_trainings("hung", cells=75 if size[0] >= 200 else 45)
+    drawn = sheet_of(OverviewScreen, view, size)
+    assert "llama-8b: rank 0 waiting for data for 5 min" in drawn.text() and faults(drawn) == []
+    assert "llama-8b: " not in sheet_of(OverviewScreen, with_trainings("rich"), size).text()
+
+
+def test_of_ranks_that_stand_still_the_one_that_the_others_wait_for_is_amber() -> None:
+    view, look = with_trainings("hung"), Look()
+    drawn = sheet(view, work_named(view), look=look)
+    y = next(y for y, row in enumerate(drawn.text().splitlines()) if "waiting for data for 312 s" in row)
+    assert drawn.cells(y).styles[15] == look.amber and drawn.cells(y + 1).styles[15] == look.fg
+    both = changed(replace(hung(), ranks=tuple(replace(rank, phase=Phase.BACKWARD) for rank in hung().ranks)))
+    drawn = sheet(both, work_named(both), look=look)
+    assert drawn.cells(y).styles[15] == look.amber == drawn.cells(y + 1).styles[15]
+    old = changed(replace(hung(), phases=(), step_seconds=None, steps_per_second=None, mfu_ratio=None, tokens_per_second=None))
+    text = sheet(old, work_named(old)).text()
+    assert "no step has ended in the last 5 min" in text and "no step ends" in text and "no step yet" not in text
 
 
 def test_runs_that_are_not_attached_are_named_in_the_border() -> None:

@@ -22,6 +22,7 @@ from gpuwatch.tui.draw.ledgerbar import ledger_bar, legend_row
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.parts import QUIET, WASTE, amounts, legend, split
 from gpuwatch.tui.state import WIDE, Context
+from gpuwatch.tui.workloads import first_notice
 from gpuwatch.view.parts import waste_ms
 from gpuwatch.view.types import LedgerView, View
 
@@ -39,7 +40,8 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
     """The boxed panel in ``rows`` (6: all; 4: bar and sentence)."""
     look, width = context.look, context.width
     young = is_young(view)
-    foot = [(cut(view.notices[0], width - 10), look.style("waiting"))] if view.notices else []
+    notice = first_notice(view)
+    foot = [(cut(notice, width - 10), look.style("waiting"))] if notice else []
     box(sheet, top, top + rows - 1, "Where the GPU time went", note=_note(context, view, ledger, young), foot=foot)
     bar_width = width - 25
     parts = split(ledger)

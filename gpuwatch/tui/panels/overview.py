@@ -15,7 +15,7 @@ from gpuwatch.tui.panels.throughput import draw_throughput
 from gpuwatch.tui.panels.today import draw_today
 from gpuwatch.tui.panels.waste import draw_waste, draw_waste_narrow, rows_needed
 from gpuwatch.tui.state import WIDE, Context
-from gpuwatch.tui.workloads import telling
+from gpuwatch.tui.workloads import first_notice, telling
 from gpuwatch.view.types import View
 
 THROUGHPUT_FROM = 110
@@ -107,7 +107,8 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     ledger = view.ledger
     assert ledger is not None
     waste = rows_needed(view) if height >= 20 else 1
-    notice = 1 if view.notices and height >= 18 else 0
+    said = first_notice(view)
+    notice = 1 if said and height >= 18 else 0
     gpu_rows = max(2, height - 2 - waste - notice - 4)
     if len(view.gpus) < gpu_rows:
         gpu_rows = len(view.gpus) + 1
@@ -118,7 +119,7 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     draw_waste_narrow(sheet, context, view, 3 + gpu_rows, waste)
     top = 3 + gpu_rows + waste
     if notice:
-        sheet.put(top, 0, cut(view.notices[0], context.width), context.look.style("waiting"))
+        sheet.put(top, 0, cut(said, context.width), context.look.style("waiting"))
         top += 1
     draw_processes_narrow(sheet, context, view, top, context.height - 1 - top)
 

@@ -27,7 +27,7 @@ def title_of(training: TrainingView) -> str:
 
 def why_none(training: TrainingView) -> str:
     """Why there is no MFU."""
-    return training.mfu_missing or UNKNOWN
+    return "no step ends" if training.stalled and not training.steps_per_second else training.mfu_missing or UNKNOWN
 
 
 def draw_mfu(sheet: Sheet, context: Context, training: TrainingView, top: int, rows: int, left: int) -> None:

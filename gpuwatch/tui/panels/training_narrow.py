@@ -69,7 +69,7 @@ def draw_narrow(sheet: Sheet, context: Context, view: View, work: WorkloadView, 
 def _rates(sheet: Sheet, context: Context, training: TrainingView, detail: DetailView | None, top: int, rows: int) -> int:
     """Band, values beside the chart, the axis; returns the row after."""
     look, places, unit = context.look, places_of(context), unit_of(training)
-    assumed = "assumed" in training.parallelism and unit.name == "tok/s"
+    assumed = "assumed" in training.parallelism and unit.counted != "steps"
     said = ", assumed data parallel" if assumed and context.width >= 72 else ""
     band(sheet, top, unit.title, [(span_text(places), look.dim)])
     sheet.put(top, len(unit.title), said, look.dim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.format import NOTHING, gib, number, percent_sign
+from gpuwatch.names import Phase
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.training_words import bad_end, has_ended, is_old, lasting, rank_end, rank_name, scale_of, small_rate
@@ -17,17 +18,25 @@ MOST_IN_ORDER = 4
 """More ranks than these stand with the slowest first."""
 RANK, GPU, AFTER = 6, 12, 15
 """Right edges of rank and GPU; where a sentence about a rank begins."""
-COLUMNS = ((21, "step"), (29, "data"), (37, "host"), (48, "SM active"), (56, "tok/s"), (63, "GiB"))
+TOKENS = "tok/s"
+COLUMNS = ((21, "step"), (29, "data"), (37, "host"), (48, "SM active"), (56, TOKENS), (63, "GiB"))
 """Right edges and titles, the first three with their unit; what is beyond the panel is left out."""
 TIMES = 3
 
 
 def in_order(training: TrainingView) -> list[RankView]:
-    """By rank; the dead ones and then the slowest first where there are more than four."""
+    """By rank; where there are more than four the dead ones first, then those that the others wait for, then the slowest."""
     ranks = list(training.ranks)
     if len(ranks) <= MOST_IN_ORDER:
         return ranks
-    return sorted(ranks, key=lambda rank: (not bad_end(rank), -(rank.host_seconds or 0.0), -(rank.step_seconds or 0.0)))
+    return sorted(ranks, key=lambda rank: (not bad_end(rank), not holds_up(training, rank), -(rank.host_seconds or 0.0), -(rank.step_seconds or 0.0)))  # fmt: skip
+
+
+def holds_up(training: TrainingView, rank: RankView) -> bool:
+    """Whether a rank of a training that stands still is one that the others wait for: they do so in backward, as a rule."""
+    if not training.stalled or rank.phase is None:
+        return False
+    return rank.phase is not Phase.BACKWARD or all(each.phase in (None, Phase.BACKWARD) for each in training.ranks)
 
 
 def straggler_of(training: TrainingView) -> RankView | None:
@@ -83,8 +92,13 @@ def draw_heads(sheet: Sheet, training: TrainingView, y: int, right: int) -> None
     sheet.right(y, RANK, "Rank", dim)
     sheet.right(y, GPU, "GPU", dim)
     for place, (at, title) in enumerate(COLUMNS):
-        if at <= right - 2:
+        if at <= right - 2 and (title != TOKENS or counts_tokens(training)):
             sheet.right(y, at, f"{title} {unit}" if place < TIMES else title, dim)
+
+
+def counts_tokens(training: TrainingView) -> bool:
+    """Whether any rank tells tokens; without them their column is left out."""
+    return any(rank.tokens_per_second is not None for rank in training.ranks)
 
 
 def draw_rank(sheet: Sheet, context: Context, view: View, training: TrainingView, rank: RankView, y: int, right: int, *, amber: bool) -> None:  # fmt: skip
@@ -98,7 +112,7 @@ def draw_rank(sheet: Sheet, context: Context, view: View, training: TrainingView
         sheet.put(y, AFTER, cut(end[0], right - 1 - AFTER), look.style(end[1], "bg", True))
         return
     if rank.phase is not None and (training.stalled or rank.step_seconds is None):
-        style = look.amber if training.stalled else look.fg
+        style = look.amber if holds_up(training, rank) else look.fg
         sheet.put(y, AFTER, cut(lasting(rank.phase, rank.phase_age_seconds), right - 1 - AFTER), style)
         return
     scale = scale_of(training)
@@ -112,8 +126,8 @@ def draw_rank(sheet: Sheet, context: Context, view: View, training: TrainingView
         gib(peak),
     )
     dim = is_old(training) or has_ended(training)
-    for place, ((at, _), text) in enumerate(zip(COLUMNS, texts)):
-        if at <= right - 2:
+    for place, ((at, title), text) in enumerate(zip(COLUMNS, texts)):
+        if at <= right - 2 and (title != TOKENS or counts_tokens(training)):
             late = amber and place in (1, 2)
             sheet.right(y, at, text, look.dim if dim or text == NOTHING else look.amber if late else look.fg)
 
@@ -142,7 +156,8 @@ def line_of(context: Context, view: View, training: TrainingView) -> list[Words]
         if bad_end(rank) and (end := rank_end(context, view, rank)) is not None:
             groups.append([(cut(f"{rank_name(rank)} {end[0]}", room), look.style(end[1], "bg", True))])
     if training.stalled:
-        said = [f"{rank_name(rank)} {lasting(rank.phase, rank.phase_age_seconds)}" for rank in ranks if rank.phase is not None]
+        slow = [rank for rank in ranks if holds_up(training, rank)]
+        said = [f"{rank_name(rank)} {lasting(rank.phase, rank.phase_age_seconds)}" for rank in slow]
         groups += [[(cut(text, room), look.amber)] for text in said]
     elif training.straggler:
         groups.append([(cut(training.straggler, room), look.amber)])

@@ -66,7 +66,7 @@ def draw_rates(sheet: Sheet, context: Context, training: TrainingView, detail: D
     """The boxed panel in columns 0 to ``places.split``."""
     look, bottom = context.look, top + rows - 1
     unit, history = unit_of(training), detail.training if detail is not None else None
-    assumed = "assumed" in training.parallelism and unit.name == "tok/s"
+    assumed = "assumed" in training.parallelism and unit.counted != "steps"
     foot = [("sum over ranks, assumed data parallel", look.dim)] if assumed else []
     box(sheet, top, bottom, unit.title, right=places.split, note=[(span_text(places), look.dim)], foot=foot)
     y = draw_values(sheet, context, training, unit, history, top + 1, bottom, spaced=rows >= 10)

@@ -19,7 +19,7 @@ from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.gpu_question import NOTHING_YET
 from gpuwatch.tui.panels.hour import mean_of
 from gpuwatch.tui.panels.lanes import chart
-from gpuwatch.tui.panels.training_words import DATA_NOTICE, attach_command, has_ended, is_old, scale_of
+from gpuwatch.tui.panels.training_words import DATA_NOTICE, attach_command, has_ended, is_old, scale_of, steps_done
 from gpuwatch.tui.parts import Part
 from gpuwatch.tui.phases import PHASES, in_order, split
 from gpuwatch.tui.state import Context
@@ -41,6 +41,8 @@ HOST: dict[Phase, tuple[str, ...]] = {
     Phase.OTHER: (f"logging, Python; {NOT_KNOWN}", "logging, Python"),
 }
 """What is known of a phase without the probe; the first that fits."""
+LONGEST_SECONDS = 300.0
+"""What a step is the mean of, where the View does not say."""
 HEADROOM = 1.4
 """A strip's scale ends so much above its largest share, so that rows do not fuse."""
 
@@ -131,11 +133,20 @@ def draw_nothing(sheet: Sheet, context: Context, view: View, work: WorkloadView,
     if training.attached or has_ended(training):
         text = "It ran without the hook: what its steps were made of was not measured."
         if training.attached:
-            text = "no step yet" if not training.step_number and not has_ended(training) else "no phase of its steps was measured"
+            text = why_no_phases(training)
         sheet.put(y, x, cut(text, room), look.dim)
         return
     at = sheet.put(y, x, "its log has no phases: they need " if room >= 70 else "phases need: ", look.dim)
     sheet.put(y, at, attach_command(view, work, room + x - at), look.acc)
+
+
+def why_no_phases(training: TrainingView) -> str:
+    """Why an attached training has none: it has not begun, it stands still, or nobody measured them."""
+    if training.step_seconds is not None or has_ended(training):
+        return "no phase of its steps was measured"
+    if training.steps_per_second is None and steps_done(training):
+        return f"no step has ended in the last {about(training.window_seconds or LONGEST_SECONDS)}"
+    return "no step yet" if not steps_done(training) else "no phase of its steps was measured"
 
 
 def draw_table(sheet: Sheet, context: Context, training: TrainingView, detail: DetailView | None, places: Places, y: int, bottom: int, *, heads: bool = True) -> int:  # fmt: skip
