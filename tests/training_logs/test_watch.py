@@ -63,12 +63,21 @@ def test_the_first_reading_counts_nothing(tmp_path: Path) -> None:
     first = bench.sure()
     assert (first.steps, first.tokens, first.samples, first.window_seconds) == (None, None, None, None)
     assert (first.step, first.loss, first.mfu, first.step_seconds) == (10, 2.5, 0.12, 0.1)
-    assert (first.source, first.trust) == ("nanoGPT log: no token count yet", None)
+
+
+def test_what_was_written_before_anybody_looked_is_not_counted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.log.write_text(TITAN.format(0, 0, 10, "7,000") + TITAN.format(0, 10, 20, "7,000"))
+    first = bench.sure(devices=8)
+    assert (first.steps, first.tokens, first.window_seconds, first.step) == (None, None, None, 20)
+    found = bench.sure(TITAN.format(0, 20, 30, "7,000"), devices=8)
+    assert (found.steps, found.steps_seconds, found.tokens) == (10, 10.0, 7000 * 8 * 10.0)
 
 
 def test_differences_come_with_their_time_their_formula_and_their_age(tmp_path: Path) -> None:
     bench = Bench(tmp_path, *NANOGPT)
-    bench.sure(nanogpt(10))
+    first = bench.sure(nanogpt(10))
+    assert (first.source, first.trust) == ("nanoGPT log: no token count yet", None)
     assert bench.sure(after=3).steps is None, "no new line is no zero"
     found = bench.sure(nanogpt(20) + nanogpt(30), after=2)
     assert (found.steps, found.steps_seconds) == (20, 5.0)

@@ -104,6 +104,11 @@ class Meter:
         self.steps.before = self.tokens.before = self.samples.before = None
         self.step = self._back_since = None
 
+    def forget(self) -> None:
+        """Count nothing of what was shown so far: it was done before anybody looked."""
+        for total in (self.steps, self.tokens, self.samples):
+            total.take()
+
     def _is_new(self, line: LogLine, at: float) -> bool:
         if line.step is None or self.step is None or line.step > self.step:
             self._back_since = None if line.step is not None else self._back_since

@@ -46,6 +46,8 @@ class Follower:
             at -= max(0.0, now - self.tail.changed_at)
         self.skipped_bytes += chunk.skipped_bytes
         self._take(chunk, at, devices)
+        if chunk.joined:
+            self.meter.forget()
 
     def _take(self, chunk: Chunk, at: float, devices: int | None) -> None:
         gap = chunk.skipped_bytes > 0
