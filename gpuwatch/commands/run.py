@@ -42,8 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run",
         help="run a training with the agent attached",
         usage="gpuwatch run [options] -- CMD...",
-        description="Run CMD with the PyTorch agent attached to every Python process below it. Its arguments, streams, signals and\n"
-        "exit code are passed through. If nobody records, a recorder runs beside it until a few seconds after its end.",
+        description="Run CMD with the PyTorch agent attached to every Python process below it.\nIts arguments, streams, signals and exit "
+        "code are passed through.\nIf nobody records, a recorder runs beside it until a few seconds after its end.",
     )
     parser.add_argument("--no-record", action="store_true", default=argparse.SUPPRESS, help="do not start a recorder beside it")
     parser.add_argument("--dir", metavar="DIR", help="folder for what the agent measures, instead of /dev/shm/gpuwatch-UID")
