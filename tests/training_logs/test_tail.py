@@ -210,9 +210,11 @@ def test_what_is_not_in_memory_is_waited_for_at_the_next_call(log: Path, clock: 
 
     monkeypatch.setattr(module.os, "preadv", cold)
     assert tail.read().lines == ()
+    assert tail.problem == "on a disk that has not answered yet"
     assert later(tail, clock).lines == ()
     chunk = later(tail, clock)
     assert chunk.lines == (b"one",)
+    assert tail.problem == ""
     assert chunk.joined, "what was there at the beginning is old, however late it comes"
     assert asked == [os.RWF_NOWAIT, os.RWF_NOWAIT, os.RWF_NOWAIT, 0]
 

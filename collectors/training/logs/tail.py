@@ -162,11 +162,13 @@ class Tail:
             got = os.preadv(self._fd, [buffer], self._offset, os.RWF_NOWAIT)
         except OSError as error:
             if error.errno == errno.EAGAIN:  # on the disk only: have it fetched, and look again at the next call
+                self.problem = "on a disk that has not answered yet"
                 os.posix_fadvise(self._fd, self._offset, wanted, os.POSIX_FADV_WILLNEED)
                 return b""
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
                 raise
             got = os.preadv(self._fd, [buffer], self._offset)
+        self.problem = ""
         return bytes(buffer[:got])
 
     def _lines(self, data: bytes) -> tuple[bytes, ...]:
