@@ -84,6 +84,24 @@ def test_rotation_reads_the_old_file_to_its_end_and_then_the_new_one(log: Path, 
     assert later(tail, clock) == Chunk((b"first of the new",), 0, joined=False)
 
 
+def test_a_link_that_points_to_another_old_log_is_joined_near_its_end(tmp_path: Path, log: Path, clock: FakeClock) -> None:
+    link = tmp_path / "latest.log"
+    log.write_bytes(b"one\n")
+    link.symlink_to(log)
+    tail = Tail(str(link), clock)
+    tail.read()
+    other = tmp_path / "other.log"
+    other.write_bytes(b"old\n" * START_BYTES)
+    link.unlink()
+    link.symlink_to(other)
+    later(tail, clock, 6.0)
+    chunk = later(tail, clock)
+    assert chunk.joined and chunk.skipped_bytes == 0
+    assert len(chunk.lines) == START_BYTES // 4 - 1
+    add(other, b"new\n")
+    assert later(tail, clock) == Chunk((b"new",), 0, joined=False)
+
+
 def test_a_deleted_file_is_still_followed(log: Path, clock: FakeClock) -> None:
     log.write_bytes(b"one\n")
     with open(log, "ab") as writer:

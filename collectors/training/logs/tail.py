@@ -135,7 +135,8 @@ class Tail:
         self._fd, self.problem = fd, ""
         found = os.fstat(fd)
         self.identity = (found.st_dev, found.st_ino)
-        self._joined_to = 0 if self._opened else found.st_size
+        grown = self._opened and found.st_size <= START_BYTES  # since the last look; else a link points to another old file now
+        self._joined_to = 0 if grown else found.st_size
         self._opened = True
         self._forget(max(0, self._joined_to - START_BYTES))
 
