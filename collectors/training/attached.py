@@ -12,12 +12,15 @@ from gpuwatch.collectors.training.reader import Foreign, Identity
 from gpuwatch.model import Event
 from gpuwatch.names import RunOutcome, Severity
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.text import clean
 
 _NS = 1_000_000_000
 PATIENCE_NS = 6 * _NS
 """So long a new process may take to appear among the jobs before it is taken for a job of its own."""
 UNLINK_NS = 15 * _NS
 """A dead process' file stays so long after it was told: until what it said is surely stored."""
+_TOLD_NS = 2 * _NS
+"""Who only looks once at what is so now (``gpuwatch status``) is gone before this, and leaves the file to whoever records."""
 SILENT_NS = 600 * _NS
 """A process that cannot be seen is taken to have ended when its file has not changed for so long."""
 _MAKING_NS, _TORN_NS = 3 * _NS, 10 * _NS
@@ -94,11 +97,13 @@ class Attached:
             self._ignored.add(place)
 
     def close(self) -> None:
-        """Let go of all files; those of the dead that were told are removed."""
+        """Let go of all files; those of the dead are removed if their end was told some ticks ago, so by one who records."""
+        now_ns = self._clock.monotonic_ns()
         for rank in self._files.values():
             rank.file.close()
-        for place in self._dead:
-            self._folders.unlink(place)
+        for place, at in self._dead.items():
+            if now_ns - at >= _TOLD_NS:
+                self._folders.unlink(place)
 
     # ------------------------------------------------------------------------------------------------------------- one file
 
@@ -144,9 +149,8 @@ class Attached:
         """Say once why a file is not read; a process that was told of is over for us."""
         self._files.pop(place).file.close()
         self._ignored.add(place)
-        self.events.append(
-            Event(now_ms, "hook_file_ignored", f"{place.folder}/{place.name} is not read: {reason}", Severity.NOTICE)
-        )
+        detail = clean(f"{place.folder}/{place.name} is not read: {reason}")
+        self.events.append(Event(now_ms, "hook_file_ignored", detail, Severity.NOTICE))
         return False
 
     def _settle(self, place: Place, rank: Rank, identity: Identity, now_ns: int) -> bool:

@@ -10,6 +10,7 @@ from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch, Event
 from gpuwatch.names import Severity
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.text import clean
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.training.watching import Watching
@@ -70,4 +71,4 @@ class TrainingCollector:
         new = [path for path, reason in refused.items() if self._refused.get(path) != reason]
         self._refused = dict(refused)
         said = (f"the hook folder {path} is not looked into: {refused[path]}" for path in new)
-        return [Event(round(now * 1000), "hook_folder_ignored", detail, Severity.NOTICE) for detail in said]
+        return [Event(round(now * 1000), "hook_folder_ignored", clean(detail), Severity.NOTICE) for detail in said]

@@ -18,6 +18,7 @@ from gpuwatch.collectors.training.run import RunState
 from gpuwatch.model import Event
 from gpuwatch.names import Severity, TrainingSource
 from gpuwatch.plugin import CollectorContext, JobProcess
+from gpuwatch.text import clean
 from gpuwatch.training import Trainer, TrainingSample
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Logged:
             self._unclaimed[path] += 1
             if self._unclaimed[path] == _PATIENT_LOOKS:
                 detail = f"{path} is not read: no training without an agent has it open, or has it below its working directory"
-                self.events.append(Event(round(now * 1000), "log_ignored", detail, Severity.NOTICE))
+                self.events.append(Event(round(now * 1000), "log_ignored", clean(detail), Severity.NOTICE))
 
     def _owner_of(self, path: str, wanted: Iterable[Key]) -> Key | None:
         try:

@@ -401,13 +401,16 @@ def test_a_dead_process_is_told_with_its_last_counts_and_its_file_goes_when_they
 
 
 def test_files_of_the_dead_are_removed_when_the_recorder_ends_and_those_of_the_living_stay(stage: Stage) -> None:
-    dead, living = stage.trainer(50), stage.trainer(51)
+    dead, living, just_dead = stage.trainer(50), stage.trainer(51), stage.trainer(52)
     stage.tick()
     dead.dies()
     stage.tick()
     before = living.path.read_bytes()
+    just_dead.dies()
+    stage.tick(2)
     stage.collector.close()
     assert not dead.path.exists() and living.path.read_bytes() == before
+    assert just_dead.path.exists(), "who only looked once leaves it to whoever records"
 
 
 def test_nothing_is_ever_written_to_a_file(stage: Stage) -> None:
