@@ -369,7 +369,7 @@ TRAININGS: dict[str, TrainingView] = {
     "finished": ended(RunOutcome.FINISHED, 0, ""),
     "from_log": from_log(),
     "unattached": unattached(),
-    "stale": rich(age_seconds=14.0),
+    "stale": rich(age_seconds=14.0, phase=None, phase_age_seconds=None),
     "hostile": hostile(),
     "bare": bare(),
 }

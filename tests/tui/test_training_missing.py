@@ -120,12 +120,23 @@ def test_samples_stand_where_tokens_are_not_counted() -> None:
     assert drawn.cells(y).styles[36] == look.amber and drawn.cells(y - 1).styles[36] == look.white
 
 
+def test_the_past_is_not_called_now_and_its_titles_are_amber() -> None:
+    live, look = with_trainings("rich"), Look()
+    view = replace(live, at_ms=NOW_MS - 3_600_000, now_ms=NOW_MS)
+    drawn = sheet(view, work_named(view), look=look)
+    rows = drawn.text().splitlines()
+    assert view.past and "tok/s then" in rows[4] and rows[11][59:63] == "then" and " now" not in "\n".join(rows[1:38])
+    assert drawn.cells(3).styles[3] == look.past.title
+
+
 def test_old_numbers_are_dim_and_say_how_old_they_are() -> None:
     view, look = with_trainings("stale"), Look()
     drawn = sheet(view, work_named(view), look=look)
     assert drawn.text().splitlines()[2].startswith(" numbers 14 s old · step 5 690")
     assert drawn.cells(4).styles[7] == look.dim
-    slow = changed(rich(age_seconds=14.0, step_seconds=6.0))
+    slow = changed(rich(age_seconds=14.0, step_seconds=6.0, phase=None))
+    told = changed(rich(age_seconds=14.0))
+    assert "old" not in sheet(told, work_named(told)).text().splitlines()[2], "its recording has long intervals"
     assert "old" not in sheet(slow, work_named(slow)).text().splitlines()[2], "not older than three steps"
 
 

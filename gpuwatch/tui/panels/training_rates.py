@@ -36,10 +36,10 @@ def top_text(top: float) -> str:
     return scale_text(top) if top >= 1 else f"{top:.2g}"
 
 
-def rows_of(training: TrainingView, history: TrainingHistory | None) -> list[Row]:
-    """Now, mean, best minute, per GPU, without padding."""
+def rows_of(training: TrainingView, history: TrainingHistory | None, now: str = "now") -> list[Row]:
+    """Now (``now`` is what that is called), mean, best minute, per GPU, without padding."""
     unit = unit_of(training)
-    rows = [(small_rate(unit.value), f"{unit.name} now")]
+    rows = [(small_rate(unit.value), f"{unit.name} {now}")]
     if history is not None and history.unit == unit.counted:
         rows.append((small_rate(history.mean_per_second), "mean"))
         rows.append((small_rate(history.best_minute_per_second), "best min"))
@@ -82,7 +82,7 @@ def draw_rates(sheet: Sheet, context: Context, training: TrainingView, detail: D
 def draw_values(sheet: Sheet, context: Context, training: TrainingView, unit: Unit, history: TrainingHistory | None, y: int, bottom: int, *, spaced: bool) -> int:  # fmt: skip
     """The values from row ``y`` to the one above ``bottom``; returns the row after."""
     look = context.look
-    for place, (text, name) in enumerate(rows_of(training, history)):
+    for place, (text, name) in enumerate(rows_of(training, history, look.now)):
         if y >= bottom:
             break
         first = place == 0 and text != NOTHING

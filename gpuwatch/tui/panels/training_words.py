@@ -106,9 +106,12 @@ def scale_of(training: TrainingView) -> Scale:
 
 
 def is_old(training: TrainingView) -> bool:
-    """Whether the counts are older than a running training's should be. A log's are as old as its last line."""
+    """Whether the counts are older than a running training's should be. A log's are as old as its last line.
+
+    A View tells the phase only while the newest row is young for the interval of its recording.
+    """
     age = training.age_seconds
-    if age is None or training.source is TrainingSource.LOG or has_ended(training):
+    if age is None or training.phase is not None or training.source is TrainingSource.LOG or has_ended(training):
         return False
     return age > max(STALE_SECONDS, STALE_STEPS * (training.step_seconds or 0.0))
 
