@@ -19,8 +19,9 @@ from gpuwatch.view.latency import quantile
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.trained import Trainings
 from gpuwatch.view.training_mfu import mfu
-from gpuwatch.view.training_ranks import Rank, rank_view, ranks_at, stalled, straggler
-from gpuwatch.view.training_track import PHASE_SECONDS, cell_rates
+from gpuwatch.view.training_ranks import PROBED, Rank, rank_view, ranks_at, stalled, straggler
+from gpuwatch.view.training_steps import added
+from gpuwatch.view.training_track import PHASE_SECONDS
 from gpuwatch.view.training_types import PhaseView, RankView, RunView, TrainingView
 
 HINT = "gpuwatch run -- COMMAND"
@@ -31,12 +32,6 @@ _PERCENTILES = {
     Phase.FORWARD: Latency.STEP_FORWARD,
     Phase.BACKWARD: Latency.STEP_BACKWARD,
     Phase.OPTIMIZER: Latency.STEP_OPTIMIZER,
-}
-_PROBED = {
-    Phase.DATA: "gpu_idle_data_seconds",
-    Phase.CHECKPOINT: "gpu_idle_checkpoint_seconds",
-    Phase.EVAL: "gpu_idle_eval_seconds",
-    Phase.OTHER: "gpu_idle_other_seconds",
 }
 _PRODUCTIVE = ("forward_seconds", "backward_seconds", "optimizer_seconds")
 _OF_HOOK = (
@@ -167,10 +162,9 @@ def _rates(moment: Moment, card: Card, trainings: Trainings, ranks: Sequence[Ran
     tokens, samples = _total([each.tokens for each in told]), _total([each.samples for each in told])
     own = lead.rates or (told[0] if told else None)
     steps = own.steps if own else None
-    segments = {rank.row["proc_id"]: rank.track.segments(trainings.cell_edges()[0]) for rank in ranks}
     unit = "tokens" if tokens is not None else "samples" if samples is not None else "steps"
-    if unit == "steps":
-        segments = {lead.row["proc_id"]: segments[lead.row["proc_id"]]}
+    edges = trainings.cell_edges()
+    cells = [rank.track.segments.cells(edges, unit) for rank in (ranks if unit != "steps" else (lead,))]
     number = lead.track.now("step_number") if lead.told else None
     last = lead.row["total_steps"] if lead.row["total_steps"] is not None else card.run["total_steps"] if card.run else None
     togo = (last - number) / steps if steps and number is not None and last is not None and last >= number else None
@@ -183,7 +177,7 @@ def _rates(moment: Moment, card: Card, trainings: Trainings, ranks: Sequence[Ran
         "tokens_per_second": tokens,
         "samples_per_second": samples,
         "tokens_per_step": tokens / steps if tokens is not None and steps else None,
-        "rate_cells": cell_rates(segments, trainings.cell_edges(), unit),
+        "rate_cells": added(cells, len(edges) - 1),
         "phase": lead.phase,
         "phase_age_seconds": lead.phase_age,
         "loss": lead.track.last("loss", trainings.start_ms) if lead.told else None,
@@ -234,7 +228,7 @@ def _percentile(times: Mapping[int, Mapping[tuple[int, int], int]], which: Laten
 
 def _idle(sums: Sums, phase: Phase, steps: int) -> float | None:
     """Seconds a step in which the GPU had run out of work meanwhile, by the probe, of the steps that it looked at."""
-    name, probed = _PROBED.get(phase), sums.total("probed_steps_total")
+    name, probed = PROBED.get(phase), sums.total("probed_steps_total")
     idle = sums.amount(name) if name and probed else None
     return None if idle is None or not probed else idle / probed
 
@@ -289,10 +283,9 @@ def _efficiency(
         return out
     if tokens is not None:
         out["tokens_per_second_per_gpu"] = tokens / len(gpus)
-    span = lead.track.span(lead.rates.seconds, trainings.start_ms) if lead.rates else None
-    if span is None or any(gpu["parent_uuid"] for gpu in gpus):
+    if lead.rates is None or any(gpu["parent_uuid"] for gpu in gpus):
         return out
-    watts = _power(moment, card, trainings, *span)
+    watts = _power(moment, card, trainings, lead.rates.start_ms, lead.rates.end_ms)
     out["power_watts"] = watts
     if watts is not None and tokens:
         out["energy_per_token_joules"] = watts / tokens

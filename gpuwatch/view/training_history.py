@@ -6,14 +6,15 @@ the mean of up to five: counts move when steps end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from gpuwatch.names import Phase
 from gpuwatch.store.training_window import knows_trainings
 from gpuwatch.store.window import Window
 from gpuwatch.view.counts import NOTHING, Sums
 from gpuwatch.view.training_run import COLUMNS, minute_counts
-from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack, Segment, cell_rates
+from gpuwatch.view.training_steps import added
+from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
 from gpuwatch.view.training_types import TrainingHistory
 
 CELLS, CELL_S, CELL_MS = 60, 60, 60_000
@@ -40,7 +41,7 @@ def training_history(window: Window, workload_id: int, end_ms: int) -> TrainingH
     numbers = range(first, last + 1)
     per_second = [_rate(closed, number, unit) for number in numbers]
     edges = [*(cell * CELL_MS for cell in opened), end_ms]
-    live = cell_rates(_segments(tracks, edges[0], unit), edges, unit) if opened else ()
+    live = added([track.segments.cells(edges, unit) for track in _counting(tracks, unit)], len(opened)) if opened else ()
     for cell, rate in zip(opened, live, strict=True):
         per_second[cell - first] = rate
     whole = [rate for rate in per_second[:-1] if rate is not None]
@@ -81,13 +82,10 @@ def _sums(tracks: Mapping[int, RankTrack], cell: int, end_ms: int) -> Sums:
     return sums
 
 
-def _segments(tracks: Mapping[int, RankTrack], after_ms: int, unit: str) -> Mapping[int, Sequence[Segment]]:
-    """Of all ranks; steps are counted once, by the process that has most of them."""
-    found = {proc_id: track.segments(after_ms) for proc_id, track in tracks.items()}
-    if unit != "steps" or not found:
-        return found
-    lead = max(found, key=lambda proc_id: len(found[proc_id]))
-    return {lead: found[lead]}
+def _counting(tracks: Mapping[int, RankTrack], unit: str) -> list[RankTrack]:
+    """All ranks; steps are counted once, by the process that has most of them."""
+    every = list(tracks.values())
+    return every if unit != "steps" or not every else [max(every, key=lambda track: len(track.segments.ends))]
 
 
 def _rate(closed: Mapping[int, Sums], number: int, unit: str) -> float | None:

@@ -10,7 +10,8 @@ from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.format import duration, latency
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
 from gpuwatch.view.counts import NOTHING, Sums
-from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack, Rates
+from gpuwatch.view.training_steps import Rates
+from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
 from gpuwatch.view.training_types import RankView
 
 RATE_MS = 30_000
@@ -22,6 +23,18 @@ FEWEST_STEPS = 20
 STRAGGLES, LEAST_S = 0.05, 0.003
 """A rank stands out whose own time exceeds that of all others by so much of a step, and by so much at all."""
 HOST = ("data_wait_seconds", "other_seconds")
+PROBED = {
+    Phase.DATA: "gpu_idle_data_seconds",
+    Phase.CHECKPOINT: "gpu_idle_checkpoint_seconds",
+    Phase.EVAL: "gpu_idle_eval_seconds",
+    Phase.OTHER: "gpu_idle_other_seconds",
+}
+OF_STEPS = (
+    "rank_steps_total",
+    *PHASE_SECONDS.values(),
+    *("counted_tokens_total", "nonpad_tokens_total", "probed_steps_total", "drained_steps_total"),
+    *PROBED.values(),
+)
 _OUTCOME_WORDS = {
     RunOutcome.FINISHED: "ended",
     RunOutcome.FAILED: "failed",
@@ -105,8 +118,8 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
     due = 3 * track.newest_dt_ms
     fresh = age is not None and not ended and age <= max(OLD_MS, due)
     told = age is not None and not ended and age <= max(DROPPED_MS, due)
-    span = track.whole_steps(start_ms - 1, at_ms)
-    whole = track.between(*span) if span else NOTHING
+    span = track.segments.whole(start_ms - 1, at_ms)
+    whole = track.between(*span, OF_STEPS) if span else NOTHING
     phase = track.phase(at_ms) if fresh else None
     return Rank(
         row=row,
@@ -116,7 +129,7 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
         told=told,
         whole=whole,
         steps=whole.total("rank_steps_total") or 0,
-        rates=track.rates(RATE_MS, start_ms) if told else None,
+        rates=track.segments.rates(RATE_MS, start_ms) if told else None,
         phase=phase[0] if phase else None,
         phase_age=phase[1] if phase else None,
     )

@@ -20,6 +20,11 @@ from gpuwatch.view.training_track import COUNTS
 from gpuwatch.view.training_types import RunView
 
 HOUR_MS = 3_600_000
+SINCE = (
+    *("attached_seconds", "forward_seconds", "backward_seconds", "optimizer_seconds", "checkpoint_seconds", "eval_seconds"),
+    *("steps_total", "tokens_total", "samples_total", "compilations_total", "alloc_retries_total", "out_of_memory_total"),
+)
+"""What is told of the time since a run's start."""
 JOULES_PER_KWH = 3600 * WATT_HOURS_PER_KWH
 WATCHED = 0.9
 """Shares of a run's time need so much of it watched."""
@@ -40,7 +45,7 @@ def since_start(window: Window, trainings: Trainings, workload_id: int, started_
     sums = kept[1]
     after_ms = max(closed_ms, at_ms - ROWS_MS)
     for track in trainings.ranks(workload_id).values():
-        sums = sums.plus(track.between(after_ms, at_ms))
+        sums = sums.plus(track.between(after_ms, at_ms, SINCE))
     return sums
 
 

@@ -70,7 +70,7 @@ def test_rows_read_one_by_one_tell_the_same_as_all_at_once(story: TrainedStory) 
     story.run(30)
     path = Path(str(story.writer.path))
     with Window(path) as window:
-        for _ in range(24):
+        for _ in range(12):
             story.run(17)
             with Window(path) as fresh:
                 assert told(story, window) == told(story, fresh)
