@@ -115,15 +115,16 @@ class Launch:
         self._looked_for = True
         note.tell(attach={"state": "waiting", "detail": "no Python process with PyTorch has been seen yet"})
         monotonic_ns = self._clock.monotonic_ns
+        start_ns = monotonic_ns()
 
         def look() -> float:
             began = monotonic_ns()
             self._looks = self._looks or self._first(pid, attachment, command_lines)
             self._looks.look()
             note.tell(attach=self._looks.attach())
-            return self._looks.pause((monotonic_ns() - began) / 1e9)
+            return self._looks.pause((monotonic_ns() - began) / 1e9, (began - start_ns) / 1e9)
 
-        return Task(lambda: _unharmed(look) or PAUSE_AFTER_ERROR, monotonic_ns() + round(FIRST_LOOK_SECONDS * 1e9))
+        return Task(lambda: _unharmed(look) or PAUSE_AFTER_ERROR, start_ns + round(FIRST_LOOK_SECONDS * 1e9))
 
     def _first(self, pid: int, attachment: Attachment, command_lines: str) -> Looking:
         from gpuwatch.launch.blockers import Ours

@@ -13,8 +13,9 @@ from gpuwatch import hookdir, procfs
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.launch.blockers import Blocker, Ours, another_users, argv_of, blocker, inner_pid, is_python, owner, torch_maps
 
-_PAUSE_SECONDS, _SHARE = 10.0, 500
-"""A look is followed by a pause, of this many times what it took if that is longer: 0.2 % of one core, however many processes there are."""
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 2.0, 10.0
+_SHARE = 500
+"""A look is followed by a pause of at least this many times what it took: 0.2 % of one core, however many processes there are."""
 
 _OLD_ENOUGH_SECONDS = 3.0
 """What is younger may be a short helper (``python -c "import torch; …"``)."""
@@ -77,9 +78,9 @@ class Looking:
         self._ask_agents()
 
     @staticmethod
-    def pause(took_seconds: float) -> float:
-        """Seconds until the next look, after one that took that long."""
-        return max(_PAUSE_SECONDS, took_seconds * _SHARE)
+    def pause(took_seconds: float, elapsed_seconds: float) -> float:
+        """Seconds until the next look, after one that took that long: a quarter of the time since the start of the command, 2 to 10 s."""
+        return max(_SHORTEST_SECONDS, min(_LONGEST_SECONDS, elapsed_seconds / 4), took_seconds * _SHARE)
 
     def attach(self) -> dict[str, str]:
         """What the note says of it."""

@@ -245,4 +245,5 @@ def test_long_command_lines_are_cut_in_what_is_said(proc: Proc) -> None:
 
 
 def test_looks_take_a_small_share_of_time() -> None:
-    assert Looking.pause(0.001) == 10.0 and Looking.pause(0.1) == 50.0
+    assert [Looking.pause(0.001, elapsed) for elapsed in (4, 20, 1000)] == [2.0, 5.0, 10.0]
+    assert Looking.pause(0.1, 4) == 50.0
