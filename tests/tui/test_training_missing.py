@@ -122,7 +122,7 @@ def test_samples_stand_where_tokens_are_not_counted() -> None:
 
 def test_the_past_is_not_called_now_and_its_titles_are_amber() -> None:
     live, look = with_trainings("rich"), Look()
-    view = replace(live, at_ms=NOW_MS - 3_600_000, now_ms=NOW_MS)
+    view = replace(live, at_ms=NOW_MS - 3_600_000, now_ms=NOW_MS, past=True)
     drawn = sheet(view, work_named(view), look=look)
     rows = drawn.text().splitlines()
     assert view.past and "tok/s then" in rows[4] and rows[11][59:63] == "then" and " now" not in "\n".join(rows[1:38])
