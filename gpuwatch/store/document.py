@@ -87,11 +87,11 @@ def schema_document() -> str:
 _EXPORTS = """\
 ## Exports
 
-`gpuwatch export --what gpu|process|workload|latency|host|ledger|events|gaps --every second|minute|hour|day` writes these rows as CSV or Parquet:
+`gpuwatch export --what gpu|process|workload|training|latency|host|ledger|events|gaps --every second|minute|hour|day` writes these rows as CSV or Parquet:
 
 - `gpu` every second: the columns of `v_gpu_raw`, as far back as rows are kept; `tick_id` is empty for archived ones.
 - `process` every second: the columns of `v_process_now`; `workload` every second: those of `v_workload_now`, of inference servers, as
-  often as each was read; `host` every second: those below.
+  often as each was read; `training` every second: those of `v_training_now`, of each training process; `host` every second: those below.
 - everything else: the columns of the view of that name (`v_gpu_minute`, `v_ledger_hour`, `v_event`, `v_gap`).
 
 A row speaks for the time before it, so a span has the single rows with `since < time <= until`; buckets and events lie in it by their

@@ -18,7 +18,7 @@ from gpuwatch.store.viewkit import HOST, TS, Col, View, raw_measures, seconds
 
 Row = tuple[Any, ...]
 SLICE_S, DAY_S = 600, 86_400
-WHAT = ("gpu", "process", "workload", "latency", "host", "ledger", "events", "gaps")
+WHAT = ("gpu", "process", "workload", "training", "latency", "host", "ledger", "events", "gaps")
 EVERY = ("second", "minute", "hour", "day")
 
 
@@ -40,7 +40,7 @@ class Source:
 
 
 _VIEWS: Mapping[str, View] = {view.name: view for view in views.VIEWS}
-_PROCESS, _WORKLOAD = _VIEWS["v_process_now"].columns, _VIEWS["v_workload_now"].columns
+_PROCESS, _WORKLOAD, _TRAINING = (_VIEWS[name].columns for name in ("v_process_now", "v_workload_now", "v_training_now"))
 _HOST = (
     TS,
     HOST,
@@ -55,6 +55,9 @@ _FROM = {
     "workload": _TICKS.format("inference_sample")
     + " JOIN workload w ON w.workload_id=s.workload_id JOIN host h ON h.host_id=w.host_id "
     "LEFT JOIN user_account u ON u.user_id=w.user_id",
+    "training": _TICKS.format("training_sample")
+    + " JOIN process p ON p.proc_id=s.proc_id JOIN workload w ON w.workload_id=s.workload_id JOIN host h ON h.host_id=w.host_id "
+    "LEFT JOIN user_account u ON u.user_id=w.user_id LEFT JOIN trainer t ON t.proc_id=s.proc_id",
     "host": _TICKS.format("host_sample") + " JOIN host h ON h.host_id=s.host_id",
 }
 
@@ -81,6 +84,7 @@ _SINGLE: Mapping[str, Source] = {
     "gpu": _single("gpu", _VIEWS["v_gpu_raw"].columns, "ts_ms, host, gpu_index"),
     "process": _single("process", _PROCESS, "ts_ms, host, pid, start_ms, gpu_index"),
     "workload": _single("workload", _WORKLOAD, "ts_ms, host, root_pid, root_start_ms, port"),
+    "training": _single("training", _TRAINING, "ts_ms, host, pid, start_ms"),
     "host": _single("host", _HOST, "ts_ms, host"),
 }
 _TIERS: Mapping[str, Sequence[str]] = {

@@ -12,11 +12,12 @@ from typing import Any
 
 from gpuwatch.measure import Measure, measures
 from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample
-from gpuwatch.names import Context, ServerState
+from gpuwatch.names import Context, Phase, ServerState, TrainingSource
 from gpuwatch.store.archive import codec
-from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS
+from gpuwatch.store.archive.shapes import GPU, HOST, INFERENCE, PROCESS, TRAINING
 from gpuwatch.store.viewkit import WORKLOAD, WORKLOAD_JOIN, multiplier
 from gpuwatch.store.watermarks import SEAL_TICK_TIER, SEAL_TIER
+from gpuwatch.training import TrainingSample
 
 Row = tuple[Any, ...]
 Cells = list[Any]
@@ -24,13 +25,19 @@ KINDS: Mapping[str, tuple[int, type]] = {
     "gpu": (GPU, GpuSample),
     "process": (PROCESS, ProcessSample),
     "workload": (INFERENCE, InferenceSample),
+    "training": (TRAINING, TrainingSample),
     "host": (HOST, HostSample),
 }
 HOUR_MS = 3_600_000
 _FACTS = {"quiet": "quiet", "quiet_seconds": "quiet_ms", "clock_ratio": "kappa_pm", "unavailable": "unavailable"}
 _CONTEXT: Mapping[int | None, str | None] = {None: None} | {int(word): word.label for word in Context}
-_STATE: Mapping[int | None, str | None] = {None: None} | {int(word): word.label for word in ServerState}
+_STATE: Mapping[str, Mapping[int | None, str | None]] = {
+    "server_state": {None: None} | {int(word): word.label for word in ServerState},
+    "phase": {None: None} | {int(word): word.label for word in Phase},
+}
+_SOURCE: Mapping[int | None, str | None] = {None: None} | {int(word): word.label for word in TrainingSource}
 _SERVER = f"SELECT {','.join(c.sql for c in WORKLOAD)} FROM (SELECT ? AS workload_id) m {WORKLOAD_JOIN}"
+_RANK = "SELECT p.pid, p.start_ms, t.rank, t.world, t.source FROM process p LEFT JOIN trainer t ON t.proc_id=p.proc_id WHERE p.proc_id=?"
 _FIND = "SELECT t0_ms, cols, body FROM chunk WHERE kind=? AND host_id=? AND entity_id=? AND t0_ms>? AND t0_ms<? ORDER BY t0_ms"
 
 
@@ -86,10 +93,15 @@ class _Maker:
             names = [column.name for column in WORKLOAD]
             found = db.execute(_SERVER, (entity_id,)).fetchone() or (None,) * len(names)
             self._fixed |= dict(zip(names, found, strict=True))
+        elif what == "training":
+            pid, start_ms, rank, world, source = db.execute(_RANK, (entity_id,)).fetchone() or (None,) * 5
+            self._fixed |= {"pid": pid, "start_ms": start_ms, "rank": rank, "world": world, "source": _SOURCE[source]}
         elif what != "host":
             gpu = db.execute("SELECT uuid, gpu_index FROM gpu WHERE gpu_id=?", (entity_id,)).fetchone() or (None, None)
             self._fixed |= {"gpu_uuid": gpu[0], "gpu_index": gpu[1]}
         self._people = _people(db) if what == "process" else {}
+        self._state = "phase" if what == "training" else "server_state"
+        self._workloads = _workloads(db) if what == "training" else {}
 
     def cells(self, name: str, columns: Mapping[str, Cells]) -> Cells:
         """One public column from the chunk's."""
@@ -101,7 +113,7 @@ class _Maker:
         if name == "duration_seconds":
             return [value / 1000.0 for value in columns["dt_ms"]]
         if name == "state":
-            return [_STATE.get(value) for value in columns.get("server_state") or [None] * len(times)]
+            return [_STATE[self._state].get(value) for value in columns.get(self._state) or [None] * len(times)]
         if name == "context" and "context" in columns:
             return [_CONTEXT[value] for value in columns["context"]]
         if name in _FACTS and _FACTS[name] in columns:
@@ -110,6 +122,8 @@ class _Maker:
         if name in self._measures:
             measure = self._measures[name]
             return _scaled(columns.get(measure.column) or [None] * len(times), measure)
+        if self._workloads:
+            return [self._workloads.get(workload, {}).get(name) for workload in columns["workload_id"]]
         return [self._people.get(proc, _NOBODY)[_PERSON.index(name)] for proc in columns["proc_id"]]
 
 
@@ -122,6 +136,12 @@ def _people(db: sqlite3.Connection) -> dict[int, Row]:
         "SELECT p.proc_id, p.pid, p.start_ms, p.name, u.name, p.job FROM process p LEFT JOIN user_account u ON u.user_id=p.user_id"
     )
     return {row[0]: row[1:] for row in db.execute(sql)}
+
+
+def _workloads(db: sqlite3.Connection) -> dict[int, dict[str, Any]]:
+    """Those that have ranks, which may be of one workload and then of another."""
+    sql = f"SELECT m.workload_id, {','.join(c.sql for c in WORKLOAD)} FROM workload m {WORKLOAD_JOIN}"
+    return {row[0]: dict(zip((c.name for c in WORKLOAD), row[1:], strict=True)) for row in db.execute(sql)}
 
 
 def _scaled(values: Cells, measure: Measure) -> Cells:

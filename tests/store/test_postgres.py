@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from support import postgres
 from support.two_days import NOW, two_days
 
 from gpuwatch.store import columns, views
+from gpuwatch.store.archive.codec import decode, encode
 from gpuwatch.store.schema import metadata
 from gpuwatch.store.worked import WORKED, Worked, postgresql
 
@@ -66,18 +67,43 @@ def test_schema_by_schema_with_rows_in_between_gives_what_the_metadata_say(engin
         connection.execute(metadata.tables["gpu"].insert(), [gpu])
         minute = _row("gpu_minute", t=60, gpu_id=1, obs_ms=60_000)
         connection.execute(metadata.tables["gpu_minute"].insert(), [minute])
+        _train_as_before(connection)
     with stepped.begin() as connection:
         run_revisions(connection, 1)
     with stepped.connect() as connection:
         kept = connection.execute(text("SELECT hostname, timezone, hour_offset_seconds FROM host")).one()
         assert tuple(kept) == ("lab", "", 1800)
         assert connection.execute(text("SELECT t, observed_seconds, host FROM v_gpu_minute")).one() == (60, 60.0, "lab")
+        ranks = connection.execute(
+            text("SELECT s.workload_id, s.steps, p.pid, p.start_known FROM training_sample s JOIN process p USING (proc_id)")
+        )
+        assert ranks.one() == (9, 3, 500, 0)
+        sealed = connection.execute(
+            text("SELECT c.cols, c.body FROM chunk c JOIN process p ON p.proc_id=c.entity_id WHERE kind=2")
+        ).one()
+        assert decode(sealed[0], bytes(sealed[1])) == {
+            "ts_ms": [1000, 2000],
+            "dt_ms": [0, 1000],
+            "workload_id": [9, 9],
+            "steps": [1, 2],
+        }
         for name in views.NAMES:
             connection.execute(text(f"SELECT * FROM {name}")).fetchall()
     metadata.create_all(made)
     assert _structure(stepped) == _structure(made)
     stepped.dispose()
     made.dispose()
+
+
+def _train_as_before(connection: Connection) -> None:
+    """A training of which rows were one a workload: one of the last hours, and two that are sealed."""
+    workload = _row("workload", workload_id=9, host_id=1, root_pid=500, kind="training")
+    connection.execute(metadata.tables["workload"].insert(), [workload])
+    connection.execute(text("INSERT INTO tick VALUES(1,5000,1)"))
+    connection.execute(text("INSERT INTO training_sample(tick_id, workload_id, dt_ms, steps) VALUES(1,9,1000,3)"))
+    cols, body = encode([("ts_ms", [1000, 2000]), ("dt_ms", [0, 1000]), ("steps", [1, 2])], 0, 3_600_000)
+    chunk = _row("chunk", kind=2, host_id=1, entity_id=9, t1_ms=2000, n=2, codec=1, cols=cols, body=body)
+    connection.execute(metadata.tables["chunk"].insert(), [chunk])
 
 
 def test_every_table_and_column_is_there(store: Engine) -> None:

@@ -9,7 +9,7 @@ from support.store_rows import gpu_row
 from support.training_rows import RANKS, ROOT, START_MS, T0, described, run, stepping, trainer
 
 from gpuwatch.clock import FakeClock
-from gpuwatch.store import check
+from gpuwatch.store import check, export
 from gpuwatch.store.archive.codec import contents
 from gpuwatch.store.archive.seal import seal_all
 from gpuwatch.store.archive.shapes import TRAINING
@@ -125,3 +125,18 @@ def test_an_hour_that_was_sealed_takes_the_rows_of_a_rank_that_it_lacks(tmp_path
     found = rows_of(path, ROOT, start, start + 600_000)
     assert len(found) == 3 * 30 and {pid for _, pid in found} == {501, 502, 504}
     assert check.check(path) == []
+
+
+def test_what_is_archived_is_exported_like_what_is_hot(tmp_path: Path) -> None:
+    path = tmp_path / "gpuwatch.db"
+    writer = recorded(path)
+    of, end_s = export.source("training"), T0 // 1000 + 3 * 3600
+    before = list(export.rows(writer.connection, of, 0, end_s))
+    sealed(writer)
+    assert writer.connection.execute("SELECT count(*) FROM training_sample").fetchone()[0] < len(before)
+    assert list(export.rows(writer.connection, of, 0, end_s)) == before
+    rows = [dict(zip([column.name for column in of.columns], row, strict=True)) for row in before]
+    assert len(rows) == 3 * 540 and {(row["pid"], row["rank"], row["source"]) for row in rows} == {(501, 0, "hook"), (502, 1, "hook"), (503, None, None)}  # fmt: skip
+    assert {row["root_pid"] for row in rows if row["pid"] == 503} == {500, 600}
+    assert {row["state"] for row in rows if row["pid"] == 501} == {"starting", "data", "forward", "backward", "optimizer", "checkpoint", "eval", "compile", "other"}  # fmt: skip
+    writer.close()
