@@ -217,6 +217,9 @@ def test_runs_that_are_not_attached_are_named_in_the_border() -> None:
     one = with_trainings("rich", cells=75)
     wide = sheet_of(OverviewScreen, replace(one, workloads=one.workloads[:3]), (200, 60)).text()
     assert "1 not attached (gpuwatch run): vit-l" in wide
+    other = replace(one.workloads[2], kind="other", name="dcgm-exporter", root_pid=902)
+    both = sheet_of(OverviewScreen, replace(one, workloads=(*one.workloads[:3], other)), (200, 60)).text()
+    assert "no gpuwatch run: vit-l · 1 other" in both
     none = replace(sample_view(), workloads=sample_view().workloads[2:])
     assert "gpuwatch run -- python train.py" in sheet_of(OverviewScreen, none, (120, 40)).text()
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.style import Style
 
-from gpuwatch.format import NOTHING, latency, number, percent_sign, rate, stale
+from gpuwatch.format import NOTHING, counted, latency, number, percent_sign, rate, stale
 from gpuwatch.names import Latency, Phase, ServerState, TrainingSource
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
@@ -70,14 +70,15 @@ def draw_throughput(sheet: Sheet, context: Context, view: View, top: int, rows: 
 
 
 def silent_words(quiet: Sequence[WorkloadView], room: int) -> str:
-    """``2 not attached (gpuwatch run): vit-l, sdxl_ft``, in few cells ``no gpuwatch run: …``; others are without numbers."""
-    names = ", ".join(work.name or engine_word(work) for work in quiet)
-    if not quiet:
-        return ""
-    if any(work.kind != "training" for work in quiet):
-        return f"{len(quiet)} without numbers: {names}"
-    text = f"{len(quiet)} not attached (gpuwatch run): {names}"
-    return text if width_of(text) <= room else f"no gpuwatch run: {names}"
+    """``2 not attached (gpuwatch run): vit-l, sdxl_ft``, in few cells ``no gpuwatch run: …``; then how many others tell no number."""
+    trainings = [work.name or engine_word(work) for work in quiet if work.kind == "training"]
+    others = [work.name or engine_word(work) for work in quiet if work.kind != "training"]
+    if not trainings:
+        return f"{len(others)} without numbers: {', '.join(others)}" if others else ""
+    names = ", ".join(trainings)
+    rest = f" · {counted(len(others), 'other')}" if others else ""
+    texts = (f"{len(trainings)} not attached (gpuwatch run): {names}{rest}", f"no gpuwatch run: {names}{rest}")
+    return next((text for text in texts if width_of(text) <= room), f"no gpuwatch run: {names}")
 
 
 def rows_each(rows: int, shown: int) -> int:
