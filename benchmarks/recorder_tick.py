@@ -4,7 +4,8 @@
 always will be, and prints the CPU of each part of a tick, what is written, how it is spread over the ticks, and the memory, beside
 an ORM writer in the same run. It exits 1 when keeping a tick (all but the merge) is over its budget. Reading the driver is not in
 it. Values have fresh noise in every tick, since what repeats is sealed for nothing. ``--ticks 400`` is a short look without hours.
-``--servers 8`` adds inference servers, each with a row and 12 buckets of waiting times every two seconds.
+``--servers 8`` adds inference servers, each with a row and 12 buckets of waiting times every two seconds, ``--ranks 8`` a training with
+so many ranks, each with a row every second, beside the times of their steps.
 
 A busy machine adds to CPU time (caches, a shared core): a fixed piece of work is timed every 50 ticks, and the last line says what
 the figures are by the best of those times.
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from served import Servers
+from trained import Trainings
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.model import Batch, Gpu, GpuSample, Host, HostSample, Process, ProcessSample
@@ -40,6 +42,8 @@ START = 1_763_130_720.0
 INSERT_BUDGET_MS, ALL_BUDGET_MS, BUDGET_KIB = 0.6, 1.5, 20.0
 SERVER_KIB = 1.5
 """What a server may add to the bytes of a tick."""
+RANK_KIB = 0.5
+"""The same of a rank of a training."""
 BUDGET_RSS_MB, BUDGET_STEP_MS = 30, 5
 SHOWN, YARDSTICK_TICKS = 6, 50
 PARTS = {
@@ -206,13 +210,15 @@ def resident_kib() -> int:
 class Run:
     """Ticks of a recorder, one after the other, and what each took."""
 
-    def __init__(self, path: Path, process_seconds: int, servers: int) -> None:
+    def __init__(self, path: Path, process_seconds: int, servers: int, ranks: int) -> None:
         drivers, self.clock = Drivers(), FakeClock(START)
         self.writer = StoreWriter.open(path, clock=self.clock, tmpfs_fallback=False)
         closer = Closer(self.writer)
-        seconds = {"nvml": 1, "procs": process_seconds, "inference": 2}
+        seconds = {"nvml": 1, "procs": process_seconds, "inference": 2, "training": 1}
         if servers:
             drivers.make["inference"] = Servers(servers).batch
+        if ranks:
+            drivers.make["training"] = Trainings(ranks).batch
         self._collectors = [Ready(name, make, seconds[name]) for name, make in drivers.make.items()]
         self._recorder = Recorder(self._collectors, self.writer, self.clock, closer=closer, cost=CostMeter())
         self.stopwatch = Stopwatch()
@@ -283,9 +289,10 @@ def main() -> int:
     parser.add_argument("--ticks", type=int, default=9000, help="ticks to measure (default 9000: 2.5 hours)")
     parser.add_argument("--process-seconds", type=int, default=2, help="time between two looks at the processes (default 2)")
     parser.add_argument("--servers", type=int, default=0, help="inference servers beside them (default 0)")
+    parser.add_argument("--ranks", type=int, default=0, help="ranks of a training beside them (default 0)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(Path(folder) / "bench.db", args.process_seconds, args.servers)
+        run = Run(Path(folder) / "bench.db", args.process_seconds, args.servers, args.ranks)
         run.tick()
         gc.freeze()  # as the recorder does after its first tick
         run.stopwatch.spent.clear()
@@ -298,8 +305,8 @@ def main() -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         chunks = run.writer.connection.execute("SELECT count(*), coalesce(sum(length(body)),0) FROM chunk").fetchone()
         run.writer.close()
-    print(f"{args.ticks} ticks of {GPUS} GPU rows, {GPUS * PER_GPU} process rows every {args.process_seconds} s, {args.servers} servers; {chunks[0]} chunks of {chunks[1] / 1e6:.2f} MB")  # fmt: skip
-    met = report(run, kib, BUDGET_KIB + SERVER_KIB * args.servers, orm())
+    print(f"{args.ticks} ticks of {GPUS} GPU rows, {GPUS * PER_GPU} process rows every {args.process_seconds} s, {args.servers} servers, {args.ranks} ranks; {chunks[0]} chunks of {chunks[1] / 1e6:.2f} MB")  # fmt: skip
+    met = report(run, kib, BUDGET_KIB + SERVER_KIB * args.servers + RANK_KIB * args.ranks, orm())
     print(
         f"  memory with this benchmark: {early / 1024:.1f} MB after a tenth, {late / 1024:.1f} at the end, peak {peak / 1024:.1f} "
     )

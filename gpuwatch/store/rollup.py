@@ -182,7 +182,7 @@ def minute_steps(db: sqlite3.Connection, now_ms: int) -> Iterator[None]:
         if " INTO process_minute(" not in statement:
             with transaction(db):
                 db.execute(statement, span)
-    yield
+            yield
     part = _process_statement()
     for after, until in pairwise([_FIRST_ID, *edges, _LAST_ID]):
         with transaction(db):
