@@ -26,6 +26,8 @@ SILENT_NS = 600 * _NS
 _MAKING_NS, _TORN_NS = 3 * _NS, 10 * _NS
 """A file may not yet have its size and its first words when it is found; what says who writes it is written at once."""
 _MAX_RANKS = 512
+_MOST_SAID = 100
+"""Files that are not read are said one by one up to this number."""
 
 
 class Attached:
@@ -42,6 +44,7 @@ class Attached:
         self._dead: dict[Place, int] = {}
         """Files of processes whose end was told, and when."""
         self._leads: dict[Key, Rank] = {}
+        self._said = 0
         self.ranks: list[Rank] = []
         self.ended: list[Rank] = []
         """Those of ``ranks`` that have ended since the last look."""
@@ -54,8 +57,7 @@ class Attached:
         if self._folders.changed:
             self._sort(now_ns)
         for place, rank in list(self._files.items()):
-            told = self._look_at(place, rank, now_ms)
-            if told:
+            if place in self._files and self._look_at(place, rank, now_ms):
                 self.ranks.append(rank)
                 rank.advance(self._opened_ns)
                 if rank.outcome is not RunOutcome.RUNNING:
@@ -72,12 +74,8 @@ class Attached:
         for place in [place for place in self._files if place not in present and (place.folder, place.name) in names]:
             self._files.pop(place).file.close()
         for place in self._folders.hooks:
-            if (
-                place not in self._files
-                and place not in self._ignored
-                and place not in self._dead
-                and len(self._files) < _MAX_RANKS
-            ):
+            known = place in self._files or place in self._ignored or place in self._dead
+            if not known and len(self._files) < _MAX_RANKS:
                 self._files[place] = Rank(HookFile(self._folders, place))
                 self._found_ns[place] = now_ns
 
@@ -119,10 +117,10 @@ class Attached:
         except (OSError, Foreign) as error:
             if now_ns - self._found_ns[place] < _MAKING_NS:
                 return False
-            return self._ignore(place, rank, now_ms, str(error))
+            return self._ignore(place, str(error))
         if not known or rank.identity is None:
             if now_ns - self._found_ns[place] > _TORN_NS:
-                return self._ignore(place, rank, now_ms, "it is damaged: what it says of its process does not fit its checksum")
+                return self._ignore(place, "it is damaged: what it says of its process does not fit its checksum")
             return False
         if not rank.key[0] and not self._settle(place, rank, rank.identity, now_ns):
             return False
@@ -145,35 +143,56 @@ class Attached:
         self._files.pop(place).file.close()
         return False
 
-    def _ignore(self, place: Place, rank: Rank, now_ms: int, reason: str) -> bool:
+    def _ignore(self, place: Place, reason: str) -> bool:
         """Say once why a file is not read; a process that was told of is over for us."""
         self._files.pop(place).file.close()
+        self._found_ns.pop(place, None)
         self._ignored.add(place)
-        detail = clean(f"{place.folder}/{place.name} is not read: {reason}")
-        self.events.append(Event(now_ms, "hook_file_ignored", detail, Severity.NOTICE))
+        self._said += 1
+        if self._said <= _MOST_SAID:
+            detail = clean(f"{place.folder}/{place.name} is not read: {reason}")
+            self.events.append(Event(round(self._clock.time() * 1000), "hook_file_ignored", detail, Severity.NOTICE))
         return False
 
     def _settle(self, place: Place, rank: Rank, identity: Identity, now_ns: int) -> bool:
         """Find out which process it is and to which job it belongs; False while that is not known yet."""
         processes = self._processes
         patient = now_ns - self._found_ns[place] < PATIENCE_NS
-        foreign = processes.foreign(identity)
-        pid = processes.pid_here(identity) if foreign else identity.pid
+        if (identity.pid, identity.start_ticks) != place.process:
+            return self._ignore(place, "it says another process than its name does")
+        pid = processes.pid_here(identity) if processes.foreign(identity) else identity.pid
         if pid is None:
             if patient:
                 return False
             pid, rank.unseen = identity.pid, True
-        elif foreign is False and (identity.pid, identity.start_ticks) != place.process:
-            return not self._ignore(place, rank, round(self._clock.time() * 1000), "it says another process than its name does")
-        start_ms = processes.start_ms(pid, identity.start_ticks)
-        job = processes.job(pid, start_ms)
+        key = pid, processes.start_ms(pid, identity.start_ticks)
+        job = processes.job(*key)
         rank.found_dead = not rank.unseen and not processes.alive(pid, identity.start_ticks)
         if job is None and patient and not rank.found_dead:
             return False
-        rank.key = pid, start_ms
-        rank.root = job.workload if job is not None else rank.key
-        rank.uid = job.uid if job is not None else None
+        if not (rank.unseen or rank.found_dead) and processes.owner(pid) not in (None, rank.file.owner):
+            return self._ignore(place, "the process that it names is another user's")
+        if not self._newest(key, identity):
+            return self._ignore(place, "the process that it names has a newer file")
+        rank.key, rank.root = key, job.workload if job is not None else key
         return True
+
+    def _newest(self, key: Key, identity: Identity) -> bool:
+        """Whether of all files of one process this is the one that was armed last; those before it are let go."""
+        for place, other in list(self._files.items()):
+            if other.key == key and other.identity is not None:
+                if other.identity.monotonic_ns > identity.monotonic_ns:
+                    return False
+                self._ignore(place, "its process has a newer file")
+                self.ranks = [rank for rank in self.ranks if rank is not other]
+        return True
+
+    def moved(self) -> None:
+        """The board of jobs has changed: a process may be known to belong to another job than it was taken for."""
+        for rank in self._files.values():
+            job = self._processes.job(*rank.key)
+            if job is not None:
+                rank.root = job.workload
 
     def _lives(self, rank: Rank, now_ns: int) -> bool:
         if rank.unseen:
@@ -186,6 +205,8 @@ class Attached:
         """The ranks that tell the steps of their job: of each job on this host the lowest one; it stays so while it lives."""
         groups: dict[Key, list[Rank]] = {}
         for rank in self.ranks:
+            if rank.counters is None:
+                continue
             together = rank.identity is not None and (rank.identity.world or 1) > 1
             groups.setdefault(rank.root if together else rank.key, []).append(rank)
         leads = {}

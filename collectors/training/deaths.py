@@ -18,10 +18,13 @@ _BAD = (RunOutcome.FAILED, RunOutcome.DIED)
 
 
 class Deaths:
-    """``look`` once a tick. ``name`` tells what a workload is called."""
+    """``look`` once a tick. ``name`` tells what a workload is called, ``outcome`` how its run has ended so far."""
 
-    def __init__(self, name: Callable[[Key], str]) -> None:
+    def __init__(self, name: Callable[[Key], str], outcome: Callable[[Key], RunOutcome]) -> None:
         self._name = name
+        self._outcome = outcome
+        self._alone: list[tuple[Rank, int, str]] = []
+        """Processes that trained alone and fell silent, when that was seen and what their job is called: a signal may have stopped them."""
         self._left: list[tuple[Rank, int]] = []
         """Ranks that ended in order, and when that was seen."""
         self._first: dict[Key, tuple[str, int]] = {}
@@ -34,11 +37,13 @@ class Deaths:
         for rank in sorted(ended, key=lambda rank: order[end_of(rank)]):
             if rank.found_dead:
                 continue
-            if rank.outcome in _BAD:
+            if rank.outcome is RunOutcome.DIED and not name_of(rank):
+                self._alone.append((rank, now_ms, self._name(rank.root)))
+            elif rank.outcome in _BAD:
                 events.append(self._died(rank, now_ms))
             elif name_of(rank):
                 self._left.append((rank, now_ms))
-        events += self._missed(now_ms, ranks)
+        events += self._missed(now_ms, ranks) + self._silent(now_ms)
         self._first = {root: first for root, first in self._first.items() if now_ms - first[1] < _FOLLOWS_MS}
         return events
 
@@ -56,8 +61,20 @@ class Deaths:
         training = {rank.root for rank in ranks if not rank.ended and name_of(rank)}
         return [self._event(rank, "ended while other ranks go on", Severity.WARNING) for rank in due if rank.root in training]
 
-    def _event(self, rank: Rank, how: str, severity: Severity) -> Event:
-        who, name = name_of(rank), self._name(rank.root)
+    def _silent(self, now_ms: int) -> list[Event]:
+        """Of processes that trained alone, those whose run is known not to have been stopped, or of which nobody says anything."""
+        events, waiting = [], []
+        for rank, at, name in self._alone:
+            outcome = self._outcome(rank.root)
+            if outcome is RunOutcome.RUNNING and 0 <= now_ms - at < _PATIENCE_MS:
+                waiting.append((rank, at, name))
+            elif outcome is not RunOutcome.STOPPED:
+                events.append(self._event(rank, "died without an orderly end", Severity.WARNING, name))
+        self._alone = waiting
+        return events
+
+    def _event(self, rank: Rank, how: str, severity: Severity, name: str = "") -> Event:
+        who, name = name_of(rank), name or self._name(rank.root)
         of = f" of {name}" if name else ""
         detail = f"{who}{of} (pid {rank.key[0]}) {how}" if who else f"{name or 'a training'} (pid {rank.key[0]}) {how}"
         return Event(

@@ -15,12 +15,14 @@ KEEP_OPEN = 64
 class HookFile:
     """Opened at the first read; ``close`` when it is not read any more. Never written."""
 
-    __slots__ = ("_fd", "_folders", "place")
+    __slots__ = ("_fd", "_folders", "owner", "place")
 
     def __init__(self, folders: Folders, place: Place) -> None:
         self.place = place
         self._folders = folders
         self._fd = -1
+        self.owner = -1
+        """Whose file it is, once it was read."""
 
     def head(self) -> bytes:
         """All but the ring; raises ``OSError``, also where the file is not to be trusted or too short."""
@@ -32,7 +34,10 @@ class HookFile:
         return ring.records(self._read(pieces), after, last) if pieces else []
 
     def _read(self, pieces: list[tuple[int, int]] | tuple[tuple[int, int], ...]) -> bytes:
-        fd = self._fd if self._fd >= 0 else self._folders.open(self.place, layout.FILE_BYTES)
+        fd = self._fd
+        if fd < 0:
+            fd = self._folders.open(self.place, layout.FILE_BYTES)
+            self.owner = os.fstat(fd).st_uid
         data = b""
         try:
             for at, size in pieces:

@@ -34,7 +34,6 @@ class Rank:
         self.key: Key = (0, 0)
         self.root: Key = (0, 0)
         """Its workload."""
-        self.uid: int | None = None
         self.outcome = RunOutcome.RUNNING
         self.ended_ms: int | None = None
         self.moved_ns = 0
@@ -45,6 +44,7 @@ class Rank:
         self.found_dead = False
         """It had ended before its file was found: nothing is known of when it did what."""
         self._growth: Growth | None = None
+        self._stopped = False
         self._fields: dict[str, Any] = {}
         self._told: tuple[object, ...] = ()
         self._raw = b""
@@ -92,8 +92,11 @@ class Rank:
     def advance(self, watched_since_ns: int) -> None:
         """Take the growth since the last call. A process that was armed after ``watched_since_ns`` counts from its beginning."""
         self._fields = {}
-        if self.identity is None or self.counters is None or self.found_dead:
+        if self.identity is None or self.counters is None or self.found_dead or self._stopped:
             return
+        self._stopped = (
+            not self.counts
+        )  # what it says now is the last: later a count that stands still would look like a standstill
         armed, first = self.identity.monotonic_ns, self._growth is None
         if self._growth is None:
             self._growth = Growth(armed if watched_since_ns <= armed <= self.read_ns else None)

@@ -85,6 +85,15 @@ class RunState:
         self._number = _later(self._number, counters.step_number)
         self._total = one.total_steps or self._total
 
+    def leave(self, process: Key) -> None:
+        """A process is known to belong to another run by now."""
+        self._parts.pop(process, None)
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """How it ended."""
+        return self._fixed.outcome
+
     def take_log(self, steps: int | None, tokens: int | None, samples: int | None, now_ms: int) -> None:
         """Take over what its log has told since it was last read."""
         before, self._by_log = self._logged, True

@@ -34,8 +34,10 @@ class Runs:
         self._notes = notes
         self._opened_ms = opened_ms
         self.states: dict[Key, RunState] = {}
-        self._over: dict[Key, None] = {}
-        """Runs whose end was told, the oldest first."""
+        self._over: dict[Key, RunOutcome] = {}
+        """How runs ended whose end was told, the oldest first."""
+        self._homes: dict[Key, Key] = {}
+        """Process -> the run that it was counted in."""
         self._under: dict[tuple[int, int], int] = {}
         """How many runs the command of each note has started."""
         self._present: set[Key] = set()
@@ -45,7 +47,11 @@ class Runs:
         if changed:
             self._find(self._processes.jobs.values())
         self._gather(ranks)
+        homes, self._homes = self._homes, {rank.key: rank.root for rank in ranks}
         for rank in ranks:
+            before = homes.get(rank.key, rank.root)
+            if before != rank.root and before in self.states:
+                self.states[before].leave(rank.key)
             state = self.states.get(rank.root)
             if state is None and rank.counters is not None and rank.counters.steps:
                 state = self._begin(rank.root, self._processes.jobs.get(rank.root[0]))
@@ -62,6 +68,11 @@ class Runs:
             if state.over:
                 self._forget(key)
         return told
+
+    def outcome(self, root: Key) -> RunOutcome:
+        """How the run of that workload ended; ``RUNNING`` while it goes on, or is none that is known."""
+        state = self.states.get(root)
+        return state.outcome if state is not None else self._over.get(root, RunOutcome.RUNNING)
 
     # -------------------------------------------------------------------------------------------------------------- begin
 
@@ -129,8 +140,7 @@ class Runs:
         return note if self._under.get(note.process) == 1 and note.started_ms >= self._opened_ms else None
 
     def _forget(self, key: Key) -> None:
-        self.states.pop(key)
-        self._over[key] = None
+        self._over[key] = self.states.pop(key).outcome
         if len(self._over) > _MAX_OVER:
             for old in list(self._over)[: _MAX_OVER // 2]:
                 del self._over[old]

@@ -35,7 +35,7 @@ class Watching:
         self._attached = Attached(context, folders, self._processes, opened_ns)
         now_ns, now_ms = context.clock.monotonic_ns(), round(context.clock.time() * 1000)
         self._runs = Runs(self._processes, self._notes, now_ms - (now_ns - opened_ns) // 1_000_000)
-        self._deaths = Deaths(self._name)
+        self._deaths = Deaths(self._name, self._runs.outcome)
         self._logged = Logged(context, self._processes)
         self._ends: deque[tuple[list[Trainer], list[Run]]] = deque(maxlen=_TELL_TICKS)
         self._missing: Mapping[MissingKey, Missing] = {}
@@ -53,6 +53,7 @@ class Watching:
         changed = processes.look()
         if changed:
             self._folders.of_users({job.uid for job in processes.jobs.values() if job.uid is not None})
+            attached.moved()
         self._notes.look(now_ms)
         attached.look(now_ms)
         ranks, leads = attached.ranks, attached.leads()

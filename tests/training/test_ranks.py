@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.hookfiles import NAMESPACE, FakeTrainer, Stage, start_ms
 
@@ -224,6 +226,7 @@ def test_an_agent_that_turned_itself_off_says_why_and_counts_no_further(stage: S
     batch = stage.tick()
     assert "turned itself off: RuntimeError: x" in trainer_of(batch).detail
     assert only(batch).phase is None
+    assert not stage.tick().training_samples, "a count that stands still is no standstill of the training"
     trainer.dies()
     ended = trainer_of(stage.tick())
     assert ended.outcome is RunOutcome.UNKNOWN, "it can say no goodbye any more"
@@ -483,3 +486,52 @@ def test_a_folder_that_is_there_and_not_safe_is_said_once(stage: Stage) -> None:
     assert event.kind == "hook_folder_ignored" and "others may write to it (mode 0777)" in event.detail
     stage.folder.chmod(0o700)
     assert [len(stage.tick().training_samples) for _ in range(2)] == [1, 1]
+
+
+def test_a_file_that_names_another_process_than_it_says_is_not_believed(stage: Stage) -> None:
+    trainer = stage.trainer(50)
+    trainer.path.rename(trainer.path.with_name(f"51-{trainer.ticks}.gw"))
+    batches = [stage.tick() for _ in range(3)]
+    assert not any(batch.training_samples or batch.trainers for batch in batches)
+    assert "another process than its name" in batches[0].events[0].detail
+
+
+def test_of_two_files_of_one_process_the_one_that_was_armed_last_counts(stage: Stage, tmp_path: Path) -> None:
+    old = stage.trainer(50)
+    old.step(5)
+    stage.tick()
+    second = tmp_path / "second"
+    second.mkdir(mode=0o700)
+    stage.folder, first = second, stage.folder
+    new = FakeTrainer(stage, 50, 900.0)
+    new.step(2)
+    stage.collector._folders._folders[str(second)] = type(stage.collector._folders._folders[str(first)])(str(second))
+    batches = [stage.tick() for _ in range(3)]
+    assert [[sample.pid for sample in batch.training_samples] for batch in batches] == [[50]] * 3
+    assert batches[0].training_samples[0].rank_steps_total == 2
+
+
+def test_a_job_that_turns_out_to_be_larger_takes_its_process_with_it(stage: Stage) -> None:
+    trainer = stage.trainer(50)
+    trainer.step(2)
+    assert only(stage.tick()).root_pid == 50
+    stage.job(40, 890.0)
+    stage.job(50, 900.0, root=(40, 890.0))
+    batch = stage.tick()
+    assert only(batch).root_pid == 40 and trainer_of(batch).root_pid == 40
+    runs = {run.root_pid: run.tokens for told in (batch, *(stage.tick(5.0) for _ in range(3))) for run in told.runs}
+    assert runs == {50: None, 40: 2048}
+
+
+def test_who_trained_alone_and_was_stopped_by_a_signal_is_no_event_and_who_was_killed_is_one(stage: Stage) -> None:
+    for pid, how in ((50, {"signal": 15}), (51, {"signal": 9})):
+        trainer = stage.trainer(pid)
+        trainer.step()
+        stage.note(pid, 900.0)
+        stage.tick()
+        trainer.dies()
+        batches = [stage.tick()]
+        stage.note(pid, 900.0, ended_ms=stage.now_ms(), **how)
+        batches += [stage.tick() for _ in range(12)]
+        events = [event.detail for batch in batches for event in batch.events]
+        assert events == ([] if pid == 50 else ["train.py (pid 51) died without an orderly end"])
