@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, islice
+from typing import cast
 
 from gpuwatch.dataclass import NamedTuple, dataclass
 from gpuwatch.measure import measures
@@ -86,9 +88,20 @@ class Running:
             self.values += [value] * len(counts)
             self.observed += [observed] * len(counts)
             return
+        if None not in counts and 0 not in windows:
+            self.values += islice(accumulate(cast(Sequence[int], counts), initial=value), 1, None)
+            self.observed += islice(accumulate(windows, initial=observed), 1, None)
+            return
         for count, window in zip(counts, windows, strict=True):
             if count is not None and window:
                 value += count
                 observed += window
             self.values.append(value)
             self.observed.append(observed)
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle one, between two the mean of both; at least one is there. (``statistics`` takes longer to load than a view to build.)"""
+    found = sorted(values)
+    middle = len(found) // 2
+    return found[middle] if len(found) % 2 else (found[middle - 1] + found[middle]) / 2

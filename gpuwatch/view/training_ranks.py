@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.format import duration, latency
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
-from gpuwatch.view.counts import NOTHING, Sums
+from gpuwatch.view.counts import NOTHING, Sums, median
 from gpuwatch.view.training_steps import Rates
 from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
 from gpuwatch.view.training_types import RankView

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 
 from gpuwatch.dataclass import NamedTuple
+from gpuwatch.view.counts import Running, median
 
 UNITS = ("steps", "tokens", "samples")
 STALL_STEPS = 3
 """A rank in which no step has ended for so many of its usual ones is slower than it was: its rate falls."""
+SLACK_MS = 1000
+"""One may have ended since the newest row was made."""
 _USUAL = 9
 """The usual length of a step is the median of so many segments."""
 Counted = tuple[int | None, int | None, int | None]
 """Steps, tokens, samples; ``None``: not counted."""
+NOTHING: Counted = (None, None, None)
 
 
 class Rates(NamedTuple):
@@ -33,20 +37,19 @@ class Rates(NamedTuple):
 
 
 class Segments:
-    """One after the other, with gaps where it is not known what happened. Line n of the sums is what the first n segments have."""
+    """One after the other, with gaps where it is not known what happened. Sums are made when they are asked for."""
 
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.ends: list[int] = []
-        self._begun: list[int] = []
-        """How many segments were ever made before the one after the last gap, for each."""
-        self._dropped = 0
-        self._observed = [0]
-        self._lengths: list[float] = []
-        """Milliseconds of a step."""
-        self._values: tuple[list[int], ...] = ([0], [0], [0])
-        self._known: tuple[list[int], ...] = ([0], [0], [0])
-        """The time in which each was counted."""
+        self._times: list[int] = []
+        """Milliseconds that were observed of each."""
+        self._counts: list[Counted] = []
+        self._gaps: list[int] = []
+        """Starts of those before which it is not known what happened."""
+        self._sums = tuple(Running() for _ in UNITS)
+        self._whole = [0]
+        """Running sum of the times."""
         self._open: tuple[int, int, Counted, int] | None = None
         """What goes on after the last one, if that is known: start, time, counts, time of its newest row."""
 
@@ -54,50 +57,59 @@ class Segments:
 
     def row(self, ts_ms: int, observed_ms: int, counts: Counted) -> None:
         """What came in the time up to an instant; nothing observed or nothing counted is a gap."""
-        if not observed_ms or counts == (None, None, None):
+        steps, tokens, samples = counts
+        if not observed_ms or (steps is None and tokens is None and samples is None):
             self._open = None
             return
-        ended = bool(counts[0] if counts[0] is not None else counts[1] or counts[2])
+        ended = steps if steps is not None else tokens or samples
         if self._open is None:
-            self._open = (ts_ms, 0, (None, None, None), ts_ms) if ended else None
+            self._open = (ts_ms, 0, NOTHING, ts_ms) if ended else None
             return
         start_ms, before, had, _ = self._open
-        both = counts[0], _plus(had[1], counts[1]), _plus(had[2], counts[2])
-        if ended:
-            self._append(start_ms, ts_ms, before + observed_ms, both)
-            self._open = (ts_ms, 0, (None, None, None), ts_ms)
-        else:
-            self._open = (start_ms, before + observed_ms, both, ts_ms)
-
-    def _append(self, start_ms: int, end_ms: int, observed_ms: int, counts: Counted) -> None:
-        joined = bool(self.ends) and self.ends[-1] == start_ms
-        self._begun.append(self._begun[-1] if joined else self._dropped + len(self.ends))
+        if before:
+            counts = steps, _plus(had[1], tokens), _plus(had[2], samples)
+        if not ended:
+            self._open = (start_ms, before + observed_ms, counts, ts_ms)
+            return
+        if not self.ends or self.ends[-1] != start_ms:
+            self._gaps.append(start_ms)
         self.starts.append(start_ms)
-        self.ends.append(end_ms)
-        self._observed.append(self._observed[-1] + observed_ms)
-        self._lengths.append(observed_ms / max(1, counts[0] or 1))
-        for values, known, count in zip(self._values, self._known, counts, strict=True):
-            values.append(values[-1] + (count or 0))
-            known.append(known[-1] + (observed_ms if count is not None else 0))
+        self.ends.append(ts_ms)
+        self._times.append(before + observed_ms)
+        self._counts.append(counts)
+        self._open = (ts_ms, 0, NOTHING, ts_ms)
 
     def cut(self, after_ms: int) -> int:
         """Drop what is newer than an instant; rows from the returned one on are to be given again."""
         keep = bisect_right(self.ends, after_ms)
-        for each in (self.starts, self.ends, self._begun, self._lengths):
+        for each in (self.starts, self.ends, self._times, self._counts):
             del each[keep:]
-        for lines in (self._observed, *self._values, *self._known):
+        for lines in (self._whole, *(lines for sums in self._sums for lines in (sums.values, sums.observed))):
             del lines[keep + 1 :]
+        while self._gaps and (not self.starts or self._gaps[-1] > self.starts[-1]):
+            self._gaps.pop()
         self._open = None
         return self.ends[-1] if self.ends else 0
 
     def forget(self, before_ms: int) -> None:
         """Drop what began before an instant."""
         gone = bisect_left(self.starts, before_ms)
-        self._dropped += gone
-        for each in (self.starts, self.ends, self._begun, self._lengths):
+        if not gone:
+            return
+        for each in (self.starts, self.ends, self._times, self._counts):
             del each[:gone]
-        for lines in (self._observed, *self._values, *self._known):
-            del lines[:gone]
+        self._sums = tuple(Running() for _ in UNITS)
+        self._whole = [0]
+
+    def _made(self) -> None:
+        """Bring the sums up to the newest segment."""
+        have = len(self._whole) - 1
+        if have == len(self._times):
+            return
+        times = self._times[have:]
+        self._whole += islice(accumulate(times, initial=self._whole[-1]), 1, None)
+        for number, sums in enumerate(self._sums):
+            sums.extend([counts[number] for counts in self._counts[have:]], times)
 
     # ----------------------------------------------------------------------------------------------------------- asking
 
@@ -109,12 +121,10 @@ class Segments:
     @property
     def _trailing(self) -> tuple[int, int, Counted, int] | None:
         """What goes on, where it takes far longer than usual: no step has ended in it."""
-        if self._open is None or not self._lengths or not self._open[1]:
+        if self._open is None or not self._times or not self._open[1]:
             return None
-        recent = sorted(self._lengths[-_USUAL:])
-        start_ms, observed, _, newest_ms = self._open
-        row_ms = observed * 1.0 / max(1, newest_ms - start_ms) * 1000  # about a second of rows: it may have ended unseen
-        return self._open if observed > STALL_STEPS * recent[len(recent) // 2] + row_ms else None
+        recent = [ms / max(1, counts[0] or 1) for ms, counts in zip(self._times[-_USUAL:], self._counts[-_USUAL:], strict=True)]
+        return self._open if self._open[1] > STALL_STEPS * median(recent) + SLACK_MS else None
 
     def rates(self, least_ms: int, after_ms: int) -> Rates | None:
         """Means over the newest ``least_ms`` of segments, or over the newest one if that is longer; none that ended up to ``after_ms``
@@ -122,23 +132,25 @@ class Segments:
         trailing, count = self._trailing, len(self.ends)
         if trailing is None and (not count or self.ends[-1] <= after_ms):
             return None
+        self._made()
+        whole = self._whole
         end_ms = trailing[3] if trailing else self.ends[-1]
-        first = max(bisect_right(self.ends, after_ms), self._begun[-1] - self._dropped if count else 0, 0)
-        total = self._observed[-1] + (trailing[1] if trailing else 0)
-        newest = trailing[1] if trailing else self._observed[-1] - self._observed[-2]
-        wanted = total - max(least_ms, newest)
-        at = bisect_right(self._observed, wanted, first, count + 1) - 1
-        part = 0.0
+        first = bisect_right(self.ends, after_ms)
+        if self._gaps:
+            first = max(first, bisect_left(self.starts, self._gaps[-1]))
+        total = whole[-1] + (trailing[1] if trailing else 0)
+        wanted = total - max(least_ms, trailing[1] if trailing else self._times[-1])
+        at, part = bisect_right(whole, wanted, first, count + 1) - 1, 0.0
         if at < first:
             at = first
         elif at < count:
-            part = (wanted - self._observed[at]) / (self._observed[at + 1] - self._observed[at])
-        seconds = (total - self._observed[at] - part * (self._observed[at + 1] - self._observed[at] if at < count else 0)) / 1000
+            part = (wanted - whole[at]) / self._times[at]
+        seconds = (total - whole[at] - (part * self._times[at] if part else 0.0)) / 1000
         found = [self._rate(number, at, part, trailing) for number in range(len(UNITS))]
         return Rates(seconds, end_ms - round(seconds * 1000), end_ms, *found) if seconds else None
 
     def _rate(self, unit: int, at: int, part: float, trailing: tuple[int, int, Counted, int] | None) -> float | None:
-        values, known = self._values[unit], self._known[unit]
+        values, known = self._sums[unit].values, self._sums[unit].observed
         value, ms = float(values[-1] - values[at]), float(known[-1] - known[at])
         if part:
             value, ms = value - part * (values[at + 1] - values[at]), ms - part * (known[at + 1] - known[at])
@@ -148,13 +160,14 @@ class Segments:
 
     def cells(self, edges_ms: Sequence[int], unit: str) -> list[float | None]:
         """What it does a second between each two of these instants."""
+        self._made()
         number, trailing = UNITS.index(unit), self._trailing
         return [one.rate_to(other) for one, other in pairwise([self._line(edge, number, trailing) for edge in edges_ms])]
 
     def _line(self, ms: int, unit: int, trailing: tuple[int, int, Counted, int] | None) -> _Line:
         """The sums up to an instant."""
         at = bisect_left(self.ends, ms)
-        values, known = self._values[unit], self._known[unit]
+        values, known = self._sums[unit].values, self._sums[unit].observed
         if at < len(self.ends):
             part = max(0.0, (ms - self.starts[at]) / (self.ends[at] - self.starts[at]))
             return _Line(values[at], known[at], part * (values[at + 1] - values[at]), part * (known[at + 1] - known[at]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 
 from gpuwatch.names import Missing, RunOutcome
 from gpuwatch.prices import WATT_HOURS_PER_KWH, Prices
@@ -11,6 +10,7 @@ from gpuwatch.store import period_trained
 from gpuwatch.store.period_served import ServerTime, gpu_time
 from gpuwatch.store.period_trained import Trained
 from gpuwatch.training import lost_gpu_ms
+from gpuwatch.view.counts import median
 from gpuwatch.view.period.host import HostPart
 from gpuwatch.view.period.ledger import Sums, add, ledger, summed
 from gpuwatch.view.period.run_row import Experiments, RunRow
