@@ -124,7 +124,9 @@ def _now(training: TrainingView) -> str:
 def _notes(view: View, training: TrainingView, width: int, paint: Paint) -> list[str]:
     """What stands under a row: a stall, ranks that ended, who the others wait for, what is wrong, and what to do about it."""
     notes = [(text, "notice") for text in (training.stalled, *_gone(view, training.ranks), training.straggler) if text]
-    if training.detail:
+    if training.source is TrainingSource.LOG:
+        notes.append((" · ".join(text for text in (training.detail, f"step times need  {training.hint}") if text), "dim"))
+    elif training.detail:
         notes.append((f"{training.detail}: {training.hint}" if training.hint else training.detail, "notice"))
     elif training.hint:
         notes.append((f"step times need  {training.hint}", "dim"))

@@ -55,13 +55,18 @@ class Segments:
 
     # ---------------------------------------------------------------------------------------------------------- feeding
 
-    def row(self, ts_ms: int, observed_ms: int, counts: Counted) -> None:
-        """What came in the time up to an instant; nothing observed or nothing counted is a gap."""
+    def row(self, ts_ms: int, observed_ms: int, counts: Counted, *, whole: bool = False) -> None:
+        """What came in the time up to an instant; nothing observed or nothing counted is a gap.
+
+        ``whole``: all of what it counts began and ended in that time, as between two lines of a log.
+        """
         steps, tokens, samples = counts
         if not observed_ms or (steps is None and tokens is None and samples is None):
             self._open = None
             return
         ended = steps if steps is not None else tokens or samples
+        if self._open is None and ended and whole:
+            self._open = (ts_ms - observed_ms, 0, NOTHING, ts_ms)
         if self._open is None:
             self._open = (ts_ms, 0, NOTHING, ts_ms) if ended else None
             return

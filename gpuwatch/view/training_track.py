@@ -56,7 +56,7 @@ class RankTrack:
         self._step(ts_ms, row, observed)
 
     def _step(self, ts_ms: int, row: Sequence[Any], observed: int) -> None:
-        self.segments.row(ts_ms, observed, (row[_STEPS], row[_TOKENS], row[_SAMPLES]))
+        self.segments.row(ts_ms, observed, (row[_STEPS], row[_TOKENS], row[_SAMPLES]), whole=row[_ATTACHED] is None)
 
     def cut(self, after_ms: int) -> None:
         """Drop what is newer than ``after_ms``."""

@@ -51,6 +51,8 @@ class Trains:
     facts: Mapping[str, object] = field(default_factory=dict)
     buckets: Callable[[int], Mapping[Latency, Mapping[tuple[int, int], int]]] = lambda second: {}
 
+    dt_ms: int = 1000
+
     @property
     def root_pid(self) -> int:
         return self.root or self.pid
@@ -104,7 +106,7 @@ class TrainedStory(Story):
             told = one.tells(self._second)
             if told is None:
                 continue
-            dt = 1000 if self._second > 1 else 0
+            dt = one.dt_ms if self._second > one.dt_ms / 1000 else 0
             given: dict[str, float | None] = {"attached_seconds": 1.0, **told}
             if one.root_pid not in leads and "rank_steps_total" in given:
                 given.setdefault("steps_total", given["rank_steps_total"])

@@ -10,6 +10,7 @@ from support.trained import Trains, even, held, run_of, trained_story, training_
 
 from gpuwatch.configured import GpuPriceList, PriceStep, price_list
 from gpuwatch.names import Latency, Missing, Phase, RunOutcome, TrainingSource
+from gpuwatch.report.status_text import status_text
 from gpuwatch.view.terms import Terms
 
 PRICED = Terms(prices=price_list("$", 0.5, (GpuPriceList("NVIDIA H100*", (PriceStep(None, 3.0),)),), UTC))
@@ -177,3 +178,24 @@ def test_a_training_that_is_not_attached_says_how(tmp_path: Path) -> None:
     assert found.run is not None
     assert (found.run.outcome, found.run.attached, found.run.gpus) == (RunOutcome.RUNNING, False, 1)
     assert found.run.gpu_seconds == pytest.approx(60.0, abs=10.0)
+
+
+def test_lines_of_a_log_are_told_over_the_time_between_them(tmp_path: Path) -> None:
+    """A line each 20 s says what ten steps did; of what came before the first one nothing is known."""
+
+    def tells(second: int) -> dict[str, float | None] | None:
+        said: dict[str, float | None] = {"attached_seconds": None, "rank_steps_total": 10.0, "tokens_total": 40_000.0, "loss": 3.5}
+        return said if second % 20 == 0 else None
+
+    facts = {"source": TrainingSource.LOG, "detail": "nanoGPT, train.log", "rank": None, "local_rank": None}
+    trains = Trains(100, None, tells=tells, facts=facts)
+    trains.dt_ms = 20_000
+    story = trained_story(tmp_path / "s.db", trains)
+    found = training_of(story.run(70))
+    assert (found.attached, found.source, found.hint) == (False, TrainingSource.LOG, "gpuwatch run -- COMMAND")
+    assert found.tokens_per_second == pytest.approx(2000.0)
+    assert (found.steps_per_second, found.step_seconds, found.loss) == (pytest.approx(0.5), pytest.approx(2.0), 3.5)
+    assert (found.phases, found.phase, found.goodput_ratio) == ((), None, None)
+    assert found.missing["goodput_ratio"] is Missing.NOT_ATTACHED
+    text = status_text(view_of(story), width=100)
+    assert "└ nanoGPT, train.log · step times need gpuwatch run -- COMMAND" in text
