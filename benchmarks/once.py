@@ -1,4 +1,4 @@
-"""One-shot commands: ``status`` beside ``nvitop -1``, and ``--version`` beside an interpreter that does nothing."""
+"""One-shot commands: ``status`` beside ``nvitop -1``, ``--version`` beside an interpreter that does nothing, ``run`` beside nothing."""
 
 from __future__ import annotations
 
@@ -66,3 +66,13 @@ def version(bench: Bench) -> list[Row]:
             {"cpu": cpu, "pass": base},
         )
     ]
+
+
+def launch(bench: Bench) -> list[Row]:
+    """What ``gpuwatch run`` costs before and after a command; an interpreter that does nothing is most of it."""
+    ours = bench.ours("run", "--no-record", "--", "true")
+    (cpu, wall), (base, without), (alone, _) = run(bench.env(), ours, ["true"], [str(bench.python), "-c", "pass"], runs=15)
+    text = f"{median(cpu) * 1e3:.0f} ms, wall {median(wall) * 1e3:.0f}"
+    said = f"true: {median(base) * 1e3:.1f} ms, wall {median(without) * 1e3:.0f}; python -c pass: {median(alone) * 1e3:.0f} ms"
+    what = "`run --no-record -- true`, CPU beside `true`"
+    return [Row(what, text, said, "≤ 80 ms", median(cpu) <= 0.08, {"cpu": cpu, "true": base, "pass": alone})]

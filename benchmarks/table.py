@@ -29,6 +29,7 @@ GROUPS: dict[str, Callable[[Bench], list[Row]]] = {
     "still": live.still,
     "status": once.status,
     "version": once.version,
+    "launch": once.launch,
     "calls": driver.calls,
     "slow": driver.slow,
     "hang": driver.hang,
