@@ -176,7 +176,7 @@ def _rates(moment: Moment, card: Card, trainings: Trainings, ranks: Sequence[Ran
         "steps_per_second": steps,
         "tokens_per_second": tokens,
         "samples_per_second": samples,
-        "tokens_per_step": tokens / steps if tokens is not None and steps else None,
+        "tokens_per_step": _total([rank.track.segments.tokens_a_step() for rank in ranks if rank.rates is not None]),
         "rate_cells": added(cells, len(edges) - 1),
         "phase": lead.phase,
         "phase_age_seconds": lead.phase_age,

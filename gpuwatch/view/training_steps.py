@@ -18,7 +18,7 @@ STALL_STEPS = 3
 """A rank in which no step has ended for so many of its usual ones is slower than it was: its rate falls."""
 SLACK_MS = 1000
 """One may have ended since the newest row was made."""
-_USUAL = 9
+_USUAL, _TYPICAL = 9, 99
 """The usual length of a step is the median of so many segments."""
 Counted = tuple[int | None, int | None, int | None]
 """Steps, tokens, samples; ``None``: not counted."""
@@ -162,6 +162,11 @@ class Segments:
         if trailing is not None and (count := 0 if unit == 0 else trailing[2][unit]) is not None:
             value, ms = value + count, ms + trailing[1]
         return value / (ms / 1000) if ms else None
+
+    def tokens_a_step(self) -> float | None:
+        """The median of the newest segments: between two readings the tokens of a step that has only begun may be counted, or not."""
+        found = [tokens / steps for steps, tokens, _ in self._counts[-_TYPICAL:] if steps and tokens is not None]
+        return median(found) if found else None
 
     def cells(self, edges_ms: Sequence[int], unit: str) -> list[float | None]:
         """What it does a second between each two of these instants."""
