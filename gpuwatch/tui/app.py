@@ -166,7 +166,8 @@ class GpuwatchApp(Journey, Opening, App[int]):
 
     def _later(self) -> None:
         self._redraw_later = False
-        self.repaint()
+        if self.screen_stack:  # none is left while the program ends
+            self.repaint()
 
     def _suspended(self, _: Signal[Any] | App[Any]) -> None:
         self.guard.suspended = True

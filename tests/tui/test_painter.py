@@ -168,6 +168,16 @@ def test_nothing_is_written_while_the_queue_is_long() -> None:
     play(script)
 
 
+def test_a_picture_that_is_due_when_the_program_has_ended_is_not_drawn() -> None:
+    async def end() -> None:
+        async with watched(sample_view()) as shown:
+            app = shown.app
+        assert not app.screen_stack
+        app._later()
+
+    asyncio.run(end())
+
+
 @pytest.mark.parametrize("name", ["_writer_thread", "_batch_count", "_compositor"])
 def test_without_a_private_name_textual_paints(name: str) -> None:
     """As after an upgrade that renames what ``guard`` looks at."""

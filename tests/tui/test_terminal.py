@@ -32,6 +32,7 @@ def test_the_first_picture_is_whole_and_a_still_view_sends_nothing() -> None:
     with terminal("still") as term:
         text = term.until("? help  q quit".replace("  ", " "))
         assert text.count("HELD IDLE") == 2 and "● LIVE" in text
+        term.until(lambda _: b"\x1b[?2026l" in term.raw.partition(b"\x1b[?1000h")[2])  # Textual has come and drawn
         term.pump(1.0)
         assert term.pump(2.5) == b""
         assert len(term.raw) <= 65_000
