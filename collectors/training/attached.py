@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gpuwatch.collectors.training.folders import Folders, Place
 from gpuwatch.collectors.training.hookfile import HookFile
@@ -21,6 +21,8 @@ UNLINK_NS = 15 * _NS
 """A dead process' file stays so long after it was told: until what it said is surely stored."""
 _TOLD_NS = 2 * _NS
 """Who only looks once at what is so now (``gpuwatch status``) is gone before this, and leaves the file to whoever records."""
+_LIVELY_NS = _NS // 5
+"""Who gave a sign of life within this is not looked for in /proc."""
 SILENT_NS = 600 * _NS
 """A process that cannot be seen is taken to have ended when its file has not changed for so long."""
 _MAKING_NS, _TORN_NS = 3 * _NS, 10 * _NS
@@ -57,12 +59,16 @@ class Attached:
         if self._folders.changed:
             self._sort(now_ns)
         for place, rank in list(self._files.items()):
-            if place in self._files and self._look_at(place, rank, now_ms):
+            if place in self._files and self._look_at(place, rank):
                 self.ranks.append(rank)
-                rank.advance(self._opened_ns)
-                if rank.outcome is not RunOutcome.RUNNING:
-                    self.ended.append(rank)
-                    self._forget(place, now_ns)
+        leaving = {rank.root for rank in self.ranks if rank.ended}
+        for rank in self.ranks:
+            if self._doubtful(rank, leaving) and not self._lives(rank):
+                self._read_last(rank)
+                rank.ends(now_ms)
+                self.ended.append(rank)
+                self._forget(rank.file.place, now_ns)
+            rank.advance(self._opened_ns)
         self._tidy(now_ns)
 
     def _sort(self, now_ns: int) -> None:
@@ -105,15 +111,16 @@ class Attached:
 
     # ------------------------------------------------------------------------------------------------------------- one file
 
-    def _look_at(self, place: Place, rank: Rank, now_ms: int) -> bool:
+    def _look_at(self, place: Place, rank: Rank) -> bool:
         """Read it; whether anything can be told of it at this tick."""
         now_ns = self._clock.monotonic_ns()
         try:
             known = rank.read(now_ns)
         except FileNotFoundError:
-            known = rank.identity is not None
-            if not known or not self._lives(rank, now_ns):
-                return self._vanished(place, rank, now_ms)
+            if rank.key[0]:
+                return True
+            self._files.pop(place).file.close()
+            return False
         except (OSError, Foreign) as error:
             if now_ns - self._found_ns[place] < _MAKING_NS:
                 return False
@@ -122,26 +129,21 @@ class Attached:
             if now_ns - self._found_ns[place] > _TORN_NS:
                 return self._ignore(place, "it is damaged: what it says of its process does not fit its checksum")
             return False
-        if not rank.key[0] and not self._settle(place, rank, rank.identity, now_ns):
-            return False
-        if (rank.moved_ns != now_ns or rank.ended or rank.found_dead) and not self._lives(rank, now_ns):
-            return self._ends(rank, now_ms)
-        return True
+        return bool(rank.key[0]) or self._settle(place, rank, rank.identity, now_ns)
 
-    def _ends(self, rank: Rank, now_ms: int) -> bool:
+    def _doubtful(self, rank: Rank, leaving: Collection[Key]) -> bool:
+        """Whether it may have ended: nothing new in its file, no sign of life for a moment, or one of its job is ending."""
+        now_ns = rank.read_ns
+        if rank.moved_ns != now_ns or rank.ended or rank.found_dead or rank.root in leaving:
+            return True
+        return now_ns - rank.sign_ns > _LIVELY_NS
+
+    def _read_last(self, rank: Rank) -> None:
+        """Its last words, now that nobody writes any more."""
         try:
-            rank.read(self._clock.monotonic_ns())  # its last words, now that nobody writes any more
+            rank.read(self._clock.monotonic_ns())
         except (OSError, Foreign):
             pass
-        rank.ends(now_ms)
-        return True
-
-    def _vanished(self, place: Place, rank: Rank, now_ms: int) -> bool:
-        if rank.identity is not None and rank.key[0]:
-            rank.ends(now_ms)
-            return True
-        self._files.pop(place).file.close()
-        return False
 
     def _ignore(self, place: Place, reason: str) -> bool:
         """Say once why a file is not read; a process that was told of is over for us."""
@@ -194,9 +196,9 @@ class Attached:
             if job is not None:
                 rank.root = job.workload
 
-    def _lives(self, rank: Rank, now_ns: int) -> bool:
+    def _lives(self, rank: Rank) -> bool:
         if rank.unseen:
-            return now_ns - rank.moved_ns < SILENT_NS and not rank.ended
+            return self._clock.monotonic_ns() - rank.moved_ns < SILENT_NS and not rank.ended
         return rank.identity is not None and self._processes.alive(rank.key[0], rank.identity.start_ticks)
 
     # --------------------------------------------------------------------------------------------------------------- leads

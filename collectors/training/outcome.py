@@ -13,18 +13,23 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED_CODES = tuple(128 + number for number in _STOPPING)
 _LOST_PEERS = ("DistBackendError", "DistNetworkError", "DistStoreError", "ConnectionResetError", "BrokenPipeError")
 """What torch.distributed raises in a rank whose peer is gone (torch.distributed.DistError and its kinds)."""
+_CLASS = {RunOutcome.STOPPED: 1, RunOutcome.UNKNOWN: 2, RunOutcome.FINISHED: 3}
+"""A run ended as its worst process did; those that failed or died come before all."""
 _OF_SHELL = 128
 """A shell ends with 128 and the number of the signal that its command died of."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How one process ended. ``sign_ns`` is its last sign of life: the one that is silent first failed first."""
+    """How one process ended. ``gone_ms`` is when it was found gone, ``sign_ns`` its last sign of life: of two that are found gone at one
+    look the one that fell silent first failed first.
+    """
 
     name: str
     outcome: RunOutcome
     said: str
     sign_ns: int
+    gone_ms: int = 0
 
     @property
     def words(self) -> str:
@@ -36,8 +41,7 @@ class End:
 
 def end_of(rank: Rank) -> End:
     """How a process ended that has ended."""
-    counters = rank.counters
-    return End(name_of(rank), rank.outcome, rank.detail, max(rank.since_ns, counters.at_ns if counters is not None else 0))
+    return End(name_of(rank), rank.outcome, rank.detail, rank.sign_ns, rank.gone_ms)
 
 
 def name_of(rank: Rank) -> str:
@@ -47,22 +51,22 @@ def name_of(rank: Rank) -> str:
 
 
 def in_order(ends: Iterable[End]) -> list[End]:
-    """Who began first: one that failed by its own word before those that only fell silent, which its launcher may have killed; but
-    one that says that it lost its peers comes after them.
+    """Who began first: who is gone first, since a launcher ends the others only when one has gone. Of those found gone at one look: one that
+    failed by its own word before those that only fell silent; but one that says that it lost its peers comes after them.
     """
-    return sorted(ends, key=lambda end: (_turn(end), end.sign_ns))
+    return sorted(ends, key=lambda end: (_CLASS.get(end.outcome, 0), end.gone_ms, _turn(end), end.sign_ns))
 
 
 def _turn(end: End) -> int:
     if end.outcome is RunOutcome.FAILED:
         return 2 if end.said in _LOST_PEERS else 0
-    return 1 if end.outcome is RunOutcome.DIED else 3
+    return 1
 
 
 def _blamed(ends: Sequence[End]) -> str:
     """Who began, in one line. A RuntimeError may be what began it, or what torch raises where a peer is gone: then both are named."""
     first, *others = ends
-    silent = [end for end in others if end.outcome is RunOutcome.DIED]
+    silent = [end for end in others if end.outcome is RunOutcome.DIED and end.gone_ms == first.gone_ms]
     if first.said != "RuntimeError" or not silent:
         return first.words
     who = silent[0].words if len(silent) == 1 else f"{len(silent)} ranks died"

@@ -36,6 +36,8 @@ class Rank:
         """Its workload."""
         self.outcome = RunOutcome.RUNNING
         self.ended_ms: int | None = None
+        self.gone_ms = 0
+        """When it was found gone."""
         self.moved_ns = 0
         """When its file was last found changed: the process lived then."""
         self.detail = ""
@@ -88,6 +90,11 @@ class Rank:
     def ended(self) -> bool:
         """Whether the interpreter has said goodbye, or the process is gone."""
         return self.phase is Phase.ENDED or self.outcome is not RunOutcome.RUNNING
+
+    @property
+    def sign_ns(self) -> int:
+        """Its last sign of life."""
+        return max(self.since_ns, self.counters.at_ns if self.counters is not None else 0)
 
     def advance(self, watched_since_ns: int) -> None:
         """Take the growth since the last call. A process that was armed after ``watched_since_ns`` counts from its beginning."""
@@ -155,6 +162,7 @@ class Rank:
     def ends(self, now_ms: int) -> None:
         """The process is gone: how it ended, by its last words. Call after the last ``read``."""
         assert self.identity is not None
+        self.gone_ms = now_ms
         if self.phase is Phase.ENDED:
             self.ended_ms = min(now_ms, self.wall_ms(self.since_ns) or now_ms)
             raised = self.identity.said if self.identity.flags & layout.FLAG_RAISED else ""

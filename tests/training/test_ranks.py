@@ -258,7 +258,6 @@ def test_who_leads_goes_on_leading_and_another_one_takes_over_when_it_dies(stage
     second.step(1)
     second.dies()
     assert steps_of(stage.tick()) == {50: None, 51: 1}
-    stage.tick()
     first.step(3)
     assert steps_of(stage.tick()) == {50: 3}
 
@@ -535,3 +534,19 @@ def test_who_trained_alone_and_was_stopped_by_a_signal_is_no_event_and_who_was_k
         batches += [stage.tick() for _ in range(12)]
         events = [event.detail for batch in batches for event in batch.events]
         assert events == ([] if pid == 50 else ["train.py (pid 51) died without an orderly end"])
+
+
+def test_a_rank_that_was_killed_is_named_before_the_one_that_failed_for_it_if_it_was_gone_first(stage: Stage) -> None:
+    ranks = ddp(stage)
+    for rank in ranks:
+        rank.step()
+    stage.tick()
+    ranks[1].did_step()
+    ranks[1].write()
+    ranks[1].dies()
+    ranks[0].ends("RuntimeError")
+    (event,) = stage.tick(0.1).events
+    assert event.detail.startswith("rank 1 of train.py (pid 51) died") and event.severity is Severity.WARNING
+    ranks[0].dies()
+    (event,) = stage.tick().events
+    assert event.detail.endswith("failed: RuntimeError, after rank 1") and event.severity is Severity.NOTICE

@@ -131,6 +131,33 @@ def test_the_rank_that_failed_first_names_the_failure_and_those_that_were_killed
     assert (run.outcome, run.detail) == (RunOutcome.FAILED, "rank 1: ValueError")
 
 
+def test_a_rank_that_was_gone_before_the_one_that_failed_for_it_names_the_failure(stage: Stage) -> None:
+    ranks = torchrun(stage)
+    for rank in ranks:
+        rank.step()
+    stage.tick()
+    ranks[1].dies()
+    ranks[0].ends("RuntimeError")
+    stage.tick()
+    end_all(stage, ranks, 40)
+    run = ended(stage)
+    assert (run.outcome, run.detail) == (RunOutcome.DIED, "rank 1 died")
+
+
+def test_one_that_failed_is_not_hidden_by_others_that_finished_before_and_after(stage: Stage) -> None:
+    stage.job(40, 890.0)
+    for pid, raised in ((50, ""), (51, "ValueError"), (52, "")):
+        trainer = stage.trainer(pid, root=(40, 890.0))
+        trainer.step()
+        stage.tick()
+        trainer.ends(raised)
+        trainer.dies()
+        stage.tick()
+    stage.kill(40)
+    run = ended(stage)
+    assert (run.outcome, run.detail, run.steps) == (RunOutcome.FAILED, "ValueError", 3)
+
+
 def test_of_ranks_that_only_vanished_the_one_that_was_silent_first_is_named(stage: Stage) -> None:
     ranks = torchrun(stage)
     for rank in ranks:
