@@ -26,7 +26,7 @@ _WHILE_KNOWN = ("step_number", "total_steps", "ranks")
 _TEXTS = ("git_commit", "command")
 _KEEP = 2000
 LOST_AFTER_MS = 60_000
-"""A run that was not told again so long after a recorder began has ended while nobody watched."""
+"""A run that was not told again so long after a recorder began, and whose workload is gone, has ended while nobody watched."""
 Row = tuple[Any, ...]
 
 
@@ -63,7 +63,7 @@ _LAST_SEEN = (
     " WHERE t.workload_id=r.workload_id),0),coalesce((SELECT k.ts_ms FROM training_sample s JOIN tick k ON k.tick_id=s.tick_id"
     " WHERE s.workload_id=r.workload_id ORDER BY s.tick_id DESC LIMIT 1),0))"
 )
-_OPEN = f"SELECT r.workload_id, {_LAST_SEEN} FROM run r JOIN workload w ON w.workload_id=r.workload_id WHERE r.ended_ms IS NULL AND w.host_id=?"
+_OPEN = f"SELECT r.workload_id, {_LAST_SEEN} FROM run r JOIN workload w ON w.workload_id=r.workload_id WHERE r.ended_ms IS NULL AND w.host_id=? AND w.last_ms<?"
 _LOST = f"UPDATE run SET ended_ms=?, outcome={int(RunOutcome.UNKNOWN)} WHERE workload_id=?"
 
 
@@ -80,11 +80,12 @@ class TrainerRows:
         self._aside: dict[tuple[str, tuple[int, ...]], Row] = {}
         self._was: dict[tuple[int, ...], int] = {}
         """The id that a workload, by its key, had before it was set aside."""
-        self._lost_from_ms: int | None = None
+        self._begun_ms: int | None = None
+        """When the session began, until it is sure which runs have ended before it."""
 
     def begin(self, now_ms: int) -> None:
         """A session begins: runs that an earlier one left open and that nobody tells again soon have ended unseen."""
-        self._lost_from_ms = now_ms + LOST_AFTER_MS
+        self._begun_ms = now_ms
 
     def trainer(self, proc_id: int, workload_id: int, trainer: Trainer, ts_ms: int) -> None:
         """A rank that is new or has changed."""
@@ -143,8 +144,8 @@ class TrainerRows:
     def write(self, db: sqlite3.Connection, host_id: int, newest_ms: int) -> None:
         """Put what has changed into the open transaction, after processes and workloads; ``written`` forgets it after the commit."""
         db.executemany(_TRAINER_SQL, [self._trainers[proc_id] for proc_id in sorted(self._pending)])
-        if self._lost_from_ms is not None and newest_ms >= self._lost_from_ms:
-            end_lost(db, host_id, self._runs)
+        if self._begun_ms is not None and newest_ms >= self._begun_ms + LOST_AFTER_MS:
+            end_lost(db, host_id, self._begun_ms, self._runs)
         for workload_id, row in self._runs.items():
             if self._written.get(workload_id) != row:
                 db.execute(_RUN_SQL, (self._run_id(db, workload_id), workload_id, *row))
@@ -159,8 +160,8 @@ class TrainerRows:
     def written(self, newest_ms: int) -> None:
         """The commit succeeded."""
         self._pending.clear()
-        if self._lost_from_ms is not None and newest_ms >= self._lost_from_ms:
-            self._lost_from_ms = None
+        if self._begun_ms is not None and newest_ms >= self._begun_ms + LOST_AFTER_MS:
+            self._begun_ms = None
         self._written.update(self._runs)
         for rows in (self._trainers, self._runs):
             while len(rows) > _KEEP:
@@ -171,10 +172,12 @@ class TrainerRows:
                     self._run_ids.pop(gone, None)
 
 
-def end_lost(db: sqlite3.Connection, host_id: int, living: Iterable[int]) -> None:
-    """Runs of the host that have no end and are none of these workloads ended, nobody knows how, when they were seen last."""
-    known = set(living)
-    open_runs = db.execute(_OPEN, (host_id,)).fetchall()
+def end_lost(db: sqlite3.Connection, host_id: int, since_ms: int, told: Iterable[int]) -> None:
+    """Runs of the host without an end, whose workloads nobody has seen or ``told`` of since then, ended nobody knows how: when they
+    were seen last.
+    """
+    known = set(told)
+    open_runs = db.execute(_OPEN, (host_id, since_ms)).fetchall()
     db.executemany(_LOST, [(last_ms, workload_id) for workload_id, last_ms in open_runs if workload_id not in known])
 
 

@@ -171,6 +171,21 @@ def test_a_run_that_ended_while_nobody_watched_has_an_end_as_soon_as_that_is_sur
     writer.close()
 
 
+def test_a_run_whose_workload_is_still_there_has_no_end(tmp_path: Path) -> None:
+    """Nobody reads it any more, as when its collector is off."""
+    path, later = tmp_path / "gpuwatch.db", T0 + 3_600_000
+    writer = opened(path)
+    writer.add(described())
+    assert writer.commit()
+    writer.close()
+    writer = opened(path, later)
+    writer.add(Tick(later + 1000, host=HOST, workloads=[JOB]))
+    for second in (2, 100):
+        writer.add(replace(both(0), ts_ms=later + second * 1000, training_rows=()))
+        assert asked(writer, "SELECT ended_ms, outcome FROM run") == [(None, 0)]
+    writer.close()
+
+
 def test_a_run_that_is_watched_goes_on_over_a_break_of_its_recorder(writer: StoreWriter) -> None:
     writer.add(described())
     writer.add(both(1))
