@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
 
-WITH_VALUE = frozenset(("--store", "--config", "--tz", "--seed", "--speed", "--dir"))
+WITH_VALUE = frozenset(("--store", "--config", "--tz", "--seed", "--speed", "--colors", "--dir"))
 """Options of gpuwatch that may stand before the command and take the next word."""
 
 

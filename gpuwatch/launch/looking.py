@@ -57,13 +57,14 @@ class Looking:
 
     def look(self) -> None:
         """One look. Never raises ``OSError``: what cannot be read is not known."""
+        training = {pid for pid, _ in self.attached}
         for stat in self._below():
             key = stat.pid, stat.start_ticks
             self._known.add(key)
             if hook := self._hook(key):
                 self.attached[key] = hook
                 self.seen.pop(key, None)
-            elif key not in self.attached and stat.state not in ("Z", "X"):
+            elif stat.state not in ("Z", "X") and stat.ppid not in training:  # its workers load data
                 self._examine(stat)
         self._ask_agents()
 
@@ -164,8 +165,7 @@ class Looking:
     def _examine(self, stat: procfs.Stat) -> None:
         pid, key, root = stat.pid, (stat.pid, stat.start_ticks), self.ours.root
         age = self.boottime_ns() / 1e9 - stat.start_ticks / procfs.CLOCK_TICKS
-        known = self.seen.get(key)
-        if age < _OLD_ENOUGH_SECONDS or (known and known.blocker):
+        if age < _OLD_ENOUGH_SECONDS or key in self.seen:  # what it was started with does not change
             return
         argv, maps = argv_of(root, pid), torch_maps(root, pid)
         if maps:

@@ -238,6 +238,16 @@ def test_the_hook_file_of_a_process_that_root_started_for_a_user_is_found(proc: 
     assert proc.looking.attach()["state"] == "attached"
 
 
+def test_the_workers_of_a_training_are_not_looked_into(proc: Proc, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.add(20, 10, ["python", "train.py"], maps=TORCH)
+    proc.hook(20)
+    proc.looking.look()
+    proc.add(21, 20, ["python", "train.py"], maps=TORCH, environ={})
+    monkeypatch.setattr(module, "torch_maps", lambda root, pid: pytest.fail(f"pid {pid}") if pid == 21 else b"")
+    proc.looking.look()
+    assert proc.looking.attach() == {"state": "attached", "detail": "1 process"}
+
+
 def test_long_command_lines_are_cut_in_what_is_said(proc: Proc) -> None:
     proc.add(20, 10, ["python", "-I", "train.py", "x" * 500], maps=TORCH)
     proc.looking.look()
