@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from gpuwatch.collectors.training.outcome import end_of, in_order, name_of
+from gpuwatch.collectors.training.outcome import End, end_of, in_order, name_of, unsure
 from gpuwatch.collectors.training.ranks import Key, Rank
 from gpuwatch.model import Event
 from gpuwatch.names import RunOutcome, Severity
@@ -27,7 +27,7 @@ class Deaths:
         """Processes that trained alone and fell silent, when that was seen and what their job is called: a signal may have stopped them."""
         self._left: list[tuple[Rank, int]] = []
         """Ranks that ended in order, and when that was seen."""
-        self._first: dict[Key, tuple[str, int]] = {}
+        self._first: dict[Key, tuple[str, int, End]] = {}
         """Of each workload who failed or died first, and when that was seen."""
 
     def look(self, now_ms: int, ended: Sequence[Rank], ranks: Collection[Rank]) -> list[Event]:
@@ -51,8 +51,10 @@ class Deaths:
         how = f"failed: {rank.detail}" if rank.outcome is RunOutcome.FAILED else "died without an orderly end"
         first = self._first.get(rank.root)
         if first is not None and now_ms - first[1] < _FOLLOWS_MS:
+            if unsure(first[2], end_of(rank)):
+                return self._event(rank, f"{how}; whether before {first[0]} is not known", Severity.WARNING)
             return self._event(rank, f"{how}, after {first[0]}", Severity.NOTICE)
-        self._first[rank.root] = name_of(rank) or f"pid {rank.key[0]}", now_ms
+        self._first[rank.root] = name_of(rank) or f"pid {rank.key[0]}", now_ms, end_of(rank)
         return self._event(rank, how, Severity.WARNING)
 
     def _missed(self, now_ms: int, ranks: Collection[Rank]) -> list[Event]:

@@ -63,11 +63,18 @@ def _turn(end: End) -> int:
     return 1
 
 
+def unsure(first: End, other: End) -> bool:
+    """Whether ``other`` may have died before ``first`` failed: torch raises a RuntimeError where a peer is gone, and both were found gone
+    at one look.
+    """
+    return first.said == "RuntimeError" and other.outcome is RunOutcome.DIED and other.gone_ms == first.gone_ms
+
+
 def _blamed(ends: Sequence[End]) -> str:
     """Who began, in one line. A RuntimeError may be what began it, or what torch raises where a peer is gone: then both are named."""
     first, *others = ends
-    silent = [end for end in others if end.outcome is RunOutcome.DIED and end.gone_ms == first.gone_ms]
-    if first.said != "RuntimeError" or not silent:
+    silent = [end for end in others if unsure(first, end)]
+    if not silent:
         return first.words
     who = silent[0].words if len(silent) == 1 else f"{len(silent)} ranks died"
     return f"{first.words}, {who}: which came first is not known"

@@ -550,3 +550,16 @@ def test_a_rank_that_was_killed_is_named_before_the_one_that_failed_for_it_if_it
     ranks[0].dies()
     (event,) = stage.tick().events
     assert event.detail.endswith("failed: RuntimeError, after rank 1") and event.severity is Severity.NOTICE
+
+
+def test_where_a_killed_rank_and_the_one_that_failed_for_it_are_gone_at_one_look_both_are_warned_of(stage: Stage) -> None:
+    ranks = ddp(stage)
+    for rank in ranks:
+        rank.step()
+    stage.tick()
+    ranks[1].dies()
+    ranks[0].ends("RuntimeError")
+    ranks[0].dies()
+    first, second = stage.tick().events
+    assert (first.severity, second.severity) == (Severity.WARNING, Severity.WARNING)
+    assert first.detail.endswith("failed: RuntimeError") and second.detail.endswith("whether before rank 0 is not known")
