@@ -42,7 +42,7 @@ START = 1_763_130_720.0
 INSERT_BUDGET_MS, ALL_BUDGET_MS, BUDGET_KIB = 0.6, 1.5, 20.0
 SERVER_KIB = 1.5
 """What a server may add to the bytes of a tick."""
-RANK_KIB = 0.5
+RANK_KIB = 1.0
 """The same of a rank of a training."""
 BUDGET_RSS_MB, BUDGET_STEP_MS = 30, 5
 SHOWN, YARDSTICK_TICKS = 6, 50
