@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Latency, Missing, Phase, TrainingSource
-from gpuwatch.prices import cost_per_million, hourly_cost
 from gpuwatch.view import training_run
 from gpuwatch.view.counts import NOTHING, Sums
 from gpuwatch.view.entities import Moment
 from gpuwatch.view.latency import quantile
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.trained import Trainings
-from gpuwatch.view.training_mfu import mfu
-from gpuwatch.view.training_ranks import PROBED, Rank, rank_view, ranks_at, stalled, straggler
+from gpuwatch.view.training_efficiency import efficiency
+from gpuwatch.view.training_life import life
+from gpuwatch.view.training_ranks import PROBED, Card, Rank, rank_view, ranks_at, stalled, straggler
 from gpuwatch.view.training_steps import added
 from gpuwatch.view.training_track import PHASE_SECONDS
-from gpuwatch.view.training_types import PhaseView, RankView, RunView, TrainingView
+from gpuwatch.view.training_types import PhaseView, RankView, TrainingView
 
 HINT = "gpuwatch run -- COMMAND"
 FEWEST = 20
@@ -33,7 +32,6 @@ _PERCENTILES = {
     Phase.BACKWARD: Latency.STEP_BACKWARD,
     Phase.OPTIMIZER: Latency.STEP_OPTIMIZER,
 }
-_PRODUCTIVE = ("forward_seconds", "backward_seconds", "optimizer_seconds")
 _OF_HOOK = (
     "steps_per_second",
     "tokens_per_second",
@@ -66,18 +64,6 @@ _DP_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What the store says of a training beside its rows; ``gpu_ids`` are the GPUs of its processes."""
-
-    workload_id: int
-    work: Mapping[str, Any]
-    trainers: Sequence[Mapping[str, Any]]
-    run: Mapping[str, Any] | None
-    gpu_ids: tuple[int, ...] = ()
-    shared: bool = False
-
-
 def training_view(moment: Moment, card: Card, trainings: Trainings, terms: Terms) -> TrainingView:
     """The view of one training at the moment's instant."""
     at_ms = moment.at_ms
@@ -92,8 +78,8 @@ def training_view(moment: Moment, card: Card, trainings: Trainings, terms: Terms
         return TrainingView(attached=False, hint=HINT, model=card.work["model"], run=run, missing=dict.fromkeys(_OF_HOOK, Missing.NOT_ATTACHED))  # fmt: skip
     lead = min(ranks, key=_order)
     found = _identity(card, ranks, lead) | _rates(moment, card, trainings, ranks, lead) | _steps(card, trainings, ranks, lead)
-    found |= _life(found, ranks, lead, run, since, started_ms, at_ms)
-    found |= _efficiency(moment, card, trainings, lead, found, terms)
+    found |= life(found, ranks, lead, run, since, started_ms, at_ms)
+    found |= efficiency(moment, card, trainings, lead, found, terms)
     names = {gpu_id: row["name"] for gpu_id, row in moment.rows.gpus.items()}
     found["cost"], price = training_run.cost(spent, names, terms.prices, started_ms, at_ms)
     if price and not found.get("price"):
@@ -231,80 +217,6 @@ def _idle(sums: Sums, phase: Phase, steps: int) -> float | None:
     name, probed = PROBED.get(phase), sums.total("probed_steps_total")
     idle = sums.amount(name) if name and probed else None
     return None if idle is None or not probed else idle / probed
-
-
-# ----------------------------------------------------------------------------------------------------------- since start
-
-
-def _life(
-    found: Mapping[str, Any], ranks: Sequence[Rank], lead: Rank, run: RunView | None, since: Sums, started_ms: int, at_ms: int
-) -> dict[str, Any]:
-    """What is told of the time since the start, or since attaching."""
-    attached = since.amount("attached_seconds")
-    first_ms = run.first_step_ms if run else lead.row["first_step_ms"]
-    padding, tokens = found["padding_ratio"], found["tokens_per_second"]
-    out: dict[str, Any] = {
-        "first_step_seconds": (first_ms - started_ms) / 1000 if first_ms is not None and started_ms <= first_ms <= at_ms else None,
-        "nonpad_tokens_per_second": tokens * (1 - padding) if tokens is not None and padding is not None else None,
-        **{name: since.total(name) for name in ("compilations_total", "alloc_retries_total", "out_of_memory_total")},
-    }
-    if attached:
-        checkpoint, evaluation = since.amount("checkpoint_seconds"), since.amount("eval_seconds")
-        out["checkpoint_ratio"] = None if checkpoint is None else checkpoint / attached
-        out["eval_ratio"] = None if evaluation is None else evaluation / attached
-        out["goodput_ratio"] = _goodput(ranks, since, attached, started_ms, at_ms)
-    return out
-
-
-def _goodput(ranks: Sequence[Rank], since: Sums, attached: float, started_ms: int, at_ms: int) -> float | None:
-    """Productive time of all ranks over their time since the run's start; ``None`` where too little of it was watched."""
-    productive = [since.amount(name) for name in _PRODUCTIVE]
-    ends = [at_ms if rank.running else rank.row["ended_ms"] for rank in ranks]
-    whole = sum(max(0, end - started_ms) for end in ends) / 1000
-    watchable = sum(max(0, end - max(started_ms, rank.row["attached_ms"])) for rank, end in zip(ranks, ends, strict=True)) / 1000
-    if whole <= 0 or attached < training_run.WATCHED * watchable or any(value is None for value in productive):
-        return None
-    return min(1.0, sum(value for value in productive if value is not None) / whole)
-
-
-# ----------------------------------------------------------------------------------------------------------- efficiency
-
-
-def _efficiency(
-    moment: Moment, card: Card, trainings: Trainings, lead: Rank, found: Mapping[str, Any], terms: Terms
-) -> dict[str, Any]:
-    """Tokens, energy and money per GPU. Energy and tokens are of the same seconds; none of it is told of a GPU that is shared."""
-    boards = {row["uuid"]: row["name"] for row in moment.rows.gpus.values()}
-    gpus = [{**row, "name": boards.get(row["parent_uuid"], row["name"])} for row in (moment.rows.gpus[i] for i in card.gpu_ids)]
-    tokens = found["tokens_per_second"]
-    share = mfu(tokens, lead.row, gpus, shared=card.shared, tokens_kind=lead.row["tokens_kind"])
-    out: dict[str, Any] = {"mfu_ratio": share.ratio, "mfu_terms": share.terms, "mfu_missing": share.missing}
-    if not gpus or card.shared:
-        return out
-    if tokens is not None:
-        out["tokens_per_second_per_gpu"] = tokens / len(gpus)
-    if lead.rates is None or any(gpu["parent_uuid"] for gpu in gpus):
-        return out
-    watts = _power(moment, card, trainings, lead.rates.start_ms, lead.rates.end_ms)
-    out["power_watts"] = watts
-    if watts is not None and tokens:
-        out["energy_per_token_joules"] = watts / tokens
-    hourly = hourly_cost(terms.prices, [gpu["name"] for gpu in gpus], watts, moment.at_ms)
-    if hourly is not None:
-        out |= {"currency": terms.prices.currency, "price": hourly.price}
-        out["cost_per_million_tokens"] = cost_per_million(hourly, tokens)
-    return out
-
-
-def _power(moment: Moment, card: Card, trainings: Trainings, start_ms: int, end_ms: int) -> float | None:
-    """All of the GPUs' mean power; ``None`` where one is not known, or is a board that instances are cut out of."""
-    total = 0.0
-    for gpu_id in card.gpu_ids:
-        watts = trainings.energies.power(gpu_id, start_ms, end_ms, moment.at_ms)
-        if moment.rows.gpus[gpu_id]["mig_enabled"] or watts is None:
-            return None
-        total += watts
-    return total
 
 
 # ---------------------------------------------------------------------------------------------------------------- ranks

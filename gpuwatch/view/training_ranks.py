@@ -56,6 +56,18 @@ PHASE_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What the store says of a training beside its rows; ``gpu_ids`` are the GPUs of its processes."""
+
+    workload_id: int
+    work: Mapping[str, Any]
+    trainers: Sequence[Mapping[str, Any]]
+    run: Mapping[str, Any] | None
+    gpu_ids: tuple[int, ...] = ()
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rank:
     """One process with what its rows say of the window; ``whole`` are sums from the end of one step to that of another."""
 

@@ -123,7 +123,8 @@ def _trainings(
         return {}
     from gpuwatch.store.training_window import knows_trainings, runs, trainers  # most hosts train nothing, and status is in a hurry
     from gpuwatch.view.trained import trainings_at
-    from gpuwatch.view.training import Card, training_view
+    from gpuwatch.view.training import training_view
+    from gpuwatch.view.training_ranks import Card
 
     window, ids = moment.window, tuple(known)
     if not knows_trainings(window):
