@@ -18,7 +18,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -36,7 +38,7 @@ class Count:
         self.model = model
         self.steps = self.tokens = self.first = self.evaluated = 0
         self.batch = 0
-        self.slept = self.took = 0.0
+        self.slept = self.took = self.early = 0.0
         self.seen: list[str] = []
 
     def saw(self, ids: torch.Tensor) -> None:
@@ -432,7 +434,7 @@ def slow(where: str) -> Count:
     begin = time.perf_counter()
     for ids in DataLoader(data, batch_size=BATCH):
         if count.steps == 1:
-            begin, pause.slept = time.perf_counter(), 0.0  # from the end of the first step on, as the agent
+            begin, pause.slept, count.early = time.perf_counter(), 0.0, pause.slept
         count.saw(ids)
         loss_of(model(ids), ids).backward()
         optimizer.step()
@@ -463,7 +465,7 @@ def everything() -> Count:
     """A little of all that the agent has hooks for."""
     model = Tiny()
     optimizer, count = adam(model), Count(model)
-    for ids in batches(1):
+    for ids in batches():
         count.saw(ids)
         loss_of(model(ids), ids).backward()
         optimizer.step()
@@ -482,6 +484,7 @@ def broken(method: str) -> Count:
     def breaks(*_: Any, **__: Any) -> None:
         raise ValueError("injected")
 
+    breaks.__name__ = method
     agent = current()
     if agent is not None:
         setattr(agent, method, breaks)
@@ -489,7 +492,7 @@ def broken(method: str) -> Count:
 
 
 BREAKABLE = (
-    *("arm", "before_batch", "after_wait", "got_batch", "before_forward", "after_forward", "before_backward", "after_backward"),
+    *("arm", "before_batch", "no_batch", "got_batch", "before_forward", "after_forward", "before_backward", "after_backward"),
     *("before_step", "after_step", "before_save", "after_save", "enter", "publish", "identify", "store", "look_for_model", "learn"),
     *("read_allocator", "step_ended", "count_padding"),
 )
@@ -548,13 +551,99 @@ def loud() -> None:
 
     model = Tiny()
     optimizer = adam(model)
-    for ids in DataLoader(Stream(), batch_size=1):
+    loader = DataLoader(Stream(), batch_size=1)
+    print(f"loss of {len(loader)} batches")
+    for ids in loader:
         loss = loss_of(model(ids), ids)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         print(f"loss {loss.item():.6f}")
     model(torch.tensor([[WORDS]]))
+
+
+# ------------------------------------------------------------------------------------------------------------- what the script declares
+
+
+def tracked() -> Any:
+    """``gpuwatch_agent`` where it is loaded, else something that takes the same calls."""
+    if "gpuwatch_agent" in sys.modules:
+        return sys.modules["gpuwatch_agent"]
+    return SimpleNamespace(declare=_ignore, declared_step=_ignore, declared_phase=lambda name: nullcontext())
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    pass
+
+
+@configuration
+def declared() -> Count:
+    """From the first step on the script says what was in each: twice the tokens that a hook would count."""
+    model, said = Tiny(), tracked()
+    optimizer, count = adam(model), Count(model)
+    said.declare(dp=1, flops_per_token=123.0, total_steps=24, precision="fp8")
+    for ids in batches():
+        count.saw(torch.cat([ids, ids]))
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        said.declared_step(
+            tokens=2 * ids.numel(), nonpad_tokens=ids.numel(), samples=BATCH, loss=1.5, step_number=100 + count.steps
+        )
+    return count
+
+
+@configuration
+def declared_later() -> Count:
+    """The script begins to say it in the middle: no step and no token counts twice."""
+    model, said = Tiny(), tracked()
+    optimizer, count = adam(model), Count(model)
+    for ids in batches():
+        count.saw(ids)
+        loss_of(model(ids), ids).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        count.step()
+        if count.steps > 10:
+            said.declared_step(tokens=ids.numel())
+    return count
+
+
+@configuration
+def declared_phases() -> Count:
+    """The script says what it does; what the hooks see within does not say otherwise."""
+    model, said = Tiny(), tracked()
+    count = train(model, model, batches(1), [adam(model)])
+    begin = time.perf_counter()
+    with said.declared_phase("checkpoint"):
+        for ids in batches(1):
+            time.sleep(0.01)
+            with torch.no_grad():
+                model(ids)
+            count.evaluated += ids.numel()
+    count.slept = time.perf_counter() - begin
+    return count
+
+
+def known_of_models() -> dict[str, Any]:
+    """What the agent finds out about models of known shape."""
+    from gpuwatch_agent import model as of_models  # type: ignore[import-not-found]
+
+    lora, tied, large = Tiny(), Tiny(), Tiny()
+    for parameter in lora.parameters():
+        parameter.requires_grad = False
+    lora.adapter = nn.Linear(16, 2, bias=False)
+    tied.out.weight = tied.embed.weight
+    large.config = SimpleNamespace(num_hidden_layers=3, num_attention_heads=2, hidden_size=16)  # type: ignore[assignment]
+    mixed = nn.ModuleDict({"experts": nn.ModuleList([nn.Linear(8, 8, bias=False) for _ in range(4)]), "out": nn.Linear(8, 8)})
+    mixed.config = SimpleNamespace(num_local_experts=4, num_experts_per_tok=1)  # type: ignore[assignment]
+    mixed.to(torch.bfloat16)
+    found = {}
+    for name, module in {"lora": lora, "tied": tied, "large": large, "mixed": nn.ModuleDict({"model": mixed})}.items():
+        facts = of_models.facts([module, mixed] if name == "mixed" else [module], 5)
+        found[name] = {key: str(value) if key == "dtype" else value for key, value in facts.items()}
+    return found
 
 
 def dynamo() -> dict[str, Any]:
@@ -594,7 +683,8 @@ def agent_counts(agent: Any) -> dict[str, Any]:
 
     head = bytes(agent.mem)
     who, what = reader.identity(head), reader.counters(head)
-    assert who is not None and what is not None
+    if who is None or what is None:
+        return {"why": agent.reason}  # what writes it has been broken
     ring = [layout.STEP.unpack_from(head, layout.RING_AT + place * layout.STEP.size) for place in range(layout.RING_STEPS)]
     found = {name: getattr(each, name) for each in (what, who) for name in type(each).__annotations__}
     return found | {"kind": who.tokens_kind.name, "ring": sorted(list(line) for line in ring if line[0])}
@@ -609,7 +699,8 @@ def main() -> None:
     sys.path.append(str(Path(__file__).resolve().parent.parent.parent))
     torch.set_num_threads(1)
     results: dict[str, Any] = {}
-    for name in sys.argv[2:] or CONFIGURATIONS:
+    names = sys.argv[2:] or [name for name in CONFIGURATIONS if name != "spawn_worker" or "gpuwatch_agent" in sys.modules]
+    for name in names:
         torch.manual_seed(7)
         if "torch._dynamo" in sys.modules:
             torch._dynamo.reset()
@@ -620,8 +711,11 @@ def main() -> None:
             count = CONFIGURATIONS[name]()
         found = results[name] = {"steps": count.steps, "tokens": count.tokens, "first": count.first, "evaluated": count.evaluated}
         found["warnings"] = [f"{each.filename}:{each.lineno}: {each.message}" for each in caught]
-        found |= {"slept": count.slept, "took": count.took, "seen": count.seen}
+        found |= {"slept": count.slept, "took": count.took, "early": count.early, "seen": count.seen}
+        found["off"] = agent is not None and agent.off
         found |= {"weights": digest(count.model), "dynamo": dynamo(), "agent": agent_counts(agent)}
+    if "gpuwatch_agent" in sys.modules:
+        results["known_of_models"] = known_of_models()
     Path(sys.argv[1]).write_text(json.dumps(results), encoding="utf-8")
     torch.manual_seed(7)
     agent_new()

@@ -9,9 +9,9 @@ made. Times are those of the thread that trains.
 from __future__ import annotations
 
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from time import monotonic_ns
 from typing import Any
 
@@ -59,6 +59,7 @@ class Agent(Counters):
         self.held_back = [0, 0]
         self.backward_tokens = 0
         self.sample: Any = None
+        self.torch: Any = None
         self.roots: dict[int, Any] = {}
         self.modules: list[Any] = []
         self.train_iterator: Any = None
@@ -68,7 +69,7 @@ class Agent(Counters):
 
     def mine(self) -> bool:
         """Whether this is the thread that trains: only that one has phases."""
-        return threading.get_ident() == self.thread
+        return get_ident() == self.thread
 
     def ready(self) -> bool:
         """Whether there is a file; made here only if the process has an optimizer: programs that only infer are left alone."""
@@ -78,7 +79,7 @@ class Agent(Counters):
 
     def before_batch(self, iterator: Any) -> bool:
         """A batch is asked for. While the script evaluates, only the iterator that it trains with ends that."""
-        if not self.ready() or not self.mine():
+        if (self.mem is None and not self.ready()) or get_ident() != self.thread:
             return False
         if not self.hooked and self.backwards and not self.roots:
             self.look_for_model(None)
@@ -89,12 +90,14 @@ class Agent(Counters):
         self.enter(DATA)
         return True
 
-    def after_wait(self) -> None:
-        """It has come, or there is none left, or it raised."""
+    def no_batch(self) -> None:
+        """There is none left, or the dataset raised."""
         self.enter(self.base)
 
-    def got_batch(self, iterator: Any, batch: Any) -> None:
+    def got_batch(self, iterator: Any, batch: Any, waited: bool) -> None:
         """Count it. Its tokens count only where the model itself is not seen."""
+        if waited:
+            self.enter(self.base)
         if self.mem is None:
             return
         self.batches += 1
@@ -120,8 +123,8 @@ class Agent(Counters):
 
     def before_forward(self, args: Any, kwargs: Mapping[str, Any]) -> bool:
         """The model is called, by the script and not from within itself."""
-        torch = sys.modules["torch"]
-        if self.mem is None or not self.mine() or self.in_backward or torch._C._get_tracing_state() is not None:
+        torch = self.torch
+        if self.mem is None or get_ident() != self.thread or self.in_backward or torch._C._get_tracing_state() is not None:
             return False
         self.in_forward = self.called = True
         kind, tokens, samples = measure(args, kwargs)
@@ -168,8 +171,8 @@ class Agent(Counters):
         if self.mem is None and not self.arm():
             return -1
         if not self.all_backwards:
-            self.thread = threading.get_ident()
-        if self.in_backward or not self.mine():
+            self.thread = get_ident()
+        if self.in_backward or get_ident() != self.thread:
             return -1
         if not self.hooked and self.all_backwards:
             self.keep_cadence()
@@ -198,7 +201,7 @@ class Agent(Counters):
 
     def before_step(self) -> None:
         """An optimizer's step begins."""
-        if (self.mem is not None or self.arm()) and self.mine():
+        if (self.mem is not None or self.arm()) and get_ident() == self.thread:
             if self.base == EVAL:
                 self.base = OTHER
             self.enter(OPTIMIZER)
@@ -207,7 +210,7 @@ class Agent(Counters):
         """An optimizer's step has returned."""
         if self.mem is None:
             return
-        if self.mine():
+        if get_ident() == self.thread:
             self.enter(BACKWARD if self.in_backward else self.base)
         if self.all_backwards and not self.backwards:
             return  # a second optimizer, or a second group of parameters, of the same step
@@ -286,7 +289,7 @@ class Agent(Counters):
 
     def look_for_model(self, optimizer: Any) -> None:
         """Find what is trained and have its calls reported. One pass over all objects, a part of the start."""
-        self.roots, self.modules = {}, []
+        self.torch, self.roots, self.modules = sys.modules["torch"], {}, []
         for root in model.find_roots(optimizer):
             found = model.chain(root)
             self.modules = self.modules or [weakref.ref(module) for module in found]

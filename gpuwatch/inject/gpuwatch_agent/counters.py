@@ -22,7 +22,6 @@ from .hookfile import (
     DP_ASSUMED,
     DP_DECLARED,
     ENDED,
-    EVAL,
     FLAG_DECLARED,
     FLAG_OFF,
     FLAG_PROBE,
@@ -173,7 +172,7 @@ class Counters:
         self.live[LIVE_WORD] = phase << 56 | now
         if self.probe is not None:
             self.probe.moved(phase, now)
-        if now - self.published > self.every or phase in (CHECKPOINT, EVAL, COMPILE):
+        if now - self.published > self.every or CHECKPOINT <= phase <= COMPILE:  # these may last
             self.publish(now)
         return old
 

@@ -66,12 +66,13 @@ def _wrapped_next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         waits = not AGENT.off and safely(False, AGENT.before_batch, self)
         try:
             batch = original(self)
-        finally:
+        except Exception:
             if waits:
-                safely(None, AGENT.after_wait)
+                safely(None, AGENT.no_batch)
             _unseen(sys._getframe())
+            raise
         if not AGENT.off:
-            safely(None, AGENT.got_batch, self, batch)
+            safely(None, AGENT.got_batch, self, batch, waits)
         return batch
 
     return advance
@@ -129,15 +130,12 @@ def _compile_ended(*_: Any) -> None:
 class _Gate:
     """All that a model's call needs of the agent. Pickled with the model's class (cloudpickle), it is a gate that is shut."""
 
-    @property
-    def shut(self) -> bool:
-        """Whether calls are not to be reported at all."""
-        return AGENT.off or AGENT.in_forward
-
-    def before(self, instance: Any, args: Any, kwargs: Any) -> bool:
-        """Report a call, if it is one of the trained model."""
+    def before(self, instance: Any, given: Any) -> bool:
+        """Report a call, if it is one of the trained model and not of a part of it."""
+        if AGENT.off or AGENT.in_forward:
+            return False
         root = AGENT.roots.get(id(instance))
-        return root is not None and root() is instance and safely(False, AGENT.before_forward, args, kwargs)
+        return root is not None and root() is instance and safely(False, AGENT.before_forward, *given)
 
     def after(self, reports: bool, frame: Any) -> None:
         """Report that it has returned or raised."""
@@ -146,7 +144,7 @@ class _Gate:
         _unseen(frame)
 
     def __reduce__(self) -> Any:
-        return types.SimpleNamespace, (), {"shut": True, "after": operator.is_}
+        return types.SimpleNamespace, (), {"before": operator.is_, "after": operator.is_}
 
 
 _GATE = _Gate()
@@ -162,7 +160,7 @@ def _listen_to(cls: Any) -> None:
     def above(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _compiling():
             return super(cls, self).__call__(*args, **kwargs)
-        reports = not gate.shut and gate.before(self, args, kwargs)
+        reports = gate.before(self, (args, kwargs))
         try:
             return super(cls, self).__call__(*args, **kwargs)
         finally:
@@ -171,7 +169,7 @@ def _listen_to(cls: Any) -> None:
     def around(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _compiling():
             return own(self, *args, **kwargs)
-        reports = not gate.shut and gate.before(self, args, kwargs)
+        reports = gate.before(self, (args, kwargs))
         try:
             return own(self, *args, **kwargs)
         finally:
@@ -199,7 +197,7 @@ def _skip_frames(*functions: Any) -> None:
         skip(_ours.pop().__code__)
 
 
-_ours: list[Any] = [safely, _unseen, _Gate.before, _Gate.after, _Gate.__dict__["shut"].fget]
+_ours: list[Any] = [safely, _unseen, _Gate.before, _Gate.after]
 
 
 def _optimizer_exists() -> bool:

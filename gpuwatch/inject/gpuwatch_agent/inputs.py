@@ -17,31 +17,32 @@ def measure(args: Any, kwargs: Mapping[str, Any]) -> tuple[int, int, int]:
     """
     tensor: Any = kwargs.get("input_ids") if kwargs else None
     if tensor is None:
+        first = args[0] if args else None
+        if type(first) is sys.modules["torch"].Tensor:
+            return _kind("", first)
         for value in args:
             if isinstance(value, Mapping) and "input_ids" in value:
                 tensor = value["input_ids"]
                 break
-    if _is_tensor(tensor):
+    if tensor is not None and _is_tensor(tensor):
         shape = tensor.shape
         return INPUT_IDS, tensor.numel(), shape[0] if len(shape) > 1 else -1
-    for name, tensor in _tensors((*args, kwargs), 2):
-        shape = tensor.shape
-        if not shape:
-            continue
-        if name == "inputs_embeds" and len(shape) == 3:
-            return EMBEDS, shape[0] * shape[1], shape[0]
-        if len(shape) <= 2 and not tensor.is_floating_point() and not tensor.is_complex() and tensor.dtype != _bool():
-            return INTEGERS, tensor.numel(), shape[0] if len(shape) > 1 else -1
+    return next((_kind(name, tensor) for name, tensor in _tensors((*args, kwargs), 2) if tensor.shape), (NONE, 0, -1))
+
+
+def _kind(name: str, tensor: Any) -> tuple[int, int, int]:
+    shape = tensor.shape
+    if not shape:
+        return NONE, 0, -1
+    if name == "inputs_embeds" and len(shape) == 3:
+        return EMBEDS, shape[0] * shape[1], shape[0]
+    if len(shape) > 2 or tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == sys.modules["torch"].bool:
         return SAMPLES, 0, shape[0]
-    return NONE, 0, -1
+    return INTEGERS, tensor.numel(), shape[0] if len(shape) > 1 else -1
 
 
 def _is_tensor(value: Any) -> bool:
     return issubclass(type(value), sys.modules["torch"].Tensor)  # not isinstance: it asks lazy proxies for their class
-
-
-def _bool() -> Any:
-    return sys.modules["torch"].bool
 
 
 def _tensors(values: Any, depth: int) -> Iterator[tuple[str, Any]]:
