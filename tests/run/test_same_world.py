@@ -71,11 +71,6 @@ def test_the_environment_has_three_variables_more_and_none_less(hooks: Path, pat
     }
 
 
-def test_the_standard_folder_is_not_named_in_the_environment() -> None:
-    environ = environment({"GPUWATCH_DIR": None})
-    assert "GPUWATCH_DIR" not in seen(env=environ)["environment"]
-
-
 def test_a_run_inside_a_run_adds_nothing() -> None:
     inner = gpuwatch_run()
     once, twice = seen()["environment"], seen([*inner, *inner])["environment"]
