@@ -155,8 +155,9 @@ def facts(modules: list[Any], length: int) -> dict[str, Any]:
 
 
 def _inner(modules: list[Any]) -> Any:
-    """The first that is no wrapper of torch's own (DistributedDataParallel, OptimizedModule)."""
-    return next((m for m in modules if not type(m).__module__.startswith("torch.")), modules[0])
+    """The first that is no wrapper (DistributedDataParallel, OptimizedModule, a DeepSpeed engine)."""
+    wrappers = ("torch.nn.parallel", "torch._dynamo", "torch.distributed", "deepspeed")
+    return next((module for module in modules if not type(module).__module__.startswith(wrappers)), modules[0])
 
 
 def precision(dtype: Any) -> str:
