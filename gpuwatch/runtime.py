@@ -282,8 +282,9 @@ class Runtime:
         if writer.connection.execute("SELECT count(*) FROM gpu WHERE gpm_supported=1").fetchone()[0]:
             self.clock.wait(threading.Event(), GPM_PAUSE_SECONDS)
             passed_ms = (self.clock.monotonic_ns() - began) // 1_000_000
-            fastest = {source.name for source in recorder.sources if source.interval == recorder.period}
-            recorder.run_once(now + 1, only=fastest)  # what is read less often would be due by the parity of the second
+            fastest = {one.name for one in recorder.sources if one.interval == recorder.period and not one.follows}
+            # What is read less often would be due by the parity of the second; of a training such a moment tells nothing: steps are longer.
+            recorder.run_once(now + 1, only=fastest)
         recorder.end()
         for table in ("gpu_sample", "process_sample", "host_sample"):
             writer.connection.execute(f"UPDATE {table} SET dt_ms=? WHERE dt_ms>0", (passed_ms,))

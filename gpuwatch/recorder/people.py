@@ -17,6 +17,7 @@ from gpuwatch.training import Run, Trainer
 
 _PATIENCE_MS = 3000
 _FORGET_MS = 6000
+_MAX_TRAINED = 1000
 
 
 class People:
@@ -36,6 +37,7 @@ class People:
         self._lists: dict[str, Sequence[Process]] = {}
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
+        self._trained: set[tuple[int, int, int]] = set()
         self._servers = Servers()
         self.trainers = Told[Trainer]()
         self.runs = Told[Run]()
@@ -67,13 +69,31 @@ class People:
                 self._learn_process(process)
             self._forget_processes()
         for workload in batch.workloads or ():
-            key = workload.root_pid, workload.root_start_ms, workload.port
-            if self._workloads.get(key) != workload:
-                self._workloads[key] = workload
-                self._new[2].append(workload)
+            self._learn_workload(workload)
+        for trainer in batch.trainers:
+            self._learn_training(trainer)
         self._servers.learn(batch.servers)
         self.trainers.learn(batch.trainers)
         self.runs.learn(batch.runs)
+
+    def _learn_workload(self, workload: Workload) -> None:
+        key = workload.root_pid, workload.root_start_ms, workload.port
+        if workload.kind == "other" and key in self._trained:
+            workload = replace(workload, kind="training")
+        if self._workloads.get(key) != workload:
+            self._workloads[key] = workload
+            self._new[2].append(workload)
+
+    def _learn_training(self, trainer: Trainer) -> None:
+        """A workload of which a step was seen is a training, even if the process collector will only see it so the next time."""
+        key = trainer.root_pid, trainer.root_start_ms, 0
+        if trainer.first_step_ms is None or key in self._trained:
+            return
+        if len(self._trained) > _MAX_TRAINED:
+            self._trained &= self._workloads.keys()
+        self._trained.add(key)
+        if (known := self._workloads.get(key)) is not None:
+            self._learn_workload(known)
 
     def _learn_host(self, name: str, host: Host) -> None:
         if self._hosts.get(name) == host:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import replace
 from gpuwatch.measure import measures
-from gpuwatch.model import Batch, Host, Process
+from gpuwatch.model import Batch, Host, Process, Workload
 from gpuwatch.names import RunOutcome, TrainingSource
 from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.trainers import joined_told, joined_trainings
@@ -93,3 +93,14 @@ def test_two_readings_of_one_second_add_their_counts_and_keep_the_later_state():
     assert (one.tokens_total, one.attached_seconds, one.samples_total, one.loss) == (1024, 1.5, 3, 2.0)
     assert two is other
     assert joined_told([TRAINER], [replace(TRAINER, detail="x")])[0].detail == "x"
+
+
+def test_a_workload_whose_steps_were_seen_is_a_training_from_then_on():
+    merging = Merging()
+    workload = Workload(3, 4000, name="x.py")
+    assert merging.at(0, workloads=[workload]).workloads == [workload]
+    assert merging.at(1, trainers=[TRAINER]).workloads == [], "it is attached and has not stepped"
+    training = replace(workload, kind="training")
+    assert merging.at(2, trainers=[replace(TRAINER, first_step_ms=7000)]).workloads == [training]
+    assert merging.at(3, workloads=[workload]).workloads == [], "the process collector does not know it yet"
+    assert merging.at(4, workloads=[replace(training, user="me")]).workloads == [replace(training, user="me")]
