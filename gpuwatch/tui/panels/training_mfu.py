@@ -38,8 +38,8 @@ def draw_mfu(sheet: Sheet, context: Context, training: TrainingView, top: int, r
     y = top + 1
     if training.mfu_ratio is None:
         lines = [*_wrapped((why_none(training),), width), *_wrapped(training.mfu_terms, width)]
-        for place, line in enumerate(lines[:inside]):
-            sheet.put(y + place, left + 2, line, look.fg if place == 0 else look.dim)
+        for row, (line, _) in enumerate(lines[:inside]):
+            sheet.put(y + row, left + 2, line, look.fg if row == 0 else look.dim)
         return
     draw_bar(sheet, context, training, y, left + 2, right - 12, right - 2)
     terms = _wrapped(training.mfu_terms, width)
@@ -47,8 +47,8 @@ def draw_mfu(sheet: Sheet, context: Context, training: TrainingView, top: int, r
     if inside >= len(terms) + 2:
         sheet.put(y, left + 2, cut(COMPARE, width), look.dim)
         y += 1 + (inside >= len(terms) + 3)
-    for place, line in enumerate(terms[: top + rows - 1 - y]):
-        sheet.put(y + place, left + 2, line, look.dim if place >= 2 or is_old(training) else look.fg)
+    for row, (line, number_of) in enumerate(terms[: top + rows - 1 - y]):
+        sheet.put(y + row, left + 2, line, look.dim if number_of >= 2 or is_old(training) else look.fg)
 
 
 def draw_bar(sheet: Sheet, context: Context, training: TrainingView, y: int, first: int, last: int, right: int) -> None:
@@ -59,17 +59,17 @@ def draw_bar(sheet: Sheet, context: Context, training: TrainingView, y: int, fir
     sheet.right(y, right, text, look.dim if text == NOTHING else value_style(look, training, text, look.white))
 
 
-def _wrapped(lines: Sequence[str], width: int) -> list[str]:
-    """Each line in as many rows as it needs, broken before an operator: a number keeps its digits together."""
+def _wrapped(lines: Sequence[str], width: int) -> list[tuple[str, int]]:
+    """Each line in as many rows as it needs (each with the line's number), broken before an operator: a number keeps together."""
     out = []
-    for line in lines:
+    for number_of, line in enumerate(lines):
         lead = ""
         while width_of(lead + line) > width:
             room = width - len(lead)
             at = max((found for sign in BREAKS if (found := line.rfind(sign, 1, room + 1)) > room // 3), default=0)
             if not at:
                 break
-            out.append(lead + line[:at])
+            out.append((lead + line[:at], number_of))
             line, lead = line[at:].lstrip(), "  "
-        out += wrap(lead + line, width, 3)
+        out += [(part, number_of) for part in wrap(lead + line, width, 3)]
     return out

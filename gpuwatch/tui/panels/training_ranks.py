@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.style import Style
 
 from gpuwatch.format import NOTHING, gib, number, percent_sign
-from gpuwatch.names import Phase
+from gpuwatch.names import Phase, RunOutcome
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.panels.training_words import bad_end, has_ended, is_old, lasting, rank_end, rank_name, scale_of, small_rate
@@ -41,8 +41,8 @@ def holds_up(training: TrainingView, rank: RankView) -> bool:
 
 def straggler_of(training: TrainingView) -> RankView | None:
     """The rank that the others wait for, where one stands out: the one with most time on its own host."""
-    timed = [rank for rank in training.ranks if rank.host_seconds is not None]
-    return max(timed, key=lambda rank: rank.host_seconds or 0.0) if training.straggler and timed else None
+    known = [rank for rank in training.ranks if rank.host_seconds is not None]
+    return max(known, key=lambda rank: rank.host_seconds or 0.0) if training.straggler and known else None
 
 
 def note_of(context: Context, training: TrainingView) -> Words:
@@ -50,8 +50,8 @@ def note_of(context: Context, training: TrainingView) -> Words:
     look = context.look
     if training.straggler:
         return [(training.straggler, look.amber)]
-    timed = [rank for rank in training.ranks if rank.host_seconds is not None]
-    fine = len(timed) > 1 and not training.stalled and not any(map(bad_end, training.ranks))
+    known = [rank for rank in training.ranks if rank.host_seconds is not None]
+    fine = len(known) > 1 and not training.stalled and not any(map(bad_end, training.ranks))
     return [("no straggler", look.dim)] if fine else []
 
 
@@ -91,9 +91,22 @@ def draw_heads(sheet: Sheet, training: TrainingView, y: int, right: int) -> None
     dim, unit = sheet.look.dim, scale_of(training).unit
     sheet.right(y, RANK, "Rank", dim)
     sheet.right(y, GPU, "GPU", dim)
+    if not timed(training):
+        sheet.put(y, AFTER, "how it ended" if has_ended(training) else "what it does", dim)
+        return
     for place, (at, title) in enumerate(COLUMNS):
         if at <= right - 2 and (title != TOKENS or counts_tokens(training)):
             sheet.right(y, at, f"{title} {unit}" if place < TIMES else title, dim)
+
+
+def timed(training: TrainingView) -> bool:
+    """Whether any rank has a row of numbers, and not of words."""
+    return any(rank.outcome is RunOutcome.RUNNING and not in_words(training, rank) for rank in training.ranks)
+
+
+def in_words(training: TrainingView, rank: RankView) -> bool:
+    """Whether what it does now says more of a running rank than its numbers: they are of a time when it stepped, or not there yet."""
+    return rank.phase is not None and (bool(training.stalled) or rank.step_seconds is None)
 
 
 def counts_tokens(training: TrainingView) -> bool:
@@ -111,7 +124,7 @@ def draw_rank(sheet: Sheet, context: Context, view: View, training: TrainingView
     if end is not None:
         sheet.put(y, AFTER, cut(end[0], right - 1 - AFTER), look.style(end[1], "bg", True))
         return
-    if rank.phase is not None and (training.stalled or rank.step_seconds is None):
+    if in_words(training, rank):
         style = look.amber if holds_up(training, rank) else look.fg
         sheet.put(y, AFTER, cut(lasting(rank.phase, rank.phase_age_seconds), right - 1 - AFTER), style)
         return
@@ -134,7 +147,9 @@ def draw_rank(sheet: Sheet, context: Context, view: View, training: TrainingView
 
 def sentences_of(training: TrainingView) -> list[str]:
     """What the columns mean, and what the allocator says."""
-    out = []
+    out: list[str] = []
+    if not timed(training):
+        return out
     if any(rank.host_seconds is not None for rank in training.ranks):
         out.append("host = data wait and other host time: what peers wait for")
     reserved = [rank.reserved_bytes for rank in training.ranks if rank.reserved_bytes is not None]

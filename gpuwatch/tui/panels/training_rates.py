@@ -43,7 +43,7 @@ def rows_of(training: TrainingView, history: TrainingHistory | None, now: str = 
     if history is not None and history.unit == unit.counted:
         rows.append((small_rate(history.mean_per_second), "mean"))
         rows.append((small_rate(history.best_minute_per_second), "best min"))
-    if training.tokens_per_second_per_gpu is not None:
+    if training.tokens_per_second_per_gpu not in (None, training.tokens_per_second):
         rows.append((small_rate(training.tokens_per_second_per_gpu), "per GPU"))
     if training.nonpad_tokens_per_second is not None and training.padding_ratio:
         rows.append((small_rate(training.nonpad_tokens_per_second), "not padding"))

@@ -50,7 +50,7 @@ def _what(context: Context, view: View, work: WorkloadView, training: TrainingVi
     look = context.look
     groups: list[Words] = [[("training", look.fg)]]
     if (end := ended_words(context, view, training)) is not None:
-        groups.append([(end[0], look.style(end[1], "bg", True))])
+        groups.append([("", look.dim), (end[0], look.style(end[1], "bg", True))])
     if work.user:
         groups.append([(cut(work.user, 16), look.fg)])
     where = places_text(view, work, training, assumed=level < 2)
@@ -59,7 +59,7 @@ def _what(context: Context, view: View, work: WorkloadView, training: TrainingVi
     if work.root_pid:
         groups.append([(f"pid {work.root_pid}", look.fg)])
     known = training.attached or training.source is not None
-    groups.append([(source_words(training, short=level > 0), look.fg if known else look.amber)])
+    groups.append([("", look.fg), (source_words(training, short=level > 0), look.fg if known else look.amber)])
     more = " ".join(cut(word, 20) for word in (training.framework, training.precision) if word)
     if more and level == 0 and context.width >= 160:
         groups.append([(more, look.fg)])

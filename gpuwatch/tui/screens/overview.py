@@ -36,7 +36,7 @@ class OverviewScreen(PanelScreen):
             tooltip="select among the processes, the GPUs or the workloads",
             key_display="Tab",
         ),
-        Binding("enter", "open", "detail", show=False, tooltip="everything about the selected GPU, server or process"),
+        Binding("enter", "open", "detail", show=False, tooltip="everything about the selected GPU, training, server or process"),
     ]
 
     def _tables(self) -> list[str]:
