@@ -69,7 +69,9 @@ def answers(found: Experiments, figures: Figures, rows: Sequence[RunRow]) -> lis
     if any(row.cut for row in rows):
         out.append("A run that began before the span, or goes on behind it, is counted up to its border.")
     if any(row.lost_gpu_ms is not None for row in rows):
-        out.append("lost h: GPU time since the last checkpoint (else the first step) of a run that failed, died or was stopped; at most that was lost.")
+        out.append(
+            "lost h: GPU time since the last checkpoint (else the first step) of a run that failed, died or was stopped; at most that was lost."
+        )
     return out
 
 

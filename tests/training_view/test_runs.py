@@ -58,7 +58,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Window, W
     story.holds = [hold for hold in story.holds if hold.process.pid != 300]
     story.run(300)
     end_ms = story.now_ms
-    failed = {"ended_ms": end_ms, "exit_code": 1, "outcome": RunOutcome.FAILED, "last_checkpoint_ms": end_ms - 60_000, "detail": "rank 0: ValueError"}  # fmt: skip
+    failed = {"ended_ms": end_ms, "exit_code": 1, "outcome": RunOutcome.FAILED, "last_checkpoint_ms": end_ms - 60_000, "tokens": 150_000, "detail": "rank 0: ValueError"}  # fmt: skip
     story.runs[200] = replace(story.runs[200], **failed)
     story.holds = [hold for hold in story.holds if hold.process.pid != 200]
     story.run(300)
@@ -96,7 +96,7 @@ def test_each_run_has_what_it_held_counted_and_cost(stores: tuple[Window, Window
     assert good.cost == pytest.approx(2 * 600 / 3600 * 3.0, rel=0.01)
     assert (good.first_step_seconds, good.exit_code, good.lost_gpu_ms, good.cut) == (20.0, 0, None, False)
     assert bad.ledger.capacity_gpu_ms == pytest.approx(300_000, abs=6000)
-    assert (bad.tokens_total, bad.exit_code, bad.detail) == (149_500, 1, "rank 0: ValueError")
+    assert (bad.tokens_total, bad.exit_code, bad.detail) == (150_000, 1, "rank 0: ValueError")
     assert bad.lost_gpu_ms == 60_000
     assert (silent.attached, silent.tokens_total, silent.cut, silent.gpus) == (False, None, True, ())
     assert silent.missing["tokens_per_second"] is Missing.NOT_ATTACHED

@@ -11,7 +11,8 @@ from gpuwatch.view.period.ledger_types import Ledger
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run that lies in the span or reaches into it. GPU time, energy, cost and counts are those of the span.
+    """One run that lies in the span or reaches into it. GPU time, energy, cost and counts are those of the span; counts of a run that
+    lies in it wholly are its own, since it was attached.
 
     ``outcome`` is that at the span's end: a run that ended later was still running. ``tokens_per_second`` (or ``samples_per_second``)
     is the mean over the time in the span in which it was watched after its first step, pauses included.

@@ -56,9 +56,11 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
     known = first is not None and run.started_ms <= first < end_ms
     stepping = _stepping_seconds(run, counts)
     lived = run.ended_ms, run.last_checkpoint_ms, first, run.started_ms
-    totals = {f"{name}_total": counts.get(f"{name}_sum") for name in ("steps", "tokens", "samples")}
+    cut = run.started_ms < start_ms or not ended
+    seen = {f"{name}_total": counts.get(f"{name}_sum") for name in ("steps", "tokens", "samples")}
+    totals = seen if cut else {name: seen[name] if own is None else own for name, own in zip(seen, (run.steps, run.tokens, run.samples), strict=True)}  # fmt: skip
     reason = Missing.STALE if run.attached else Missing.NOT_ATTACHED
-    rates = {f"{name}_per_second": _rate(totals[f"{name}_total"], stepping) for name in ("tokens", "samples")}
+    rates = {f"{name}_per_second": _rate(seen[f"{name}_total"], stepping) for name in ("tokens", "samples")}
     return RunRow(
         host=part.host.name,
         root_pid=run.root_pid,
@@ -77,7 +79,7 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
         exit_code=run.exit_code if ended else None,
         detail=run.detail if ended else "",
         attached=bool(run.attached),
-        cut=run.started_ms < start_ms or not ended,
+        cut=cut,
         ranks=run.ranks,
         gpus=tuple(sorted((part.host.name, part.board_index(gpu_id)) for gpu_id in gpu_ids)),
         ledger=made,
