@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from support.sample_trainings import TRAININGS, hung, lines, rich, sheet, with_trainings, work_named
+from support.sample_trainings import TRAININGS, hung, rich
 from support.sample_view import NOW_MS, sample_view
 from support.server_sheets import panel
+from support.training_sheets import lines, sheet, with_trainings, work_named
 from support.tui import SIZES, context_of, faults, mounted, sheet_of, text_of
 from support.tui_views import first_run
 

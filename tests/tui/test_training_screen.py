@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.sample_trainings import TRAININGS, lines, many, probed, rich, sheet, with_trainings, work_named
+from support.sample_trainings import TRAININGS, many, probed, rich
+from support.training_sheets import lines, sheet, with_trainings, work_named
 from support.tui import SIZES, faults
 from support.tui_views import no_gpu
 
