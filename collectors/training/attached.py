@@ -228,4 +228,5 @@ def _order(rank: Rank) -> tuple[int, int, int]:
 
 def stepping(ranks: Iterable[Rank]) -> list[int]:
     """The pids of processes that train: a step of an optimizer was seen."""
-    return [rank.key[0] for rank in ranks if rank.counters is not None and rank.counters.steps and not rank.unseen]
+    living = (rank for rank in ranks if rank.outcome is RunOutcome.RUNNING and not rank.unseen)
+    return [rank.key[0] for rank in living if rank.counters is not None and rank.counters.steps]

@@ -19,6 +19,8 @@ from gpuwatch.training import Run
 
 NOTE_MS = 4_000
 """So long after a run its command's note may take to say how that ended, and so near the ends of both must be."""
+_LATE_MS = 10_000
+"""A recorder that begins so soon after a command (``gpuwatch run`` starts one beside it) has watched all of the command's life."""
 _AWAITED, _BLOCKED = ("", "waiting", "attached"), ("blocked", "failed", "off")
 """States of a note's ``attach``."""
 _TOGETHER_MS = 120_000
@@ -137,7 +139,7 @@ class Runs:
         note = self._note_above(state)
         if note is None or note.process == _root(state):
             return note
-        return note if self._under.get(note.process) == 1 and note.started_ms >= self._opened_ms else None
+        return note if self._under.get(note.process) == 1 and note.started_ms >= self._opened_ms - _LATE_MS else None
 
     def _forget(self, key: Key) -> None:
         self._over[key] = self.states.pop(key).outcome

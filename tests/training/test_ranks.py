@@ -310,6 +310,7 @@ def test_a_pid_that_is_another_process_by_now_is_a_dead_one(stage: Stage) -> Non
     batch = stage.tick()
     assert not batch.training_samples and trainer_of(batch).outcome is RunOutcome.DIED
     assert batch.runs[-1].tokens == 5 * 1024
+    assert stage.board.training() == frozenset(), "the process that has the pid now does not train"
 
 
 def test_in_another_pid_namespace_the_process_is_found_by_its_inner_pid(stage: Stage) -> None:

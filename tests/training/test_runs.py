@@ -239,8 +239,10 @@ def test_the_ranks_say_why_and_the_note_says_with_which_code(stage: Stage, raise
     assert (run.outcome, run.exit_code, run.detail) == (RunOutcome.FAILED, 1, detail.format("rank 0 died"))
 
 
-def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_code(stage: Stage) -> None:
-    stage.tick()
+@pytest.mark.parametrize("late", [0, 3])
+def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_code(stage: Stage, late: int) -> None:
+    stage.tick(late)
+    stage.open()  # as a recorder does that gpuwatch run starts beside its command
     stage.process(30, 1000.0)
     stage.note(30, 1000.5)
     stage.note(30, 1000.0)
