@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -71,7 +72,9 @@ def version(bench: Bench) -> list[Row]:
 def launch(bench: Bench) -> list[Row]:
     """What ``gpuwatch run`` costs before and after a command; an interpreter that does nothing is most of it."""
     ours = bench.ours("run", "--no-record", "--", "true")
-    (cpu, wall), (base, without), (alone, _) = run(bench.env(), ours, ["true"], [str(bench.python), "-c", "pass"], runs=15)
+    with tempfile.TemporaryDirectory() as hooks:
+        env = {**bench.env(), "GPUWATCH_DIR": f"{hooks}/hooks"}
+        (cpu, wall), (base, without), (alone, _) = run(env, ours, ["true"], [str(bench.python), "-c", "pass"], runs=15)
     text = f"{median(cpu) * 1e3:.0f} ms, wall {median(wall) * 1e3:.0f}"
     said = f"true: {median(base) * 1e3:.1f} ms, wall {median(without) * 1e3:.0f}; python -c pass: {median(alone) * 1e3:.0f} ms"
     what = "`run --no-record -- true`, CPU beside `true`"

@@ -12,7 +12,7 @@ from gpuwatch.clock import SystemClock
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.launch.attach import SWITCH, Attachment, attach, initial_environment
 from gpuwatch.launch.command import NotStarted, die_of, start
-from gpuwatch.launch.note import SUFFIX, Note, shown_command
+from gpuwatch.launch.note import SUFFIX, Note, shown_command, tidy
 from gpuwatch.launch.waiting import Task, Waiting, taken
 from gpuwatch.launch.witness import Witness
 
@@ -75,6 +75,7 @@ class Launch:
         tasks = [Task(lambda: self._tidy(witness), monotonic_ns())]
 
         def prepare() -> None:
+            tidy(attachment.directory, round(self._clock.time() * 1000))
             command_lines = self._settings(attachment, tasks)
             note.tell(command=shown_command(self._argv, command_lines))
             if attachment.problem:

@@ -14,6 +14,7 @@ VERSION = 1
 SUFFIX = ".run"
 LIMIT = 64 * 1024
 _LONGEST_PATH = 4096
+_KEPT_MS = 7 * 86_400_000
 
 
 class Note:
@@ -60,6 +61,21 @@ class Note:
             pass
         try:
             os.unlink(unfinished)
+        except OSError:
+            pass
+
+
+def tidy(directory: str, now_ms: int) -> None:
+    """Remove notes of commands that ended a week ago: where nobody ever records, nobody else does."""
+    try:
+        names = [name for name in os.listdir(directory) if name.endswith(SUFFIX)]
+    except OSError:
+        return
+    for name in names:
+        path = f"{directory}/{name}"
+        try:
+            if os.lstat(path).st_mtime * 1000 < now_ms - _KEPT_MS and b'"ended_ms"' in procfs.read(path, LIMIT):
+                os.unlink(path)
         except OSError:
             pass
 

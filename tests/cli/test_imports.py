@@ -23,8 +23,9 @@ sys.__stdout__.write(' '.join(sorted(sys.modules)))
 """
 
 
-NO_SERVERS = "import gpuwatch.logs\nfrom gpuwatch.plugin import ServerBoard\nServerBoard.publish = lambda self, servers: None"
-"""As on a host that serves nothing, whatever runs beside the tests; the log comes first, as in the program."""
+NO_SERVERS = "import gpuwatch.logs\nfrom gpuwatch.plugin import ServerBoard\nServerBoard.publish = lambda self, servers: None\n"
+NO_SERVERS += "from gpuwatch import hookdir\nhookdir.MEMORY = '/nonexistent'"
+"""As on a host that serves nothing and trains nothing, whatever runs beside the tests; the log comes first, as in the program."""
 
 
 def modules(*arguments: str, before: str = "") -> set[str]:

@@ -84,5 +84,16 @@ def test_doctor_warns_without_shared_memory(memory: Path, tmp_path: Path) -> Non
     )
 
 
+def test_notes_go_a_week_after_their_end(memory: Path) -> None:
+    day = 86_400
+    ends = {"1-1.run": '{"ended_ms": 5}', "2-2.run": '{"pid": 2}', "3-3.gw": '{"ended_ms": 5}', "4-4.run": '{"ended_ms": 6}'}
+    for name, text in ends.items():
+        (memory / name).write_text(text)
+        os.utime(memory / name, (day, (9 if name == "4-4.run" else 1) * day))
+    note.tidy(str(memory), 10 * day * 1000)
+    assert sorted(os.listdir(memory)) == ["2-2.run", "3-3.gw", "4-4.run"]
+    note.tidy("", 0)
+
+
 def test_names_of_files_are_those_that_are_read() -> None:
     assert note.SUFFIX == layout.NOTE_SUFFIX and looking.hook_path("/d", 1, 2) == f"/d/1-2{layout.SUFFIX}"
