@@ -33,7 +33,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--since", metavar="TIME", default="7d", help="start: how long ago (7d, 24h), or a date and time; default 7d"
     )
     parser.add_argument("--until", metavar="TIME", default="now", help="end, exclusive; default now")
-    parser.add_argument("--by", choices=BY, default="gpu", help="what the main table is about")
+    parser.add_argument(
+        "--by", choices=BY, default="gpu", metavar="WHAT", help=f"what the main table is about: {', '.join(BY)}; default gpu"
+    )
     parser.add_argument("--host", metavar="NAME", action="append", help="a host of the store, or all; default the recorder's own")
     parser.add_argument("--format", choices=FORMS, help="text, or what the file's name ends with; csv is the main table alone")
     parser.add_argument(

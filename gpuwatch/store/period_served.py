@@ -73,6 +73,7 @@ def waited(window: Window, plan: Plan, workload_ids: Sequence[int]) -> list[tupl
 
 
 def asked(window: Window, plan: Plan, table: str, what: str, by: str, workload_ids: Sequence[int]) -> list[Any]:
+    """``what`` of the rows of these workloads in ``table`` over the whole plan, grouped ``by``, tier by tier: a group may come more than once."""
     out: list[Any] = []
     marks = ",".join(map(str, workload_ids))
     for tier, pieces in by_tier(plan.pieces).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from gpuwatch.store.columns import TRAINING_SAMPLE
@@ -27,6 +27,22 @@ class TrainedTime:
     def host_id(self) -> int:
         """The host that is looked at."""
         raise NotImplementedError
+
+    def _named(self, sql: str, values: Sequence[object], key: str | None) -> dict[int, dict[str, Any]]:
+        raise NotImplementedError
+
+    def trainings_of(self, roots: Collection[tuple[int, int]]) -> Mapping[int, Mapping[str, Any]]:
+        """The workloads of kind training whose root (pid, start) is one of these, by ``workload_id``, as :meth:`workloads` has them."""
+        found: dict[int, Mapping[str, Any]] = {}
+        every = sorted(roots)
+        for start in range(0, len(every), 400):
+            some = every[start : start + 400]
+            sql = (
+                "SELECT w.*, coalesce(u.name, '') AS user FROM workload w LEFT JOIN user_account u ON u.user_id = w.user_id "
+                f"WHERE w.host_id=? AND w.kind='training' AND (w.root_pid, w.root_start_ms) IN (VALUES {','.join(['(?,?)'] * len(some))})"
+            )
+            found |= self._named(sql, (self.host_id, *(value for root in some for value in root)), key="workload_id")
+        return found
 
     def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
         """(ts_ms, proc_id, workload_id, *TRAINING_ROW) of ``(after_ms, to_ms]``, in the order of time."""

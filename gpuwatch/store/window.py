@@ -191,19 +191,6 @@ class Window(ClosedTime, ServedTime, TrainedTime):
         )
         return self._named(sql, (self.host_id, at_ms, at_ms - recent_ms), key="workload_id")
 
-    def trainings_of(self, roots: Collection[tuple[int, int]]) -> Mapping[int, Mapping[str, Any]]:
-        """The workloads of kind training whose root (pid, start) is one of these, by ``workload_id``, as :meth:`workloads` has them."""
-        found: dict[int, Mapping[str, Any]] = {}
-        every = sorted(roots)
-        for start in range(0, len(every), 400):
-            some = every[start : start + 400]
-            sql = (
-                "SELECT w.*, coalesce(u.name, '') AS user FROM workload w LEFT JOIN user_account u ON u.user_id = w.user_id "
-                f"WHERE w.host_id=? AND w.kind='training' AND (w.root_pid, w.root_start_ms) IN (VALUES {','.join(['(?,?)'] * len(some))})"
-            )
-            found |= self._named(sql, (self.host_id, *(value for root in some for value in root)), key="workload_id")
-        return found
-
     def _named(self, sql: str, values: Sequence[object], key: str | None) -> dict[int, dict[str, Any]]:
         try:
             cursor = self._db.execute(sql, values)
