@@ -125,7 +125,7 @@ class Runs:
         ended = note.ended_ms if note is not None else None
         if note is not None and ended is None and 0 <= now_ms - state.gone_ms < NOTE_MS:
             return  # who started it writes how it ended a moment later
-        if note is None or ended is None or (note.process != _root(state) and abs(ended - seen_ms) > NOTE_MS):
+        if note is None or ended is None or (note.process != _root(state) and abs(ended - state.gone_ms) > NOTE_MS):
             state.ends_at(seen_ms, None)
         else:
             state.ends_at(min(ended, now_ms) if note.process == _root(state) else seen_ms, note.exit_code)

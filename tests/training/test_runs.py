@@ -253,6 +253,7 @@ def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_co
     trainer.step()
     stage.tick()
     trainer.ends()
+    stage.tick(9)  # between its goodbye and its end much is torn down
     end_all(stage, [trainer], 30)
     stage.note(30, 1000.0, ended_ms=stage.now_ms() + 100, exit_code=7)
     run = ended(stage)
