@@ -60,7 +60,7 @@ class _Finder:
     def _tell(self, name: str, module: object) -> None:
         self.executed[name] = module
         if name == "torch.optim.optimizer":
-            self.agent = _load("gpuwatch_agent", [_HERE])
+            self.agent = sys.modules.get("gpuwatch_agent") or _load("gpuwatch_agent", [_HERE])  # gpuwatch_track may have
             for each in self.executed.items():
                 self.agent.patch(*each)  # type: ignore[attr-defined]
         elif self.agent is not None:
