@@ -13,12 +13,15 @@ import pytest
 
 HOST = (
     "tests/acceptance/",
+    "tests/agent/",  # trainings, which a recorder of another test would find
     "tests/cli/",
     "tests/inference_discovery/",
     "tests/inference_live/",
     "tests/migrations/test_newer_store.py",
     "tests/run/",  # a command is recorded where nobody records
     "tests/status/test_commands.py",
+    "tests/track/",
+    "tests/trainers/",
 )
 
 
