@@ -90,17 +90,19 @@ class Launch:
 
     def _settings(self, attachment: Attachment, tasks: list[Task]) -> str:
         """Load the settings and see to a recorder; what may be kept of command lines."""
+        command_lines = "none"  # until it is known what is wished
         try:
-            if not self._record:
+            if self._record:
+                runtime = self._runtime()
+                command_lines = runtime.settings.privacy.command_lines
+                tasks.append(self._recorder(runtime, attachment))
+            else:
                 from gpuwatch import settings
 
-                return settings.load(environ=os.environ, config=self._config).settings.privacy.command_lines
-            runtime = self._runtime()
-            tasks.append(self._recorder(runtime, attachment))
-            return runtime.settings.privacy.command_lines
+                command_lines = settings.load(environ=os.environ, config=self._config).settings.privacy.command_lines
         except GpuwatchError as error:
-            self._say(f"not recorded: {error.message}")
-            return "none"  # what was wished is not known
+            self._say(f"{'not recorded' if self._record else 'settings not read'}: {error.message}")
+        return command_lines
 
     def _recorder(self, runtime: Runtime, attachment: Attachment) -> Task:
         from gpuwatch.launch.recorder import LINGER_SECONDS, Beside

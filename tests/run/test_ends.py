@@ -75,7 +75,7 @@ def test_a_mistake_in_the_settings_stops_no_training(tmp_path: Path, note: Note)
     config.write_text("[store]\nmax_mb = 1\n", encoding="utf-8")
     done = run("echo", "secret words", prefix=gpuwatch_run("--config", str(config)))
     assert (done.returncode, done.stdout) == (0, b"secret words\n")
-    assert done.stderr.decode() == f"gpuwatch run: not recorded: {config}: store.max_mb = 1 is outside 64 to 1000000\n"
+    assert done.stderr.decode() == f"gpuwatch run: settings not read: {config}: store.max_mb = 1 is outside 64 to 1000000\n"
     assert note()["command"] == ""  # how much of it may be kept is not known
 
 
