@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from gpuwatch import procfs
 
-GRACE_MS = 50
+GRACE_MS = 100
 """How long a signal to all may need to reach the witness too: who ends a job signals its processes one by one."""
 
 _STEP_MS = 2
