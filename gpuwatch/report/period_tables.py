@@ -53,7 +53,7 @@ def main_table(report: Report, figures: Figures) -> Table:
 
 def without_gpus(report: Report, figures: Figures) -> list[Table]:
     """What can be told of a span in which no GPU was observed: the runs and models that were there all the same, on the CPU or elsewhere."""
-    names = [name for name, rows in (("run", report.training), ("model", report.models)) if rows]
+    names = [name for name, rows in (("run", report.training), ("model", report.models)) if rows or name == report.by == "run"]
     return [_MAKERS[name](report, figures) for name in names]
 
 

@@ -173,3 +173,18 @@ def test_a_span_without_runs_says_how_to_start_one(tmp_path: Path) -> None:
         text = report_text(report)
         assert "No training run is recorded in this span. Start one with: gpuwatch run -- COMMAND" in " ".join(text.split())
         assert faults(report_json(report), report_schema()) == []
+
+
+def test_runs_are_told_of_a_host_without_gpus(tmp_path: Path) -> None:
+    trains = Trains(100)
+    story = trained_story(tmp_path / "s.db", trains, gpus=0)
+    story.close_minutes()
+    story.runs[100] = run_of(trains, started_ms=round(START * 1000) + 2000, first_step_ms=round(START * 1000) + 12_000)
+    story.run(200)
+    with Window(tmp_path / "s.db") as window:
+        report = build_report(window, ReportRequest(round(START * 1000), by="run"), now_ms=story.now_ms, tz=UTC)
+        text = " ".join(report_text(report).split())
+        assert "1 run began; no GPU was seen, so there are no experiments per GPU-day." in text
+        assert report.training[0].tokens_per_second == pytest.approx(1000.0)
+        assert report.training[0].first_step_seconds == 10.0
+        assert faults(report_json(report), report_schema()) == []
