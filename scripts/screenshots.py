@@ -69,6 +69,10 @@ SHOTS = {
     "workload-llama-cpp-120x40": Shot(scenario="serve", keys=("tab", "tab", *["down"] * 5, "enter")),
     "workload-metrics-off-120x40": Shot(scenario="serve", keys=("tab", "tab", *["down"] * 4, "enter")),
     "workload-inference-120x40": Shot(scenario="serve", keys=("tab", "tab", "down", "down", "enter")),
+    "workload-training-120x40": Shot(keys=("tab", "tab", "down", "down", "enter")),
+    "workload-training-80x24": Shot(scenario="train", size=(80, 24), keys=("enter",)),
+    "workload-training-hang-120x40": Shot(scenario="nccl-hang", keys=("tab", "tab", "enter")),
+    "workload-not-attached-120x40": Shot(keys=(*["down"] * 4, "enter")),
     "help-120x40": Shot(keys=("question_mark",)),
 }
 
