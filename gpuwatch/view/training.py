@@ -7,6 +7,7 @@ a step takes three times as long as usual. What a rank told last is dropped 30 s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from gpuwatch.names import Latency, Missing, Phase, TrainingSource
@@ -151,6 +152,8 @@ def _rates(moment: Moment, card: Card, trainings: Trainings, ranks: Sequence[Ran
     unit = "tokens" if tokens is not None else "samples" if samples is not None else "steps"
     edges = trainings.cell_edges()
     cells = [rank.track.segments.cells(edges, unit) for rank in (ranks if unit != "steps" else (lead,))]
+    if own is not None and own.steps == 0.0:
+        cells.append([_nothing(lead, start, end) for start, end in pairwise(edges)])
     number = lead.track.now("step_number") if lead.told else None
     last = lead.row["total_steps"] if lead.row["total_steps"] is not None else card.run["total_steps"] if card.run else None
     togo = (last - number) / steps if steps and number is not None and last is not None and last >= number else None
@@ -168,6 +171,11 @@ def _rates(moment: Moment, card: Card, trainings: Trainings, ranks: Sequence[Ran
         "phase_age_seconds": lead.phase_age,
         "loss": lead.track.last("loss", trainings.start_ms) if lead.told else None,
     }
+
+
+def _nothing(lead: Rank, start_ms: int, end_ms: int) -> float | None:
+    """0 for a cell in which no step of a rank that hangs has ended; ``None`` where it was not watched, or some have."""
+    return 0.0 if lead.track.between(start_ms, end_ms, ("rank_steps_total",)).total("rank_steps_total") == 0 else None
 
 
 # ---------------------------------------------------------------------------------------------------------------- steps

@@ -132,6 +132,9 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
     span = track.segments.whole(start_ms - 1, at_ms)
     whole = track.between(*span, OF_STEPS) if span else NOTHING
     phase = track.phase(at_ms) if fresh else None
+    rates = track.segments.rates(RATE_MS, start_ms) if told else None
+    if rates is None and phase is not None and phase[0] is not Phase.STARTING and phase[1] > STALL_S:
+        rates = _standstill(track, start_ms, at_ms)
     return Rank(
         row=row,
         track=track,
@@ -140,10 +143,19 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
         told=told,
         whole=whole,
         steps=whole.total("rank_steps_total") or 0,
-        rates=track.segments.rates(RATE_MS, start_ms) if told else None,
+        rates=rates,
         phase=phase[0] if phase else None,
         phase_age=phase[1] if phase else None,
     )
+
+
+def _standstill(track: RankTrack, start_ms: int, at_ms: int) -> Rates | None:
+    """Nothing a second, of a rank that hangs and in which no step has ended in all of the window; a long step alone is no standstill."""
+    sums = track.between(start_ms, at_ms, ("rank_steps_total", "tokens_total", "samples_total"))
+    if sums.total("rank_steps_total") != 0:
+        return None
+    tokens, samples = (None if sums.total(name) is None else 0.0 for name in ("tokens_total", "samples_total"))
+    return Rates(sums.seconds("rank_steps_total"), start_ms, at_ms, 0.0, tokens, samples)
 
 
 def rank_view(rank: Rank, gpu_index: int | None, sm_active: float | None) -> RankView:

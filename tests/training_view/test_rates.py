@@ -66,6 +66,11 @@ def test_a_rate_falls_when_no_step_ends_any_more(tmp_path: Path) -> None:
     assert found.stalled == "waiting for data for 1 min, a step takes 1.0 s"
     assert (found.phase, found.phase_age_seconds) == (Phase.DATA, pytest.approx(70.0))
     assert found.to_go_seconds is None
+    story.gap(1)
+    found = training_of(story.run(330))  # no step in all of the window
+    assert (found.tokens_per_second, found.steps_per_second, found.samples_per_second) == (0.0, 0.0, None)
+    assert (found.step_seconds, found.phases, found.stalled) == (None, (), "waiting for data for 6 min")
+    assert found.rate_cells == (0.0,) * 9
 
 
 def test_before_the_first_step_nothing_is_known_and_nothing_is_stalled(tmp_path: Path) -> None:
