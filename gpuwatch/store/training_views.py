@@ -104,15 +104,16 @@ _HOSTS = (  # that have runs; the clock of a host may stand a little before what
     " (SELECT max(g.last_ms)/1000+3600 FROM gpu g WHERE g.host_id=h.host_id) AS last_s FROM host h"
     " WHERE h.host_id IN (SELECT w.host_id FROM run r JOIN workload w ON w.workload_id=r.workload_id))"
 )
-_SUMS = "SELECT h.host_id, m.owner_id, m.gpu_id, sum(m.ms) AS ms, sum(m.energy_mj) AS mj FROM"
-_BY = "GROUP BY h.host_id, m.owner_id, m.gpu_id"
+_SUMS = "SELECT m.owner_id, m.gpu_id, sum(m.ms) AS ms, sum(m.energy_mj) AS mj FROM"
+_OF_HOST = "JOIN gpu g ON g.gpu_id=m.gpu_id AND g.host_id=h.host_id WHERE m.owner_id<>0"
+_BY = "GROUP BY m.owner_id, m.gpu_id"
 _COST = (  # of each host days as far as they are closed, then hours, then minutes: each second once
     f"WITH {_HOSTS}, booked AS ("
-    f"{_SUMS} ledger_day m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN h ON h.host_id=g.host_id WHERE m.t<h.days_s AND m.owner_id<>0 {_BY}"
-    f" UNION ALL {_SUMS} h CROSS JOIN ledger_hour m WHERE m.t>=h.days_s AND m.t<h.hours_s AND m.owner_id<>0 {_BY}"
-    f" UNION ALL {_SUMS} h CROSS JOIN ledger_minute m WHERE m.t>=h.hours_s AND m.t>=h.days_s AND m.t<h.last_s AND m.owner_id<>0 {_BY}"
+    f"{_SUMS} ledger_day m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN h ON h.host_id=g.host_id WHERE m.owner_id<>0 AND m.t<h.days_s {_BY}"
+    f" UNION ALL {_SUMS} h CROSS JOIN ledger_hour m {_OF_HOST} AND m.t>=h.days_s AND m.t<h.hours_s {_BY}"
+    f" UNION ALL {_SUMS} h CROSS JOIN ledger_minute m {_OF_HOST} AND m.t>=h.hours_s AND m.t>=h.days_s AND m.t<h.last_s {_BY}"
     "), cost AS (SELECT o.workload_id, sum(b.ms)/1000.0 AS gpu_seconds, sum(b.mj)/1000.0 AS joules, count(DISTINCT b.gpu_id) AS gpus"
-    " FROM booked b JOIN owner o ON o.owner_id=b.owner_id AND o.host_id=b.host_id WHERE o.workload_id<>0 GROUP BY o.workload_id)\n"
+    " FROM booked b JOIN owner o ON o.owner_id=b.owner_id WHERE o.workload_id<>0 GROUP BY o.workload_id)\n"
 )
 _SINCE = "coalesce(r.last_checkpoint_ms,r.first_step_ms,r.started_ms)"
 _AFTER = f"CASE WHEN r.ended_ms>{_SINCE} THEN (r.ended_ms-{_SINCE})/1000.0*c.gpus ELSE 0.0 END"
