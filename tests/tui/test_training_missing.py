@@ -209,6 +209,8 @@ def test_of_ranks_that_stand_still_the_one_that_the_others_wait_for_is_amber() -
     assert drawn.cells(y).styles[15] == look.amber == drawn.cells(y + 1).styles[15]
     old = changed(replace(hung(), phases=(), step_seconds=None, steps_per_second=None, mfu_ratio=None, tokens_per_second=None))
     text = sheet(old, work_named(old)).text()
+    still = changed(replace(hung(), phases=(), step_seconds=None))
+    assert "no step has ended in the last 5 min" in sheet(still, work_named(still)).text()
     assert "no step has ended in the last 5 min" in text and "no step ends" in text and "no step yet" not in text
 
 

@@ -144,7 +144,7 @@ def why_no_phases(training: TrainingView) -> str:
     """Why an attached training has none: it has not begun, it stands still, or nobody measured them."""
     if training.step_seconds is not None or has_ended(training):
         return "no phase of its steps was measured"
-    if training.steps_per_second is None and steps_done(training):
+    if not training.steps_per_second and steps_done(training):
         return f"no step has ended in the last {about(training.window_seconds or LONGEST_SECONDS)}"
     return "no step yet" if not steps_done(training) else "no phase of its steps was measured"
 
