@@ -205,13 +205,13 @@ class Tensor:
         (({"labels": Tensor(9, 9), "input_ids": Tensor(2, 8)},), {}, (inputs.INPUT_IDS, 16, 2)),
         ((Tensor(2, 8), Tensor(2, 8)), {}, (inputs.INTEGERS, 16, 2)),
         (((Tensor(2, 8), Tensor(2)),), {}, (inputs.INTEGERS, 16, 2)),
-        ((Tensor(100),), {}, (inputs.INTEGERS, 100, -1)),
+        ((Tensor(100),), {}, (inputs.INTEGERS, 100, 0)),
         ((), {"inputs_embeds": Tensor(2, 8, 64, kind="float32")}, (inputs.EMBEDS, 16, 2)),
         ((Tensor(4, 3, 9, 9, kind="float32"), Tensor(4)), {}, (inputs.SAMPLES, 0, 4)),
         (({"pixels": Tensor(4, 3, 9, 9, kind="float32"), "labels": Tensor(4)},), {}, (inputs.SAMPLES, 0, 4)),
         ((Tensor(4, 3, 9, 9, kind="uint8"),), {}, (inputs.SAMPLES, 0, 4)),
-        ((Tensor(), "text", 3), {}, (inputs.NONE, 0, -1)),
-        ((), {}, (inputs.NONE, 0, -1)),
+        ((Tensor(), "text", 3), {}, (inputs.NONE, 0, 0)),
+        ((), {}, (inputs.NONE, 0, 0)),
     ],
 )
 def test_what_counts_as_tokens(args: Any, kwargs: Any, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -546,6 +546,9 @@ def loud() -> None:
         def __len__(self) -> int:
             return 2
 
+        def __repr__(self) -> str:
+            return "a stream"
+
         def __iter__(self) -> Iterator[torch.Tensor]:
             yield from Words(BATCH).ids
 

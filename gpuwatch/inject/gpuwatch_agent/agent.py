@@ -60,6 +60,8 @@ class Agent(Counters):
         self.backward_tokens = 0
         self.sample: Any = None
         self.torch: Any = None
+        self.like: Any = None
+        self.same = (NONE, 0, 0)
         self.roots: dict[int, Any] = {}
         self.modules: list[Any] = []
         self.train_iterator: Any = None
@@ -110,7 +112,7 @@ class Agent(Counters):
         if self.kind == LOADER and not self.declares_tokens:
             _, tokens, samples = measure((batch,), {})
             self.tokens += tokens
-            self.samples += max(0, samples)
+            self.samples += samples
 
     def count_padding(self, values: Any) -> None:
         """How much of one batch is padding, where that costs nothing."""
@@ -127,7 +129,7 @@ class Agent(Counters):
         if self.mem is None or get_ident() != self.thread or self.in_backward or torch._C._get_tracing_state() is not None:
             return False
         self.in_forward = self.called = True
-        kind, tokens, samples = measure(args, kwargs)
+        kind, tokens, samples = self.measured(args, kwargs)
         training = torch.is_grad_enabled()
         if self.probe is not None:
             self.try_probe(self.probe.forward_begins, monotonic_ns(), training)
@@ -140,8 +142,14 @@ class Agent(Counters):
             self.base = OTHER
         self.train_iterator = self.last_iterator
         self.micro += 1
-        if not self.declares_tokens and self.kind != LOADER:  # else its batch has been counted
-            self.count(tokens, max(0, samples))
+        if self.declares_tokens or self.kind == LOADER:  # the script counts them, or its batch has been counted
+            pass
+        elif self.hooked or self.cadence:
+            self.tokens += tokens
+            self.samples += samples
+        else:  # the end of the first step is not known yet: this may belong to it
+            self.held_back[0] += tokens
+            self.held_back[1] += samples
         if (kind != NONE and self.kind in (NONE, LOADER)) or (kind != SAMPLES and self.kind == SAMPLES) or not self.precision:
             self.kind, self.precision = kind, attempt("", model.precision, self.known.get("dtype"))
             self.identify()
@@ -150,14 +158,14 @@ class Agent(Counters):
         self.enter(FORWARD)
         return True
 
-    def count(self, tokens: int, samples: int) -> None:
-        """Add to the counters; before the end of the first step is known, hold it back: it may belong to that step."""
-        if self.hooked or self.cadence:
-            self.tokens += tokens
-            self.samples += samples
-        else:
-            self.held_back[0] += tokens
-            self.held_back[1] += samples
+    def measured(self, args: Any, kwargs: Mapping[str, Any]) -> tuple[int, int, int]:
+        """(kind, tokens, samples) of a call; most are like the one before, and one tensor alone."""
+        if len(args) == 1 and not kwargs and type(args[0]) is self.torch.Tensor:
+            like = args[0].shape, args[0].dtype
+            if like != self.like:
+                self.like, self.same = like, measure(args, kwargs)
+            return self.same
+        return measure(args, kwargs)
 
     def after_forward(self) -> None:
         """It has returned or raised."""
@@ -343,4 +351,5 @@ class Agent(Counters):
     def unpin(self) -> None:
         """It does so no more."""
         self.pinned = False
+        self.base = OTHER if self.base == EVAL else self.base
         self.enter(self.base)

@@ -86,10 +86,12 @@ def _wrapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
         came_from = -1 if AGENT.off else safely(-1, AGENT.before_backward, args[0] if args else None)
         try:
             return original(*args, **kwargs)
+        except Exception:
+            _unseen(sys._getframe())
+            raise
         finally:
             if came_from >= 0:
                 safely(None, AGENT.after_backward, came_from)
-            _unseen(sys._getframe())
 
     return backward
 
@@ -102,10 +104,12 @@ def _wrapped_save(original: Callable[..., Any]) -> Callable[..., Any]:
         saves = not AGENT.off and safely(False, AGENT.before_save)
         try:
             return original(*args, **kwargs)
+        except Exception:
+            _unseen(sys._getframe())
+            raise
         finally:
             if saves:
                 safely(None, AGENT.after_save)
-            _unseen(sys._getframe())
 
     return save
 
@@ -137,14 +141,16 @@ class _Gate:
         root = AGENT.roots.get(id(instance))
         return root is not None and root() is instance and safely(False, AGENT.before_forward, *given)
 
-    def after(self, reports: bool, frame: Any) -> None:
+    def after(self) -> None:
         """Report that it has returned or raised."""
-        if reports:
-            safely(None, AGENT.after_forward)
+        safely(None, AGENT.after_forward)
+
+    def unseen(self, frame: Any) -> None:
+        """Take the hook's frame out of what is being raised."""
         _unseen(frame)
 
     def __reduce__(self) -> Any:
-        return types.SimpleNamespace, (), {"before": operator.is_, "after": operator.is_}
+        return types.SimpleNamespace, (), {"before": operator.is_, "unseen": id}
 
 
 _GATE = _Gate()
@@ -163,8 +169,12 @@ def _listen_to(cls: Any) -> None:
         reports = gate.before(self, (args, kwargs))
         try:
             return super(cls, self).__call__(*args, **kwargs)
+        except Exception:
+            gate.unseen(sys._getframe())
+            raise
         finally:
-            gate.after(reports, sys._getframe())
+            if reports:
+                gate.after()
 
     def around(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _compiling():
@@ -172,8 +182,12 @@ def _listen_to(cls: Any) -> None:
         reports = gate.before(self, (args, kwargs))
         try:
             return own(self, *args, **kwargs)
+        except Exception:
+            gate.unseen(sys._getframe())
+            raise
         finally:
-            gate.after(reports, sys._getframe())
+            if reports:
+                gate.after()
 
     call: Any = functools.wraps(cls.__call__)(above if own is None else around)
     _hide(call)
@@ -197,7 +211,7 @@ def _skip_frames(*functions: Any) -> None:
         skip(_ours.pop().__code__)
 
 
-_ours: list[Any] = [safely, _unseen, _Gate.before, _Gate.after]
+_ours: list[Any] = [safely, _unseen, _Gate.before, _Gate.after, _Gate.unseen]
 
 
 def _optimizer_exists() -> bool:

@@ -10,7 +10,7 @@ from .hookfile import EMBEDS, INPUT_IDS, INTEGERS, NONE, SAMPLES
 
 
 def measure(args: Any, kwargs: Mapping[str, Any]) -> tuple[int, int, int]:
-    """(tokens kind, tokens, samples or -1) of what a model is called with or a batch is; shapes only, nothing is read or copied.
+    """(tokens kind, tokens, samples) of what a model is called with or a batch is; shapes only, nothing is read or copied.
 
     ``input_ids`` count first; then the first tensor decides: integers of at most two dimensions are tokens, ``inputs_embeds`` are
     batch times length, other floats are samples (never call pixels tokens).
@@ -26,19 +26,19 @@ def measure(args: Any, kwargs: Mapping[str, Any]) -> tuple[int, int, int]:
                 break
     if tensor is not None and _is_tensor(tensor):
         shape = tensor.shape
-        return INPUT_IDS, tensor.numel(), shape[0] if len(shape) > 1 else -1
-    return next((_kind(name, tensor) for name, tensor in _tensors((*args, kwargs), 2) if tensor.shape), (NONE, 0, -1))
+        return INPUT_IDS, tensor.numel(), shape[0] if len(shape) > 1 else 0
+    return next((_kind(name, tensor) for name, tensor in _tensors((*args, kwargs), 2) if tensor.shape), (NONE, 0, 0))
 
 
 def _kind(name: str, tensor: Any) -> tuple[int, int, int]:
     shape = tensor.shape
     if not shape:
-        return NONE, 0, -1
+        return NONE, 0, 0
     if name == "inputs_embeds" and len(shape) == 3:
         return EMBEDS, shape[0] * shape[1], shape[0]
     if len(shape) > 2 or tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == sys.modules["torch"].bool:
         return SAMPLES, 0, shape[0]
-    return INTEGERS, tensor.numel(), shape[0] if len(shape) > 1 else -1
+    return INTEGERS, tensor.numel(), shape[0] if len(shape) > 1 else 0
 
 
 def _is_tensor(value: Any) -> bool:
