@@ -21,7 +21,16 @@ EXACT = (
         "two_optimizers",
         "optimizer_in_backward",
     ),
-    *("closure", "checkpoints", "padded", "two_models_one_after_the_other", "recompute", "compiled_model", "compiled_in_place"),
+    *(
+        "closure",
+        "checkpoints",
+        "exported",
+        "padded",
+        "two_models_one_after_the_other",
+        "recompute",
+        "compiled_model",
+        "compiled_in_place",
+    ),
     *("compiled_later", "compiled_function"),
 )
 

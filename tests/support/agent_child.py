@@ -7,11 +7,13 @@ process ends with an exception that nobody catches, inside the model.
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import io
 import json
 import os
+import pickle
 import shutil
 import sys
 import tempfile
@@ -246,6 +248,20 @@ def checkpoints() -> Count:
         if count.steps % 6 == 0:
             torch.save(model, os.devnull)
             torch.save(optimizer.state_dict(), os.devnull)
+    return count
+
+
+@configuration
+def exported() -> Count:
+    """What is done with a model when it has been trained: it is copied, pickled, scripted, traced, and says the same."""
+    model = Tiny()
+    count = train(model, model, batches(1), [adam(model)])
+    model.eval()
+    ids = torch.zeros(1, LENGTH, dtype=torch.long)
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model)), torch.jit.script(model), torch.jit.trace(model, ids)]
+    copies.append(torch.fx.symbolic_trace(model))
+    with torch.inference_mode():
+        assert all(torch.equal(each(ids), copies[0](ids)) for each in copies)
     return count
 
 
