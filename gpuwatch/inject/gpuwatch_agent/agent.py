@@ -340,7 +340,9 @@ class Agent(Counters):
         if not self.declares_steps:
             self.declares_steps = True
             self.identify()
-        if not counted:
+        if counted:
+            self.before = (self.tokens, *self.before[1:])
+        else:
             self.end_step(self.primary() if self.primary is not None else None)
 
     def pin(self, phase: int) -> None:
