@@ -63,7 +63,7 @@ class Runs:
         told = []
         for key, state in list(self.states.items()):
             if not state.over:
-                self._watch(state, key in living or (key in self._present and not self._left(state)), now_ms)
+                self._watch(state, key in living or self._goes_on(state), now_ms)
             run = state.news(now_ms)
             if run is not None:
                 told.append(run)
@@ -108,9 +108,13 @@ class Runs:
 
     # ---------------------------------------------------------------------------------------------------------------- end
 
-    def _left(self, state: RunState) -> bool:
-        """Whether its root is gone and so are all that trained; the board of jobs says that only a moment later."""
-        return bool(state.ends and state.above) and not self._processes.alive(*state.above[0])
+    def _goes_on(self, state: RunState) -> bool:
+        """Whether a run of which nobody trains now has more to come: its root is there, which may start the next (the board does not
+        know it between two), or, where that cannot be seen, the board has it. Of one whose root and trainers are gone it says so late.
+        """
+        if state.above and self._processes.alive(*state.above[0]):
+            return True
+        return state.key in self._present and not (state.ends and state.above)
 
     def _watch(self, state: RunState, there: bool, now_ms: int) -> None:
         note = self._own_note(state)

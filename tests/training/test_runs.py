@@ -281,6 +281,33 @@ def test_of_a_sweep_each_training_is_a_run_and_the_code_of_the_script_is_none_of
     assert [run.exit_code for run in runs] == [None] * 3 and [run.steps for run in runs] == [3] * 3
 
 
+def test_what_one_root_starts_one_after_the_other_is_all_counted_though_the_board_forgets_it_in_between(stage: Stage) -> None:
+    for number in range(2):
+        stage.job(40, 890.0, python=True, name="main.py", command="python main.py")
+        trainer = stage.trainer(50 + number, 950.0 + number, root=(40, 890.0))
+        trainer.step(3)
+        stage.tick()
+        trainer.ends()
+        trainer.dies()
+        stage.jobs.clear()
+        stage.board.publish(())  # main.py itself is neither on a GPU nor has it an ML library
+        assert not any(run.ended_ms for _ in range(6) for run in stage.tick(2).runs)
+    stage.kill(40)
+    run = ended(stage, 40)
+    assert (run.outcome, run.steps, run.tokens) == (RunOutcome.FINISHED, 6, 6 * 1024)
+
+
+def test_a_training_that_the_board_loses_for_a_moment_is_not_over(stage: Stage) -> None:
+    stage.job(50, 900.0)
+    stage.tick()
+    stage.board.publish(())  # the driver's list of processes was empty once
+    assert not stage.tick().runs
+    stage.board.publish(stage.jobs.values())
+    assert not stage.tick().runs
+    stage.kill(50)
+    assert ended(stage, 50).outcome is RunOutcome.UNKNOWN
+
+
 def test_a_recorder_that_came_in_the_middle_of_a_sweep_gives_its_code_to_nobody(stage: Stage) -> None:
     stage.process(30, 900.0)
     stage.note(30, 900.0)
