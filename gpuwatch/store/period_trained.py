@@ -10,7 +10,7 @@ from gpuwatch.store.period_served import asked
 from gpuwatch.store.training_window import knows_trainings
 from gpuwatch.store.window import Window
 
-COUNTS = ("steps_sum", "tokens_sum", "samples_sum", "rank_steps_sum", "attached_ms_sum", "starting_ms_sum")
+COUNTS = ("steps_sum", "tokens_sum", "samples_sum", "rank_steps_sum", "attached_ms_sum", "starting_ms_sum", "training_obs_ms")
 _RUNS = (
     "SELECT r.workload_id, w.root_pid, w.root_start_ms, w.name, w.model, coalesce(u.name, ''), w.job, r.command, r.git_commit, "
     "r.started_ms, r.first_step_ms, r.last_step_ms, r.ended_ms, r.outcome, r.exit_code, r.detail, r.ranks, r.steps, r.tokens, r.samples, "

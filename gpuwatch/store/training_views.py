@@ -112,8 +112,10 @@ _COST = (  # of each host days as far as they are closed, then hours, then minut
     f"{_SUMS} ledger_day m JOIN gpu g ON g.gpu_id=m.gpu_id JOIN h ON h.host_id=g.host_id WHERE m.owner_id<>0 AND m.t<h.days_s {_BY}"
     f" UNION ALL {_SUMS} h CROSS JOIN ledger_hour m {_OF_HOST} AND m.t>=h.days_s AND m.t<h.hours_s {_BY}"
     f" UNION ALL {_SUMS} h CROSS JOIN ledger_minute m {_OF_HOST} AND m.t>=h.hours_s AND m.t>=h.days_s AND m.t<h.last_s {_BY}"
-    "), cost AS (SELECT o.workload_id, sum(b.ms)/1000.0 AS gpu_seconds, sum(b.mj)/1000.0 AS joules, count(DISTINCT b.gpu_id) AS gpus"
-    " FROM booked b JOIN owner o ON o.owner_id=b.owner_id WHERE o.workload_id<>0 GROUP BY o.workload_id)\n"
+    "), held AS (SELECT o.workload_id, b.gpu_id, sum(b.ms) AS ms, sum(b.mj) AS mj FROM booked b JOIN owner o ON o.owner_id=b.owner_id"
+    " WHERE o.workload_id<>0 GROUP BY o.workload_id, b.gpu_id"
+    "), cost AS (SELECT workload_id, sum(ms)/1000.0 AS gpu_seconds, count(*) AS gpus,"
+    " CASE WHEN min(mj)>0 THEN sum(mj)/1000.0 END AS joules FROM held GROUP BY workload_id)\n"
 )
 _SINCE = "coalesce(r.last_checkpoint_ms,r.first_step_ms,r.started_ms)"
 _AFTER = f"CASE WHEN r.ended_ms>{_SINCE} THEN (r.ended_ms-{_SINCE})/1000.0*c.gpus ELSE 0.0 END"
@@ -164,7 +166,9 @@ v_run = View(
         ),
         Col("gpus", "c.gpus", "count", "Distinct GPUs that it has held"),
         Col("gpu_seconds", "c.gpu_seconds", "seconds", "GPU time that the ledger has booked on it"),
-        Col("energy_joules", "c.joules", "joules", "Energy that the ledger has booked on it"),
+        Col(
+            "energy_joules", "c.joules", "joules", "Energy that the ledger has booked on it; NULL where one of its GPUs tells none"
+        ),
     ),
     f"run r {_OF.format('r')} LEFT JOIN cost c ON c.workload_id=r.workload_id",
     before=_COST,

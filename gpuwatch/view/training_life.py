@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpuwatch.names import Phase
 from gpuwatch.view import training_run
 from gpuwatch.view.counts import Sums
-from gpuwatch.view.training_ranks import Rank
+from gpuwatch.view.training_ranks import Rank, hangs
+from gpuwatch.view.training_track import PHASE_SECONDS
 from gpuwatch.view.training_types import RunView
 
-_PRODUCTIVE = ("forward_seconds", "backward_seconds", "optimizer_seconds")
+_PRODUCTIVE = (Phase.FORWARD, Phase.BACKWARD, Phase.OPTIMIZER)
 
 
 def life(
@@ -29,16 +31,24 @@ def life(
         checkpoint, evaluation = since.amount("checkpoint_seconds"), since.amount("eval_seconds")
         out["checkpoint_ratio"] = None if checkpoint is None else checkpoint / attached
         out["eval_ratio"] = None if evaluation is None else evaluation / attached
-        out["goodput_ratio"] = _goodput(ranks, since, attached, started_ms, at_ms)
+        usual = found["step_p50_seconds"] or found["step_seconds"]
+        out["goodput_ratio"] = _goodput(ranks, since, attached, usual, (started_ms, at_ms))
     return out
 
 
-def _goodput(ranks: Sequence[Rank], since: Sums, attached: float, started_ms: int, at_ms: int) -> float | None:
-    """Productive time of all ranks over their time since the run's start; ``None`` where too little of it was watched."""
-    productive = [since.amount(name) for name in _PRODUCTIVE]
+def _goodput(
+    ranks: Sequence[Rank], since: Sums, attached: float, step_seconds: float | None, span_ms: tuple[int, int]
+) -> float | None:
+    """Productive time of all ranks over their time since the run's start; ``None`` where too little of it was watched.
+
+    A phase in which a rank hangs is not productive: those that wait for one that hangs do so in backward.
+    """
+    started_ms, at_ms = span_ms
+    productive = [since.amount(PHASE_SECONDS[phase]) for phase in _PRODUCTIVE]
     ends = [at_ms if rank.running else rank.row["ended_ms"] for rank in ranks]
     whole = sum(max(0, end - started_ms) for end in ends) / 1000
     watchable = sum(max(0, end - max(started_ms, rank.row["attached_ms"])) for rank, end in zip(ranks, ends, strict=True)) / 1000
     if whole <= 0 or attached < training_run.WATCHED * watchable or any(value is None for value in productive):
         return None
-    return min(1.0, sum(value for value in productive if value is not None) / whole)
+    hung = sum(rank.phase_age or 0.0 for rank in ranks if rank.phase in _PRODUCTIVE and hangs(rank, step_seconds))
+    return min(1.0, max(0.0, sum(value for value in productive if value is not None) - hung) / whole)

@@ -214,17 +214,18 @@ def straggler(ranks: Sequence[Rank]) -> str:
     return f"{slow.name} {why} {latency(ahead)} longer a step; {who}"
 
 
+def hangs(rank: Rank, step_seconds: float | None) -> bool:
+    """Whether one phase has lasted longer than max(30 s, 20 times the median step): no step has ended since, and none may."""
+    limit = max(STALL_S, STALL_STEPS * (step_seconds or 0.0))
+    return rank.running and rank.phase not in (None, Phase.STARTING, Phase.ENDED) and (rank.phase_age or 0.0) > limit
+
+
 def stalled(ranks: Sequence[Rank], step_seconds: float | None) -> str:
-    """A sentence when one phase has lasted longer than max(30 s, 20 times the median step), else empty.
+    """A sentence when a rank hangs, else empty.
 
     Where one rank hangs the others wait for it in backward: who does something else is named first.
     """
-    limit = max(STALL_S, STALL_STEPS * (step_seconds or 0.0))
-    long = [
-        rank
-        for rank in ranks
-        if rank.running and rank.phase not in (None, Phase.STARTING, Phase.ENDED) and (rank.phase_age or 0.0) > limit
-    ]
+    long = [rank for rank in ranks if hangs(rank, step_seconds)]
     if not long:
         return ""
     gone = [rank for rank in ranks if rank.outcome in (RunOutcome.DIED, RunOutcome.FAILED, RunOutcome.STOPPED)]

@@ -66,7 +66,7 @@ def minute_counts(values: Sequence[int | None]) -> Sums:
 
 
 class Used(NamedTuple):
-    """GPU time of a run in the ledger, by GPU, and its energy (``None``: no GPU tells it)."""
+    """GPU time of a run in the ledger, by GPU, and its energy (``None`` where one of them tells none)."""
 
     gpu_ms: Mapping[int, int]
     energy_mj: int | None
@@ -99,8 +99,8 @@ def _used(window: Window, rows: Rows, workload_id: int, span_ms: tuple[int, int,
                     had[0], had[1] = had[0] + row.ms, had[1] + row.energy_mj
     if not time:
         return None
-    energy = sum(mj for _, mj in time.values())
-    return Used({gpu_id: ms for gpu_id, (ms, _) in time.items()}, energy or None)
+    energy = sum(mj for _, mj in time.values()) if all(mj for _, mj in time.values()) else None
+    return Used({gpu_id: ms for gpu_id, (ms, _) in time.items()}, energy)
 
 
 def _closed(window: Window, workload_id: int, start_s: int, end_s: int) -> Sequence[tuple[int, int, int]]:

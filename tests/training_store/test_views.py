@@ -49,6 +49,16 @@ def test_what_a_run_cost_is_the_same_however_far_its_ledger_is_closed(writer: St
     assert marks["ledger_day"] < marks["ledger_hour"] < minutes[-1], "and the youngest time is in minutes only"
 
 
+def test_a_run_has_an_energy_where_each_of_its_gpus_tells_one(writer: StoreWriter) -> None:
+    writer.add(described())
+    writer.add(both(1))
+    assert writer.commit()
+    book(writer, T0 // 1000)
+    assert shown(writer, "SELECT gpu_seconds, energy_joules, gpus FROM v_run") == [(100.0, 10.0, 2)]
+    writer.connection.execute("UPDATE ledger_minute SET energy_mj=0 WHERE gpu_id=2")
+    assert shown(writer, "SELECT gpu_seconds, energy_joules, gpus FROM v_run") == [(100.0, None, 2)]
+
+
 def test_a_host_s_marks_say_nothing_of_another_host_s_runs(writer: StoreWriter) -> None:
     writer.add(described())
     writer.add(both(1))

@@ -52,6 +52,44 @@ def test_shares_of_the_life_come_from_minutes_and_from_rows(tmp_path: Path) -> N
         assert found.price == "$3.60/GPU·h"
 
 
+def test_time_in_which_a_run_hangs_is_not_productive(tmp_path: Path) -> None:
+    """One of two ranks waits for data for ever, the other for it in backward; whoever does so for a step is at work."""
+    stuck = dict.fromkeys(even(), 0.0)
+
+    def waits(second: int) -> Told:
+        return (
+            even()
+            if second <= 60
+            else stuck | {"data_wait_seconds": 1.0, "phase": int(Phase.DATA), "phase_age_seconds": second - 60.0}
+        )
+
+    def peer(second: int) -> Told:
+        return (
+            even()
+            if second <= 60
+            else stuck | {"backward_seconds": 1.0, "phase": int(Phase.BACKWARD), "phase_age_seconds": second - 60.0}
+        )
+
+    facts = {"attached_ms": round(START * 1000)}
+    story = trained_story(tmp_path / "s.db", Trains(100, 0, tells=waits, facts=facts), Trains(101, 1, peer, 100, facts))
+    found = training_of(story.run(80))
+    assert found.goodput_ratio == pytest.approx((2 * 0.9 * 59 + 20) / (2 * 180)), "a long step, for all that is known"
+    assert training_of(story.run(520)).goodput_ratio == pytest.approx(2 * 0.9 * 59 / (2 * 700))
+
+
+@pytest.mark.parametrize(("watts", "joules"), [(300.0, 400.0 * 60), (None, None)])
+def test_a_run_has_an_energy_where_each_of_its_gpus_tells_one(tmp_path: Path, watts: float | None, joules: float | None) -> None:
+    trains, other = Trains(100, 0), Trains(101, 1, root=100)
+    story = trained_story(tmp_path / "s.db", trains, other, gpus=2)
+    held(story, trains, 0)
+    held(story, other, 1)
+    story.gpus[1].sample = {"power_watts": watts}
+    found = training_of(story.run(60), terms=Terms(prices=price_list("$", 0.5, (), UTC)))
+    assert found.run is not None and found.run.gpu_seconds == pytest.approx(2 * 60, abs=12)
+    assert found.run.energy_joules == (None if joules is None else pytest.approx(joules, rel=0.1))
+    assert found.cost == (None if joules is None else pytest.approx(found.run.energy_joules / 3.6e6 * 0.5))
+
+
 def test_a_life_that_was_watched_in_part_has_no_goodput(tmp_path: Path) -> None:
     trains = Trains(100, tells=tells, facts={"attached_ms": round(START * 1000) - 60_000})
     found = training_of(trained_story(tmp_path / "s.db", trains).run(100))

@@ -18,7 +18,7 @@ from support.story import START
 from support.trained import Trains, even, held, run_of, trained_story
 
 from gpuwatch.configured import GpuPriceList, PriceStep, price_list
-from gpuwatch.names import Missing, RunOutcome
+from gpuwatch.names import Missing, RunOutcome, TrainingSource
 from gpuwatch.report.period_csv import report_csv
 from gpuwatch.report.period_markdown import report_markdown
 from gpuwatch.report.period_text import report_text
@@ -188,3 +188,30 @@ def test_runs_are_told_of_a_host_without_gpus(tmp_path: Path) -> None:
         assert report.training[0].tokens_per_second == pytest.approx(1000.0)
         assert report.training[0].first_step_seconds == 10.0
         assert faults(report_json(report), report_schema()) == []
+
+
+def test_a_rate_by_a_log_and_why_there_is_none(tmp_path: Path) -> None:
+    """A log of two ranks' training, one that counts neither tokens nor samples, and one that fails before it has a GPU."""
+    start_ms = round(START * 1000)
+    untold = {"attached_seconds": None, "phase": None}
+    logged = Trains(100, tells=lambda s: even() | untold, facts={"source": TrainingSource.LOG})
+    plain = Trains(200, tells=lambda s: {"rank_steps_total": 1.0, "forward_seconds": 1.0})
+    early, late = Trains(300, tells=lambda s: None), Trains(400, tells=lambda s: None)
+    story = trained_story(tmp_path / "s.db", logged, plain, early, late, gpus=1)
+    held(story, late)
+    story.close_minutes()
+    began = {"started_ms": start_ms, "first_step_ms": None}
+    story.runs = {
+        100: run_of(logged, attached=False, **began),
+        200: run_of(plain, **began),
+        300: run_of(early, **began, outcome=RunOutcome.FAILED, ended_ms=start_ms + 1000, exit_code=1),
+        400: run_of(late, **began, outcome=RunOutcome.FAILED, ended_ms=start_ms + 100_000, last_checkpoint_ms=start_ms + 90_000),
+    }
+    story.run(200)
+    with Window(tmp_path / "s.db") as window:
+        report = build_report(window, ReportRequest(start_ms, by="run"), now_ms=story.now_ms, tz=UTC)
+    first, second, *_ = report.training
+    assert (first.tokens_per_second, first.missing["samples_per_second"]) == (pytest.approx(1000.0), Missing.NOT_ATTACHED)
+    assert (second.tokens_per_second, second.missing["tokens_per_second"]) == (None, Missing.NOT_SUPPORTED)
+    assert report.experiments is not None
+    assert report.experiments.failed_lost_gpu_ms == 10_000, "who had no GPU lost none"

@@ -54,12 +54,12 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
     cost, price = _cost(part, held, prices, made.energy_mj)
     first = run.first_step_ms
     known = first is not None and run.started_ms <= first < end_ms
-    stepping = _stepping_seconds(run, counts)
+    stepping = _stepping_seconds(counts)
     lived = run.ended_ms, run.last_checkpoint_ms, first, run.started_ms
     cut = run.started_ms < start_ms or not ended
     seen = {f"{name}_total": counts.get(f"{name}_sum") for name in ("steps", "tokens", "samples")}
     totals = seen if cut else {name: seen[name] if own is None else own for name, own in zip(seen, (run.steps, run.tokens, run.samples), strict=True)}  # fmt: skip
-    reason = Missing.STALE if run.attached else Missing.NOT_ATTACHED
+    reason = Missing.NOT_ATTACHED if not run.attached else Missing.NOT_SUPPORTED if counts.get("steps_sum") else Missing.STALE
     rates = {f"{name}_per_second": _rate(seen[f"{name}_total"], stepping) for name in ("tokens", "samples")}
     return RunRow(
         host=part.host.name,
@@ -94,9 +94,13 @@ def _row(part: HostPart, run: Trained, counts: Mapping[str, int], held: Sequence
     )
 
 
-def _stepping_seconds(run: Trained, counts: Mapping[str, int]) -> float | None:
-    """How long the run was watched in the span after its first step: the time of its ranks over how many of them step together."""
-    steps, rank_steps, attached = (counts.get(f"{name}_sum") for name in ("steps", "rank_steps", "attached_ms"))
+def _stepping_seconds(counts: Mapping[str, int]) -> float | None:
+    """How long the run was watched in the span after its first step: the time of its ranks over how many of them step together.
+
+    A log tells no time: its own is that in which its lines were counted.
+    """
+    steps, rank_steps = counts.get("steps_sum"), counts.get("rank_steps_sum")
+    attached = counts.get("attached_ms_sum", counts.get("training_obs_ms"))
     if not steps or not rank_steps or not attached:
         return None
     return max(0, attached - counts.get("starting_ms_sum", 0)) / 1000 / max(1.0, rank_steps / steps)
@@ -137,7 +141,7 @@ def experiments(rows: Sequence[RunRow], parts: Sequence[HostPart], capacity_gpu_
     held = sum(row.ledger.capacity_gpu_ms for row in rows)
     finished = sum(row.outcome is RunOutcome.FINISHED for row in rows)
     first = [row.first_step_seconds for row in began if row.first_step_seconds is not None]
-    lost = [row.lost_gpu_ms for row in failed]
+    lost = [row.lost_gpu_ms for row in failed if row.ledger.capacity_gpu_ms]
     costs = [row.cost for row in failed if row.ledger.capacity_gpu_ms]
     priced = [row for row in failed if row.price]
     return Experiments(
@@ -149,7 +153,7 @@ def experiments(rows: Sequence[RunRow], parts: Sequence[HostPart], capacity_gpu_
         started_per_run_gpu_day=_a_day(len(began), held),
         finished_per_gpu_day=_a_day(finished, capacity_gpu_ms),
         failed_gpu_ms=sum(row.ledger.capacity_gpu_ms for row in failed),
-        failed_lost_gpu_ms=sum(ms for ms in lost if ms is not None) if failed and None not in lost else None,
+        failed_lost_gpu_ms=sum(ms for ms in lost if ms is not None) if lost and None not in lost else None,
         first_step_seconds=median(first) if first else None,
         first_steps=len(first),
         failed_cost=sum(cost for cost in costs if cost is not None) if costs and None not in costs else None,
