@@ -72,6 +72,7 @@ def test_time_in_which_a_run_hangs_is_not_productive(tmp_path: Path) -> None:
 
     facts = {"attached_ms": round(START * 1000)}
     story = trained_story(tmp_path / "s.db", Trains(100, 0, tells=waits, facts=facts), Trains(101, 1, peer, 100, facts))
+    story.close_minutes()
     found = training_of(story.run(80))
     assert found.goodput_ratio == pytest.approx((2 * 0.9 * 59 + 20) / (2 * 180)), "a long step, for all that is known"
     assert training_of(story.run(520)).goodput_ratio == pytest.approx(2 * 0.9 * 59 / (2 * 700))
