@@ -14,14 +14,14 @@ import pytest
 import gpuwatch
 from gpuwatch import hookdir
 from gpuwatch.collectors.training import layout
-from gpuwatch.inject.gpuwatch_agent import counters, hookfile, inputs, job, probe
+from gpuwatch.inject import gpuwatch_agent
 from gpuwatch.names import Phase
 
 from .conftest import INJECT, environment
 
 
 def test_the_layout_is_the_one_that_the_reader_knows() -> None:
-    own = hookfile
+    own = gpuwatch_agent
     assert own.IDENTITY.format + " I" == layout.IDENTITY.format and own.SNAPSHOT.format + " I" == layout.SNAPSHOT.format
     assert own.NUMBER.format + own.STEP.format[1:] == layout.STEP.format.replace(" ", "")
     assert own.LIVE_WORD * 8 == layout.LIVE_AT and layout.LIVE.size == 8
@@ -37,7 +37,7 @@ def test_the_layout_is_the_one_that_the_reader_knows() -> None:
         name: value for name, value in vars(own).items() if name.startswith("DP_")
     }
     assert all(getattr(own, kind.name) == kind for kind in layout.TokensKind)
-    assert gpuwatch.__version__ == counters.AGENT_VERSION
+    assert gpuwatch.__version__ == own.AGENT_VERSION
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_it_looks_for_a_folder_where_the_collector_does(variables: dict[str, str
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("os.geteuid", lambda: 7)
-    assert hookfile.directories() == hookdir.candidates(variables, 7)
+    assert gpuwatch_agent.directories() == hookdir.candidates(variables, 7)
 
 
 def test_every_file_of_it_is_python_3_9_and_imports_the_standard_library_alone_when_loaded() -> None:
@@ -96,7 +96,7 @@ class Gpu:
         return self.capturing
 
 
-def step(gpu: Gpu, tried: probe.Probe, busy: float, waits: list[tuple[Phase, float]], training: bool = True) -> None:
+def step(gpu: Gpu, tried: gpuwatch_agent.Probe, busy: float, waits: list[tuple[Phase, float]], training: bool = True) -> None:
     """The host queues ``busy`` ms of work, goes through ``waits``, and begins the next forward."""
     gpu.done = max(gpu.clock, gpu.done) + busy
     tried.step_ended(Phase.OTHER, int(gpu.clock * 1e6))
@@ -108,7 +108,7 @@ def step(gpu: Gpu, tried: probe.Probe, busy: float, waits: list[tuple[Phase, flo
 
 def test_a_gpu_that_ran_dry_was_waiting_for_what_the_host_did_last() -> None:
     gpu = Gpu()
-    tried = probe.Probe(gpu)
+    tried = gpuwatch_agent.Probe(gpu)
     step(gpu, tried, 10.0, [(Phase.CHECKPOINT, 4.0), (Phase.DATA, 30.0), (Phase.OTHER, 2.0)])
     step(gpu, tried, 10.0, [(Phase.DATA, 4.0)])
     assert (tried.steps, tried.drained) == (2, 1)
@@ -118,7 +118,7 @@ def test_a_gpu_that_ran_dry_was_waiting_for_what_the_host_did_last() -> None:
 
 def test_a_wait_that_is_hidden_behind_the_gpu_s_work_is_no_idle_time() -> None:
     gpu = Gpu()
-    tried = probe.Probe(gpu)
+    tried = gpuwatch_agent.Probe(gpu)
     for _ in range(20):
         step(gpu, tried, 200.0, [(Phase.DATA, 30.0)])
     assert (tried.steps, tried.drained, sum(tried.idle)) == (20, 0, 0)
@@ -126,7 +126,7 @@ def test_a_wait_that_is_hidden_behind_the_gpu_s_work_is_no_idle_time() -> None:
 
 def test_the_pool_of_events_is_never_empty_for_long_and_evaluation_tells_nothing() -> None:
     gpu = Gpu()
-    tried = probe.Probe(gpu)
+    tried = gpuwatch_agent.Probe(gpu)
     for count in range(40):
         step(gpu, tried, 1.0, [(Phase.DATA, 3.0)], training=count % 4 != 0)
     assert tried.steps == tried.drained == 30
@@ -135,15 +135,15 @@ def test_the_pool_of_events_is_never_empty_for_long_and_evaluation_tells_nothing
 
 def test_nothing_is_asked_while_a_graph_is_captured() -> None:
     gpu = Gpu()
-    tried = probe.Probe(gpu)
+    tried = gpuwatch_agent.Probe(gpu)
     gpu.capturing = gpu.broken = True
     step(gpu, tried, 1.0, [(Phase.DATA, 3.0)])
     assert (tried.steps, tried.drained) == (0, 0)
 
 
 def test_one_failure_turns_the_probe_off_and_not_the_agent() -> None:
-    gpu, agent = Gpu(), counters.Counters()
-    agent.probe = agent.probed = probe.Probe(gpu)
+    gpu, agent = Gpu(), gpuwatch_agent.Counters()
+    agent.probe = agent.probed = gpuwatch_agent.Probe(gpu)
     step(gpu, agent.probe, 1.0, [(Phase.DATA, 3.0)])
     gpu.broken = True
     agent.try_probe(agent.probe.step_ended, Phase.OTHER, 0)
@@ -155,10 +155,10 @@ def test_one_failure_turns_the_probe_off_and_not_the_agent() -> None:
 
 
 def test_tensor_parallel_ranks_see_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert job.replicas(1, {}) == (1, 1, layout.DpSource.SINGLE)
-    assert job.replicas(8, {}) == (8, 1, layout.DpSource.ASSUMED)
-    assert job.replicas(16, {"dp_replicate": 2, "dp_shard": 2, "cp": 2, "tp": 2}) == (4, 2, layout.DpSource.MESH)
-    assert job.replicas(8, {"rows": 4, "columns": 2}) == (8, 1, layout.DpSource.ASSUMED)
+    assert gpuwatch_agent.replicas(1, {}) == (1, 1, layout.DpSource.SINGLE)
+    assert gpuwatch_agent.replicas(8, {}) == (8, 1, layout.DpSource.ASSUMED)
+    assert gpuwatch_agent.replicas(16, {"dp_replicate": 2, "dp_shard": 2, "cp": 2, "tp": 2}) == (4, 2, layout.DpSource.MESH)
+    assert gpuwatch_agent.replicas(8, {"rows": 4, "columns": 2}) == (8, 1, layout.DpSource.ASSUMED)
 
     class State:
         model_parallel_is_initialized = staticmethod(lambda: True)
@@ -166,17 +166,17 @@ def test_tensor_parallel_ranks_see_the_same_tokens(monkeypatch: pytest.MonkeyPat
         get_tensor_model_parallel_world_size = staticmethod(lambda: 4)
 
     monkeypatch.setitem(sys.modules, "megatron.core.parallel_state", State)  # type: ignore[arg-type]
-    assert job.replicas(8, {}) == (2, 4, layout.DpSource.MEGATRON)
+    assert gpuwatch_agent.replicas(8, {}) == (2, 4, layout.DpSource.MEGATRON)
 
 
 def test_ranks_are_those_of_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "torch.distributed", None)  # type: ignore[arg-type]
-    assert job.ranks() == (0, 1, 0, 0)
+    assert gpuwatch_agent.ranks() == (0, 1, 0, 0)
     for name, value in {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "GROUP_RANK": "2"}.items():
         monkeypatch.setenv(name, value)
-    assert job.ranks() == (5, 8, 1, 2)
+    assert gpuwatch_agent.ranks() == (5, 8, 1, 2)
 
 
 class Tensor:
@@ -201,17 +201,17 @@ class Tensor:
 @pytest.mark.parametrize(
     ("args", "kwargs", "found"),
     [
-        ((), {"input_ids": Tensor(2, 8), "labels": Tensor(2, 8)}, (inputs.INPUT_IDS, 16, 2)),
-        (({"labels": Tensor(9, 9), "input_ids": Tensor(2, 8)},), {}, (inputs.INPUT_IDS, 16, 2)),
-        ((Tensor(2, 8), Tensor(2, 8)), {}, (inputs.INTEGERS, 16, 2)),
-        (((Tensor(2, 8), Tensor(2)),), {}, (inputs.INTEGERS, 16, 2)),
-        ((Tensor(100),), {}, (inputs.INTEGERS, 100, 0)),
-        ((), {"inputs_embeds": Tensor(2, 8, 64, kind="float32")}, (inputs.EMBEDS, 16, 2)),
-        ((Tensor(4, 3, 9, 9, kind="float32"), Tensor(4)), {}, (inputs.SAMPLES, 0, 4)),
-        (({"pixels": Tensor(4, 3, 9, 9, kind="float32"), "labels": Tensor(4)},), {}, (inputs.SAMPLES, 0, 4)),
-        ((Tensor(4, 3, 9, 9, kind="uint8"),), {}, (inputs.SAMPLES, 0, 4)),
-        ((Tensor(), "text", 3), {}, (inputs.NONE, 0, 0)),
-        ((), {}, (inputs.NONE, 0, 0)),
+        ((), {"input_ids": Tensor(2, 8), "labels": Tensor(2, 8)}, (gpuwatch_agent.INPUT_IDS, 16, 2)),
+        (({"labels": Tensor(9, 9), "input_ids": Tensor(2, 8)},), {}, (gpuwatch_agent.INPUT_IDS, 16, 2)),
+        ((Tensor(2, 8), Tensor(2, 8)), {}, (gpuwatch_agent.INTEGERS, 16, 2)),
+        (((Tensor(2, 8), Tensor(2)),), {}, (gpuwatch_agent.INTEGERS, 16, 2)),
+        ((Tensor(100),), {}, (gpuwatch_agent.INTEGERS, 100, 0)),
+        ((), {"inputs_embeds": Tensor(2, 8, 64, kind="float32")}, (gpuwatch_agent.EMBEDS, 16, 2)),
+        ((Tensor(4, 3, 9, 9, kind="float32"), Tensor(4)), {}, (gpuwatch_agent.SAMPLES, 0, 4)),
+        (({"pixels": Tensor(4, 3, 9, 9, kind="float32"), "labels": Tensor(4)},), {}, (gpuwatch_agent.SAMPLES, 0, 4)),
+        ((Tensor(4, 3, 9, 9, kind="uint8"),), {}, (gpuwatch_agent.SAMPLES, 0, 4)),
+        ((Tensor(), "text", 3), {}, (gpuwatch_agent.NONE, 0, 0)),
+        ((), {}, (gpuwatch_agent.NONE, 0, 0)),
     ],
 )
 def test_what_counts_as_tokens(args: Any, kwargs: Any, found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_what_counts_as_tokens(args: Any, kwargs: Any, found: Any, monkeypatch: 
 
     Torch.Tensor, Torch.bool = Tensor, "bool"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch", Torch)  # type: ignore[arg-type]
-    assert inputs.measure(args, kwargs) == found
+    assert gpuwatch_agent.measure(args, kwargs) == found
 
 
 # -------------------------------------------------------------------------------------------------------------- how it gets in
@@ -277,6 +277,4 @@ def test_modules_that_it_watches_are_found_and_loaded_as_without(tmp_path: Path)
 def test_the_finder_watches_what_the_agent_has_hooks_for() -> None:
     text = (INJECT / "sitecustomize.py").read_text(encoding="utf-8")
     watched = re.findall(r'^    "([\w.]+)",$', text, re.MULTILINE)
-    from gpuwatch.inject.gpuwatch_agent import hooks
-
-    assert set(watched) == set(hooks.PATCHES)
+    assert set(watched) == set(gpuwatch_agent.PATCHES)

@@ -648,7 +648,7 @@ def declared_phases() -> Count:
 
 def known_of_models() -> dict[str, Any]:
     """What the agent finds out about models of known shape."""
-    from gpuwatch_agent import model as of_models  # type: ignore[import-not-found]
+    from gpuwatch_agent import facts_of  # type: ignore[import-not-found]
 
     lora, tied, large = Tiny(), Tiny(), Tiny()
     for parameter in lora.parameters():
@@ -661,7 +661,7 @@ def known_of_models() -> dict[str, Any]:
     mixed.to(torch.bfloat16)
     found = {}
     for name, module in {"lora": lora, "tied": tied, "large": large, "mixed": nn.ModuleDict({"model": mixed})}.items():
-        facts = of_models.facts([module, mixed] if name == "mixed" else [module], 5)
+        facts = facts_of([module, mixed] if name == "mixed" else [module], 5)
         found[name] = {key: str(value) if key == "dtype" else value for key, value in facts.items()}
     return found
 
@@ -681,16 +681,16 @@ def dynamo() -> dict[str, Any]:
 
 def current() -> Any:
     """The agent of this process; None if there is none."""
-    return sys.modules["gpuwatch_agent.hooks"].AGENT if "gpuwatch_agent" in sys.modules else None
+    return sys.modules["gpuwatch_agent"].AGENT if "gpuwatch_agent" in sys.modules else None
 
 
 def agent_new() -> Any:
     """The agent of this process, as if it had just been loaded; None if it is not."""
     if "gpuwatch_agent" not in sys.modules:
         return None
-    hooks = sys.modules["gpuwatch_agent.hooks"]
-    agent = hooks.renew()
-    hooks.patch_loaded()
+    module = sys.modules["gpuwatch_agent"]
+    agent = module.renew()
+    module.patch_loaded()
     return agent
 
 
