@@ -17,7 +17,7 @@ TOPICS = ("collectors", "recorder", "sql", "runtime")
 _TIMES = ("--at", "--since", "--until")
 
 # argparse searches the file system for translations at each of its words; there are none, and it is a tenth of a short command's work
-argparse._ = str  # type: ignore[attr-defined]
+argparse._ = lambda text: text  # type: ignore[attr-defined]
 
 _EPILOG = """\
 Without a command gpuwatch opens the live screen; without a terminal it prints `gpuwatch status` once.

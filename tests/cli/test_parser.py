@@ -19,6 +19,10 @@ def test_the_list_of_commands_says_what_each_command_says_of_itself() -> None:
     assert said == COMMANDS
 
 
+def test_the_help_says_nothing_where_there_is_nothing_to_say() -> None:
+    assert "None" not in build_parser(["db"]).format_help()
+
+
 def test_a_command_that_is_not_named_is_there_by_name_only() -> None:
     choices = _commands(build_parser(["status"])).choices
     assert list(choices) == list(COMMANDS)
