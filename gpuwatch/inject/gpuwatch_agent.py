@@ -979,6 +979,8 @@ class Agent(Counters):
 
     def look_for_model(self, optimizer: Any) -> None:
         """Find what is trained and have its calls reported. One pass over all objects, a part of the start."""
+        if "torch" not in sys.modules:
+            return  # the script declares the steps of something else
         self.torch, self.roots, self.modules = sys.modules["torch"], {}, []
         for root in find_roots(optimizer):
             found = chain(root)

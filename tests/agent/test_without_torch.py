@@ -223,6 +223,15 @@ def test_what_counts_as_tokens(args: Any, kwargs: Any, found: Any, monkeypatch: 
     assert gpuwatch_agent.measure(args, kwargs) == found
 
 
+def test_a_script_without_torch_may_declare_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    agent = gpuwatch_agent.Agent()
+    agent.live = {}  # there is no file
+    for _ in range(max(gpuwatch_agent.UNCALLED[:2]) + 2):
+        agent.told_step(7, None, None, None, None)
+    assert (agent.steps, agent.tokens) == (32, 7 * 32)
+
+
 # -------------------------------------------------------------------------------------------------------------- how it gets in
 
 
