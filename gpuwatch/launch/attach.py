@@ -76,5 +76,6 @@ def unusable(inject: str) -> str:
     """Why the agent in this folder cannot be attached; empty if it can."""
     if ":" in inject:
         return f"{inject} has a colon in it, which PYTHONPATH cannot say"
-    agent = os.path.join(inject, "sitecustomize.py")
-    return "" if os.access(agent, os.R_OK) else f"the agent is not installed: {agent} cannot be read"
+    files = (os.path.join(inject, name) for name in ("sitecustomize.py", "gpuwatch_agent.py"))
+    absent = next((file for file in files if not os.access(file, os.R_OK)), "")
+    return f"the agent is not installed: {absent} cannot be read" if absent else ""

@@ -56,6 +56,8 @@ def test_only_the_folder_of_the_agent_goes_on_the_path_and_a_folder_is_named_onl
     inject = tmp_path / "inject"
     inject.mkdir()
     (inject / "sitecustomize.py").touch()
+    assert attach.attach({}, UID, inject=str(inject)).problem.endswith("gpuwatch_agent.py cannot be read")
+    (inject / "gpuwatch_agent.py").touch()
     plain = attach.attach({b"A": b"\xff"}, UID, inject=str(inject))
     assert plain.environment == {b"A": b"\xff", b"GPUWATCH_ATTACH": b"1", b"PYTHONPATH": os.fsencode(inject)}
     named = attach.attach({}, UID, directory=str(tmp_path / "mine"), inject=str(inject))
