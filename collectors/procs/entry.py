@@ -8,12 +8,12 @@ from functools import lru_cache
 from gpuwatch import procfs
 from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact, redact_argv
-from gpuwatch.collectors.procs.where import Where, parse_cgroup
+from gpuwatch.collectors.procs.where import Where, parse_cgroup, world_from_environ
 from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Missing
 from gpuwatch.text import clean, clean_bytes
 
-CMDLINE_LIMIT = 16384
+CMDLINE_LIMIT, _ENVIRON_LIMIT = 16384, 1 << 18
 _NO_PROGRAM, _NOWHERE = Program(), Where()
 
 
@@ -31,6 +31,7 @@ class Entry:
     """A process that exists. ``ml``: an ML library was found in its memory map; ``trains``: its steps were seen. Rates are relative to
     the last sample.
 
+    ``ranked``: it trains, and may be one of several processes that do so together; ``None``: that was not looked for.
     ``judged`` is a hash of what was judged last (name and command line, which are not kept themselves).
     """
 
@@ -49,6 +50,7 @@ class Entry:
     program: Program = _NO_PROGRAM
     ml: bool = False
     trains: bool = False
+    ranked: bool | None = None
     maps_due_ms: int = 0
     maps_delay_ms: int = 0
     facts_stale: bool = True
@@ -78,6 +80,23 @@ class Entry:
     def is_ml(self) -> bool:
         """Whether it is an ML process by its memory map, its command line or its steps."""
         return self.ml or self.trains or self.program.ml
+
+    @property
+    def whole_training(self) -> bool:
+        """Whether it is all of a training, by its command line and environment: the launcher of its ranks, or what trains alone."""
+        program = self.program
+        return program.kind == "training" and (program.launcher or (program.python and not self.ranked))
+
+    def look_for_ranks(self, root: str) -> None:
+        """Whether what it was started with says that it is a rank of several: once, and so it is taken to be where that cannot be read."""
+        self.ranked = True
+        if self.program.ranked:
+            return
+        try:
+            raw = procfs.read(f"{root}/{self.pid}/environ", _ENVIRON_LIMIT)
+        except OSError:
+            return
+        self.ranked = len(raw) >= _ENVIRON_LIMIT or world_from_environ(raw) > 1
 
     def update(self, stat: procfs.Stat) -> bool:
         """Take over a stat line; True when it has become another program, which may have the same name (python that execs python)."""

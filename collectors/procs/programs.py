@@ -41,6 +41,7 @@ _TRAINS = lazy(
 )
 _SERVES = lazy(r"(?i)(?:^|[^a-z])(?:infer|inference|generate|serve|server|eval|evaluate|bench|benchmark|test)(?:[^a-z]|$)")
 _KERNEL_ID = lazy(r"kernel-(?:v\d)?([0-9a-f]{8})")
+_RANK_OPTIONS = _words("--rank --local_rank --local-rank --node_rank --node-rank --world_size --world-size")
 _MODEL_OPTIONS = (
     "--model_name_or_path",
     "--model-name-or-path",
@@ -72,6 +73,8 @@ class Program:
     """Of an inference server: it works for it and never answers HTTP."""
     apart: bool = False
     """A worker that is no descendant of its server."""
+    ranked: bool = False
+    """A training whose command line says that it is one of several processes that train together."""
     model: str = ""
     port: int = 0
     serves: Serves = _SERVES_NOTHING
@@ -85,6 +88,11 @@ class Program:
     def joins(self) -> bool:
         """Whether a job goes on above this process: its children are parts of what it does."""
         return not self.supervisor and (self.python or self.launcher or self.wrapper or bool(self.engine))
+
+    @property
+    def starts_only(self) -> bool:
+        """Whether it is a Python program that may start trainings and is none, nor a launcher of the ranks of one."""
+        return self.python and self.kind == "other" and not (self.launcher or self.wrapper)
 
     @property
     def ml(self) -> bool:
@@ -118,7 +126,8 @@ def classify(argv: Sequence[str], comm: str) -> Program:
         return Program(script, "training" if trains else "other", python, launcher=True, model=_option(rest, _MODEL_OPTIONS))
     trains = python and _TRAINS.search(target) is not None
     model = _option(rest, _MODEL_OPTIONS) if python else ""
-    return Program(target, "training" if trains else "other", python, wrapper=target in WRAPPERS, model=model)
+    ranked = trains and any(arg.partition("=")[0] in _RANK_OPTIONS for arg in rest)
+    return Program(target, "training" if trains else "other", python, wrapper=target in WRAPPERS, ranked=ranked, model=model)
 
 
 def _server(engine: Engine, target: str, rest: Sequence[str], python: bool) -> Program:

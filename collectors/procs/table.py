@@ -130,7 +130,7 @@ class Table:
         program = classify(argv, entry.comm) if entry.pid != self.own_pid else classify(("gpuwatch",), "gpuwatch")
         if program != entry.program:
             self._touch(entry, entry.ppid)
-            entry.program = program
+            entry.program, entry.ranked = program, None
             self._touch(entry)
 
     def _scan_maps(self, now_ms: int) -> None:

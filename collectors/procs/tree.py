@@ -3,7 +3,8 @@
 Upwards a job goes on through interpreters, launchers and servers, and through a shell only when a launcher stands above it; it
 ends below a shell, a session, a notebook server, a container's or the system's init. An inference server is a job of its own: above
 one it goes on only through launchers, wrappers and a server that starts such servers as parts of itself, so that two replicas
-that one script has started are two. Downwards all descendants belong to it.
+that one script has started are two. So it is with trainings: each that a Python script starts is one, unless it may be one rank of
+several that train together, or the script trains itself. Downwards all descendants belong to it.
 """
 
 from __future__ import annotations
@@ -45,10 +46,18 @@ def lineage(entry: Entry, table: Mapping[int, Entry]) -> Iterable[Entry]:
         entry = above
 
 
+def may_be_apart(entry: Entry, table: Mapping[int, Entry]) -> bool:
+    """Whether it trains below a Python script that may start several such: it matters then if it is a rank of several."""
+    program = entry.program
+    trains = program.python and program.kind == "training" and not program.launcher
+    return trains and any(above.program.starts_only for above in lineage(entry, table))
+
+
 def path_to_root(entry: Entry, table: Mapping[int, Entry]) -> list[Entry]:
     """From ``entry`` up to the root of its job, both included."""
     path, shells = [entry], list[Entry]()
     server = entry.program if entry.program.server else None
+    whole = entry.whole_training
     for above in lineage(entry, table):
         program = above.program
         if program.shell and len(shells) < SHELL_STEPS:
@@ -56,9 +65,12 @@ def path_to_root(entry: Entry, table: Mapping[int, Entry]) -> list[Entry]:
             continue
         if not program.joins or (shells and not (program.launcher or program.engine)) or not _may_hold(program, server):
             break
+        if whole and program.starts_only:
+            break
         path += [*shells, above]
         shells = []
         server = program if program.server else server
+        whole = whole if program.wrapper else above.whole_training
     while len(path) > 1 and path[-1].program.wrapper:
         path.pop()
     return path
@@ -83,15 +95,17 @@ def plan(table: Mapping[int, Entry], gpu: Collection[int]) -> list[Tree]:
     for entry in live.values():
         if (above := parent(entry, live)) is not None:
             children.setdefault(above.pid, []).append(entry)
-    for root_pid, tree in trees.items():
-        _descend(tree, children, gpu, above_seed, trees.keys() - {root_pid})
+    homes = {pid: path_to_root(entry, live)[-1].pid for pid, entry in live.items() if entry.whole_training}
+    homes |= {pid: pid for pid in trees}
+    for tree in trees.values():
+        _descend(tree, children, gpu, above_seed, homes)
     return sorted(trees.values(), key=lambda tree: tree.root.pid)
 
 
 def _descend(
-    tree: Tree, children: Mapping[int, list[Entry]], gpu: Collection[int], above_seed: Collection[int], others: Collection[int]
+    tree: Tree, children: Mapping[int, list[Entry]], gpu: Collection[int], above_seed: Collection[int], homes: Mapping[int, int]
 ) -> None:
-    """Give every process of the tree its role; a job that is the root of its own inside this one is left to itself."""
+    """Give every process of the tree its role; one that belongs to another job by ``homes`` (pid -> root) is left to that."""
     todo = [(tree.root, False)]
     while todo:
         entry, below_work = todo.pop(0)
@@ -106,5 +120,5 @@ def _descend(
             role = "worker"
         tree.roles[entry.pid] = role
         for child in sorted(children.get(entry.pid, ()), key=lambda child: child.pid):
-            if child.pid not in others and child.pid not in tree.roles:
+            if homes.get(child.pid, tree.root.pid) == tree.root.pid and child.pid not in tree.roles:
                 todo.append((child, below_work or works))

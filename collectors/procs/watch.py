@@ -10,7 +10,7 @@ from gpuwatch.collectors.procs.jobs import job_of, workload_of
 from gpuwatch.collectors.procs.servers import joined, serving
 from gpuwatch.collectors.procs.table import Table
 from gpuwatch.collectors.procs.trainers import members_of_jobs
-from gpuwatch.collectors.procs.tree import Tree, lineage, plan
+from gpuwatch.collectors.procs.tree import Tree, lineage, may_be_apart, plan
 from gpuwatch.dataclass import replace
 from gpuwatch.model import Process, Workload
 from gpuwatch.plugin import JobProcess, ServerBoard, ServerProcess, TrainerBoard
@@ -66,6 +66,9 @@ class Watch:
     def _plan(self, gpu: frozenset[int]) -> None:
         """Trees, roles, workloads and the Process of every watched pid; unchanged ones stay the same objects."""
         entries = self.table.entries
+        for entry in entries.values():
+            if entry.ranked is None and may_be_apart(entry, entries):
+                entry.look_for_ranks(self.table.root)
         trees, self._gpu, self.table.changed = plan(entries, gpu), gpu, False
         self.table.above = frozenset(above.pid for tree in trees for above in lineage(tree.root, entries))
         watched = {pid for tree in trees for pid in tree.roles}

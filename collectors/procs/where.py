@@ -55,6 +55,12 @@ def _container(path: str) -> str:
     return ""
 
 
+def world_from_environ(raw: bytes) -> int:
+    """How many processes train together by WORLD_SIZE, 1 without it; everything else in ``raw`` is dropped with it."""
+    found = re.search(rb"(?:^|\0)WORLD_SIZE=(\d{1,9})(?:\0|$)", raw)
+    return int(found[1]) if found else 1
+
+
 def slurm_from_environ(raw: bytes) -> str:
     """The one variable that is looked at, SLURM_JOB_ID; everything else in ``raw`` is dropped with it."""
     found = re.search(rb"(?:^|\0)SLURM_JOB_ID=(\d{1,12})(?:\0|$)", raw)

@@ -64,6 +64,60 @@ def test_a_job_stays_a_training_when_the_process_that_stepped_has_ended(proc, tr
     assert watcher.workloads[20].kind == "training" and set(jobs(board)) == {20}
 
 
+def test_each_training_that_a_python_script_starts_is_a_job_of_its_own(proc, trainers):
+    watcher, board = trainers
+    proc.add(20, argv=["python3", "sweep.py"], maps=TORCH, start=1)
+    proc.add(21, argv=["python3", "train.py", "--lr=1"], ppid=20, maps=TORCH, start=2)
+    proc.add(22, argv=["python3", "-c", "from multiprocessing.spawn import spawn_main"], ppid=21, maps=TORCH, start=3)
+    proc.add(30, argv=["timeout", "1h", "python3", "train.py"], ppid=20, start=2)
+    proc.add(31, argv=["python3", "train.py", "--lr=2"], ppid=30, start=3)
+    proc.add(40, argv=["python3", "/v/bin/torchrun", "x.py"], ppid=20, start=2)
+    proc.add(41, argv=["python3", "x.py"], ppid=40, start=3, environ=b"WORLD_SIZE=2\0")
+    watcher.tick()
+    watcher.tick(41)
+    found = jobs(board)
+    assert {pid: job.workload[0] for pid, job in found.items()} == {20: 20, 30: 20, 21: 21, 22: 21, 40: 40, 41: 40}
+    assert {root for root, workload in watcher.workloads.items() if workload.kind == "training"} == {21, 40}
+    watcher.tick(31, 41)
+    assert jobs(board)[31].workload[0] == 31, "it was left alone until it held a GPU"
+
+
+@pytest.mark.parametrize(
+    ("argv", "more"),
+    [
+        (["python3", "train.py"], {"environ": b"A=1\0WORLD_SIZE=2\0RANK=0\0"}),
+        (["python3", "train.py", "--local_rank=0"], {}),
+        (["python3", "train.py", "--rank", "0"], {}),
+        (["python3", "main.py"], {}),
+    ],
+)
+def test_ranks_that_a_python_script_starts_are_one_job_and_so_is_what_is_not_known_to_train(proc, trainers, argv, more):
+    watcher, board = trainers
+    proc.add(20, argv=["python3", "launch.py"], start=1)
+    for pid in (21, 22):
+        proc.add(pid, argv=argv, ppid=20, maps=TORCH, start=2, **more)
+    watcher.tick()
+    assert {job.workload[0] for job in jobs(board).values()} == {20}
+
+
+def test_a_training_whose_environment_cannot_be_read_may_be_a_rank(proc, trainers):
+    watcher, board = trainers
+    proc.add(20, argv=["python3", "launch.py"], start=1)
+    proc.add(21, argv=["python3", "train.py"], ppid=20, maps=TORCH, start=2)
+    (proc.root / "21" / "environ").unlink()
+    watcher.tick()
+    assert jobs(board)[21].workload[0] == 20
+
+
+def test_the_workers_of_a_training_are_its_own_and_its_environment_is_left_alone_where_nothing_hangs_on_it(proc, trainers):
+    watcher, board = trainers
+    proc.add(20, argv=["python3", "train.py"], maps=TORCH, start=1)
+    proc.add(21, argv=["python3", "train.py"], ppid=20, maps=TORCH, start=2)
+    watcher.tick()
+    assert {job.workload[0] for job in jobs(board).values()} == {20}
+    assert {entry.ranked for entry in watcher.collector.watch.table.entries.values()} == {None}
+
+
 def test_a_pid_that_steps_before_it_is_seen_is_marked_when_it_is(proc, trainers):
     watcher, board = trainers
     board.trains([20])
