@@ -86,8 +86,9 @@ def test_the_example_in_the_docs_works():
     example = page.read_text().partition("## The format")[2]
     plan = parse("\n".join(line[4:] for line in example.splitlines() if line.startswith("    ")), "example")
     table = compile_plan(plan, 1).table
-    assert [d.mig for d in table.devices] == [0, 1] and [s.slot for s in table.slots] == ["alice0", "short", "chat"]
+    assert [d.mig for d in table.devices] == [0, 1] and [s.slot for s in table.slots] == ["alice0", "short", "chat", "rank0"]
     assert plan.processes[2].server.kv_cache_tokens == 412_000
+    assert plan.processes[3].training.tokens == 12_288
     assert all(f"`{name}`" in page.read_text() for name in ALL)
 
 
