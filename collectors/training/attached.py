@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterable
 
 from gpuwatch.collectors.training.folders import Folders, Place
@@ -27,6 +28,8 @@ SILENT_NS = 600 * _NS
 """A process that cannot be seen is taken to have ended when its file has not changed for so long."""
 _MAKING_NS, _TORN_NS = 3 * _NS, 10 * _NS
 """A file may not yet have its size and its first words when it is found; what says who writes it is written at once."""
+_PASSING = (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What says nothing of a file itself: it is gone, or there is no room to open it now."""
 _MAX_RANKS = 512
 _MOST_SAID = 100
 """Files that are not read are said one by one up to this number."""
@@ -78,17 +81,21 @@ class Attached:
         self._dead = {place: at for place, at in self._dead.items() if place in present}
         names = {(place.folder, place.name) for place in present}
         for place in [place for place in self._files if place not in present and (place.folder, place.name) in names]:
-            self._files.pop(place).file.close()
+            self._drop(place)
         for place in self._folders.hooks:
             known = place in self._files or place in self._ignored or place in self._dead
             if not known and len(self._files) < _MAX_RANKS:
                 self._files[place] = Rank(HookFile(self._folders, place))
                 self._found_ns[place] = now_ns
 
-    def _forget(self, place: Place, now_ns: int) -> None:
+    def _drop(self, place: Place) -> Rank:
         rank = self._files.pop(place)
         rank.file.close()
-        self._found_ns.pop(place, None)
+        del self._found_ns[place]
+        return rank
+
+    def _forget(self, place: Place, now_ns: int) -> None:
+        rank = self._drop(place)
         if rank.unseen:
             self._ignored.add(place)
         else:
@@ -116,12 +123,14 @@ class Attached:
         now_ns = self._clock.monotonic_ns()
         try:
             known = rank.read(now_ns)
-        except FileNotFoundError:
-            if rank.key[0]:
-                return True
-            self._files.pop(place).file.close()
-            return False
         except (OSError, Foreign) as error:
+            passes = isinstance(error, OSError) and error.errno in _PASSING
+            if passes and rank.key[0]:
+                return True
+            if isinstance(error, FileNotFoundError):
+                self._drop(place)
+            if passes:
+                return False
             if now_ns - self._found_ns[place] < _MAKING_NS:
                 return False
             return self._ignore(place, str(error))
@@ -134,7 +143,7 @@ class Attached:
     def _doubtful(self, rank: Rank, leaving: Collection[Key]) -> bool:
         """Whether it may have ended: nothing new in its file, no sign of life for a moment, or one of its job is ending."""
         now_ns = rank.read_ns
-        if rank.moved_ns != now_ns or rank.ended or rank.found_dead or rank.root in leaving:
+        if rank.lost or rank.moved_ns != now_ns or rank.ended or rank.found_dead or rank.root in leaving:
             return True
         return now_ns - rank.sign_ns > _LIVELY_NS
 
@@ -147,8 +156,7 @@ class Attached:
 
     def _ignore(self, place: Place, reason: str) -> bool:
         """Say once why a file is not read; a process that was told of is over for us."""
-        self._files.pop(place).file.close()
-        self._found_ns.pop(place, None)
+        self._drop(place)
         self._ignored.add(place)
         self._said += 1
         if self._said <= _MOST_SAID:

@@ -45,6 +45,8 @@ class Rank:
         """It runs in another pid namespace and is no process that can be seen here."""
         self.found_dead = False
         """It had ended before its file was found: nothing is known of when it did what."""
+        self.lost = False
+        """Its file cannot be read at this tick: it is gone, or there are too many open files."""
         self._growth: Growth | None = None
         self._stopped = False
         self._fields: dict[str, Any] = {}
@@ -57,7 +59,9 @@ class Rank:
 
         ``now_ns``: monotonic, taken before.
         """
+        self.lost = True
         head = self.file.head()
+        self.lost = False
         raw = head[: layout.IDENTITY.size]
         if raw != self._raw:
             found = reader.identity(head)
@@ -99,7 +103,7 @@ class Rank:
     def advance(self, watched_since_ns: int) -> None:
         """Take the growth since the last call. A process that was armed after ``watched_since_ns`` counts from its beginning."""
         self._fields = {}
-        if self.identity is None or self.counters is None or self.found_dead or self._stopped:
+        if self.identity is None or self.counters is None or self.found_dead or self.lost or self._stopped:
             return
         self._stopped = (
             not self.counts
@@ -121,7 +125,7 @@ class Rank:
     def sample(self, lead: bool) -> TrainingSample | None:
         """The sample of the last ``advance``; ``lead``: this rank tells the steps of the job. ``None``: there is nothing to tell."""
         counters, identity = self.counters, self.identity
-        if identity is None or self.found_dead or (not self._fields and (self.ended or not self.counts)):
+        if identity is None or self.found_dead or self.lost or (not self._fields and (self.ended or not self.counts)):
             return None
         fields = dict(self._fields)
         fields["steps_total"] = fields.get("rank_steps_total") if lead else None
@@ -173,7 +177,7 @@ class Rank:
             self.detail = raised
         else:
             self.ended_ms = now_ms
-            self.outcome = RunOutcome.DIED if self.counts and not self.unseen else RunOutcome.UNKNOWN
+            self.outcome = RunOutcome.DIED if self.counts and not (self.unseen or self.lost) else RunOutcome.UNKNOWN
 
     def trainer(self) -> Trainer | None:
         """What is known of the process, if anything of it has changed since the last call."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from support.hookfiles import NAMESPACE, FakeTrainer, Stage, start_ms
 
-from gpuwatch.collectors.training import layout
+from gpuwatch.collectors.training import hookfile, layout
+from gpuwatch.collectors.training.folders import Folders
 from gpuwatch.model import Batch
 from gpuwatch.names import Latency, Missing, Phase, RunOutcome, Severity, TrainingSource
 from gpuwatch.training import Trainer, TrainingSample
@@ -375,6 +377,50 @@ def test_a_file_that_is_deleted_while_its_process_lives_is_read_on(stage: Stage)
     assert only(stage.tick()).rank_steps_total == 0
     trainer.dies()
     assert trainer_of(stage.tick()).outcome is RunOutcome.DIED
+
+
+def test_a_file_that_is_deleted_and_was_not_kept_open_ends_with_its_process(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hookfile, "KEEP_OPEN", 0)
+    trainer = stage.trainer(50)
+    trainer.step()
+    stage.tick(0)
+    trainer.path.unlink()
+    assert not stage.tick().training_samples, "nothing is known of what it does now"
+    trainer.dies()
+    assert trainer_of(stage.tick()).outcome is RunOutcome.UNKNOWN, "nor of how it ended"
+
+
+def test_too_many_open_files_pass(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hookfile, "KEEP_OPEN", 0)
+    trainer = stage.trainer(50)
+    trainer.step()
+    stage.tick()
+    stage.tick(5)
+    original, failing = Folders.open, [True]
+
+    def full(*args: object) -> int:
+        if failing[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Folders, "open", full)
+    batch = stage.tick()
+    assert not batch.training_samples and not batch.events
+    trainer.step(3)
+    failing[0] = False
+    assert only(stage.tick()).rank_steps_total == 3
+
+
+def test_what_is_known_of_files_goes_with_them(stage: Stage) -> None:
+    for pid in (50, 51):
+        trainer = stage.trainer(pid)
+        trainer.name_itself(flags=0)
+        trainer.path.write_bytes(bytes(32))  # not yet as long as it will be
+        stage.tick()
+        trainer.path.unlink()
+        stage.tick()
+    attached = stage.collector._watching._attached
+    assert not attached._found_ns and not attached._files
 
 
 def test_a_process_that_replaces_itself_has_a_new_file_of_the_same_name(stage: Stage) -> None:
