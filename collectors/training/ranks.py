@@ -147,13 +147,15 @@ class Rank:
         loss = counters.loss
         return loss if loss is not None and math.isfinite(loss) and abs(loss) < _MOST_LOSS else None
 
-    def new_steps(self) -> list[Times]:
-        """Times of the steps since the last call that are still in the ring; the first call only begins. Raises ``OSError``."""
+    def new_steps(self, lead: bool) -> list[Times]:
+        """Times of the steps since the last call that are still in the ring, of who leads. The first call tells those of a process that
+        counts from its beginning, else it only begins. Raises ``OSError``.
+        """
         last = self.counters.steps if self.counters is not None else 0
         after, self._timed = self._timed, last
         if after < 0:
             after = 0 if self._growth is not None and self._fields else last
-        return self.file.steps(after, last) if last > after else []
+        return self.file.steps(after, last) if lead and last > after else []
 
     # -------------------------------------------------------------------------------------------------------------- telling
 

@@ -64,7 +64,7 @@ class Watching:
         context.trainers.trains(stepping(ranks))
         samples = [sample for rank in ranks if (sample := rank.sample(rank.key in leads)) is not None]
         trainers = [trainer for rank in ranks if (trainer := rank.trainer()) is not None]
-        counts = [counts for rank in ranks if rank.key in leads for counts in self._steps(rank)]
+        counts = [counts for rank in ranks for counts in self._steps(rank, rank.key in leads)]
         self._missing = reasons(self._runs.states.values(), ranks, self._missing)
         again = self._tell_again(trainers, runs)
         return Batch(
@@ -91,8 +91,8 @@ class Watching:
         return state.name if state is not None else ""
 
     @staticmethod
-    def _steps(rank: Rank) -> list[LatencyCounts]:
+    def _steps(rank: Rank, lead: bool) -> list[LatencyCounts]:
         try:
-            return ring.counted(rank.root, rank.new_steps())
+            return ring.counted(rank.root, rank.new_steps(lead))
         except OSError:
             return []

@@ -334,6 +334,21 @@ def test_a_process_of_a_namespace_that_cannot_be_seen_is_told_under_its_own_pid_
     assert trainer_of(batch).outcome is RunOutcome.UNKNOWN and trainer.path.exists()
 
 
+def test_who_takes_over_tells_the_times_of_steps_from_then_on(stage: Stage) -> None:
+    ranks = ddp(stage)
+    for _ in range(2):
+        stage.clock.advance(0.1)
+        for rank in ranks:
+            rank.did_step()
+            rank.write()
+        told = stage.tick().latency_counts
+        assert sum(n for *_, n in told[0].buckets) == 1
+    ranks[0].dies()
+    stage.tick()
+    ranks[1].step(3)
+    assert sum(n for *_, n in stage.tick().latency_counts[0].buckets) == 3, "the others were told by the one before"
+
+
 def test_the_times_of_steps_are_told_by_the_lead_once(stage: Stage) -> None:
     stage.tick()
     ranks = ddp(stage, 2)
