@@ -62,7 +62,7 @@ def _closed(window: Window, workload_id: int, start_ms: int, closed_ms: int) -> 
     kept = window.memo.get(name)
     if kept is None or kept[0] != span:
         minutes = window.workload_minutes((workload_id,), COLUMNS, *span)
-        found = {t // CELL_S: minute_counts(row) for t, _, *row in minutes if t is not None}
+        found = {t // CELL_S: sums for t, _, *row in minutes if t is not None and (sums := minute_counts(row)).of}
         kept = window.memo[name] = (span, found)
     sums: Mapping[int, Sums] = kept[1]
     return sums
