@@ -15,6 +15,10 @@ _ROWS = (
     "CROSS JOIN main.training_sample s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? AND s.workload_id IN ({}) "
     f"AND {ONCE} ORDER BY k.ts_ms, s.proc_id"
 )
+_ENDS = (
+    "SELECT k.ts_ms, s.proc_id FROM main.tick k CROSS JOIN main.training_sample s ON s.tick_id=k.tick_id WHERE k.ts_ms>? AND k.ts_ms<=? "
+    f"AND s.workload_id=? AND s.rank_steps>0 AND {ONCE} ORDER BY k.ts_ms"
+)
 
 
 class TrainedTime:
@@ -47,3 +51,7 @@ class TrainedTime:
     def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
         """(ts_ms, proc_id, workload_id, *TRAINING_ROW) of ``(after_ms, to_ms]``, in the order of time."""
         return self._all(_ROWS.format(",".join("?" * len(workload_ids))), (after_ms, to_ms, *workload_ids))
+
+    def step_ends(self, workload_id: int, after_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """(ts_ms, proc_id) of the rows of ``(after_ms, to_ms]`` in which steps ended, in the order of time."""
+        return self._all(_ENDS, (after_ms, to_ms, workload_id))

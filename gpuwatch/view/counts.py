@@ -57,11 +57,17 @@ class Sums:
 
     def plus(self, other: Sums) -> Sums:
         """Both spans."""
-        out = dict(self.of)
-        for name, (value, ms) in other.of.items():
+        return together((self, other))
+
+
+def together(parts: Iterable[Sums]) -> Sums:
+    """All of these spans."""
+    out: dict[str, Sum] = {}
+    for part in parts:
+        for name, found in part.of.items():
             had = out.get(name)
-            out[name] = Sum(value, ms) if had is None else Sum(had.value + value, had.observed_ms + ms)
-        return Sums(out)
+            out[name] = found if had is None else Sum(had.value + found.value, had.observed_ms + found.observed_ms)
+    return Sums(out)
 
 
 NOTHING = Sums({})

@@ -26,9 +26,11 @@ class Energies:
         self._take(start_ms, at_ms)
         energy = seen = 0.0
         for row in reversed(self._rows.get(gpu_id, ())):
-            if row.ts_ms <= start_ms:
+            ts_ms, ms = row.ts_ms, row.dt_ms
+            if ts_ms <= start_ms:
                 break
-            ms = min(end_ms, row.ts_ms) - max(start_ms, row.ts_ms - row.dt_ms)
+            if ts_ms > end_ms or ts_ms - ms < start_ms:
+                ms = min(end_ms, ts_ms) - max(start_ms, ts_ms - ms)
             if ms <= 0:
                 continue
             used: float | None = row.energy_mj

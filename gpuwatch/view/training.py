@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuwatch.names import Latency, Missing, Phase, TrainingSource
 from gpuwatch.view import training_run
-from gpuwatch.view.counts import NOTHING, Sums
+from gpuwatch.view.counts import Sums, together
 from gpuwatch.view.entities import Moment
 from gpuwatch.view.latency import quantile
 from gpuwatch.view.terms import Terms
@@ -183,9 +183,7 @@ def _nothing(lead: Rank, start_ms: int, end_ms: int) -> float | None:
 
 def _steps(card: Card, trainings: Trainings, ranks: Sequence[Rank], lead: Rank) -> dict[str, Any]:
     """Where a step goes: sums over all ranks between ends of steps, a step of a rank; single steps from their histograms."""
-    sums, steps = NOTHING, 0
-    for rank in ranks:
-        sums, steps = sums.plus(rank.whole), steps + rank.steps
+    sums, steps = together(rank.whole for rank in ranks), sum(rank.steps for rank in ranks)
     times = trainings.step_times(card.workload_id)
     whole = {phase: sums.amount(name) for phase, name in PHASE_SECONDS.items()}
     known = sum(seconds for seconds in whole.values() if seconds is not None)
@@ -199,7 +197,7 @@ def _steps(card: Card, trainings: Trainings, ranks: Sequence[Rank], lead: Rank) 
     ]
     counted, nonpad = sums.amount("counted_tokens_total"), sums.amount("nonpad_tokens_total")
     return {
-        "window_seconds": (trainings.at_ms - trainings.start_ms) / 1000,
+        "window_seconds": (trainings.at_ms - min(rank.start_ms for rank in ranks)) / 1000,
         "step_seconds": step,
         "step_p50_seconds": _percentile(times, Latency.STEP, 0.5),
         "step_p95_seconds": _percentile(times, Latency.STEP, 0.95),

@@ -79,6 +79,8 @@ class Rank:
     told: bool
     """Whether it is young enough for rates."""
     whole: Sums
+    start_ms: int
+    """Where what is told of it begins: the view's window, or before it the newest whole step."""
     steps: int
     rates: Rates | None
     phase: Phase | None
@@ -129,6 +131,8 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
     due = 3 * track.newest_dt_ms
     fresh = age is not None and not ended and age <= max(OLD_MS, due)
     told = age is not None and not ended and age <= max(DROPPED_MS, due)
+    if track.segments.ends:
+        start_ms = min(start_ms, track.segments.needed_ms or start_ms)
     span = track.segments.whole(start_ms - 1, at_ms)
     whole = track.between(*span, OF_STEPS) if span else NOTHING
     phase = track.phase(at_ms) if fresh else None
@@ -142,6 +146,7 @@ def _rank(row: Mapping[str, Any], track: RankTrack, start_ms: int, at_ms: int) -
         fresh=fresh,
         told=told,
         whole=whole,
+        start_ms=start_ms,
         steps=whole.total("rank_steps_total") or 0,
         rates=rates,
         phase=phase[0] if phase else None,

@@ -13,7 +13,7 @@ from gpuwatch.store.columns import rollup
 from gpuwatch.store.window import Window
 from gpuwatch.training import TrainingSample, lost_gpu_ms
 from gpuwatch.view.blocks import BLOCK_MS
-from gpuwatch.view.counts import NOTHING, Sum, Sums
+from gpuwatch.view.counts import NOTHING, Sum, Sums, together
 from gpuwatch.view.live import MINUTE_MS, Rows
 from gpuwatch.view.trained import ROWS_MS, Trainings
 from gpuwatch.view.training_track import COUNTS
@@ -42,11 +42,8 @@ def since_start(window: Window, trainings: Trainings, workload_id: int, started_
     kept = trainings.since.get(workload_id)
     if kept is None or kept[0] != (start_ms, closed_ms):
         kept = trainings.since[workload_id] = ((start_ms, closed_ms), _minutes(window, workload_id, start_ms, closed_ms))
-    sums = kept[1]
     after_ms = max(closed_ms, at_ms - ROWS_MS)
-    for track in trainings.ranks(workload_id).values():
-        sums = sums.plus(track.between(after_ms, at_ms, SINCE))
-    return sums
+    return together([kept[1], *(track.between(after_ms, at_ms, SINCE) for track in trainings.ranks(workload_id).values())])
 
 
 def _minutes(window: Window, workload_id: int, start_ms: int, end_ms: int) -> Sums:

@@ -97,10 +97,12 @@ class Segments:
         return self.ends[-1] if self.ends else 0
 
     def forget(self, before_ms: int) -> None:
-        """Drop what began before an instant."""
+        """Drop what began before an instant, and what goes on if it takes far longer than all that is left."""
         gone = bisect_left(self.starts, before_ms)
         if not gone:
             return
+        if gone == len(self.starts) and self._trailing is not None:
+            self._open = None
         for each in (self.starts, self.ends, self._times, self._counts):
             del each[:gone]
         self._sums = tuple(Running() for _ in UNITS)
@@ -122,6 +124,13 @@ class Segments:
         """From the end of one step to that of another: the longest such span that begins after and ends up to these instants."""
         first, last = bisect_right(self.starts, after_ms), bisect_right(self.ends, to_ms)
         return (self.starts[first], self.ends[last - 1]) if first < last else None
+
+    @property
+    def needed_ms(self) -> int | None:
+        """Since when rows say of the newest whole step and of what goes on after it; ``None`` where that takes far longer than usual."""
+        if self._trailing is not None:
+            return None
+        return self.starts[-1] if self.starts else self._open[0] if self._open is not None else None
 
     @property
     def _trailing(self) -> tuple[int, int, Counted, int] | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gpuwatch.measure import measures
 from gpuwatch.names import Phase
 from gpuwatch.store.trained import TRAINING_ROW
 from gpuwatch.training import TrainingSample
-from gpuwatch.view.counts import Running, Sum, Sums
+from gpuwatch.view.counts import NOTHING, Running, Sum, Sums
 from gpuwatch.view.training_steps import Segments
 
 _MEASURES = measures(TrainingSample)
@@ -43,8 +43,24 @@ class RankTrack:
         self.times: list[int] = []
         self._observed: list[int] = []
         self._rows: list[Sequence[Any]] = []
-        self._columns: dict[str, Running] = {}
+        self._columns: dict[str, tuple[int, Running]] = {}
+        """The sums of what was asked for, with its place in a row; all of the first ``_summed`` rows."""
+        self._summed = 0
         self.segments = Segments()
+
+    def renew(self, after_ms: int, rows: Iterable[tuple[int, Sequence[Any]]]) -> None:
+        """Take all rows after an instant, most of which are known: from the first that is not as it was on they are taken anew."""
+        at, rest = bisect_right(self.times, after_ms), iter(rows)
+        for ts_ms, row in rest:
+            if at == len(self.times) or self.times[at] != ts_ms or self._rows[at] != row:
+                self._cut(at)
+                self.add(ts_ms, row)
+                break
+            at += 1
+        else:
+            self._cut(at)
+        for ts_ms, row in rest:
+            self.add(ts_ms, row)
 
     def add(self, ts_ms: int, row: Sequence[Any]) -> None:
         """Take the next row: ``TRAINING_ROW``."""
@@ -58,26 +74,32 @@ class RankTrack:
     def _step(self, ts_ms: int, row: Sequence[Any], observed: int) -> None:
         self.segments.row(ts_ms, observed, (row[_STEPS], row[_TOKENS], row[_SAMPLES]), whole=row[_ATTACHED] is None)
 
-    def cut(self, after_ms: int) -> None:
-        """Drop what is newer than ``after_ms``."""
-        keep = bisect_right(self.times, after_ms)
+    def _cut(self, keep: int) -> None:
+        """Drop all rows but the first ``keep``."""
         if keep == len(self.times):
             return
+        after_ms = self.times[keep] - 1
         del self.times[keep:], self._observed[keep:], self._rows[keep:]
-        for column in self._columns.values():
+        self._summed = min(self._summed, keep)
+        for _, column in self._columns.values():
             del column.values[keep + 1 :], column.observed[keep + 1 :]
         for at in range(bisect_left(self.times, self.segments.cut(after_ms)), keep):
             self._step(self.times[at], self._rows[at], self._observed[at])
 
-    def forget(self, before_ms: int) -> None:
-        """Drop what is older than ``before_ms``, now or soon."""
+    def forget(self, before_ms: int, longest_ms: int) -> None:
+        """Drop what is older than ``before_ms``, now or soon; of longer steps than that the newest whole one stays, up to ``longest_ms``."""
+        needed_ms = self.segments.needed_ms
+        if needed_ms is not None and needed_ms <= before_ms:
+            before_ms = max(longest_ms, needed_ms - 1)
         gone = bisect_right(self.times, before_ms)
         if gone < _SLACK:
             return
         del self.times[:gone], self._observed[:gone], self._rows[:gone]
-        self._columns = {name: column for name, column in self._columns.items() if len(column.values) > gone}
-        for column in self._columns.values():
+        if gone > self._summed:
+            self._columns, gone = {}, self._summed
+        for _, column in self._columns.values():
             del column.values[:gone], column.observed[:gone]
+        self._summed -= gone
         self.segments.forget(before_ms)
 
     # ----------------------------------------------------------------------------------------------------------- asking
@@ -115,20 +137,33 @@ class RankTrack:
     def between(self, after_ms: int, to_ms: int, names: Sequence[str] = COUNTS) -> Sums:
         """The sums of the rows of ``(after_ms, to_ms]``."""
         first, last = bisect_right(self.times, after_ms), bisect_right(self.times, to_ms)
+        if first >= last:
+            return NOTHING
+        self._sum(names)
         out = {}
-        for name in names if first < last else ():
-            column = self._column(name)
+        for name in names:
+            column = self._columns[name][1]
             ms = column.observed[last] - column.observed[first]
             if ms:
                 out[name] = Sum(column.values[last] - column.values[first], ms)
         return Sums(out)
 
-    def _column(self, name: str) -> Running:
-        column = self._columns.get(name)
-        if column is None:
-            column = self._columns[name] = Running()
-        have = len(column.values) - 1
-        if have < len(self._rows):
-            at = _AT[name]
-            column.extend([row[at] for row in self._rows[have:]], self._observed[have:])
-        return column
+    def _sum(self, names: Sequence[str]) -> None:
+        """Bring the sums of what was ever asked for up to the newest row, and make those that are asked for the first time."""
+        new = len(self._rows) - self._summed
+        if new == 1:  # the live end
+            row, ms = self._rows[-1], self._observed[-1]
+            for at, column in self._columns.values():
+                values, observed, count = column.values, column.observed, row[at]
+                known = count is not None and ms
+                values.append(values[-1] + count if known else values[-1])
+                observed.append(observed[-1] + ms if known else observed[-1])
+        elif new:
+            for at, column in self._columns.values():
+                column.extend([row[at] for row in self._rows[self._summed :]], self._observed[self._summed :])
+        self._summed = len(self._rows)
+        for name in names:
+            if name not in self._columns:
+                at, column = _AT[name], Running()
+                column.extend([row[at] for row in self._rows], self._observed)
+                self._columns[name] = at, column

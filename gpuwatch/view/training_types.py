@@ -91,7 +91,7 @@ class RunView:
 @dataclass(frozen=True, slots=True)
 class TrainingView:
     """A training at the view's instant. Rates are means over ``rate_seconds`` (30 s, longer where steps are longer); phases, ranks and
-    percentiles over ``window_seconds`` (5 min); run figures since its start.
+    percentiles over ``window_seconds`` (5 min, or since the start of the newest whole step); run figures since its start.
 
     ``source`` is that of the counts; ``attached`` False: only its log, or only its existence, is known. ``parallelism`` says how many
     ranks see different tokens and how that is known (``2 ranks, assumed data parallel``). ``stalled`` is a sentence when one phase has

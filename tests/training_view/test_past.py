@@ -107,6 +107,49 @@ def test_a_row_that_comes_late_into_a_tick_is_counted(story: TrainedStory) -> No
             assert told(story, window) == told(story, fresh)
 
 
+def test_steps_longer_than_the_window_are_told_by_the_newest_whole_one(tmp_path: Path) -> None:
+    """A step each 200 s: in the five minutes there is a whole one now and then only."""
+
+    def long(second: int) -> Told:
+        ended = float(second % 200 == 0)
+        return even(0.0) | {
+            "rank_steps_total": ended,
+            "tokens_total": 8000 * ended,
+            "forward_seconds": 1.0,
+            "phase_age_seconds": second % 200,
+        }
+
+    story = trained_story(tmp_path / "s.db", Trains(100, 0, long))
+    with Window(tmp_path / "s.db") as window:
+        live = {}
+        for seconds in (430, 60, 60, 60, 30, 60, 60):
+            story.run(seconds)
+            found = live[story.now_ms] = told(story, window)
+            with Window(tmp_path / "s.db") as fresh:
+                assert told(story, fresh) == found
+            assert (found.step_seconds, found.tokens_per_second, found.rate_seconds) == (200.0, 40.0, 200.0)
+            assert [(part.phase, part.seconds) for part in found.phases] == [(Phase.FORWARD, 200.0)]
+            assert found.stalled == "", "each of its phases lasts long"
+            assert found.window_seconds is not None and 300 <= found.window_seconds < 400
+        assert {at_ms: told(story, window, at_ms) for at_ms in live} == live
+
+
+def test_a_hang_is_told_by_no_step_of_long_ago(tmp_path: Path) -> None:
+    hangs = dict.fromkeys(even(), 0.0) | {"data_wait_seconds": 1.0, "phase": int(Phase.DATA)}
+    story = trained_story(
+        tmp_path / "s.db", Trains(100, 0, lambda s: even() if s <= 60 else hangs | {"phase_age_seconds": s - 60.0})
+    )
+    story.run(200)
+    with Window(tmp_path / "s.db") as window:
+        assert told(story, window).step_seconds == 1.0
+        story.run(200)
+        told(story, window)
+        story.run(20)
+        with Window(tmp_path / "s.db") as fresh:
+            assert told(story, fresh) == told(story, window)
+        assert (told(story, window).step_seconds, told(story, window).tokens_per_second) == (None, 0.0)
+
+
 @pytest.fixture(scope="module")
 def windows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Window, Window]]:
     """As it was recorded, and without any single row before the end."""

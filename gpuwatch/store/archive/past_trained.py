@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -10,6 +11,7 @@ from gpuwatch.store.archive.read import HOUR_MS, Columns, cut
 from gpuwatch.store.archive.shapes import TRAINING
 from gpuwatch.store.trained import TRAINING_ROW, TrainedTime
 
+_END = ("ts_ms", "workload_id", "rank_steps")
 _ROW = ("ts_ms", "workload_id", *TRAINING_ROW)
 _RANKS = (
     f"SELECT entity_id FROM chunk WHERE kind={TRAINING} AND host_id=? AND t0_ms>? AND t0_ms<? UNION SELECT s.proc_id FROM main.tick k"
@@ -25,11 +27,21 @@ class PastTrained(TrainedTime):
 
     def training_rows(self, workload_ids: Sequence[int], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
         """What a window's own says; a process may have been of one workload and then of another, so each row says of which."""
+        rows = self._rows(_ROW, after_ms, to_ms)
+        return [(ts, proc_id, workload_id, *values) for proc_id, ts, workload_id, *values in rows if workload_id in workload_ids]
+
+    def step_ends(self, workload_id: int, after_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """What a window's own says."""
+        return [
+            (ts, proc_id) for proc_id, ts, workload, steps in self._rows(_END, after_ms, to_ms) if steps and workload == workload_id
+        ]
+
+    def _rows(self, names: tuple[str, ...], after_ms: int, to_ms: int) -> list[tuple[Any, ...]]:
+        """(proc_id, *names) of all ranks, by time and process."""
         out: list[tuple[Any, ...]] = []
         for (proc_id,) in self._all(_RANKS, (self.host_id, after_ms - HOUR_MS, to_ms, after_ms, to_ms)):
-            columns = self._columns(TRAINING, proc_id, after_ms, to_ms, _ROW)
+            columns = self._columns(TRAINING, proc_id, after_ms, to_ms, names)
             if columns is not None:
                 there = cut(columns, after_ms, to_ms)
-                rows = zip(*(there[name] for name in _ROW), strict=True)
-                out += [(ts, proc_id, workload_id, *values) for ts, workload_id, *values in rows if workload_id in workload_ids]
-        return sorted(out, key=itemgetter(0, 1))
+                out += zip(repeat(proc_id), *(there[name] for name in names))
+        return sorted(out, key=itemgetter(1, 0))
