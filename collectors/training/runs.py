@@ -103,6 +103,7 @@ class Runs:
         gone = [process for process in notes if process[0] == pid and processes.start_ms(*process) == root[1]]
         state.above = processes.above(pid) if is_root else gone
         if note := self._note_above(state):
+            self._under = {process: count for process, count in self._under.items() if process in notes}
             self._under[note.process] = self._under.get(note.process, 0) + 1
         return state
 
@@ -129,10 +130,12 @@ class Runs:
         ended = note.ended_ms if note is not None else None
         if note is not None and ended is None and 0 <= now_ms - state.gone_ms < NOTE_MS:
             return  # who started it writes how it ended a moment later
-        if note is None or ended is None or (note.process != _root(state) and abs(ended - state.gone_ms) > NOTE_MS):
-            state.ends_at(seen_ms, None)
+        if note is not None and ended is not None and note.process == _root(state):
+            state.ends_at(min(ended, now_ms), note.exit_code)
+        elif note is not None and ended is not None and abs(ended - state.gone_ms) <= NOTE_MS and not _hides(note, state):
+            state.ends_at(seen_ms, note.exit_code)
         else:
-            state.ends_at(min(ended, now_ms) if note.process == _root(state) else seen_ms, note.exit_code)
+            state.ends_at(seen_ms, None)
 
     def _note_above(self, state: RunState) -> Note | None:
         """The note of the nearest process at or above the root."""
@@ -185,6 +188,12 @@ class Runs:
 
 def _root(state: RunState) -> tuple[int, int]:
     return state.above[0] if state.above else (0, 0)
+
+
+def _hides(note: Note, state: RunState) -> bool:
+    """Whether a script ended well though its training says itself that it did not: a shell goes on after a command that failed."""
+    end = state.ends.get(state.key)
+    return note.exit_code == 0 and end is not None and end.outcome in (RunOutcome.FAILED, RunOutcome.STOPPED)
 
 
 def _armed_ms(rank: Rank) -> int:

@@ -260,6 +260,27 @@ def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_co
     assert (run.exit_code, run.outcome) == (7, RunOutcome.FAILED)
 
 
+@pytest.mark.parametrize(
+    ("raised", "outcome"), [("ValueError", RunOutcome.FAILED), (None, RunOutcome.DIED), ("", RunOutcome.FINISHED)]
+)
+def test_a_script_that_ends_well_after_its_training_failed_does_not_make_it_finished(
+    stage: Stage, raised: str | None, outcome: RunOutcome
+) -> None:
+    stage.tick()
+    stage.process(30, 1000.0)
+    stage.note(30, 1000.0)
+    trainer = stage.trainer(50, 1002.0)
+    stage.process(50, 1002.0, ppid=30)
+    trainer.step()
+    stage.tick()
+    if raised is not None:
+        trainer.ends(raised)
+    end_all(stage, [trainer], 30)
+    stage.note(30, 1000.0, ended_ms=stage.now_ms() + 100, exit_code=0)
+    run = ended(stage)
+    assert (run.outcome, run.exit_code) == (outcome, 0 if outcome is RunOutcome.FINISHED else None)
+
+
 def test_of_a_sweep_each_training_is_a_run_and_the_code_of_the_script_is_none_of_theirs(stage: Stage) -> None:
     stage.tick()
     stage.process(30, 1000.0)
