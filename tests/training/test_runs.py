@@ -261,10 +261,16 @@ def test_a_script_that_starts_one_training_and_ends_with_it_gives_it_its_exit_co
 
 
 @pytest.mark.parametrize(
-    ("raised", "outcome"), [("ValueError", RunOutcome.FAILED), (None, RunOutcome.DIED), ("", RunOutcome.FINISHED)]
+    ("raised", "outcome", "code"),
+    [
+        ("ValueError", RunOutcome.FAILED, None),
+        ("KeyboardInterrupt", RunOutcome.STOPPED, None),
+        (None, RunOutcome.FINISHED, 0),  # os._exit(0) looks like this too
+        ("", RunOutcome.FINISHED, 0),
+    ],
 )
 def test_a_script_that_ends_well_after_its_training_failed_does_not_make_it_finished(
-    stage: Stage, raised: str | None, outcome: RunOutcome
+    stage: Stage, raised: str | None, outcome: RunOutcome, code: int | None
 ) -> None:
     stage.tick()
     stage.process(30, 1000.0)
@@ -278,7 +284,7 @@ def test_a_script_that_ends_well_after_its_training_failed_does_not_make_it_fini
     end_all(stage, [trainer], 30)
     stage.note(30, 1000.0, ended_ms=stage.now_ms() + 100, exit_code=0)
     run = ended(stage)
-    assert (run.outcome, run.exit_code) == (outcome, 0 if outcome is RunOutcome.FINISHED else None)
+    assert (run.outcome, run.exit_code) == (outcome, code)
 
 
 def test_of_a_sweep_each_training_is_a_run_and_the_code_of_the_script_is_none_of_theirs(stage: Stage) -> None:
