@@ -212,6 +212,11 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours and days < 10 else f"{days} d"
 
 
+def lasted(seconds: float) -> str:
+    """How long something goes on that may never end: ``312 s``; from ten minutes on as :func:`duration`, ``11 h 51 min``."""
+    return f"{int(seconds)} s" if seconds < 600 else duration(seconds)
+
+
 def about(seconds: float) -> str:
     """The length of a window, to the nearest minute from one on: ``10 s``, ``5 min`` for 296 s."""
     return duration(seconds if seconds < 60 else round(seconds / 60) * 60)

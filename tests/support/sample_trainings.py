@@ -205,7 +205,7 @@ def starting() -> TrainingView:
 def hung() -> TrainingView:
     """One phase for five minutes."""
     return rich(
-        stalled="rank 0 waiting for data for 5 min, a step takes 1.8 s",
+        stalled="rank 0 waiting for data for 312 s, a step takes 1.8 s",
         phase=Phase.DATA,
         phase_age_seconds=312.0,
         tokens_per_second=0.0,

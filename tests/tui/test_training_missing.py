@@ -42,7 +42,7 @@ def test_a_hang_is_the_first_thing_that_is_said_and_each_rank_says_its_own() -> 
     view, look = with_trainings("hung"), Look()
     drawn = sheet(view, work_named(view), look=look)
     rows = drawn.text().splitlines()
-    assert rows[2].startswith(" rank 0 waiting for data for 5 min, a step takes 1.8 s · step 5 690")
+    assert rows[2].startswith(" rank 0 waiting for data for 312 s, a step takes 1.8 s · step 5 690")
     assert drawn.cells(2).styles[1] == look.amber
     assert "0     0  waiting for data for 312 s" in drawn.text() and "1     1  in backward for 311 s" in drawn.text()
     assert "straggler" not in drawn.text()
@@ -166,13 +166,26 @@ def test_rows_of_the_overview() -> None:
     assert rows[0].split()[:4] == ["llama-8b", "train", "13.7k", "tok/s"] and len(rows[0][29:38].strip()) == 9
     assert rows[1].rstrip() == "step 1.79 s · data 3% · MFU 38%"
     assert rows[2].split()[:4] == ["samples…", "train", "272", "samples/s"] and rows[3].rstrip() == "step 1.88 s · data 58%"
-    assert rows[4][20] == "0" and rows[5].startswith("rank 0 waiting for data for 5 min")
+    assert rows[4][20] == "0" and rows[5].startswith("rank 0 waiting for data for 312 s")
     rows = panel(with_trainings("failed", "one_dead", "from_log"))
     assert rows[1].startswith("failed 14:30:32, exit code 1") and rows[3].startswith("rank 1 died · step 1.79 s")
     assert rows[5].rstrip() == "step 1.85 s · from its log, 12 s old"
     assert panel(with_trainings("starting"))[1].rstrip() == "starting for 38 s"
     wide = panel(with_trainings("rich", cells=75), (200, 60))
     assert wide[2].rstrip() == "step 5 690 of 20 000 · loss 2.314"
+
+
+def test_a_single_row_says_how_it_ended_or_that_it_stands_still_in_place_of_a_rate() -> None:
+    view = replace(with_trainings("hung", "failed", "one_dead", "rich"), gpus=())
+    drawn = [row[70:119] for row in sheet_of(OverviewScreen, view, (120, 40)).text().splitlines()]
+    top = next(y for y, row in enumerate(drawn) if row.startswith("│ llama-8b"))
+    assert [row[26:].strip() for row in drawn[top : top + 3]] == ["stands still", "failed 14:30:32", "rank 1 died"]
+    assert "13.7k tok/s" in drawn[top + 3]
+
+
+def test_a_long_hang_is_told_whole_in_a_narrow_panel() -> None:
+    training = replace(hung(), stalled="rank 5 waiting for data for 11 h 51 min, a step takes 1.8 s")
+    assert panel(changed(training))[1].rstrip() == "rank 5 waiting for data, 11 h 51 min"
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -196,14 +209,14 @@ def test_a_hang_and_much_waiting_for_data_are_amber_in_the_overview() -> None:
 def test_every_size_of_the_overview_says_that_a_training_stands_still(size: tuple[int, int]) -> None:
     view = with_trainings("hung", cells=75 if size[0] >= 200 else 45)
     drawn = sheet_of(OverviewScreen, view, size)
-    assert "llama-8b: rank 0 waiting for data for 5 min" in drawn.text() and faults(drawn) == []
+    assert "llama-8b: rank 0 waiting for data for 312 s" in drawn.text() and faults(drawn) == []
     assert "llama-8b: " not in sheet_of(OverviewScreen, with_trainings("rich"), size).text()
 
 
 def test_of_ranks_that_stand_still_the_one_that_the_others_wait_for_is_amber() -> None:
     view, look = with_trainings("hung"), Look()
     drawn = sheet(view, work_named(view), look=look)
-    y = next(y for y, row in enumerate(drawn.text().splitlines()) if "waiting for data for 312 s" in row)
+    y = next(y for y, row in enumerate(drawn.text().splitlines()) if "0  waiting for data for 312 s" in row)
     assert drawn.cells(y).styles[15] == look.amber and drawn.cells(y + 1).styles[15] == look.fg
     both = changed(replace(hung(), ranks=tuple(replace(rank, phase=Phase.BACKWARD) for rank in hung().ranks)))
     drawn = sheet(both, work_named(both), look=look)

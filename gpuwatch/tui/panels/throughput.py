@@ -37,8 +37,8 @@ from gpuwatch.view.training_types import TrainingView
 from gpuwatch.view.types import Lane, View, WorkloadView
 
 Words = list[tuple[str, Style]]
-NAME, KIND, VALUE, UNIT = 2, 11, 22, 24
-"""Columns from the panel's left edge in one of ``NARROW`` columns: name and kind begin, the value ends, its unit begins."""
+NAME, KIND, STATE, VALUE, UNIT = 2, 11, 18, 22, 24
+"""Columns from the panel's left edge in one of ``NARROW`` columns: name, kind and a state begin, the value ends, its unit begins."""
 NARROW, LONGEST_NAME = 43, 30
 MOST_CELLS, UNIT_CELLS = 9, 6
 """Cells of the last minutes; a unit that needs more cells than it has takes some of them."""
@@ -103,7 +103,7 @@ def _workload(sheet: Sheet, context: Context, work: WorkloadView, y: int, rows: 
     word = "train" if work.kind == "training" else engine_word(work, short=True)
     sheet.put(y, kind, cut(word, 6), look.dim)
     if server is not None and not has_numbers(server):
-        _state(sheet, context, server, y, rows, (left, kind + 7, right))
+        _state(sheet, context, server, y, rows, (left, left + STATE + more, right))
         return
     if work.training is not None and server is None:
         _training(sheet, context, work.training, y, rows, (left, left + VALUE + more, right))
@@ -140,11 +140,31 @@ def _training(sheet: Sheet, context: Context, training: TrainingView, y: int, ro
     left, value_at, right = columns
     unit, old = training_words.unit_of(training), training_words.is_old(training) or training_words.has_ended(training)
     cells = training.rate_cells[-(MOST_CELLS - max(0, len(unit.name) - UNIT_CELLS)) :]
+    state_at = value_at - VALUE + STATE
+    state = _state_of(context, training, right - 2 - state_at) if rows == 1 else None
+    if state is not None:
+        sheet.put(y, state_at, *state)
+        return
     _rate(sheet, y, value_at, training_words.small_rate(unit.value), unit.name, unit.value, old)
     _cells(sheet, y, right, cells, unit.value, old)
     room = right - 2 - (left + NAME)
     for row, groups in zip(range(y + 1, y + rows), (step_now(context, training, room), step_further(context, training))):
         sheet.words(row, left + NAME, fit(groups, room, " · "))
+
+
+def _state_of(context: Context, training: TrainingView, room: int) -> tuple[str, Style] | None:
+    """What a single row says in place of a rate: how it ended, that it stands still, which rank is dead; nothing while all is well."""
+    look, view = context.look, context.view
+    ended = training_words.ended_words(context, view, training) if view is not None else None
+    if ended is not None:
+        text = ended[0] if width_of(ended[0]) <= room else ended[0].partition(",")[0]
+        return cut(text, room), look.style(ended[1], "bg", True)
+    if training.stalled:
+        text = training.stalled.partition(",")[0]
+        return text if width_of(text) <= room else cut("stands still", room), look.amber
+    if dead := training_words.dead_words(training):
+        return cut(dead, room), look.style("held", "bg", True)
+    return None
 
 
 def _state(sheet: Sheet, context: Context, server: InferenceView, y: int, rows: int, columns: tuple[int, int, int]) -> None:
@@ -232,7 +252,9 @@ def step_now(context: Context, training: TrainingView, room: int) -> list[Words]
         groups.append([(cut(ended[0], room), look.style(ended[1], "bg", True))])
     elif training.stalled:
         whole = training.stalled
-        groups.append([(cut(whole if width_of(whole) <= room else whole.partition(",")[0], room), look.amber)])
+        short = whole.partition(",")[0]
+        texts = (whole, short, ", ".join(short.rsplit(" for ", 1)))
+        groups.append([(cut(next((text for text in texts if width_of(text) <= room), short), room), look.amber)])
     elif dead := training_words.dead_words(training):
         groups.append([(cut(dead, room), look.style("held", "bg", True))])
     elif training_words.is_old(training):

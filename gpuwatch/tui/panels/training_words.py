@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.style import Style
 
 from gpuwatch.dataclass import dataclass
-from gpuwatch.format import NOTHING, clock, duration, number, rate, since
+from gpuwatch.format import NOTHING, clock, duration, lasted, number, rate, since
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
 from gpuwatch.tui.draw.line import cut
 from gpuwatch.tui.palette import Look
@@ -142,7 +142,7 @@ def lasting(phase: Phase | None, age: float | None) -> str:
         return ""
     if age is None or age < NOTED_SECONDS or phase is Phase.ENDED:
         return PHASE_WORDS[phase]
-    return f"{PHASE_WORDS[phase]} for {f'{age:.0f} s' if age < 600 else duration(age)}"
+    return f"{PHASE_WORDS[phase]} for {lasted(age)}"
 
 
 def steps_done(training: TrainingView) -> int | None:
