@@ -34,9 +34,10 @@ _COMMAND_LIMIT = 16384
 class _Log:
     """The log of one job, told as that of ``job``, its root."""
 
-    def __init__(self, watch: LogWatch, job: JobProcess, began_ms: int) -> None:
+    def __init__(self, watch: LogWatch, members: list[JobProcess], began_ms: int) -> None:
         self.watch = watch
-        self.job = job
+        self.job = members[0]
+        self.pids = {job.pid for job in members}
         self.began_ms = began_ms
         self.told: Trainer | None = None
         self.begun = False
@@ -71,6 +72,7 @@ class Logged:
         if self._ticks % _LOOK_TICKS == 0:
             self._without.clear()
             self._claim(wanted, now)
+            self._begin_again()
         self._ticks += 1
         for key, state in wanted.items():
             log = self._logs.get(key)
@@ -103,8 +105,14 @@ class Logged:
 
         first = members[0]
         watch = LogWatch(first.pid, self._argv(first.pid), named, self._context.clock, root, [job.pid for job in members[1:]])
-        self._logs[key] = log = _Log(watch, first, round(now * 1000))
+        self._logs[key] = log = _Log(watch, members, round(now * 1000))
         return log
+
+    def _begin_again(self) -> None:
+        """Give up logs that tell nothing of a training where the job has got processes since: ranks come after their launcher."""
+        for key, log in list(self._logs.items()):
+            if log.told is None and not {job.pid for job in self._members(key)} <= log.pids:
+                self._logs.pop(key).watch.close()
 
     def _argv(self, pid: int) -> list[str]:
         """The arguments as they are now. Never kept."""

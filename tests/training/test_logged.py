@@ -46,6 +46,24 @@ def test_a_job_whose_output_is_a_file_is_read_by_it(stage: Stage, tmp_path: Path
     assert (run.steps, run.tokens, run.step_number, run.attached) == (10, None, 20, False)
 
 
+def test_the_log_of_a_rank_that_came_after_its_launcher_is_found(stage: Stage, tmp_path: Path) -> None:
+    stage.job(50, 900.0)
+    output(stage, 50, tmp_path / "torchrun.log")
+    stage.tick()
+    stage.tick()
+    stage.job(51, 901.0, root=(50, 900.0))
+    output(stage, 51, tmp_path / "rank0.log")
+    writes(tmp_path / "rank0.log", 10)
+    samples = [sample for _ in range(12) for sample in stage.tick().training_samples]
+    assert [(sample.pid, sample.step_number) for sample in samples] == [(50, 10)]
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    stage.job(52, 902.0, root=(50, 900.0))  # it is found by now: nothing is read again
+    writes(tmp_path / "rank0.log", 20)
+    samples = [sample for _ in range(12) for sample in stage.tick().training_samples]
+    assert [sample.steps_total for sample in samples] == [10]
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+
+
 def test_a_rate_per_device_counts_where_the_devices_are_seen(stage: Stage, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     stage.job(50, 900.0)
