@@ -179,7 +179,7 @@ def test_a_single_row_says_how_it_ended_or_that_it_stands_still_in_place_of_a_ra
     view = replace(with_trainings("hung", "failed", "one_dead", "rich"), gpus=())
     drawn = [row[70:119] for row in sheet_of(OverviewScreen, view, (120, 40)).text().splitlines()]
     top = next(y for y, row in enumerate(drawn) if row.startswith("│ llama-8b"))
-    assert [row[26:].strip() for row in drawn[top : top + 3]] == ["stands still", "failed 14:30:32", "rank 1 died"]
+    assert [row[25:].strip() for row in drawn[top : top + 3]] == ["stands still", "failed 14:30:32", "rank 1 died"]
     assert "13.7k tok/s" in drawn[top + 3]
 
 
