@@ -7,7 +7,7 @@ process of the job has open, or that lies below its working directory while no o
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,9 +122,10 @@ class Logged:
             return []
         return raw.rstrip(b"\0").decode("utf-8", "surrogateescape").split("\0")
 
-    def _claim(self, wanted: Collection[Key], now: float) -> None:
-        """Find out to which job each named file belongs; say once of one that belongs to none."""
-        self._claimed = {key: paths for key, paths in self._claimed.items() if key in wanted}
+    def _claim(self, wanted: Mapping[Key, RunState], now: float) -> None:
+        """Find out to which job each named file belongs; say once of one that belongs to none. The next training may write it anew."""
+        for key in self._claimed.keys() - wanted:
+            self._unclaimed |= dict.fromkeys(self._claimed.pop(key), _PATIENT_LOOKS)
         for path in list(self._unclaimed):
             key = self._owner_of(path, wanted)
             if key is not None:

@@ -107,6 +107,20 @@ def test_a_named_file_is_that_of_the_job_that_has_it_open(tmp_path: Path) -> Non
     assert sample.pid == 51
 
 
+def test_a_named_file_is_that_of_the_next_job_as_well(tmp_path: Path) -> None:
+    log = tmp_path / "metrics" / "train.log"
+    log.parent.mkdir()
+    stage = Stage(tmp_path, logs=[str(log)])
+    for pid in (50, 51):
+        stage.job(pid, 900.0 + pid)
+        output(stage, pid, log, number=7)
+        writes(log, 10)
+        samples = [sample.pid for _ in range(12) for sample in stage.tick().training_samples]
+        assert samples == [pid]
+        stage.kill(pid)
+        stage.tick(30.0)
+
+
 def test_a_named_file_of_no_job_is_said_once(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.touch()
