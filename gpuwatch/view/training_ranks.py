@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, replace
-from gpuwatch.format import duration, latency
+from gpuwatch.format import lasted, latency
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
 from gpuwatch.view.counts import NOTHING, Sums, median
 from gpuwatch.view.training_steps import Rates
@@ -236,10 +236,10 @@ def stalled(ranks: Sequence[Rank], step_seconds: float | None) -> str:
     gone = [rank for rank in ranks if rank.outcome in (RunOutcome.DIED, RunOutcome.FAILED, RunOutcome.STOPPED)]
     if gone and len(long) == len([rank for rank in ranks if rank.running]):
         waiting = "the other has waited" if len(long) == 1 else "the others have waited"
-        age = duration(min(rank.phase_age or 0.0 for rank in long))
+        age = lasted(min(rank.phase_age or 0.0 for rank in long))
         return f"{gone[0].name} {_OUTCOME_WORDS[gone[0].outcome]}; {waiting} for it for {age}"
     first = max(long, key=lambda rank: (rank.phase is not Phase.BACKWARD, rank.phase_age or 0.0))
     assert first.phase is not None
     who = f"{first.name} " if len(ranks) > 1 else ""
     usual = f", a step takes {latency(step_seconds)}" if step_seconds is not None else ""
-    return f"{who}{PHASE_WORDS[first.phase]} for {duration(first.phase_age or 0.0)}{usual}"
+    return f"{who}{PHASE_WORDS[first.phase]} for {lasted(first.phase_age or 0.0)}{usual}"
