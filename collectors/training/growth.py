@@ -86,7 +86,7 @@ def times(counters: Counters, phase: Phase | None, since_ns: int, now_ns: int) -
 
 
 class Growth:
-    """The memory between two readings. ``begin_at`` (ns of CLOCK_MONOTONIC): all counts are 0 there; else the first reading tells none."""
+    """The memory between two readings; of what is not told for a while that of the last time it was. ``begin_at`` (ns of CLOCK_MONOTONIC): all counts are 0 there; else the first reading tells none."""
 
     def __init__(self, begin_at: int | None = None) -> None:
         self._counters: Counters | None = None
@@ -105,7 +105,8 @@ class Growth:
         known, self._known = self._known and not restarted, True
         self._counters, self._replicas = counters, replicas
         had, spent, at_ms = self._counts, self._times, self._at_ms
-        has = self._counts = counts(counters, replicas)
+        has = counts(counters, replicas)
+        self._counts = has if restarted else [was if total is None else total for was, total in zip(had, has)]
         spends = self._times = times(counters, phase, since_ns, now_ns)
         self._at_ms = now_ms = now_ns // _NS_A_MS
         if not known or now_ms <= at_ms:
@@ -117,6 +118,7 @@ class Growth:
                 fields[name] = max(0, grown)
         for at, (name, total, was) in enumerate(zip(_TIME_FIELDS, spends, spent)):
             if total is None:
+                spends[at] = was
                 continue
             grown = total - (was or 0)
             if grown < 0:  # the two looks at a running phase did not fall on the same side of a snapshot

@@ -124,8 +124,8 @@ class Logged:
 
     def _claim(self, wanted: Mapping[Key, RunState], now: float) -> None:
         """Find out to which job each named file belongs; say once of one that belongs to none. The next training may write it anew."""
-        for key in self._claimed.keys() - wanted:
-            self._unclaimed |= dict.fromkeys(self._claimed.pop(key), _PATIENT_LOOKS)
+        for ended in self._claimed.keys() - wanted:
+            self._unclaimed |= dict.fromkeys(self._claimed.pop(ended), _PATIENT_LOOKS)
         for path in list(self._unclaimed):
             key = self._owner_of(path, wanted)
             if key is not None:

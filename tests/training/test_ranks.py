@@ -161,6 +161,19 @@ def test_a_count_that_becomes_known_later_is_told_whole(stage: Stage) -> None:
     assert only(stage.tick()).tokens_total == 2048
 
 
+def test_a_count_that_is_not_told_for_a_while_is_not_told_twice(stage: Stage) -> None:
+    trainer = stage.trainer(50)
+    trainer.known = layout.SNAP_TOKENS | layout.SNAP_PROBE
+    trainer.idle[Phase.DATA] = 10**9
+    told = []
+    for known in (trainer.known, 0, trainer.known):
+        trainer.known = known
+        trainer.step(2)
+        told.append(only(stage.tick()))
+    assert [sample.tokens_total for sample in told] == [2048, None, 4096]
+    assert [sample.gpu_idle_data_seconds for sample in told] == [1.0, None, 0.0]
+
+
 def test_a_training_without_an_agent_says_that_it_is_not_attached(stage: Stage) -> None:
     stage.job(50, 900.0)
     batch = stage.tick()
