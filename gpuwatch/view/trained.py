@@ -59,9 +59,9 @@ class Trainings:
             self._looked.clear()
             after_ms = at_ms - ROWS_MS
         self.at_ms = at_ms
-        rows: dict[tuple[int, int], list[tuple[int, list[Any]]]] = {}
-        for ts_ms, proc_id, workload_id, *row in self._window.training_rows(self._ids, after_ms, at_ms) if self._ids else ():
-            rows.setdefault((workload_id, proc_id), []).append((ts_ms, row))
+        rows: dict[tuple[int, int], list[Sequence[Any]]] = {}
+        for row in self._window.training_rows(self._ids, after_ms, at_ms) if self._ids else ():
+            rows.setdefault((row[2], row[1]), []).append(row)
         for workload_id, proc_id in rows:
             self.tracks.setdefault(workload_id, {}).setdefault(proc_id, RankTrack())
         for workload_id, ranks in self.tracks.items():
@@ -86,9 +86,7 @@ class Trainings:
         steps = [times[-2:] for times in ends.values() if len(times) > 1]
         since = [start for start, end in steps if self.at_ms - end <= STALL_STEPS * (end - start) + SLACK_MS]
         if since:
-            found = self.tracks[workload_id] = {}
-            for ts_ms, proc_id, _, *row in self._window.training_rows((workload_id,), min(since) - 1, self.at_ms):
-                found.setdefault(proc_id, RankTrack()).add(ts_ms, row)
+            self.tracks[workload_id] = tracks_of(self._window.training_rows((workload_id,), min(since) - 1, self.at_ms))
 
     def _take_steps(self, after_ms: int) -> None:
         """Step times in cells; those that rows may still come into are read anew as a whole."""
@@ -137,6 +135,14 @@ class Trainings:
         """The borders of the cells of the overview, the last one running."""
         last = (self.at_ms - 1) // RATE_CELL_MS
         return [*(number * RATE_CELL_MS for number in range(last - RATE_CELLS + 1, last + 1)), self.at_ms]
+
+
+def tracks_of(rows: Iterable[Sequence[Any]]) -> dict[int, RankTrack]:
+    """The rows of one training (``Window.training_rows``) by process."""
+    tracks: dict[int, RankTrack] = {}
+    for row in rows:
+        tracks.setdefault(row[1], RankTrack()).add(row)
+    return tracks
 
 
 def _summed(had: Mapping[int, Buckets], cells: Iterable[Mapping[int, Buckets]]) -> dict[int, Buckets]:

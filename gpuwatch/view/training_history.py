@@ -12,6 +12,7 @@ from gpuwatch.names import Phase
 from gpuwatch.store.training_window import knows_trainings
 from gpuwatch.store.window import Window
 from gpuwatch.view.counts import NOTHING, Sums
+from gpuwatch.view.trained import tracks_of
 from gpuwatch.view.training_run import COLUMNS, minute_counts
 from gpuwatch.view.training_steps import added
 from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
@@ -32,7 +33,7 @@ def training_history(window: Window, workload_id: int, end_ms: int) -> TrainingH
     first = last - CELLS + 1
     closed_ms = max(first * CELL_MS, min(window.watermark("minute") * 1000, end_ms // CELL_MS * CELL_MS))
     closed = _closed(window, workload_id, first * CELL_MS, closed_ms)
-    tracks = _tracks(window, workload_id, closed_ms, end_ms)
+    tracks = tracks_of(window.training_rows((workload_id,), closed_ms - BEFORE_MS, end_ms))
     opened = {cell: _sums(tracks, cell, end_ms) for cell in range(closed_ms // CELL_MS, last + 1)}
     cells = {**closed, **{cell: sums for cell, sums in opened.items() if sums.of}}
     if not cells:
@@ -62,17 +63,10 @@ def _closed(window: Window, workload_id: int, start_ms: int, closed_ms: int) -> 
     kept = window.memo.get(name)
     if kept is None or kept[0] != span:
         minutes = window.workload_minutes((workload_id,), COLUMNS, *span)
-        found = {t // CELL_S: sums for t, _, *row in minutes if t is not None and (sums := minute_counts(row)).of}
+        found = {t // CELL_S: had for t, _, *row in minutes if t is not None and (had := minute_counts(row)).of}
         kept = window.memo[name] = (span, found)
     sums: Mapping[int, Sums] = kept[1]
     return sums
-
-
-def _tracks(window: Window, workload_id: int, closed_ms: int, end_ms: int) -> Mapping[int, RankTrack]:
-    tracks: dict[int, RankTrack] = {}
-    for ts_ms, proc_id, _, *row in window.training_rows((workload_id,), closed_ms - BEFORE_MS, end_ms):
-        tracks.setdefault(proc_id, RankTrack()).add(ts_ms, row)
-    return tracks
 
 
 def _sums(tracks: Mapping[int, RankTrack], cell: int, end_ms: int) -> Sums:

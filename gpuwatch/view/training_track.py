@@ -14,7 +14,9 @@ from gpuwatch.view.counts import NOTHING, Running, Sum, Sums
 from gpuwatch.view.training_steps import Segments
 
 _MEASURES = measures(TrainingSample)
-_AT = {name: number for number, name in enumerate(_MEASURES, 1)}
+_TIME, _DT = 0, 3
+_AT = {name: number for number, name in enumerate(_MEASURES, _DT + 1)}
+"""Where the fields stand in a row as a window has it: time, process and workload are before them."""
 COUNTS = tuple(name for name, m in _MEASURES.items() if m.kind == "delta")
 PHASE_SECONDS = {
     Phase.DATA: "data_wait_seconds",
@@ -44,35 +46,37 @@ class RankTrack:
         self._observed: list[int] = []
         self._rows: list[Sequence[Any]] = []
         self._columns: dict[str, tuple[int, Running]] = {}
-        """The sums of what was asked for, with its place in a row; all of the first ``_summed`` rows."""
+        """The sums of what is asked for view after view, with its place in a row; all of the first ``_summed`` rows."""
         self._summed = 0
+        self._asked: dict[str, int] = {}
+        """What was asked for, and the newest row then: of an instant of the past each is asked for once or twice."""
         self.segments = Segments()
 
-    def renew(self, after_ms: int, rows: Iterable[tuple[int, Sequence[Any]]]) -> None:
+    def renew(self, after_ms: int, rows: Iterable[Sequence[Any]]) -> None:
         """Take all rows after an instant, most of which are known: from the first that is not as it was on they are taken anew."""
         at, rest = bisect_right(self.times, after_ms), iter(rows)
-        for ts_ms, row in rest:
-            if at == len(self.times) or self.times[at] != ts_ms or self._rows[at] != row:
+        for row in rest:
+            if at == len(self.times) or self._rows[at] != row:
                 self._cut(at)
-                self.add(ts_ms, row)
+                self.add(row)
                 break
             at += 1
         else:
             self._cut(at)
-        for ts_ms, row in rest:
-            self.add(ts_ms, row)
+        for row in rest:
+            self.add(row)
 
-    def add(self, ts_ms: int, row: Sequence[Any]) -> None:
-        """Take the next row: ``TRAINING_ROW``."""
-        dt = row[0]
+    def add(self, row: Sequence[Any]) -> None:
+        """Take the next row, as ``Window.training_rows`` has it."""
+        dt = row[_DT]
         observed = (row[_ATTACHED] or dt) if dt else 0
-        self.times.append(ts_ms)
+        self.times.append(row[_TIME])
         self._observed.append(observed)
         self._rows.append(row)
-        self._step(ts_ms, row, observed)
+        self._step(row, observed)
 
-    def _step(self, ts_ms: int, row: Sequence[Any], observed: int) -> None:
-        self.segments.row(ts_ms, observed, (row[_STEPS], row[_TOKENS], row[_SAMPLES]), whole=row[_ATTACHED] is None)
+    def _step(self, row: Sequence[Any], observed: int) -> None:
+        self.segments.row(row[_TIME], observed, (row[_STEPS], row[_TOKENS], row[_SAMPLES]), whole=row[_ATTACHED] is None)
 
     def _cut(self, keep: int) -> None:
         """Drop all rows but the first ``keep``."""
@@ -84,7 +88,7 @@ class RankTrack:
         for _, column in self._columns.values():
             del column.values[keep + 1 :], column.observed[keep + 1 :]
         for at in range(bisect_left(self.times, self.segments.cut(after_ms)), keep):
-            self._step(self.times[at], self._rows[at], self._observed[at])
+            self._step(self._rows[at], self._observed[at])
 
     def forget(self, before_ms: int, longest_ms: int) -> None:
         """Drop what is older than ``before_ms``, now or soon; of longer steps than that the newest whole one stays, up to ``longest_ms``."""
@@ -112,7 +116,7 @@ class RankTrack:
     @property
     def newest_dt_ms(self) -> int:
         """The time that it speaks for."""
-        return int(self._rows[-1][0]) if self._rows else 0
+        return int(self._rows[-1][_DT]) if self._rows else 0
 
     def now(self, name: str) -> float | None:
         """A gauge or state of the newest row, in base units."""
@@ -142,14 +146,27 @@ class RankTrack:
         self._sum(names)
         out = {}
         for name in names:
-            column = self._columns[name][1]
-            ms = column.observed[last] - column.observed[first]
+            found = self._columns.get(name)
+            if found is None:
+                value, ms = self._once(name, first, last)
+            else:
+                values, observed = found[1].values, found[1].observed
+                value, ms = values[last] - values[first], observed[last] - observed[first]
             if ms:
-                out[name] = Sum(column.values[last] - column.values[first], ms)
+                out[name] = Sum(value, ms)
         return Sums(out)
 
+    def _once(self, name: str, first: int, last: int) -> tuple[int, int]:
+        """What was counted in some rows, and the time in which."""
+        at, windows = _AT[name], self._observed[first:last]
+        counts = [row[at] for row in self._rows[first:last]]
+        if None not in counts and 0 not in windows:
+            return sum(counts), sum(windows)
+        known = [(count, ms) for count, ms in zip(counts, windows, strict=True) if count is not None and ms]
+        return sum(count for count, _ in known), sum(ms for _, ms in known)
+
     def _sum(self, names: Sequence[str]) -> None:
-        """Bring the sums of what was ever asked for up to the newest row, and make those that are asked for the first time."""
+        """Bring the sums up to the newest row, and make those of what was asked for before that came."""
         new = len(self._rows) - self._summed
         if new == 1:  # the live end
             row, ms = self._rows[-1], self._observed[-1]
@@ -161,9 +178,9 @@ class RankTrack:
         elif new:
             for at, column in self._columns.values():
                 column.extend([row[at] for row in self._rows[self._summed :]], self._observed[self._summed :])
-        self._summed = len(self._rows)
+        self._summed, newest = len(self._rows), self.times[-1]
         for name in names:
-            if name not in self._columns:
+            if name not in self._columns and self._asked.setdefault(name, newest) != newest:
                 at, column = _AT[name], Running()
                 column.extend([row[at] for row in self._rows], self._observed)
                 self._columns[name] = at, column
