@@ -11,10 +11,11 @@ from gpuwatch.dataclass import replace
 from gpuwatch.model import Batch
 from gpuwatch.recorder.collector_thread import CollectorThread
 from gpuwatch.recorder.people import People
-from gpuwatch.recorder.servers import joined_counts, joined_samples, joined_servers
+from gpuwatch.recorder.servers import joined_counts, joined_samples
 from gpuwatch.recorder.source import Delivery, Source
 from gpuwatch.recorder.timeline import PERIODS
-from gpuwatch.recorder.trainers import joined_told, joined_trainings
+from gpuwatch.recorder.told import joined_told
+from gpuwatch.recorder.trainers import joined_trainings
 
 _MOST_DELIVERIES = 2000
 """Batches that may wait for a recorder that is held up, by a disk say: some ten minutes."""
@@ -113,7 +114,7 @@ def _joined(first: Batch, second: Batch) -> Batch:
         process_samples=[*first.process_samples, *more],
         inference_samples=joined_samples(first.inference_samples, second.inference_samples),
         latency_counts=joined_counts(first.latency_counts, second.latency_counts),
-        servers=joined_servers(first.servers, second.servers),
+        servers=joined_told(first.servers, second.servers),
         training_samples=joined_trainings(first.training_samples, second.training_samples),
         trainers=joined_told(first.trainers, second.trainers),
         runs=joined_told(first.runs, second.runs),

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gpuwatch.dataclass import fields, replace
 from gpuwatch.model import Batch, Gpu, Host, Process, Server, Workload
-from gpuwatch.recorder.servers import Servers
-from gpuwatch.recorder.trainers import Told
+from gpuwatch.recorder.told import Told
 from gpuwatch.training import Run, Trainer
 
 _PATIENCE_MS = 3000
@@ -38,7 +37,7 @@ class People:
         self._told: dict[tuple[int, int], Process] = {}
         self._workloads: dict[tuple[int, int, int], Workload] = {}
         self._trained: set[tuple[int, int, int]] = set()
-        self._servers = Servers()
+        self._servers = Told[Server]()
         self.trainers = Told[Trainer]()
         self.runs = Told[Run]()
         self._first_seen: dict[int, int] = {}

@@ -1,44 +1,15 @@
-"""Inference servers on their way through the recorder: what is new of them, at which pace they are asked, two readings as one."""
+"""Inference servers on their way through the recorder: at which pace they are asked, two readings as one."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Hashable, Sequence
-from functools import cache
 
 from gpuwatch.dataclass import replace
-from gpuwatch.measure import measures
-from gpuwatch.model import InferenceSample, LatencyCounts, Server
+from gpuwatch.model import InferenceSample, LatencyCounts
+from gpuwatch.recorder.told import summed
 
-_KEEP_SERVERS = 1000
 Key = tuple[int, int, int]
-
-
-class Servers:
-    """What the store was told of each server, and what it has not been told yet."""
-
-    def __init__(self) -> None:
-        self._known: dict[Key, Server] = {}
-        self._new: dict[Key, Server] = {}
-
-    def learn(self, servers: Sequence[Server]) -> None:
-        """Take in what a collector says."""
-        for server in servers:
-            known = self._known.get(server.key)
-            if known is not server and known != server:
-                self._known[server.key] = self._new[server.key] = server
-        if len(self._known) > _KEEP_SERVERS:  # one that goes on is only told once more
-            for key in list(self._known)[: _KEEP_SERVERS // 2]:
-                del self._known[key]
-
-    def tell_again(self) -> None:
-        """Rows belong to another host from now on: all is new there."""
-        self._new = dict(self._known)
-
-    def take(self) -> list[Server]:
-        """What is new or changed since the last call."""
-        new, self._new = list(self._new.values()), {}
-        return new
 
 
 class Paces:
@@ -72,26 +43,12 @@ def joined_samples(first: Sequence[InferenceSample], second: Sequence[InferenceS
     out = {_key(sample): sample for sample in first}
     for sample in second:
         known = out.get(_key(sample))
-        out[_key(sample)] = sample if known is None else _joined(known, sample)
+        out[_key(sample)] = sample if known is None else summed(known, sample)
     return list(out.values())
 
 
 def _key(of: InferenceSample | LatencyCounts) -> Key:
     return of.root_pid, of.root_start_ms, of.port
-
-
-@cache
-def _counts() -> tuple[str, ...]:
-    return tuple(name for name, measure in measures(InferenceSample).items() if measure.kind == "delta")
-
-
-def _joined(first: InferenceSample, second: InferenceSample) -> InferenceSample:
-    sums = {}
-    for name in _counts():
-        known = [value for value in (getattr(first, name), getattr(second, name)) if value is not None]
-        if known:
-            sums[name] = sum(known)
-    return replace(second, interval_seconds=max(first.interval_seconds, second.interval_seconds), **sums)
 
 
 def joined_counts(first: Sequence[LatencyCounts], second: Sequence[LatencyCounts]) -> Sequence[LatencyCounts]:
@@ -107,10 +64,3 @@ def joined_counts(first: Sequence[LatencyCounts], second: Sequence[LatencyCounts
     return [
         replace(counts, buckets=tuple((*bounds, n) for bounds, n in sorted(sums[key].items()))) for key, counts in latest.items()
     ]
-
-
-def joined_servers(first: Sequence[Server], second: Sequence[Server]) -> Sequence[Server]:
-    """Of each server what was said last."""
-    if not first or not second:
-        return second or first
-    return list({server.key: server for server in (*first, *second)}.values())

@@ -7,7 +7,8 @@ from gpuwatch.measure import measures
 from gpuwatch.model import Batch, Host, Process, Workload
 from gpuwatch.names import RunOutcome, TrainingSource
 from gpuwatch.recorder.merge import Merger
-from gpuwatch.recorder.trainers import joined_told, joined_trainings
+from gpuwatch.recorder.told import joined_told
+from gpuwatch.recorder.trainers import joined_trainings
 from gpuwatch.training import Run, Trainer, TrainingSample
 
 NAMES = list(measures(TrainingSample))
