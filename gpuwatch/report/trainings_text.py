@@ -125,7 +125,8 @@ def _notes(view: View, training: TrainingView, width: int, paint: Paint) -> list
     """What stands under a row: a stall, ranks that ended, who the others wait for, what is wrong, and what to do about it."""
     notes = [(text, "notice") for text in (training.stalled, *_gone(view, training.ranks), training.straggler) if text]
     if training.source is TrainingSource.LOG:
-        notes.append((" · ".join(text for text in (training.detail, f"step times need  {training.hint}") if text), "dim"))
+        told = training.detail, _line_age(training), f"step times need  {training.hint}"
+        notes.append((" · ".join(text for text in told if text), "dim"))
     elif training.detail:
         notes.append((f"{training.detail}: {training.hint}" if training.hint else training.detail, "notice"))
     elif training.hint:
@@ -151,6 +152,12 @@ def _end(view: View, rank: RankView) -> str:
     ago = f" {fmt.duration((view.at_ms - rank.ended_ms) / 1000)} ago" if rank.ended_ms is not None else ""
     why = f": {rank.detail}" if rank.detail else ""
     return f"{name}{where} {OUTCOME_WORDS.get(rank.outcome, rank.outcome.label)}{ago}{why}"
+
+
+def _line_age(training: TrainingView) -> str:
+    """How old what a log says is; nothing while it is as young as what an agent tells."""
+    age = training.age_seconds
+    return f"its newest line is {fmt.duration(age)} old" if age is not None and age > STALE_SECONDS else ""
 
 
 def _old(view: View, training: TrainingView) -> str:

@@ -211,7 +211,7 @@ run = Table(
     *[_text(c) for c in ("git_commit", "command")],
     _int("attached", default=0),
     Index("ix_run_workload_id", "workload_id", unique=True),
-    comment="training runs; steps, tokens and samples since it was attached",
+    comment="training runs; steps, tokens and samples since it was attached; lost_gpu_ms is not written: v_run works it out",
 )
 
 # ------------------------------------------------------------------------------------------------ what happened around the rows

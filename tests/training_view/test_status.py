@@ -104,3 +104,18 @@ def test_one_that_nobody_measures_is_there_as_long_as_its_processes(tmp_path: Pa
     story.host_only = [process(7)]
     story.run(10)
     assert view_of(story).workloads == ()
+
+
+def test_how_old_the_newest_line_of_a_log_is(tmp_path: Path) -> None:
+    lines = Trains(
+        100,
+        0,
+        lambda s: even() | {"attached_seconds": None, "phase": None} if s <= 60 else None,
+        facts={"source": TrainingSource.LOG},
+    )
+    story = trained_story(tmp_path / "s.db", lines)
+    held(story, lines)
+    notes = [line for line in status_text(view_of(story.run(60)), width=120).splitlines() if line.startswith("  └")]
+    assert notes == ["  └ step times need gpuwatch run -- COMMAND"]
+    notes = [line for line in status_text(view_of(story.run(20)), width=120).splitlines() if line.startswith("  └")]
+    assert notes == ["  └ its newest line is 20 s old · step times need gpuwatch run -- COMMAND"]
