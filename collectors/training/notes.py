@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuwatch.collectors.training.folders import Folders, Place
 from gpuwatch.collectors.training.processes import Processes
-from gpuwatch.dataclass import dataclass
+from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.text import clean
 
 LIMIT = 64 * 1024
@@ -30,6 +30,8 @@ class Note:
     exit_code: int | None = None
     attach: str = ""
     problem: str = ""
+    owner: int = -1
+    """Whose file it is."""
 
 
 def parse(raw: bytes, process: tuple[int, int]) -> Note | None:
@@ -93,12 +95,23 @@ class Notes:
         except OSError:
             return None
         try:
-            raw = os.read(fd, LIMIT + 1)
+            raw, owner = os.read(fd, LIMIT + 1), os.fstat(fd).st_uid
         except OSError:
             return None
         finally:
             os.close(fd)
-        return parse(raw, place.process) if len(raw) <= LIMIT else None
+        note = parse(raw, place.process) if len(raw) <= LIMIT and self._may_tell(owner, place.process) else None
+        return replace(note, owner=owner) if note is not None else None
+
+    def _may_tell(self, uid: int, process: tuple[int, int]) -> bool:
+        """Whether this user may have started that process: it is theirs, or that above it is (of ``sudo``); once it is gone, whose note was
+        there before. A recorder of root reads everybody's notes, and nobody's may end another user's run.
+        """
+        above = self._processes.above(process[0])[:2]
+        if not above or above[0] != process:
+            before = self.by_process.get(process)
+            return before is None or before.owner == uid
+        return any(self._processes.owner(pid) in (None, uid) for pid, _ in above)
 
     def _tidy(self, now_ms: int) -> None:
         """A command that has ended is over, and one whose process is gone: who should have written its end was killed."""

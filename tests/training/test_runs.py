@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from support.hookfiles import FakeTrainer, Stage, start_ms
 
+from gpuwatch.collectors.training.processes import Processes
 from gpuwatch.model import Batch
 from gpuwatch.names import RunOutcome
 from gpuwatch.training import Run
@@ -285,6 +288,22 @@ def test_a_script_that_ends_well_after_its_training_failed_does_not_make_it_fini
     stage.note(30, 1000.0, ended_ms=stage.now_ms() + 100, exit_code=0)
     run = ended(stage)
     assert (run.outcome, run.exit_code) == (outcome, code)
+
+
+def test_a_note_of_somebody_else_than_who_started_the_command_counts_for_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owners = {50: 4242}
+    monkeypatch.setattr(Processes, "owner", lambda self, pid: owners.get(pid, 4242))
+    stage.job(50, 900.0, parent_pid=30)
+    stage.process(30, 890.0)
+    forged = stage.note(50, 900.0, attach={"state": "blocked", "detail": "mine"})
+    assert run_of(stage.tick()).detail == ""
+    owners[30] = os.geteuid()  # sudo, started by this user's gpuwatch run
+    forged.unlink()
+    stage.tick()
+    stage.note(50, 900.0, attach={"state": "blocked", "detail": "sudo"})
+    assert run_of(stage.tick()).detail == "sudo"
 
 
 def test_of_a_sweep_each_training_is_a_run_and_the_code_of_the_script_is_none_of_theirs(stage: Stage) -> None:
