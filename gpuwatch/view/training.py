@@ -72,7 +72,7 @@ def training_view(moment: Moment, card: Card, trainings: Trainings, terms: Terms
     started_ms = card.run["started_ms"] if card.run else card.work["root_start_ms"]
     since = training_run.since_start(moment.window, trainings, card.workload_id, started_ms)
     end_ms = min(at_ms, card.run["ended_ms"] or at_ms) if card.run else at_ms
-    spent = training_run.used(moment.window, moment.rows, card.workload_id, started_ms, end_ms)
+    spent = training_run.used(moment.window, moment.rows, card.workload_id, started_ms, end_ms, ended=end_ms < at_ms)
     gpus = len(card.gpu_ids) or (len(spent.gpu_ms) if spent else 0)
     run = training_run.run_view(card.run, card.work, spent, gpus or None, at_ms, since) if card.run else None
     if not ranks:

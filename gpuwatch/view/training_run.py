@@ -69,9 +69,14 @@ class Used(NamedTuple):
     energy_mj: int | None
 
 
-def used(window: Window, rows: Rows, workload_id: int, started_ms: int, end_ms: int) -> Used | None:
-    """What the ledger books on a workload from its start to ``end_ms``: closed hours and minutes, younger time by single rows."""
-    end = end_ms // BLOCK_MS * BLOCK_MS
+def used(window: Window, rows: Rows, workload_id: int, started_ms: int, end_ms: int, *, ended: bool) -> Used | None:
+    """What the ledger books on a workload from its start to ``end_ms``: closed hours and minutes, younger time by single rows.
+
+    Of one that has ended the minute of its end counts as a whole as soon as it is closed: single rows of then may not be read any more.
+    """
+    end, last_ms = end_ms // BLOCK_MS * BLOCK_MS, -(-end_ms // MINUTE_MS) * MINUTE_MS
+    if ended and window.watermark("ledger") * 1000 >= last_ms:
+        end = last_ms
     closed_ms = max(started_ms // MINUTE_MS * MINUTE_MS, min(end, window.watermark("ledger") * 1000) // MINUTE_MS * MINUTE_MS)
     name, key = f"run used {workload_id}", (closed_ms, end)
     kept = window.memo.get(name)

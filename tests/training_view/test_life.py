@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC
 from pathlib import Path
 
@@ -116,6 +117,24 @@ def test_a_run_is_told_as_it_was_then(tmp_path: Path) -> None:
     assert then is not None
     assert (then.outcome, then.exit_code, then.detail, then.ended_ms) == (RunOutcome.RUNNING, None, "", None)
     assert (then.tokens_total, then.lost_gpu_seconds) == (39_000, None)
+
+
+def test_what_an_ended_run_held_stays_when_its_last_minute_is_closed(tmp_path: Path) -> None:
+    trains = Trains(100, tells=lambda s: even() if s <= 110 else None)
+    story = trained_story(tmp_path / "s.db", trains)
+    held(story, trains)
+    story.close_minutes()
+    story.run(110)
+    story.runs[100] = run_of(trains, outcome=RunOutcome.FINISHED, exit_code=0, ended_ms=story.now_ms)
+    story.holds = []
+    found = training_of(story.run(20)).run
+    assert found is not None and found.gpu_seconds == pytest.approx(110, abs=12)
+    story.gap(1200)
+    story.run(90)  # the process is still listed, so that there is a view of it
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        told = db.execute("SELECT gpu_seconds FROM v_run").fetchone()[0]
+    found = training_of(story).run
+    assert found is not None and found.gpu_seconds == told == pytest.approx(110, abs=12)
 
 
 def test_minutes_of_the_last_hour_with_the_open_ones_from_single_rows(tmp_path: Path) -> None:
