@@ -99,7 +99,7 @@ class Growth:
     def next(self, counters: Counters, phase: Phase | None, since_ns: int, now_ns: int, replicas: int) -> dict[str, Any]:
         """Fields of the sample at ``now_ns``; none where it is a first reading, or the counters have gone back."""
         before = self._counters
-        restarted = before is not None and before is not counters and _went_back(before, counters)
+        restarted = before is not None and before is not counters and went_back(before, counters)
         if before is not None and replicas != self._replicas:
             self._counts = counts(before, replicas)
         known, self._known = self._known and not restarted, True
@@ -127,5 +127,6 @@ class Growth:
         return fields
 
 
-def _went_back(before: Counters, now: Counters) -> bool:
+def went_back(before: Counters, now: Counters) -> bool:
+    """Whether the process has begun to count anew: it ran itself again."""
     return now.seq < before.seq or now.steps < before.steps or now.tokens < before.tokens or now.samples < before.samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.collectors.training import layout
+from gpuwatch.collectors.training.growth import went_back
 from gpuwatch.collectors.training.outcome import End, end_of, outcome_of
 from gpuwatch.collectors.training.ranks import Key, Rank
 from gpuwatch.collectors.training.reader import Counters
@@ -21,15 +22,28 @@ class _Part:
     place: int | None
     counters: Counters | None = None
     replicas: int = 1
+    before: tuple[int, int | None, int | None] = (0, None, None)
+    """Its steps, tokens and samples before it began to count anew."""
+
+    def take(self, counters: Counters) -> None:
+        if self.counters is not None and went_back(self.counters, counters):
+            self.before = self.steps, self.tokens, self.samples
+        self.counters = counters
 
     @property
     def steps(self) -> int:
-        return self.counters.steps if self.counters is not None else 0
+        return self.before[0] + (self.counters.steps if self.counters is not None else 0)
 
-    def share(self, known: int, name: str) -> int | None:
-        """Its share of the tokens or samples; ``None`` if it does not count them."""
-        counters = self.counters
-        return getattr(counters, name) // self.replicas if counters is not None and counters.known & known else None
+    @property
+    def tokens(self) -> int | None:
+        """Its share of the tokens; ``None`` if it does not count them. So it is with samples."""
+        one = self.counters
+        return _sum(self.before[1], one.tokens // self.replicas if one is not None and one.known & layout.SNAP_TOKENS else None)
+
+    @property
+    def samples(self) -> int | None:
+        one = self.counters
+        return _sum(self.before[2], one.samples // self.replicas if one is not None and one.known & layout.SNAP_SAMPLES else None)
 
 
 class RunState:
@@ -78,7 +92,7 @@ class RunState:
         part.replicas = one.replicas
         if counters is None or counters is part.counters:
             return
-        part.counters = counters
+        part.take(counters)
         self._first_step_ms = self._first_step_ms or rank.wall_ms(counters.first_step_ns)
         self._last_step_ms = _later(self._last_step_ms, rank.wall_ms(counters.last_step_ns))
         self._checkpoint_ms = _later(self._checkpoint_ms, rank.wall_ms(counters.last_checkpoint_ns))
@@ -142,8 +156,8 @@ class RunState:
                 alone += part.steps
             else:
                 places[part.place] = places.get(part.place, 0) + part.steps
-            tokens = _sum(tokens, part.share(layout.SNAP_TOKENS, "tokens"))
-            samples = _sum(samples, part.share(layout.SNAP_SAMPLES, "samples"))
+            tokens = _sum(tokens, part.tokens)
+            samples = _sum(samples, part.samples)
         return replace(
             self._fixed,
             first_step_ms=self._first_step_ms,

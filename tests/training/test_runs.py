@@ -90,6 +90,18 @@ def test_what_dead_ranks_have_done_stays_in_the_totals(stage: Stage) -> None:
     assert (run.steps, run.tokens, run.ranks) == (7, (4 + 4 + 3) * 1024, 2)
 
 
+def test_what_a_process_had_done_before_it_ran_itself_again_stays_in_the_totals(stage: Stage) -> None:
+    trainer = stage.trainer(50)
+    trainer.step(5)
+    stage.tick()
+    trainer.path.unlink()
+    again = stage.trainer(50)
+    again.step(3)
+    again.dies()
+    run = ended(stage)
+    assert (run.steps, run.tokens) == (8, 8 * 1024)
+
+
 def test_a_run_that_only_goes_on_is_told_every_ten_seconds(stage: Stage) -> None:
     trainer = stage.trainer(50)
     trainer.step()
