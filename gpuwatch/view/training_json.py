@@ -59,7 +59,11 @@ TRAINING = (
         ("power_watts", "number|null", "Mean power of its GPUs over rate_seconds"),
         ("energy_per_token_joules", "number|null", "Energy a token; null on a shared GPU"),
         ("shared_gpu", "boolean", "Whether another workload is at work on one of its GPUs"),
-        ("goodput_ratio", "number|null", "Time in forward, backward and optimizer, of the time since the run's start"),
+        (
+            "goodput_ratio",
+            "number|null",
+            "Time in forward, backward and optimizer (a hang is none), of the time since the run's start",
+        ),
         ("first_step_seconds", "number|null", "From the run's start to the end of its first step"),
         ("checkpoint_ratio", "number|null", "Time writing checkpoints, of the time since it was attached"),
         ("eval_ratio", "number|null", "Time in evaluation, of the time since it was attached"),
@@ -125,7 +129,7 @@ RUN = plain(
     ("ranks", "integer|null", "Processes that train"),
     ("gpus", "integer|null", "GPUs that it holds or held"),
     ("gpu_seconds", "number|null", "GPU time that the ledger books on it"),
-    ("energy_joules", "number|null", "Energy that the ledger books on it"),
+    ("energy_joules", "number|null", "Energy that the ledger books on it; null where one of its GPUs tells none"),
     ("lost_gpu_seconds", "number|null", "GPU time since its last checkpoint, of a run that ended and did not finish, at most"),
     ("attached", "boolean", "Whether a hook told its steps"),
 )
