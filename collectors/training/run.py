@@ -54,6 +54,8 @@ class RunState:
         self.name = name
         self.above: list[tuple[int, int]] = []
         """(pid, start in clock ticks) of the root and all above it at its start."""
+        self.rooted = False
+        """Its root was there at its start, and may start more of it as long as it is."""
         self.ends: dict[Key, End] = {}
         self.last_end_ms: int | None = None
         """When the last of its processes that were read ended."""

@@ -101,6 +101,7 @@ class Runs:
         state = self.states[root] = RunState(root, command=command, name=name, git_commit=commit)
         notes = self._notes.by_process
         gone = [process for process in notes if process[0] == pid and processes.start_ms(*process) == root[1]]
+        state.rooted = is_root
         state.above = processes.above(pid) if is_root else gone
         if note := self._note_above(state):
             self._under = {process: count for process, count in self._under.items() if process in notes}
@@ -113,9 +114,10 @@ class Runs:
         """Whether a run of which nobody trains now has more to come: its root is there, which may start the next (the board does not
         know it between two), or, where that cannot be seen, the board has it. Of one whose root and trainers are gone it says so late.
         """
-        if state.above and self._processes.alive(*state.above[0]):
+        alive = bool(state.above) and self._processes.alive(*state.above[0])
+        if alive and state.rooted:
             return True
-        return state.key in self._present and not (state.ends and state.above)
+        return state.key in self._present and (alive or not (state.ends and state.above))
 
     def _watch(self, state: RunState, there: bool, now_ms: int) -> None:
         note = self._own_note(state)
