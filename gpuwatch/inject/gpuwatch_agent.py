@@ -469,6 +469,12 @@ class Counters:
     ``mem`` is None until armed; ``off`` is True once it has given up.
     """
 
+    # What each hook touches lies together; the dictionary that holds the rest is far more than a processor keeps at hand between two hooks.
+    __slots__ = (
+        *("__dict__", "off", "mem", "thread", "phase", "base", "pinned", "mark", "spent", "live", "probe", "due", "kind"),
+        *("steps", "micro", "tokens", "samples", "batches", "before", "average", "declares_tokens", "declares_steps"),
+    )
+
     def __init__(self) -> None:
         self.off = self.tracked = self.raised = False
         self.reason = ""
@@ -479,13 +485,13 @@ class Counters:
         # phases: which, since when they are added up, and the one that the thread comes back to
         self.phase = self.base = STARTING
         self.pinned = False
-        self.mark = self.published = self.sequence = self.second = 0
+        self.mark = self.due = self.sequence = self.second = 0
         self.every = SOON
         self.spent = [0] * PHASES
         # counters
         self.steps = self.micro = self.tokens = self.samples = self.eval_tokens = self.batches = 0
         self.masked = self.unmasked = self.checkpoints = self.compilations = 0
-        self.number, self.kind, self.loss = -1, NONE, float("nan")
+        self.number, self.kind, self.loss, self.loss_due = -1, NONE, float("nan"), True
         self.first_end = self.last_end = self.checkpoint_end = 0
         self.allocator: tuple[int, ...] | None = None
         # what they were when the last step ended
@@ -568,7 +574,7 @@ class Counters:
     def enter(self, phase: int) -> int:
         """The thread that trains goes on to a phase; the one it comes from. One store, and a snapshot where it may last."""
         old = self.phase
-        if self.pinned or phase == old:
+        if phase == old or self.pinned:
             return old
         now = monotonic_ns()
         self.spent[old] += now - self.mark
@@ -576,7 +582,7 @@ class Counters:
         self.live[LIVE_WORD] = phase << 56 | now
         if self.probe is not None:
             self.probe.moved(phase, now)
-        if now - self.published > self.every or CHECKPOINT <= phase <= COMPILE:  # these may last
+        if now > self.due or CHECKPOINT <= phase <= COMPILE:  # these may last
             self.publish(now)
         return old
 
@@ -607,12 +613,12 @@ class Counters:
             self.first_end = now
         self.last_end = now
         if now >= self.second:
-            self.second = now + SECOND
+            self.second, self.loss_due = now + SECOND, True
             self.read_allocator()
             self.each_second()
         if self.probe is not None:
             self.try_probe(self.probe.step_ended, self.phase, now)
-        if now - self.published > self.every:
+        if now > self.due:
             self.publish(now)
 
     # ----------------------------------------------------------------------------------------------------------------------- of the GPU
@@ -671,7 +677,7 @@ class Counters:
     def publish(self, now: int) -> None:
         """Write all counters, over the older one of the two snapshots."""
         self.spent[self.phase] += now - self.mark
-        self.mark = self.published = now
+        self.mark, self.due = now, now + self.every
         self.sequence += 1
         probe, kind = self.probed, self.told.get("tokens_kind", self.kind)
         flags = SNAP_LOSS * (self.loss == self.loss) | SNAP_ALLOCATOR * (self.allocator is not None)
@@ -710,7 +716,7 @@ def attempt(default: Any, call: Callable[..., Any], *args: Any) -> Any:
 # =============================================================================== the agent: what follows from what the hooks report
 
 
-LOOK_AGAIN = (1, 3, 10, 100, 1000)
+LOOK_AGAIN = frozenset((1, 3, 10, 100, 1000))
 """Steps after which what is known of the model is brought up to date."""
 UNCALLED = (3, 30, 300)
 """Steps in which the model was not called, after which it is looked for again, and its tokens are those of the DataLoader's batches."""
@@ -727,6 +733,18 @@ class Agent(Counters):
     that one was made. Times are those of the thread that trains.
     """
 
+    __slots__ = (
+        "backward_tokens",
+        "backwards",
+        "called",
+        "hooked",
+        "in_backward",
+        "in_forward",
+        "primary",
+        "roots",
+        "step_backwards",
+    )
+
     def __init__(self) -> None:
         super().__init__()
         self.listen: Callable[[type], None] = lambda cls: None
@@ -741,7 +759,10 @@ class Agent(Counters):
         self.held_back = [0, 0]
         self.backward_tokens = 0
         self.sample: Any = None
-        self.torch: Any = None
+        self.tensor: Any = None
+        self.tracing: Callable[[], Any] = lambda: None
+        self.learning: Callable[[], bool] = lambda: False
+        """Of torch, once a model has been looked for: its class of tensors, the state of its tracer, whether it keeps gradients."""
         self.like: Any = None
         self.same = (NONE, 0, 0)
         self.roots: dict[int, Any] = {}
@@ -807,12 +828,11 @@ class Agent(Counters):
 
     def before_forward(self, args: Any, kwargs: Mapping[str, Any]) -> bool:
         """The model is called, by the script and not from within itself."""
-        torch = self.torch
-        if self.mem is None or get_ident() != self.thread or self.in_backward or torch._C._get_tracing_state() is not None:
+        if self.mem is None or get_ident() != self.thread or self.in_backward or self.tracing() is not None:
             return False
         self.in_forward = self.called = True
         kind, tokens, samples = self.measured(args, kwargs)
-        training = torch.is_grad_enabled()
+        training = self.learning()
         if self.probe is not None:
             self.try_probe(self.probe.forward_begins, monotonic_ns(), training)
         if not training:
@@ -842,7 +862,7 @@ class Agent(Counters):
 
     def measured(self, args: Any, kwargs: Mapping[str, Any]) -> tuple[int, int, int]:
         """(kind, tokens, samples) of a call; most are like the one before, and one tensor alone."""
-        if len(args) == 1 and not kwargs and type(args[0]) is self.torch.Tensor:
+        if len(args) == 1 and not kwargs and type(args[0]) is self.tensor:
             like = args[0].shape, args[0].dtype
             if like != self.like:
                 self.like, self.same = like, measure(args, kwargs)
@@ -872,7 +892,8 @@ class Agent(Counters):
         self.backwards += 1
         self.all_backwards += 1
         self.step_backwards += 1
-        if self.step_backwards == 1 and self.second <= monotonic_ns():
+        if self.loss_due and self.step_backwards == 1:  # once a second
+            self.loss_due = False
             self.read_loss(tensors)
         return self.enter(BACKWARD)
 
@@ -911,7 +932,8 @@ class Agent(Counters):
             self.primary = weakref.ref(optimizer)
         if primary is None:
             self.look_for_model(optimizer)
-        self.hooked, self.held_back = True, [0, 0]
+        if not self.hooked:
+            self.hooked, self.held_back = True, [0, 0]
         if not self.declares_steps:
             self.end_step(optimizer)
 
@@ -936,7 +958,7 @@ class Agent(Counters):
         self.step_ended(tokens)
         self.uncalled = 0 if self.called or self.steps == 1 else self.uncalled + 1
         self.called = False
-        if self.uncalled in UNCALLED:
+        if self.uncalled and self.uncalled in UNCALLED:
             self.look_for_model(optimizer)
             if self.batches and not self.declares_tokens:
                 self.kind = LOADER
@@ -981,7 +1003,8 @@ class Agent(Counters):
         """Find what is trained and have its calls reported. One pass over all objects, a part of the start."""
         if "torch" not in sys.modules:
             return  # the script declares the steps of something else
-        self.torch, self.roots, self.modules = sys.modules["torch"], {}, []
+        torch, self.roots, self.modules = sys.modules["torch"], {}, []
+        self.tensor, self.tracing, self.learning = torch.Tensor, torch._C._get_tracing_state, torch.is_grad_enabled
         for root in find_roots(optimizer):
             found = chain(root)
             self.modules = self.modules or [weakref.ref(module) for module in found]
