@@ -213,6 +213,7 @@ def hung() -> TrainingView:
         steps_per_second=0.0,
         to_go_seconds=None,
         mfu_ratio=0.0,
+        goodput_ratio=0.861,
         ranks=(rank(0, phase=Phase.DATA, phase_age_seconds=312.0), rank(1, phase=Phase.BACKWARD, phase_age_seconds=311.0)),
         rate_cells=(13_700.0, 13_700.0, 13_700.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     )

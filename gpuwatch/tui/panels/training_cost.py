@@ -68,10 +68,9 @@ def _spread(training: TrainingView) -> list[Fact | None]:
     out: list[Fact | None] = []
     first = training.first_step_seconds
     started = "" if first is None else f"first step {_length(first)}"
-    if training.goodput_ratio is not None and training.stalled and not has_ended(training):
-        out.append(("goodput", NOTHING, "of the run", "it stands still"))  # ranks that hang in backward would count as productive
-    elif training.goodput_ratio is not None:
-        out.append(("goodput", percent_sign(training.goodput_ratio), "of the run", started))
+    if training.goodput_ratio is not None:
+        beside = "it stands still" if training.stalled and not has_ended(training) else started
+        out.append(("goodput", percent_sign(training.goodput_ratio), "of the run", beside))
     elif first is not None:
         out.append(("first step", _length(first), "", "after the start"))
     checkpoint, evals = training.checkpoint_ratio, training.eval_ratio
