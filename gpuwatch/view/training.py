@@ -261,6 +261,6 @@ def _missing(found: Mapping[str, Any]) -> Mapping[str, Missing]:
     """Why a field is not there: nobody is in the process to tell it, or nothing came (yet, or any more)."""
     reason = Missing.STALE if found["attached"] else Missing.NOT_ATTACHED
     reasons = {name: reason for name in _OF_HOOK if found.get(name) is None}
-    if found["attached"] and found["steps_per_second"] is not None:
+    if found["attached"] and found["steps_per_second"]:  # 0: it stands still, and what is not there may have been
         reasons |= {name: Missing.NOT_SUPPORTED for name in reasons if name not in ("step_p50_seconds", "step_p95_seconds")}
     return reasons

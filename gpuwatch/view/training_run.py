@@ -147,9 +147,10 @@ def run_view(
         **{name: _until(row[name], at_ms) for name in ("first_step_ms", "last_step_ms", "last_checkpoint_ms", "ended_ms")},
         exit_code=row["exit_code"] if ended else None,
         detail=row["detail"] if ended else "",
-        steps_total=now.total("steps_total") if ahead else row["steps"],
-        tokens_total=now.total("tokens_total") if ahead else row["tokens"],
-        samples_total=now.total("samples_total") if ahead else row["samples"],
+        **{
+            f"{name}_total": _counted(None if ahead else row[name], now.total(f"{name}_total"))
+            for name in ("steps", "tokens", "samples")
+        },
         step_number=None if ahead else row["step_number"],
         total_steps=row["total_steps"],
         ranks=row["ranks"],
@@ -159,6 +160,11 @@ def run_view(
         lost_gpu_seconds=None if lost is None else lost / 1000,
         attached=bool(row["attached"]),
     )
+
+
+def _counted(told: int | None, seen: int | None) -> int | None:
+    """What a run has counted: its row has what came before the recorder too, and is some seconds old; the rows of its ranks are not."""
+    return max(told, seen) if told is not None and seen is not None else seen if told is None else told
 
 
 def _until(ms: int | None, at_ms: int) -> int | None:

@@ -70,6 +70,7 @@ def test_a_rate_falls_when_no_step_ends_any_more(tmp_path: Path) -> None:
     found = training_of(story.run(330))  # no step in all of the window
     assert (found.tokens_per_second, found.steps_per_second, found.samples_per_second) == (0.0, 0.0, None)
     assert (found.step_seconds, found.phases, found.stalled) == (None, (), "waiting for data for 400 s")
+    assert {found.missing[name] for name in ("step_seconds", "tokens_per_step", "to_go_seconds")} == {Missing.STALE}
     assert found.rate_cells == (0.0,) * 9
 
 
@@ -171,6 +172,19 @@ def test_a_shared_gpu_has_no_energy_of_one(tmp_path: Path) -> None:
     assert found.mfu_missing == "another workload shares its GPU"
 
 
+def test_a_run_has_taken_no_fewer_steps_than_its_ranks_have_told(tmp_path: Path) -> None:
+    """Its row is told every ten seconds, and has what was before the recorder."""
+    trains = Trains(100)
+    counts = []
+    for steps in (12, None, 900):
+        story = trained_story(tmp_path / f"{steps}.db", trains)
+        story.runs[100] = run_of(trains, steps=steps, tokens=steps and steps * 1000)
+        found = training_of(story.run(60)).run
+        assert found is not None
+        counts.append((found.steps_total, found.tokens_total))
+    assert counts == [(59, 59_000), (59, 59_000), (900, 900_000)]
+
+
 def test_a_training_that_is_not_attached_says_how(tmp_path: Path) -> None:
     trains = Trains(100, tells=lambda second: None)
     story = trained_story(tmp_path / "s.db", trains)
@@ -203,4 +217,4 @@ def test_lines_of_a_log_are_told_over_the_time_between_them(tmp_path: Path) -> N
     assert (found.phases, found.phase, found.goodput_ratio) == ((), None, None)
     assert found.missing["goodput_ratio"] is Missing.NOT_ATTACHED
     text = status_text(view_of(story), width=100)
-    assert "└ nanoGPT, train.log · step times need gpuwatch run -- COMMAND" in text
+    assert "└ nanoGPT, train.log · its newest line is 10 s old · step times need gpuwatch run -- COMMAND" in text
