@@ -18,6 +18,7 @@ import gc
 import mmap
 import operator
 import os
+import signal
 import struct
 import sys
 import time
@@ -65,6 +66,10 @@ def directories() -> list[str]:
     return [f"/dev/shm/gpuwatch-{uid}", *between, f"/tmp/gpuwatch-{uid}"]
 
 
+_UNTRACKED: Any = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+"""The map needs no descriptor of its own: where Python can do without, there is none."""
+
+
 def make_file(directory: str, name: str) -> mmap.mmap:
     """A new mapped file whose pages are all there; OSError if the folder is not private to this user, or the disk is full."""
     try:
@@ -84,7 +89,7 @@ def make_file(directory: str, name: str) -> mmap.mmap:
             fd = os.open(name, flags, 0o600, dir_fd=folder)
         try:
             os.posix_fallocate(fd, 0, FILE_BYTES)  # a page that cannot be had later would kill the process (SIGBUS)
-            return mmap.mmap(fd, FILE_BYTES)
+            return mmap.mmap(fd, FILE_BYTES, **_UNTRACKED)
         except (OSError, ValueError):
             os.unlink(name, dir_fd=folder)
             raise
@@ -163,6 +168,11 @@ def gpu_uuid(cuda: Any) -> str:
 # ======================================================================================================================== the model
 
 
+def own(module: Any) -> dict[str, Any]:
+    """A module's own attributes, past an access that its class may have made its business."""
+    return object.__getattribute__(module, "__dict__")  # type: ignore[no-any-return]
+
+
 def inside(module: Any) -> Iterator[tuple[str, Any]]:
     """The module and all below it, each once, by path. Reads the plain dictionaries: users override the methods."""
     seen, waiting = set(), [("", module)]
@@ -171,7 +181,7 @@ def inside(module: Any) -> Iterator[tuple[str, Any]]:
         if id(each) not in seen:
             seen.add(id(each))
             yield path, each
-            children = each.__dict__.get("_modules") or {}
+            children = own(each).get("_modules") or {}
             waiting += [(path + "." + name, child) for name, child in list(children.items()) if child is not None]
 
 
@@ -179,10 +189,20 @@ def parameters_of(module: Any) -> dict[int, tuple[str, Any]]:
     """Each parameter once, with the path of the first module that holds it."""
     found: dict[int, tuple[str, Any]] = {}
     for path, each in inside(module):
-        for parameter in list((each.__dict__.get("_parameters") or {}).values()):
-            if parameter is not None:
+        for parameter in list((own(each).get("_parameters") or {}).values()):
+            if parameter is not None and not _is_lazy(parameter):
                 found.setdefault(id(parameter), (path, parameter))
     return found
+
+
+def _is_lazy(parameter: Any) -> bool:
+    """Whether it has no shape yet (``LazyLinear``): it cannot be asked for anything."""
+    return hasattr(type(parameter), "materialize")
+
+
+def has_gradient(parameter: Any) -> bool:
+    """Whether there is a gradient. What is computed from others has none, and asking it would have torch warn."""
+    return bool(parameter.is_leaf) and parameter.grad is not None
 
 
 def numel(parameter: Any) -> int:
@@ -218,15 +238,15 @@ def find_roots(optimizer: Any) -> list[Any]:
             good = verdict[id(kind)] = issubclass(kind, torch.nn.Module) and not issubclass(kind, strange)
         if good:
             modules.append(thing)
-    children = {id(c) for m in modules for c in list((m.__dict__.get("_modules") or {}).values()) if c is not None}
+    children = {id(c) for m in modules for c in list((own(m).get("_modules") or {}).values()) if c is not None}
     wanted = {id(p) for group in optimizer.param_groups for p in group["params"]} if optimizer is not None else set()
     shares: tuple[list[tuple[int, Any]], ...] = ([], [], [])
     for module in modules:
         if id(module) not in children:
             held = [(key, p, numel(p)) for key, (_, p) in parameters_of(module).items()]
-            learning = [(p, size) for _, p, size in held if p.requires_grad and module.__dict__.get("training")]
+            learning = [(p, size) for _, p, size in held if p.requires_grad and own(module).get("training")]
             shares[0].append((sum(size for key, _, size in held if key in wanted), module))
-            shares[1].append((sum(size for p, size in learning if p.grad is not None), module))
+            shares[1].append((sum(size for p, size in learning if has_gradient(p)), module))
             shares[2].append((sum(size for _, size in learning), module))
     for share in shares:
         most = max((size for size, _ in share), default=0)
@@ -242,7 +262,7 @@ def chain(root: Any) -> list[Any]:
     for _ in range(2):
         heavy = [
             child
-            for child in list((found[-1].__dict__.get("_modules") or {}).values())
+            for child in list((own(found[-1]).get("_modules") or {}).values())
             if child is not None and sum(numel(p) for _, p in parameters_of(child).values()) >= 0.9 * whole
         ]
         if len(heavy) != 1:
@@ -266,10 +286,10 @@ def facts_of(modules: list[Any], length: int) -> dict[str, Any]:
     tables: set[int] = set()
     matrices: set[int] = set()
     for _, module in inside(root):
-        weight = (module.__dict__.get("_parameters") or {}).get("weight")
+        weight = (own(module).get("_parameters") or {}).get("weight")
         if weight is not None:
             (tables if issubclass(type(module), torch.nn.Embedding) else matrices).add(id(weight))
-    config = next((m.__dict__["config"] for m in modules if m.__dict__.get("config") is not None), None)
+    config = next((own(m)["config"] for m in modules if own(m).get("config") is not None), None)
     config = getattr(config, "text_config", None) or config
 
     def told(*names: str) -> int:
@@ -380,6 +400,22 @@ def _tensors(values: Any, depth: int) -> Iterator[tuple[str, Any]]:
                     yield from _tensors((inner,), depth - 1)
         elif depth and issubclass(kind, (list, tuple)):
             yield from _tensors(value, depth - 1)
+
+
+def unseen(call: Callable[..., Any], *args: Any) -> Any:
+    """What ``call`` gives; what it asks tensors for is not reported to the script's own function modes and tensor classes."""
+    past = getattr(getattr(sys.modules.get("torch"), "_C", None), "DisableTorchFunction", None)
+    if past is None:  # the script declares the steps of something else
+        return call(*args)
+    with past():
+        return call(*args)
+
+
+def operations_are_seen() -> bool:
+    """Whether somebody watches which operations are made (a dispatch mode, a profiler, a tracer): none may be ours then."""
+    inner = sys.modules["torch"]._C
+    modes = getattr(inner, "_len_torch_dispatch_stack", int)()
+    return bool(modes or inner._autograd._profiler_enabled()) or inner._get_tracing_state() is not None
 
 
 def padding(values: Any) -> tuple[int, int] | None:
@@ -543,7 +579,11 @@ class Counters:
         return True
 
     def forked(self) -> None:
-        """A child has the parent's file mapped: it must never write to it."""
+        """A child has the parent's file mapped: it must never write to it.
+
+        Nor let go of it: that would close a descriptor, whose number may be another file's by now.
+        """
+        self.left = self.mem, self.live
         self.off, self.mem, self.live = True, None, None
 
     def fail(self, where: str, error: Exception) -> None:
@@ -638,7 +678,9 @@ class Counters:
         """What goes wrong with the probe ends the probe, not the agent."""
         try:
             call(*args)
-        except Exception:  # noqa: BLE001 - whatever CUDA's events raise
+        except Exception as error:  # whatever CUDA's events raise
+            if by_signal(error):
+                raise
             self.probe = None
             self.identify()
 
@@ -709,8 +751,22 @@ def attempt(default: Any, call: Callable[..., Any], *args: Any) -> Any:
     """What ``call`` gives; ``default`` if it raises. For what is only nice to know, read of classes that are not ours."""
     try:
         return call(*args)
-    except Exception:  # noqa: BLE001 - any property of a stranger's class
+    except Exception as error:  # any property of a stranger's class
+        if by_signal(error):
+            raise
         return default
+
+
+def by_signal(error: BaseException) -> bool:
+    """Whether a signal handler of the script has raised this in the middle of ours (a time limit, say): then it is the script's."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    handlers = [getattr(handler, "func", handler) for handler in handlers if callable(handler)]
+    codes = {getattr(getattr(handler, "__func__", handler), "__code__", None) for handler in handlers}
+    codes |= {getattr(vars(type(handler)).get("__call__"), "__code__", None) for handler in handlers}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code not in codes:
+        trace = trace.tb_next
+    return trace is not None
 
 
 # =============================================================================== the agent: what follows from what the hooks report
@@ -787,7 +843,7 @@ class Agent(Counters):
         if (self.mem is None and not self.ready()) or get_ident() != self.thread:
             return False
         if not self.hooked and self.backwards and not self.roots:
-            self.look_for_model(None)
+            unseen(self.look_for_model, None)
         if self.base == EVAL:
             if self.train_iterator is None or self.train_iterator() is not iterator:
                 return False
@@ -813,13 +869,13 @@ class Agent(Counters):
         if self.batches % PADDING_EVERY == 1 and self.steps:
             self.count_padding((batch,))
         if self.kind == LOADER and not self.declares_tokens:
-            _, tokens, samples = measure((batch,), {})
+            _, tokens, samples = unseen(measure, (batch,), {})
             self.tokens += tokens
             self.samples += samples
 
     def count_padding(self, values: Any) -> None:
         """How much of one batch is padding, where that costs nothing."""
-        found = padding(values)
+        found = None if operations_are_seen() else unseen(padding, values)
         if found is not None:
             self.masked += found[0]
             self.unmasked += found[1]
@@ -867,7 +923,7 @@ class Agent(Counters):
             if like != self.like:
                 self.like, self.same = like, measure(args, kwargs)
             return self.same
-        return measure(args, kwargs)
+        return unseen(measure, args, kwargs)  # type: ignore[no-any-return]
 
     def after_forward(self) -> None:
         """It has returned or raised."""
@@ -905,6 +961,8 @@ class Agent(Counters):
 
     def read_loss(self, tensors: Any) -> None:
         """The number that backward is called on, where it lies in the CPU's memory: reading it from a GPU would wait for that."""
+        if operations_are_seen():
+            return
         if "loss" not in self.told and type(tensors) is sys.modules["torch"].Tensor and tensors.device.type == "cpu":
             self.loss = float(tensors.detach().item()) if tensors.numel() == 1 and tensors.is_floating_point() else self.loss
 
@@ -931,7 +989,7 @@ class Agent(Counters):
                 return
             self.primary = weakref.ref(optimizer)
         if primary is None:
-            self.look_for_model(optimizer)
+            unseen(self.look_for_model, optimizer)
         if not self.hooked:
             self.hooked, self.held_back = True, [0, 0]
         if not self.declares_steps:
@@ -940,9 +998,9 @@ class Agent(Counters):
     def keep_cadence(self) -> None:
         """No optimizer's step has been seen yet: was one made before this backward?"""
         if not self.roots:
-            self.look_for_model(None)
+            unseen(self.look_for_model, None)
         parameter = self.sample() if self.sample is not None else None
-        if parameter is not None and parameter.grad is None and not self.declares_steps:
+        if parameter is not None and not unseen(has_gradient, parameter) and not self.declares_steps:
             self.end_step(None, self.backward_tokens)
             if not self.cadence:
                 self.cadence = True
@@ -959,7 +1017,7 @@ class Agent(Counters):
         self.uncalled = 0 if self.called or self.steps == 1 else self.uncalled + 1
         self.called = False
         if self.uncalled and self.uncalled in UNCALLED:
-            self.look_for_model(optimizer)
+            unseen(self.look_for_model, optimizer)
             if self.batches and not self.declares_tokens:
                 self.kind = LOADER
                 self.identify()
@@ -1010,10 +1068,10 @@ class Agent(Counters):
             self.modules = self.modules or [weakref.ref(module) for module in found]
             for module in found:
                 self.roots[id(module)] = weakref.ref(module)
-                self.listen(type(module))
+                attempt(None, self.listen, type(module))  # a class that lets nothing be set goes unseen
         if self.modules:
             learning = [p for _, p in parameters_of(self.modules[0]()).values() if p.requires_grad]
-            sample = next((p for p in learning if p.grad is not None), learning[0] if learning else None)
+            sample = next((p for p in learning if has_gradient(p)), learning[0] if learning else None)
             self.sample = weakref.ref(sample) if sample is not None else None
 
     def learn(self) -> None:
@@ -1021,7 +1079,7 @@ class Agent(Counters):
         modules = [module for module in (ref() for ref in self.modules) if module is not None]
         if modules:
             length = self.tokens // self.samples if self.samples else 0
-            self.known.update(attempt({}, facts_of, modules, length))
+            self.known.update(attempt({}, unseen, facts_of, modules, length))
         self.identify()
 
     # ---------------------------------------------------------------------------------------------------------- what the script declares
@@ -1083,9 +1141,11 @@ def safely(default: Any, call: Callable[..., Any], *args: Any) -> Any:
     """The border: what ``call`` gives; ``default`` if it raises. While it runs, Dynamo compiles nothing that runs."""
     compiler = None if _set_eval_frame is None else _set_eval_frame(None)
     try:
-        return call(*args)
-    except Exception as error:  # noqa: BLE001 - a training without the agent is better than none
+        return unseen(call, *args) if _function_modes() else call(*args)
+    except Exception as error:  # a training without the agent is better than none
         AGENT.fail(getattr(call, "__name__", "?"), error)
+        if by_signal(error):
+            raise
         return default
     finally:
         if compiler is not None:
@@ -1093,6 +1153,8 @@ def safely(default: Any, call: Callable[..., Any], *args: Any) -> Any:
 
 
 _set_eval_frame: Any = None
+_function_modes: Callable[[], int] = int
+"""How many modes of the script see each function of torch that is called. (``int()`` is 0.)"""
 
 
 def _pre_step(optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -1117,7 +1179,7 @@ def _wrapped_next(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         waits = not AGENT.off and safely(False, AGENT.before_batch, self)
         try:
             batch = original(self)
-        except Exception:
+        except BaseException:
             if waits:
                 safely(None, AGENT.no_batch)
             _unseen(sys._getframe())
@@ -1137,7 +1199,7 @@ def _wrapped_backward(original: Callable[..., Any]) -> Callable[..., Any]:
         came_from = -1 if AGENT.off else safely(-1, AGENT.before_backward, args[0] if args else None)
         try:
             return original(*args, **kwargs)
-        except Exception:
+        except BaseException:
             _unseen(sys._getframe())
             raise
         finally:
@@ -1155,7 +1217,7 @@ def _wrapped_save(original: Callable[..., Any]) -> Callable[..., Any]:
         saves = not AGENT.off and safely(False, AGENT.before_save)
         try:
             return original(*args, **kwargs)
-        except Exception:
+        except BaseException:
             _unseen(sys._getframe())
             raise
         finally:
@@ -1212,7 +1274,9 @@ def _listen_to(cls: Any) -> None:
     if cls in _listening:
         return
     _listening.add(cls)
-    own, gate = cls.__dict__.get("__call__"), _GATE
+    defined, gate = cls.__dict__.get("__call__"), _GATE
+    if type(defined) not in (types.FunctionType, type(None)):
+        return  # a descriptor or another object: how Python calls it is its own affair
 
     def above(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _compiling():
@@ -1220,7 +1284,7 @@ def _listen_to(cls: Any) -> None:
         reports = gate.before(self, (args, kwargs))
         try:
             return super(cls, self).__call__(*args, **kwargs)
-        except Exception:
+        except BaseException:
             gate.unseen(sys._getframe())
             raise
         finally:
@@ -1229,18 +1293,18 @@ def _listen_to(cls: Any) -> None:
 
     def around(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _compiling():
-            return own(self, *args, **kwargs)
+            return defined(self, *args, **kwargs)
         reports = gate.before(self, (args, kwargs))
         try:
-            return own(self, *args, **kwargs)
-        except Exception:
+            return defined(self, *args, **kwargs)
+        except BaseException:
             gate.unseen(sys._getframe())
             raise
         finally:
             if reports:
                 gate.after()
 
-    call: Any = functools.wraps(cls.__call__)(above if own is None else around)
+    call: Any = functools.wraps(cls.__call__)(above if defined is None else around)
     _hide(call)
     cls.__call__ = call
 
@@ -1301,6 +1365,8 @@ def patch_loaded() -> None:
 
 
 def _patch_optimizer(module: Any) -> None:
+    global _function_modes
+    _function_modes = getattr(sys.modules["torch"]._C, "_len_torch_function_stack", int)
     module.register_optimizer_step_pre_hook(_pre_step)
     module.register_optimizer_step_post_hook(_post_step)
     _skip_frames(_pre_step, _post_step)

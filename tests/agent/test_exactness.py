@@ -31,7 +31,7 @@ EXACT = (
         "compiled_model",
         "compiled_in_place",
     ),
-    *("compiled_later", "compiled_function"),
+    *("compiled_later", "compiled_function", "watched_operations"),
 )
 
 

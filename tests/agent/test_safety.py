@@ -24,6 +24,13 @@ def test_output_warnings_traceback_and_exit_code_are_the_same_byte_by_byte(attac
     assert attached.code == alone.code == 1
 
 
+@pytest.mark.parametrize(("name", "least"), [("strange_calls", 4), ("watched_operations", 100), ("interrupted", 20)])
+def test_a_script_that_looks_closely_sees_the_same(attached: Any, alone: Any, name: str, least: int) -> None:
+    assert attached.results[name]["seen"] == alone.results[name]["seen"]
+    assert len(alone.results[name]["seen"]) >= least
+    assert not attached.results[name]["off"]
+
+
 def test_warnings_are_the_same(attached: Any, alone: Any) -> None:
     def warnings(run: Any) -> dict[str, Any]:
         return {name: found["warnings"] for name, found in run.results.items() if "warnings" in found and name != "spawn_worker"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -287,3 +288,34 @@ def test_the_finder_watches_what_the_agent_has_hooks_for() -> None:
     text = (INJECT / "sitecustomize.py").read_text(encoding="utf-8")
     watched = re.findall(r'^    "([\w.]+)",$', text, re.MULTILINE)
     assert set(watched) == set(gpuwatch_agent.PATCHES)
+
+
+def test_what_a_signal_handler_of_the_script_raises_within_a_hook_is_the_script_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpuwatch_agent, "AGENT", gpuwatch_agent.Agent())
+
+    class Limit:
+        def over(self, *_: object) -> None:
+            raise TimeoutError("the script's own")
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, Limit().over)
+    try:
+        with pytest.raises(TimeoutError, match="own"):
+            gpuwatch_agent.safely(None, interrupted)
+        with pytest.raises(TimeoutError, match="own"):
+            gpuwatch_agent.attempt(None, interrupted)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert gpuwatch_agent.AGENT.off
+    assert gpuwatch_agent.safely(7, int, "no number") == gpuwatch_agent.attempt(7, int, "no number") == 7
+
+
+def test_a_child_keeps_what_it_does_not_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUWATCH_DIR", str(tmp_path / "hooks"))
+    agent = gpuwatch_agent.Agent()
+    agent.mem = memory = gpuwatch_agent.make_file(str(tmp_path / "hooks"), "1-1.gw")
+    agent.forked()
+    assert agent.off and agent.mem is None and agent.left[0] is memory and not memory.closed
+    memory.close()

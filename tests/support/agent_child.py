@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -431,6 +432,119 @@ class SlowWords(Words):
         if place == 30:  # a reader that looks now sees what the process is doing, and for how long
             self.count.seen.append(phase_now())
         return super().__getitem__(place)
+
+
+class _Answers:
+    """Something that can be called and is no function: Python passes it no ``self``."""
+
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        return _answers[0].forward(ids)  # type: ignore[no-any-return]
+
+
+_answers: list[Any] = []
+
+
+@configuration
+def strange_calls() -> Count:
+    """Classes whose ``__call__`` is no function, or that let nothing be set, are called as Python calls them."""
+
+    class Static(Tiny):
+        @staticmethod
+        def __call__(ids: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return _answers[0].forward(ids)  # type: ignore[no-any-return]
+
+    class Partial(Tiny):
+        def call(self, _: bool, ids: torch.Tensor) -> torch.Tensor:
+            return self.forward(ids)
+
+        __call__ = functools.partialmethod(call, True)  # type: ignore[assignment]
+
+    class Called(Tiny):
+        __call__ = _Answers()  # type: ignore[assignment]
+
+    class Sealing(type):
+        def __setattr__(cls, name: str, value: Any) -> None:
+            raise TypeError(name)
+
+    class Sealed(Tiny, metaclass=Sealing):
+        pass
+
+    count = Count()
+    for cls in (Static, Partial, Called, Sealed):
+        agent_new()
+        _answers[:] = [cls()]
+        count.seen.append(digest(train(_answers[0], _answers[0], batches(1), [adam(_answers[0])]).model))
+    _answers.clear()
+    return count
+
+
+@configuration
+def watched_operations() -> Count:
+    """A script that watches torch's functions and operations, and a model beside it with strange parameters, see nothing of ours."""
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    count = Count(Tiny())
+
+    class Functions(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            count.seen.append(getattr(function, "__name__", ""))
+            return function(*args, **(kwargs or {}))
+
+    class Operations(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            count.seen.append(str(function))
+            return function(*args, **(kwargs or {}))
+
+    beside = nn.ModuleDict({"computed": Tiny(), "lazy": nn.LazyLinear(3)})
+    beside.computed.out._parameters["weight"] = beside.computed.out.weight * 2  # type: ignore[assignment,union-attr]
+    optimizer = adam(count.model)  # type: ignore[arg-type]
+    for mode in (Functions(), Operations(), nullcontext()):
+        with mode:
+            for ids in batches(1):
+                count.saw(ids)
+                loss_of(count.model(ids), ids).backward()  # type: ignore[misc]
+                optimizer.step()
+                optimizer.zero_grad()
+                count.step()
+    del beside
+    return count
+
+
+@configuration
+def interrupted() -> Count:
+    """What ctrl-C shows, in the dataset, in backward, in the model and while a file is written."""
+    count = Count(Tiny())
+
+    def press(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    class Pressed(torch.autograd.Function):
+        @staticmethod
+        def forward(_: Any, given: torch.Tensor) -> torch.Tensor:
+            return given.clone()
+
+        backward = staticmethod(press)
+
+    model = count.model
+    assert model is not None
+    train(model, model, batches(1), [adam(model)])
+    ids = next(iter(batches(1)))
+    model.out.register_forward_pre_hook(press)
+    loss = loss_of(Tiny()(ids), ids)
+    written = SimpleNamespace(__reduce__=press)
+    places: list[Callable[[], Any]] = [
+        lambda: next(iter(DataLoader([0], collate_fn=press))),  # type: ignore[arg-type]
+        lambda: Pressed.apply(loss).backward(),
+        lambda: model(ids),
+        lambda: torch.save(written, SimpleNamespace(write=press)),  # type: ignore[arg-type]
+    ]
+    for place in places:
+        try:
+            place()
+        except KeyboardInterrupt:
+            count.seen += traceback.format_exc().splitlines()
+    return count
 
 
 def phase_now() -> str:
