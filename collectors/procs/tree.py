@@ -87,15 +87,17 @@ def plan(table: Mapping[int, Entry], gpu: Collection[int]) -> list[Tree]:
     seeds = {pid for pid, entry in live.items() if pid in gpu or entry.is_ml}
     trees: dict[int, Tree] = {}
     above_seed: set[int] = set()
+    homes: dict[int, int] = {}
     for pid in seeds:
         path = path_to_root(live[pid], live)
+        homes[pid] = path[-1].pid
         trees.setdefault(path[-1].pid, Tree(path[-1]))
         above_seed.update(entry.pid for entry in path[1:])
     children: dict[int, list[Entry]] = {}
     for entry in live.values():
         if (above := parent(entry, live)) is not None:
             children.setdefault(above.pid, []).append(entry)
-    homes = {pid: path_to_root(entry, live)[-1].pid for pid, entry in live.items() if entry.whole_training}
+    homes |= {pid: path_to_root(each, live)[-1].pid for pid, each in live.items() if pid not in seeds and each.whole_training}
     homes |= {pid: pid for pid in trees}
     for tree in trees.values():
         _descend(tree, children, gpu, above_seed, homes)
