@@ -1147,6 +1147,9 @@ def safely(default: Any, call: Callable[..., Any], *args: Any) -> Any:
         if by_signal(error):
             raise
         return default
+    except BaseException:  # ctrl-C: who catches it (a notebook) trains on, and what this hook has begun will not end
+        AGENT.in_forward = AGENT.in_backward = AGENT.in_checkpoint = False
+        raise
     finally:
         if compiler is not None:
             _set_eval_frame(compiler)

@@ -312,6 +312,19 @@ def test_what_a_signal_handler_of_the_script_raises_within_a_hook_is_the_script_
     assert gpuwatch_agent.safely(7, int, "no number") == gpuwatch_agent.attempt(7, int, "no number") == 7
 
 
+def test_ctrl_c_within_a_hook_goes_through_and_leaves_nothing_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = gpuwatch_agent.Agent()
+    monkeypatch.setattr(gpuwatch_agent, "AGENT", agent)
+
+    def interrupted() -> None:
+        agent.in_forward = agent.in_backward = agent.in_checkpoint = True
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gpuwatch_agent.safely(None, interrupted)
+    assert not (agent.off or agent.in_forward or agent.in_backward or agent.in_checkpoint)
+
+
 def test_a_child_keeps_what_it_does_not_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPUWATCH_DIR", str(tmp_path / "hooks"))
     agent = gpuwatch_agent.Agent()
