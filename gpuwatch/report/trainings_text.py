@@ -62,7 +62,11 @@ def trainings(view: View, width: int, paint: Paint) -> list[str]:
     silent = [(work, training) for work, training in there if not _tells(training)]
     for work, training in silent:
         name = _name(work, 28)
-        lines.append(paint(fmt.cut(f"training {name} on GPU {gpu_list(work.gpu_indices)}: tokens/s and steps need  {training.hint}", width), "dim"))  # fmt: skip
+        where = f" on GPU {gpu_list(work.gpu_indices)}" if work.gpu_indices else ""
+        if training.hint:
+            lines.append(paint(fmt.cut(f"training {name}{where}: tokens/s and steps need  {training.hint}", width), "dim"))
+        else:
+            lines += [f"training {name}{where}", *(paint(line, "notice") for line in folded(training.detail, width))]
     return lines
 
 

@@ -76,7 +76,8 @@ def training_view(moment: Moment, card: Card, trainings: Trainings, terms: Terms
     gpus = len(card.gpu_ids) or (len(spent.gpu_ms) if spent else 0)
     run = training_run.run_view(card.run, card.work, spent, gpus or None, at_ms, since) if card.run else None
     if not ranks:
-        return TrainingView(attached=False, hint=HINT, model=card.work["model"], run=run, missing=dict.fromkeys(_OF_HOOK, Missing.NOT_ATTACHED))  # fmt: skip
+        blocked = card.run["detail"] if card.run and card.run["ended_ms"] is None else ""  # why gpuwatch run could not attach it
+        return TrainingView(attached=False, detail=blocked, hint="" if blocked else HINT, model=card.work["model"], run=run, missing=dict.fromkeys(_OF_HOOK, Missing.NOT_ATTACHED))  # fmt: skip
     lead = min(ranks, key=_order)
     found = _identity(card, ranks, lead) | _rates(moment, card, trainings, ranks, lead) | _steps(card, trainings, ranks, lead)
     found |= life(found, ranks, lead, run, since, started_ms, at_ms)

@@ -199,6 +199,20 @@ def test_a_training_that_is_not_attached_says_how(tmp_path: Path) -> None:
     assert found.run.gpu_seconds == pytest.approx(60.0, abs=10.0)
 
 
+def test_a_training_that_could_not_be_attached_says_why(tmp_path: Path) -> None:
+    trains, why = Trains(100, tells=lambda second: None), "not attached to pid 100, python -I train.py: Python was started with -I"
+    story = trained_story(tmp_path / "s.db", trains)
+    story.without_cards = True
+    story.runs[100] = run_of(trains, first_step_ms=None, attached=False, detail=why)
+    found = training_of(story.run(60))
+    assert (found.attached, found.detail, found.hint) == (False, why, "")
+    text = status_text(view_of(story), width=60)
+    assert (
+        "  └ not attached to pid 100, python -I train.py: Python was\n    started with -I\n" in text
+        and "need  gpuwatch run" not in text
+    )
+
+
 def test_lines_of_a_log_are_told_over_the_time_between_them(tmp_path: Path) -> None:
     """A line each 20 s says what ten steps did; of what came before the first one nothing is known."""
 

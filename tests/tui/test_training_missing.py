@@ -175,6 +175,15 @@ def test_rows_of_the_overview() -> None:
     assert wide[2].rstrip() == "step 5 690 of 20 000 · loss 2.314"
 
 
+def test_a_training_that_could_not_be_attached_says_why_and_not_to_do_it_again() -> None:
+    view = changed(
+        TrainingView(attached=False, detail="not attached to pid 57120: Python was started with -I; start it without -I")
+    )
+    shown = sheet(view, work_named(view)).text()
+    assert "Seen: not attached to pid 57120: Python was started with -I" in shown and "gpuwatch run --" not in shown
+    assert "not attached: llama-8b" in sheet_of(OverviewScreen, view, (200, 60)).text()
+
+
 def test_a_single_row_says_how_it_ended_or_that_it_stands_still_in_place_of_a_rate() -> None:
     view = replace(with_trainings("hung", "failed", "one_dead", "rich"), gpus=())
     drawn = [row[70:119] for row in sheet_of(OverviewScreen, view, (120, 40)).text().splitlines()]

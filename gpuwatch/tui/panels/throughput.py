@@ -77,8 +77,13 @@ def silent_words(quiet: Sequence[WorkloadView], room: int) -> str:
         return f"{len(others)} without numbers: {', '.join(others)}" if others else ""
     names = ", ".join(trainings)
     rest = f" · {counted(len(others), 'other')}" if others else ""
-    texts = (f"{len(trainings)} not attached (gpuwatch run): {names}{rest}", f"no gpuwatch run: {names}{rest}")
-    return next((text for text in texts if width_of(text) <= room), f"no gpuwatch run: {names}")
+    blocked = any(work.training is not None and work.training.detail for work in quiet if work.kind == "training")
+    short = "not attached" if blocked else "no gpuwatch run"
+    texts = (
+        f"{len(trainings)} not attached ({'⏎ says why' if blocked else 'gpuwatch run'}): {names}{rest}",
+        f"{short}: {names}{rest}",
+    )
+    return next((text for text in texts if width_of(text) <= room), f"{short}: {names}")
 
 
 def rows_each(rows: int, shown: int) -> int:

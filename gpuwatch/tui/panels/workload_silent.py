@@ -51,7 +51,8 @@ def _training(context: Context, view: View, work: WorkloadView) -> Lines:
     seen = (training.detail if training is not None else "") or (run.detail if run is not None else "")
     if seen:
         lines.append((f"Seen: {seen}", look.amber))
-    lines.append((f"step times need: {attach_command(view, work, 400)}", look.acc))
+    if training is None or training.hint or not training.detail:  # what could not be attached says itself what to do
+        lines.append((f"step times need: {attach_command(view, work, 400)}", look.acc))
     if training is not None:
         text = "   ".join(f"{label} {value} {unit} {beside}".rstrip() for label, value, unit, beside in facts_of(training))
         if text:
