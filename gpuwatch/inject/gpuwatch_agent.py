@@ -533,12 +533,14 @@ class Counters:
         # what they were when the last step ended
         self.before = (0,) * 5
         self.step_tokens = 0
+        self.samples_before = self.samples_then = 0
+        """Samples at the end of the step before the last one, and of the last one."""
         self.average = 0.0
         # what is known, and what the script itself declares
         self.known: dict[str, Any] = {}
         self.told: dict[str, Any] = {}
         self.precision = ""
-        self.declares_steps = self.declares_tokens = False
+        self.declares_steps = self.declares_tokens = self.declares_samples = False
         self.probe: Probe | None = None
         self.probed: Probe | None = None
         """The probe that counts, and the one that has counted: it may have been given up."""
@@ -638,6 +640,7 @@ class Counters:
         tokens = self.tokens if tokens is None else tokens
         self.before = after = (tokens, spent[DATA], spent[2], spent[3], spent[4])
         self.step_tokens = tokens - before[0]
+        self.samples_before, self.samples_then = self.samples_then, self.samples
         if self.last_end:
             whole = now - self.last_end
             self.average += (whole - self.average) / min(self.steps, 16)
@@ -693,7 +696,9 @@ class Counters:
         size, same, source = attempt((world, 1, DP_ASSUMED), replicas, world, known.get("mesh", {}))
         if "dp" in told:
             size, same, source = told["dp"], max(1, world // max(1, told["dp"])), DP_DECLARED
-        flags = FLAG_DECLARED * (self.declares_steps or self.declares_tokens) | FLAG_PROBE * (self.probe is not None)
+        flags = FLAG_DECLARED * (self.declares_steps or self.declares_tokens or self.declares_samples) | FLAG_PROBE * (
+            self.probe is not None
+        )
         flags |= FLAG_RAISED * self.raised | FLAG_OFF * (self.off and not self.raised)
         flags |= FLAG_SHARDED * bool(known.get("sharded")) | FLAG_TRACKED * self.tracked
         numbers = [
@@ -774,6 +779,8 @@ def by_signal(error: BaseException) -> bool:
 
 LOOK_AGAIN = frozenset((1, 3, 10, 100, 1000))
 """Steps after which what is known of the model is brought up to date."""
+LONG_LOOK = 1_000_000_000
+"""Nanoseconds: one look at a model of a hundred thousand modules takes seconds."""
 UNCALLED = (3, 30, 300)
 """Steps in which the model was not called, after which it is looked for again, and its tokens are those of the DataLoader's batches."""
 PADDING_EVERY = 16
@@ -823,6 +830,7 @@ class Agent(Counters):
         self.same = (NONE, 0, 0)
         self.roots: dict[int, Any] = {}
         self.modules: list[Any] = []
+        self.look_ns = 0
         self.train_iterator: Any = None
         self.last_iterator: Any = None
         self.compile_from = OTHER
@@ -868,10 +876,10 @@ class Agent(Counters):
             self.last_iterator = weakref.ref(iterator)
         if self.batches % PADDING_EVERY == 1 and self.steps:
             self.count_padding((batch,))
-        if self.kind == LOADER and not self.declares_tokens:
+        if self.kind == LOADER:
             _, tokens, samples = unseen(measure, (batch,), {})
-            self.tokens += tokens
-            self.samples += samples
+            self.tokens += 0 if self.declares_tokens else tokens
+            self.samples += 0 if self.declares_samples else samples
 
     def count_padding(self, values: Any) -> None:
         """How much of one batch is padding, where that costs nothing."""
@@ -900,11 +908,13 @@ class Agent(Counters):
             self.base = OTHER
         self.train_iterator = self.last_iterator
         self.micro += 1
-        if self.declares_tokens or self.kind == LOADER:  # the script counts them, or its batch has been counted
+        if self.kind == LOADER:  # its batch has been counted
             pass
-        elif self.hooked or self.cadence:
-            self.tokens += tokens
-            self.samples += samples
+        elif self.hooked or self.cadence or self.declares_steps:
+            if not self.declares_tokens:
+                self.tokens += tokens
+            if not self.declares_samples:
+                self.samples += samples
         else:  # the end of the first step is not known yet: this may belong to it
             self.held_back[0] += tokens
             self.held_back[1] += samples
@@ -1017,12 +1027,17 @@ class Agent(Counters):
         self.uncalled = 0 if self.called or self.steps == 1 else self.uncalled + 1
         self.called = False
         if self.uncalled and self.uncalled in UNCALLED:
-            unseen(self.look_for_model, optimizer)
+            if self.affordable():
+                unseen(self.look_for_model, optimizer)
             if self.batches and not self.declares_tokens:
                 self.kind = LOADER
                 self.identify()
-        if self.steps in LOOK_AGAIN:
+        if self.steps in LOOK_AGAIN and (self.steps == 1 or self.affordable()):
             self.learn()
+
+    def affordable(self) -> bool:
+        """Whether another look at the model is: the last one was short, or all steps so far took a hundred times as long."""
+        return self.look_ns < LONG_LOOK or self.look_ns * 100 < self.last_end - self.first_end
 
     # ------------------------------------------------------------------------------------------------------- checkpoints and compiling
 
@@ -1061,6 +1076,7 @@ class Agent(Counters):
         """Find what is trained and have its calls reported. One pass over all objects, a part of the start."""
         if "torch" not in sys.modules:
             return  # the script declares the steps of something else
+        began = monotonic_ns()
         torch, self.roots, self.modules = sys.modules["torch"], {}, []
         self.tensor, self.tracing, self.learning = torch.Tensor, torch._C._get_tracing_state, torch.is_grad_enabled
         for root in find_roots(optimizer):
@@ -1073,6 +1089,7 @@ class Agent(Counters):
             learning = [p for _, p in parameters_of(self.modules[0]()).values() if p.requires_grad]
             sample = next((p for p in learning if has_gradient(p)), learning[0] if learning else None)
             self.sample = weakref.ref(sample) if sample is not None else None
+        self.look_ns = monotonic_ns() - began
 
     def learn(self) -> None:
         """Bring what is known of the model up to date."""
@@ -1097,7 +1114,8 @@ class Agent(Counters):
                 self.masked += tokens
                 self.unmasked += nonpad
         if samples is not None:
-            self.samples += samples
+            self.samples = samples + (self.samples_before if counted and not self.declares_samples else self.samples)
+            self.declares_samples = True
         if loss is not None:
             self.loss = self.told["loss"] = float(loss)
         if number is not None:

@@ -233,6 +233,27 @@ def test_a_script_without_torch_may_declare_its_steps(monkeypatch: pytest.Monkey
     assert (agent.steps, agent.tokens) == (32, 7 * 32)
 
 
+def test_declared_samples_replace_inferred_ones_and_leave_tokens_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    agent = gpuwatch_agent.Agent()
+    agent.live, agent.hooked = {}, True
+
+    def forward_and_step() -> None:
+        agent.tokens += 0 if agent.declares_tokens else 100
+        agent.samples += 0 if agent.declares_samples else 10
+        if not agent.declares_steps:
+            agent.step_ended()
+
+    for _ in range(3):
+        forward_and_step()
+    agent.told_step(None, None, 4, None, None)
+    assert (agent.steps, agent.tokens, agent.samples) == (3, 300, 24), "the step that the hook has counted is this one"
+    for _ in range(2):
+        forward_and_step()
+        agent.told_step(None, None, 4, None, None)
+    assert (agent.steps, agent.tokens, agent.samples) == (5, 500, 32)
+
+
 # -------------------------------------------------------------------------------------------------------------- how it gets in
 
 
@@ -323,6 +344,19 @@ def test_ctrl_c_within_a_hook_goes_through_and_leaves_nothing_begun(monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         gpuwatch_agent.safely(None, interrupted)
     assert not (agent.off or agent.in_forward or agent.in_backward or agent.in_checkpoint)
+
+
+@pytest.mark.parametrize(("look_ns", "looks"), [(0, [1, 3, 10, 100]), (60_000_000_000, [1])])
+def test_a_model_that_takes_long_to_look_at_is_looked_at_seldom(
+    look_ns: int, looks: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, seen = gpuwatch_agent.Agent(), list[int]()
+    agent.look_ns, agent.phase = look_ns, Phase.OTHER
+    monkeypatch.setattr(agent, "learn", lambda: seen.append(agent.steps))
+    for _ in range(110):
+        agent.called = True
+        agent.end_step()
+    assert seen == looks
 
 
 def test_a_child_keeps_what_it_does_not_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
