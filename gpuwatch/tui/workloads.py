@@ -73,12 +73,16 @@ def work_of(view: View, pid: int, start_ms: int) -> WorkloadView | None:
 
 
 def first_notice(view: View) -> str:
-    """The one line that every size of the overview has room for: a training that stands still, else the View's first notice."""
+    """The one line that every size of the overview has room for: a training that stands still, else the View's first notice, else why a
+    training could not be attached."""
     for work in view.workloads:
         training = work.training
         if training is not None and training.stalled and (training.run is None or training.run.outcome is RunOutcome.RUNNING):
             return f"{work.name}: {training.stalled}"
-    return view.notices[0] if view.notices else ""
+    blocked = (work for work in view.workloads if (run := work.training) is not None and not run.ranks and run.detail)
+    return (
+        view.notices[0] if view.notices else next((f"{work.name}: {work.training.detail}" for work in blocked if work.training), "")
+    )
 
 
 def rank_of(view: View, pid: int, start_ms: int) -> tuple[TrainingView, RankView] | None:

@@ -181,6 +181,9 @@ def test_a_training_that_could_not_be_attached_says_why_and_not_to_do_it_again()
     )
     shown = sheet(view, work_named(view)).text()
     assert "Seen: not attached to pid 57120: Python was started with -I" in shown and "gpuwatch run --" not in shown
+    assert "llama-8b: not attached to pid 57120: Python was started" in sheet_of(OverviewScreen, view, (120, 40)).text()
+    alone = replace(view, gpus=(), workloads=view.workloads[:1])
+    assert "A training could not be attached." in sheet_of(OverviewScreen, alone, (120, 40)).text()
     assert "not attached: llama-8b" in sheet_of(OverviewScreen, view, (200, 60)).text()
 
 

@@ -12,7 +12,7 @@ from gpuwatch.tui.panels.processes import selection_of, value
 from gpuwatch.tui.panels.throughput import draw_throughput
 from gpuwatch.tui.rows import build_rows
 from gpuwatch.tui.state import Context
-from gpuwatch.tui.workloads import telling
+from gpuwatch.tui.workloads import telling, tells
 from gpuwatch.view.types import View
 
 
@@ -45,10 +45,12 @@ def draw_no_gpu(sheet: Sheet, context: Context, view: View) -> None:
 
 
 def shows_servers(context: Context, view: View) -> bool:
-    """Whether servers, which run on the CPU here, stand beside the host."""
+    """Whether servers and trainings, which run on the CPU here, stand beside the host; what is not attached does too."""
     height = context.height - 2
     checked = min(_checked_rows(context, view), max(5, height - 9))
-    return context.width >= 120 and height - checked >= 14 and bool(telling(view))
+    return (
+        context.width >= 120 and height - checked >= 14 and any(tells(work) or work.kind == "training" for work in view.workloads)
+    )
 
 
 def _checked_rows(context: Context, view: View) -> int:

@@ -80,7 +80,7 @@ def steps_shown(context: Context, view: View) -> bool:
 def shows_throughput(context: Context, view: View) -> bool:
     """Whether the overview of this size has rows of workloads to select."""
     if not view.gpus or view.ledger is None:
-        return shows_servers(context, view)
+        return shows_servers(context, view) and bool(telling(view))
     if not telling(view) or context.width < THROUGHPUT_FROM:
         return False
     wide = context.width >= WIDE

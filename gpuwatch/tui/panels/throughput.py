@@ -95,6 +95,8 @@ def rows_each(rows: int, shown: int) -> int:
 def _nothing(view: View) -> tuple[str, str]:
     if not view.workloads:
         return "No server and no training run is seen.", "Attach one: gpuwatch run -- python train.py"
+    if any(work.training is not None and work.training.detail for work in view.workloads):
+        return "A training could not be attached.", "⏎ on its process says why."
     if all(work.kind == "training" for work in view.workloads):
         return "No run is attached. Start the next one as:", "gpuwatch run -- python train.py"
     return "No server tells its tokens yet.", "Trainings: gpuwatch run -- python train.py"
