@@ -32,6 +32,8 @@ class Note:
     problem: str = ""
     owner: int = -1
     """Whose file it is."""
+    command: str = ""
+    """Redacted by who wrote it, and as much of it as may be kept here."""
 
 
 def parse(raw: bytes, process: tuple[int, int]) -> Note | None:
@@ -55,6 +57,7 @@ def parse(raw: bytes, process: tuple[int, int]) -> Note | None:
         None if ended is None else -signal if signal and signal < 128 else code if code is not None and code < 256 else None,
         _text(attach, "state"),
         _text(attach, "detail"),
+        command=_text(told, "command"),
     )
 
 
@@ -71,9 +74,11 @@ def _text(told: dict[str, Any], name: str) -> str:
 class Notes:
     """All notes, each read once and again when it was replaced."""
 
-    def __init__(self, folders: Folders, processes: Processes) -> None:
+    def __init__(self, folders: Folders, processes: Processes, command_lines: str) -> None:
         self._folders = folders
         self._processes = processes
+        self._words = {"redacted": None, "name": 1}.get(command_lines, 0)
+        """How many words of a command are kept; all where it is None."""
         self._read: dict[Place, Note | None] = {}
         self.by_process: dict[tuple[int, int], Note] = {}
         self._tidy_ms = 0
@@ -101,7 +106,7 @@ class Notes:
         finally:
             os.close(fd)
         note = parse(raw, place.process) if len(raw) <= LIMIT and self._may_tell(owner, place.process) else None
-        return replace(note, owner=owner) if note is not None else None
+        return replace(note, owner=owner, command=" ".join(note.command.split(" ")[: self._words])) if note is not None else None
 
     def _may_tell(self, uid: int, process: tuple[int, int]) -> bool:
         """Whether this user may have started that process: it is theirs, or that above it is (of ``sudo``); once it is gone, whose note was

@@ -98,9 +98,10 @@ class Runs:
         owner = processes.owner(pid) if is_root else None
         commit = commit_of(processes.folder(pid), {owner, 0}) if owner is not None else ""
         command, name = (job.command if is_root else "", job.name) if job is not None else ("", "")
-        state = self.states[root] = RunState(root, command=command, name=name, git_commit=commit)
         notes = self._notes.by_process
         gone = [process for process in notes if process[0] == pid and processes.start_ms(*process) == root[1]]
+        command = command or next((notes[process].command for process in gone), "")
+        state = self.states[root] = RunState(root, command=command, name=name, git_commit=commit)
         state.rooted = is_root
         state.above = processes.above(pid) if is_root else gone
         if note := self._note_above(state):

@@ -31,7 +31,7 @@ class Watching:
         self._context = context
         self._folders = folders
         self._processes = Processes(context)
-        self._notes = Notes(folders, self._processes)
+        self._notes = Notes(folders, self._processes, str(context.options.get("command_lines", "redacted")))
         self._attached = Attached(context, folders, self._processes, opened_ns)
         now_ns, now_ms = context.clock.monotonic_ns(), round(context.clock.time() * 1000)
         self._runs = Runs(self._processes, self._notes, now_ms - (now_ns - opened_ns) // 1_000_000)

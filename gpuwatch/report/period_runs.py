@@ -29,7 +29,7 @@ def runs_table(report: Report, figures: Figures) -> Table:
     alike = units.pop() if len(units) == 1 else "" if units else "tokens"
     energy = Scale.of(KWH_MJ, max((row.ledger.energy_mj or 0 for row in report.training), default=0))
     columns = [
-        Head("run", [row.name or row.model or "(no name)" for row in rows], "left", name=True),
+        Head("run", [row.name or row.model or row.command or "(no name)" for row in rows], "left", name=True),
         Head("user", [row.user or "(not known)" for row in rows], "left", name=True, drop=5),
         Head("commit", [row.git_commit[:7] or NOTHING for row in rows], "left", drop=6),
         Head("start", [times.stamp(row.started_ms) for row in rows], "left", drop=4),

@@ -405,12 +405,16 @@ def test_why_the_agent_could_not_get_in_stands_on_the_run_while_it_goes_on(stage
     assert ended(stage).detail == ""
 
 
-def test_a_run_that_ended_while_nobody_watched_gets_its_end_and_totals_from_its_files(stage: Stage) -> None:
+@pytest.mark.parametrize(("kept", "command"), [("redacted", "torchrun x.py --lr 1"), ("name", "torchrun"), ("none", "")])
+def test_a_run_that_ended_while_nobody_watched_gets_its_end_and_totals_from_its_files(
+    stage: Stage, kept: str, command: str
+) -> None:
+    stage.options["command_lines"] = kept
     ranks = torchrun(stage)
     for rank in ranks:
         rank.step(5)
         rank.ends()
-    note = stage.note(40, 890.0, ended_ms=stage.now_ms() + 50, exit_code=0)
+    note = stage.note(40, 890.0, ended_ms=stage.now_ms() + 50, exit_code=0, command="torchrun x.py --lr 1")
     end_all(stage, ranks, 40)
     stage.clock.advance(600)
     stage.open()
@@ -419,6 +423,7 @@ def test_a_run_that_ended_while_nobody_watched_gets_its_end_and_totals_from_its_
     assert {trainer.root_pid for trainer in batch.trainers} == {40}
     run = run_of(batch)
     assert (run.key, run.steps, run.tokens, run.exit_code) == ((40, start_ms(890.0)), 5, 10 * 1024, 0)
+    assert run.command == command
     assert (run.outcome, run.ended_ms) == (RunOutcome.FINISHED, stage.now_ms() - 601_000 + 50)
     assert len(batch.runs) == 1 and note.exists()
 
