@@ -15,7 +15,7 @@ from truth import Recorded, Steps, Tally, lab
 @pytest.mark.slow
 def test_what_readers_show_is_what_was_so(capsys: pytest.CaptureFixture[str]) -> None:
     with ExitStack() as stack:
-        run = Run(stack, seconds=25, pause=4, seed=5, plain=True)
+        run = Run(stack, seconds=40, pause=4, seed=5, plain=True)  # a screen starts in ten seconds where others are busy
         run.play()
         tallies, lines = compare(run), facts(run, least_seconds=12)
     if not shutil.which("tmux"):
