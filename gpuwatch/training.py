@@ -6,10 +6,23 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.measure import MIB, measure
-from gpuwatch.names import RunOutcome, TrainingSource
+from gpuwatch.names import Phase, RunOutcome, TrainingSource
 
 HOOK = "hook"
 """Where a rank's own numbers come from; ``Trainer.source`` says whether it was the hook, the script's own word, or a log."""
+
+
+PHASE_SECONDS = {
+    Phase.DATA: "data_wait_seconds",
+    Phase.FORWARD: "forward_seconds",
+    Phase.BACKWARD: "backward_seconds",
+    Phase.OPTIMIZER: "optimizer_seconds",
+    Phase.CHECKPOINT: "checkpoint_seconds",
+    Phase.EVAL: "eval_seconds",
+    Phase.COMPILE: "compile_seconds",
+    Phase.OTHER: "other_seconds",
+}
+"""The parts of a step in its order, and the fields of ``TrainingSample`` that tell them."""
 
 
 @dataclass(frozen=True, slots=True)

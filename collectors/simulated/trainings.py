@@ -15,21 +15,11 @@ from gpuwatch.collectors.training.steps import bucket_us
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.model import LatencyCounts
 from gpuwatch.names import STEP_TIMES, Phase, RunOutcome
-from gpuwatch.training import Run, Trainer, TrainingSample
+from gpuwatch.training import PHASE_SECONDS, Run, Trainer, TrainingSample
 
 if TYPE_CHECKING:
     from gpuwatch.collectors.simulated.people import Axis, Life
 
-_SECONDS = {
-    Phase.DATA: "data_wait_seconds",
-    Phase.FORWARD: "forward_seconds",
-    Phase.BACKWARD: "backward_seconds",
-    Phase.OPTIMIZER: "optimizer_seconds",
-    Phase.CHECKPOINT: "checkpoint_seconds",
-    Phase.EVAL: "eval_seconds",
-    Phase.COMPILE: "compile_seconds",
-    Phase.OTHER: "other_seconds",
-}
 _PARTS = (Phase.DATA, Phase.FORWARD, Phase.BACKWARD, Phase.OPTIMIZER)
 """Those of which the times of single steps are kept."""
 _SLOWER = 1.25
@@ -155,7 +145,7 @@ class Trainings:
         counts, starting = stepping.between(look.start_ms, look.end_ms, life.start_ms)
         speed = self._speed(look.end_ms)
         counts = [int(count // speed) for count in counts]
-        values |= {name: counts[TIMED.index(phase)] / 1000 for phase, name in _SECONDS.items()}
+        values |= {name: counts[TIMED.index(phase)] / 1000 for phase, name in PHASE_SECONDS.items()}
         steps = counts[STEPS]
         values |= {
             "rank_steps_total": float(steps), "micro_batches_total": float(steps), "attached_seconds": look.seconds,

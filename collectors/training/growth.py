@@ -12,20 +12,11 @@ from typing import Any
 from gpuwatch.collectors.training import layout
 from gpuwatch.collectors.training.reader import Counters
 from gpuwatch.names import Phase
+from gpuwatch.training import PHASE_SECONDS
 
 _NS_A_MS = 1_000_000
-_PHASE_FIELDS = {
-    Phase.STARTING: "starting_seconds",
-    Phase.DATA: "data_wait_seconds",
-    Phase.FORWARD: "forward_seconds",
-    Phase.BACKWARD: "backward_seconds",
-    Phase.OPTIMIZER: "optimizer_seconds",
-    Phase.CHECKPOINT: "checkpoint_seconds",
-    Phase.EVAL: "eval_seconds",
-    Phase.COMPILE: "compile_seconds",
-    Phase.OTHER: "other_seconds",
-}
-LOOP_FIELDS = frozenset(_PHASE_FIELDS.values()) - {"starting_seconds"}
+_PHASE_FIELDS = {Phase.STARTING: "starting_seconds", **PHASE_SECONDS}
+LOOP_FIELDS = frozenset(PHASE_SECONDS.values())
 """The phases of the loop itself."""
 _IDLE_FIELDS = {
     Phase.DATA: "gpu_idle_data_seconds",

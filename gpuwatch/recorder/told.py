@@ -10,7 +10,7 @@ from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample
 from gpuwatch.training import TrainingSample
 
-_KEEP = 2000
+_KEEP = 1000
 Key = tuple[int, ...]
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from gpuwatch.names import Latency, Missing, Phase, TrainingSource
+from gpuwatch.training import PHASE_SECONDS
 from gpuwatch.view import training_run
 from gpuwatch.view.counts import Sums, together
 from gpuwatch.view.entities import Moment
@@ -21,7 +22,6 @@ from gpuwatch.view.training_efficiency import efficiency
 from gpuwatch.view.training_life import life
 from gpuwatch.view.training_ranks import PROBED, Card, Rank, rank_view, ranks_at, stalled, straggler
 from gpuwatch.view.training_steps import added
-from gpuwatch.view.training_track import PHASE_SECONDS
 from gpuwatch.view.training_types import PhaseView, RankView, TrainingView
 
 HINT = "gpuwatch run -- COMMAND"

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from gpuwatch.names import Phase
 from gpuwatch.store.training_window import knows_trainings
 from gpuwatch.store.window import Window
+from gpuwatch.training import PHASE_SECONDS
 from gpuwatch.view.counts import NOTHING, Sums
 from gpuwatch.view.trained import tracks_of
 from gpuwatch.view.training_run import COLUMNS, minute_counts
 from gpuwatch.view.training_steps import added
-from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
+from gpuwatch.view.training_track import RankTrack
 from gpuwatch.view.training_types import TrainingHistory
 
 CELLS, CELL_S, CELL_MS = 60, 60, 60_000

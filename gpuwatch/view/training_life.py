@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpuwatch.names import Phase
+from gpuwatch.training import PHASE_SECONDS
 from gpuwatch.view import training_run
 from gpuwatch.view.counts import Sums
 from gpuwatch.view.training_ranks import Rank, hangs
-from gpuwatch.view.training_track import PHASE_SECONDS
 from gpuwatch.view.training_types import RunView
 
 _PRODUCTIVE = (Phase.FORWARD, Phase.BACKWARD, Phase.OPTIMIZER)

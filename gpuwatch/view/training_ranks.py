@@ -8,9 +8,10 @@ from typing import Any
 from gpuwatch.dataclass import dataclass, replace
 from gpuwatch.format import lasted, latency
 from gpuwatch.names import Phase, RunOutcome, TrainingSource
+from gpuwatch.training import PHASE_SECONDS
 from gpuwatch.view.counts import NOTHING, Sums, median
 from gpuwatch.view.training_steps import Rates
-from gpuwatch.view.training_track import PHASE_SECONDS, RankTrack
+from gpuwatch.view.training_track import RankTrack
 from gpuwatch.view.training_types import RankView
 
 RATE_MS = 30_000

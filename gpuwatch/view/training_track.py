@@ -18,17 +18,6 @@ _TIME, _DT = 0, 3
 _AT = {name: number for number, name in enumerate(_MEASURES, _DT + 1)}
 """Where the fields stand in a row as a window has it: time, process and workload are before them."""
 COUNTS = tuple(name for name, m in _MEASURES.items() if m.kind == "delta")
-PHASE_SECONDS = {
-    Phase.DATA: "data_wait_seconds",
-    Phase.FORWARD: "forward_seconds",
-    Phase.BACKWARD: "backward_seconds",
-    Phase.OPTIMIZER: "optimizer_seconds",
-    Phase.CHECKPOINT: "checkpoint_seconds",
-    Phase.EVAL: "eval_seconds",
-    Phase.COMPILE: "compile_seconds",
-    Phase.OTHER: "other_seconds",
-}
-"""The parts of a step in its order, and the fields that tell them."""
 _ATTACHED, _STEPS, _TOKENS, _SAMPLES = (
     _AT[name] for name in ("attached_seconds", "rank_steps_total", "tokens_total", "samples_total")
 )

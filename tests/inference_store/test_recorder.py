@@ -122,7 +122,7 @@ def test_thousands_of_servers_that_come_and_go_are_not_remembered_for_ever() -> 
     people = People()
     for pid in range(5000):
         assert told(people, server((pid, 1, 0))) == [server((pid, 1, 0))]
-    assert len(people._servers._known) <= 2000
+    assert len(people._servers._known) <= 1000
     assert told(people, server((4999, 1, 0))) == []
 
 
