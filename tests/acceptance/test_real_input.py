@@ -22,7 +22,9 @@ def test_what_readers_show_is_what_was_so(capsys: pytest.CaptureFixture[str]) ->
         del tallies["screen"]
     # A run as short as this may lie in the minute that the ledger has not closed yet.
     met = report(tallies, [line for line in lines if not line[0].startswith("idle seconds")])
-    assert met, capsys.readouterr().out
+    pictures = [text for _, text in run.screens if text]
+    last = pictures[-1] if pictures else "none"
+    assert met, f"{capsys.readouterr().out}\n{len(pictures)} pictures of {len(run.screens)}, the last:\n{last}"
 
 
 def test_a_wrong_value_is_found() -> None:
