@@ -16,7 +16,7 @@ from gpuwatch.measure import KIB, MIB, measure
 from gpuwatch.names import Latency, Missing, Quality, ServerState, Severity
 from gpuwatch.training import Run, Trainer, TrainingSample
 
-# --------------------------------------------------------------------------------------------------------------- who
+WORK = "worked out by the recorder"  # what the ledger goes by beside readings: no collector fills these fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class Process:
     workload_pid: int = 0
     workload_start_ms: int = 0
     role: str = "gpu"
+    visible_gpus: str = ""
+    """``CUDA_VISIBLE_DEVICES`` of a process on a GPU; empty if it is not set or not readable."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -176,9 +178,6 @@ class Event:
     pid: int = 0
 
 
-# -------------------------------------------------------------------------------------------------------------- what
-
-
 @dataclass(frozen=True, slots=True)
 class GpuSample:
     """One GPU over the time since its previous sample."""
@@ -216,6 +215,19 @@ class GpuSample:
     performance_state: int | None = measure("performance_state", "state", 1, "state", "pstate", "Performance state, 0 (highest) to 15", "NVML nvmlDeviceGetPerformanceState")  # fmt: skip
     process_count: int | None = measure("process_count", "count", 1, "state", "processes", "Compute processes that the driver lists", "NVML nvmlDeviceGetComputeRunningProcesses_v3")  # fmt: skip
     ecc_uncorrected_total: int | None = measure("ecc_uncorrected", "total", 1, "counter", "ecc", "Uncorrected ECC errors since the driver was loaded", "NVML field 4, else nvmlDeviceGetTotalEccErrors(UNCORRECTED, VOLATILE)")  # fmt: skip
+    pcie_link_generation: int | None = measure("pcie_generation", "count", 1, "state", "pcie_link", "Generation of the PCIe link now", "NVML nvmlDeviceGetCurrPcieLinkGeneration")  # fmt: skip
+    pcie_link_width: int | None = measure("pcie_width", "count", 1, "state", "pcie_link", "Lanes of the PCIe link now", "NVML nvmlDeviceGetCurrPcieLinkWidth")  # fmt: skip
+    nvlink_active_count: int | None = measure("nvlink_active", "count", 1, "state", "nvlink_state", "NVLinks that are up", "NVML nvmlDeviceGetNvLinkState")  # fmt: skip
+    overhead_ratio: float | None = measure("overhead_pm", "ratio", 1000, "state", "work", "Share of the time in which its training started, compiled, wrote a checkpoint or evaluated", WORK)  # fmt: skip
+    input_ratio: float | None = measure("input_pm", "ratio", 1000, "state", "work", "Share of the time in which its training waited for data", WORK)  # fmt: skip
+    host_ratio: float | None = measure("host_pm", "ratio", 1000, "state", "work", "Share of the time in which its training ran the loop's own code on the CPU", WORK)  # fmt: skip
+    peers_ratio: float | None = measure("peers_pm", "ratio", 1000, "state", "work", "Share of the time in which only another rank of its job waited for data, wrote or evaluated", WORK)  # fmt: skip
+    demand_ratio: float | None = measure("demand_pm", "ratio", 1000, "state", "work", "1 while its inference server has no request, else 0", WORK)  # fmt: skip
+    redone_ratio: float | None = measure("redone_pm", "ratio", 1000, "state", "work", "Share of its server's tokens that were drafted and rejected", WORK)  # fmt: skip
+    mfu_ratio: float | None = measure("mfu_pm", "ratio", 1000, "state", "work", "Model FLOPs utilization of its training over the last minute, of the achievable peak", WORK)  # fmt: skip
+    power_fraction_ratio: float | None = measure("power_fraction_pm", "ratio", 1000, "state", "power_fraction", "(power - idle floor) / (limit - idle floor)", WORK)  # fmt: skip
+    sibling_active: int | None = measure("sibling", "flag", 1, "state", "sibling", "1 if another GPU of the same job was active", WORK)  # fmt: skip
+    inferred_cause: int | None = measure("inferred_cause", "state", 1, "state", "inferred", "Why it waits by an open finding: 1 peers, 2 input, 3 host, 4 transfer, 5 demand", WORK)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +249,9 @@ class ProcessSample:
     rss_bytes: float | None = measure("rss_mib", "bytes", MIB, "gauge", "rss", "Resident host memory", "/proc/PID/stat rss")  # fmt: skip
     read_bytes: float | None = measure("read_kib", "bytes", KIB, "delta", "io", "Bytes read from storage since the previous row", "/proc/PID/io read_bytes")  # fmt: skip
     write_bytes: float | None = measure("write_kib", "bytes", KIB, "delta", "io", "Bytes written to storage since the previous row", "/proc/PID/io write_bytes")  # fmt: skip
+    thread_cpu_ratio: float | None = measure("thread_cpu_pm", "ratio", 1000, "state", "threads", "CPU time per second of its busiest thread; looked at only where the process uses about one core", "/proc/PID/task/*/stat")  # fmt: skip
+    cpu_throttled_ratio: float | None = measure("cpu_throttled_pm", "ratio", 1000, "state", "cgroup", "Share of its control group's periods in which it was throttled", "cgroup cpu.stat nr_throttled / nr_periods")  # fmt: skip
+    run_state: int | None = measure("run_state", "state", 1, "state", "run_state", "State of the process, the code of its letter: R 82, S 83, D 68, T 84, Z 90", "/proc/PID/stat state")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +268,11 @@ class HostSample:
     network_receive_bytes: float | None = measure("network_receive_kib", "bytes", KIB, "delta", "network", "Bytes received on all interfaces but loopback", "/proc/net/dev")  # fmt: skip
     network_transmit_bytes: float | None = measure("network_transmit_kib", "bytes", KIB, "delta", "network", "Bytes sent on all interfaces but loopback", "/proc/net/dev")  # fmt: skip
     process_count: int | None = measure("process_count", "count", 1, "gauge", "processes", "Processes on the host", "/proc")
+    steal_ratio: float | None = measure("steal_pm", "ratio", 1000, "gauge", "steal", "CPU taken by the hypervisor, of all cores", "/proc/stat steal")  # fmt: skip
+    cpu_pressure_ratio: float | None = measure("psi_cpu_pm", "ratio", 1000, "gauge", "psi", "Share of time in which some task waited for a CPU", "/proc/pressure/cpu some avg10")  # fmt: skip
+    io_pressure_ratio: float | None = measure("psi_io_pm", "ratio", 1000, "gauge", "psi", "Share of time in which some task waited for I/O", "/proc/pressure/io some avg10")  # fmt: skip
+    memory_pressure_ratio: float | None = measure("psi_memory_pm", "ratio", 1000, "gauge", "psi", "Share of time in which all tasks waited for memory", "/proc/pressure/memory full avg10")  # fmt: skip
+    swap_in_bytes: float | None = measure("swap_in_kib", "bytes", KIB, "delta", "swap_in", "Bytes swapped in since the previous row", "/proc/vmstat pswpin")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,3 +216,22 @@ class RunOutcome(_Word):
     """Gone without an orderly end: killed, crashed, or left by os._exit. What its exit code was nobody saw."""
     UNKNOWN = 5
     """Nobody watched its end."""
+
+
+class Basis(_Word):
+    """What a finding's amount rests on."""
+
+    MEASURED = 1
+    """Counted: by a hook, a server's own numbers, GPM, a driver's counter."""
+    INFERRED = 2
+    """Follows from several signals together; an upper bound ("up to")."""
+    PROXY = 3
+    """One signal stands in for another (power for fill): a band."""
+
+
+class Confidence(_Word):
+    """How often a finding of this kind is right, by the study that it comes from and the corpus that it was tried on."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3

@@ -1,1 +1,1 @@
-"""Rules explain buckets of the ledger; a later issue fills this room. Pure: no clock, no store."""
+"""Rules explain buckets of the ledger and never add to them. Pure: no clock, no store; they see looks (``looks.py``)."""

@@ -27,7 +27,7 @@ from gpuwatch.training import TrainingSample
 APPLICATION_ID = 0x47505557
 """``GPUW``: the mark of a gpuwatch file in its SQLite header."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """``user_version`` of the files that this program writes: the ordinal of the newest migration."""
 
 
@@ -77,7 +77,7 @@ TABLES = (
     ),
     *("missing", "source_state", "import_file", "tick", *HOT_TABLES, "chunk"),
     *(f"{what}_{tier}" for what in ("gpu", "process", "workload", "latency", "ledger") for tier in ("minute", "hour", "day")),
-    *("hist_bin", "hist_hour", "hist_day", "ledger_span", "finding", "rollup_state"),
+    *("hist_bin", "hist_hour", "hist_day", "ledger_span", "finding", "finding_minute", "mute", "rollup_state"),
 )
 
 SAMPLES: dict[str, type] = {
@@ -115,6 +115,7 @@ PROCESS = (
     "workload_start_ms",
     "workload_id",
     "role",
+    "visible_gpus",
 )
 
 How = Literal["integral", "sum", "max", "min", "observed"]

@@ -23,6 +23,16 @@ CREATE TABLE extra_sample (
 )
  WITHOUT ROWID;
 
+CREATE TABLE finding_minute (
+    finding_id INTEGER NOT NULL,
+    t INTEGER NOT NULL,
+    measured_pm INTEGER,
+    waste_pm INTEGER,
+    cost_gpu_ms INTEGER,
+    CONSTRAINT pk_finding_minute PRIMARY KEY (finding_id, t)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE gap (
     host_id INTEGER NOT NULL,
     gpu_id INTEGER NOT NULL,
@@ -276,6 +286,19 @@ CREATE TABLE gpu_sample (
     performance_state INTEGER,
     process_count INTEGER,
     ecc_uncorrected INTEGER,
+    pcie_generation INTEGER,
+    pcie_width INTEGER,
+    nvlink_active INTEGER,
+    overhead_pm INTEGER,
+    input_pm INTEGER,
+    host_pm INTEGER,
+    peers_pm INTEGER,
+    demand_pm INTEGER,
+    redone_pm INTEGER,
+    mfu_pm INTEGER,
+    power_fraction_pm INTEGER,
+    sibling INTEGER,
+    inferred_cause INTEGER,
     CONSTRAINT pk_gpu_sample PRIMARY KEY (tick_id, gpu_id)
 )
  WITHOUT ROWID;
@@ -344,6 +367,11 @@ CREATE TABLE host_sample (
     network_receive_kib INTEGER,
     network_transmit_kib INTEGER,
     process_count INTEGER,
+    steal_pm INTEGER,
+    psi_cpu_pm INTEGER,
+    psi_io_pm INTEGER,
+    psi_memory_pm INTEGER,
+    swap_in_kib INTEGER,
     CONSTRAINT pk_host_sample PRIMARY KEY (tick_id, host_id)
 )
  WITHOUT ROWID;
@@ -588,6 +616,9 @@ CREATE TABLE process_sample (
     rss_mib INTEGER,
     read_kib INTEGER,
     write_kib INTEGER,
+    thread_cpu_pm INTEGER,
+    cpu_throttled_pm INTEGER,
+    run_state INTEGER,
     CONSTRAINT pk_process_sample PRIMARY KEY (tick_id, proc_id, gpu_id)
 )
  WITHOUT ROWID;
@@ -1030,6 +1061,15 @@ CREATE TABLE finding (
     cost_energy_mj INTEGER,
     before_pm INTEGER,
     after_pm INTEGER,
+    subject TEXT DEFAULT '' NOT NULL,
+    gpus TEXT DEFAULT '' NOT NULL,
+    command TEXT DEFAULT '' NOT NULL,
+    detail TEXT DEFAULT '' NOT NULL,
+    effect TEXT DEFAULT '' NOT NULL,
+    sql TEXT DEFAULT '' NOT NULL,
+    basis INTEGER DEFAULT '0' NOT NULL,
+    waste_pm INTEGER,
+    saved_gpu_ms_day INTEGER,
     CONSTRAINT pk_finding PRIMARY KEY (finding_id),
     CONSTRAINT fk_finding_host_id FOREIGN KEY(host_id) REFERENCES host (host_id)
 );
@@ -1066,6 +1106,7 @@ CREATE TABLE gpu (
     temperature_limit_celsius INTEGER,
     first_ms INTEGER NOT NULL,
     last_ms INTEGER NOT NULL,
+    idle_power_mw INTEGER,
     CONSTRAINT pk_gpu PRIMARY KEY (gpu_id),
     CONSTRAINT uq_gpu_host_id_uuid UNIQUE (host_id, uuid),
     CONSTRAINT fk_gpu_host_id FOREIGN KEY(host_id) REFERENCES host (host_id)
@@ -1085,6 +1126,20 @@ CREATE TABLE missing (
 );
 
 CREATE INDEX ix_missing_t1_ms ON missing (t1_ms);
+
+CREATE TABLE mute (
+    mute_id INTEGER NOT NULL,
+    host_id INTEGER NOT NULL,
+    rule TEXT NOT NULL,
+    subject TEXT DEFAULT '' NOT NULL,
+    command TEXT DEFAULT '' NOT NULL,
+    reason TEXT DEFAULT '' NOT NULL,
+    made_ms INTEGER NOT NULL,
+    until_ms INTEGER,
+    lifted_ms INTEGER,
+    CONSTRAINT pk_mute PRIMARY KEY (mute_id),
+    CONSTRAINT fk_mute_host_id FOREIGN KEY(host_id) REFERENCES host (host_id)
+);
 
 CREATE TABLE owner (
     owner_id INTEGER NOT NULL,
@@ -1117,6 +1172,7 @@ CREATE TABLE process (
     role TEXT DEFAULT '' NOT NULL,
     first_ms INTEGER NOT NULL,
     last_ms INTEGER NOT NULL,
+    visible_gpus TEXT DEFAULT '' NOT NULL,
     CONSTRAINT pk_process PRIMARY KEY (proc_id),
     CONSTRAINT uq_process_host_id_pid_start_ms UNIQUE (host_id, pid, start_ms),
     CONSTRAINT fk_process_host_id FOREIGN KEY(host_id) REFERENCES host (host_id)
@@ -1376,7 +1432,20 @@ CREATE VIEW v_gpu_now AS SELECT
     s.thermal_throttled_ms/1000.0 AS "thermal_throttled_seconds",
     s.performance_state AS "performance_state",
     s.process_count AS "process_count",
-    s.ecc_uncorrected AS "ecc_uncorrected_total"
+    s.ecc_uncorrected AS "ecc_uncorrected_total",
+    s.pcie_generation AS "pcie_link_generation",
+    s.pcie_width AS "pcie_link_width",
+    s.nvlink_active AS "nvlink_active_count",
+    s.overhead_pm/1000.0 AS "overhead_ratio",
+    s.input_pm/1000.0 AS "input_ratio",
+    s.host_pm/1000.0 AS "host_ratio",
+    s.peers_pm/1000.0 AS "peers_ratio",
+    s.demand_pm/1000.0 AS "demand_ratio",
+    s.redone_pm/1000.0 AS "redone_ratio",
+    s.mfu_pm/1000.0 AS "mfu_ratio",
+    s.power_fraction_pm/1000.0 AS "power_fraction_ratio",
+    s.sibling AS "sibling_active",
+    s.inferred_cause AS "inferred_cause"
 FROM gpu g JOIN host h ON h.host_id=g.host_id JOIN gpu_sample s ON s.gpu_id=g.gpu_id AND s.tick_id=(SELECT max(x.tick_id) FROM gpu_sample x WHERE x.gpu_id=g.gpu_id AND x.tick_id>=(SELECT min(y.tick_id) FROM tick y WHERE y.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-30000 AND y.session_id=(SELECT session_id FROM tick ORDER BY tick_id DESC LIMIT 1))) JOIN tick k ON k.tick_id=s.tick_id;
 
 CREATE VIEW v_gpu_raw AS SELECT
@@ -1420,7 +1489,20 @@ CREATE VIEW v_gpu_raw AS SELECT
     s.thermal_throttled_ms/1000.0 AS "thermal_throttled_seconds",
     s.performance_state AS "performance_state",
     s.process_count AS "process_count",
-    s.ecc_uncorrected AS "ecc_uncorrected_total"
+    s.ecc_uncorrected AS "ecc_uncorrected_total",
+    s.pcie_generation AS "pcie_link_generation",
+    s.pcie_width AS "pcie_link_width",
+    s.nvlink_active AS "nvlink_active_count",
+    s.overhead_pm/1000.0 AS "overhead_ratio",
+    s.input_pm/1000.0 AS "input_ratio",
+    s.host_pm/1000.0 AS "host_ratio",
+    s.peers_pm/1000.0 AS "peers_ratio",
+    s.demand_pm/1000.0 AS "demand_ratio",
+    s.redone_pm/1000.0 AS "redone_ratio",
+    s.mfu_pm/1000.0 AS "mfu_ratio",
+    s.power_fraction_pm/1000.0 AS "power_fraction_ratio",
+    s.sibling AS "sibling_active",
+    s.inferred_cause AS "inferred_cause"
 FROM tick k CROSS JOIN gpu_sample s JOIN gpu g ON g.gpu_id=s.gpu_id JOIN host h ON h.host_id=g.host_id WHERE s.tick_id=k.tick_id;
 
 CREATE VIEW v_gpu_minute AS SELECT
@@ -1584,7 +1666,10 @@ CREATE VIEW v_process_now AS SELECT
     s.cpu_pm/1000.0 AS "cpu_ratio",
     s.rss_mib*1048576 AS "rss_bytes",
     s.read_kib*1024 AS "read_bytes",
-    s.write_kib*1024 AS "write_bytes"
+    s.write_kib*1024 AS "write_bytes",
+    s.thread_cpu_pm/1000.0 AS "thread_cpu_ratio",
+    s.cpu_throttled_pm/1000.0 AS "cpu_throttled_ratio",
+    s.run_state AS "run_state"
 FROM process_sample s JOIN tick k ON k.tick_id=s.tick_id JOIN process p ON p.proc_id=s.proc_id JOIN host h ON h.host_id=p.host_id LEFT JOIN user_account u ON u.user_id=p.user_id LEFT JOIN gpu g ON g.gpu_id=s.gpu_id WHERE s.tick_id=(SELECT max(tick_id) FROM process_sample) AND k.ts_ms>=(SELECT ts_ms FROM tick ORDER BY tick_id DESC LIMIT 1)-6*coalesce((SELECT period_ms FROM session ORDER BY session_id DESC LIMIT 1),1000);
 
 CREATE VIEW v_process_minute AS SELECT
@@ -2406,6 +2491,19 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_gpu_now','performance_state','state','Performance state, 0 (highest) to 15'),
     ('v_gpu_now','process_count','count','Compute processes that the driver lists'),
     ('v_gpu_now','ecc_uncorrected_total','total','Uncorrected ECC errors since the driver was loaded'),
+    ('v_gpu_now','pcie_link_generation','count','Generation of the PCIe link now'),
+    ('v_gpu_now','pcie_link_width','count','Lanes of the PCIe link now'),
+    ('v_gpu_now','nvlink_active_count','count','NVLinks that are up'),
+    ('v_gpu_now','overhead_ratio','ratio','Share of the time in which its training started, compiled, wrote a checkpoint or evaluated'),
+    ('v_gpu_now','input_ratio','ratio','Share of the time in which its training waited for data'),
+    ('v_gpu_now','host_ratio','ratio','Share of the time in which its training ran the loop''s own code on the CPU'),
+    ('v_gpu_now','peers_ratio','ratio','Share of the time in which only another rank of its job waited for data, wrote or evaluated'),
+    ('v_gpu_now','demand_ratio','ratio','1 while its inference server has no request, else 0'),
+    ('v_gpu_now','redone_ratio','ratio','Share of its server''s tokens that were drafted and rejected'),
+    ('v_gpu_now','mfu_ratio','ratio','Model FLOPs utilization of its training over the last minute, of the achievable peak'),
+    ('v_gpu_now','power_fraction_ratio','ratio','(power - idle floor) / (limit - idle floor)'),
+    ('v_gpu_now','sibling_active','flag','1 if another GPU of the same job was active'),
+    ('v_gpu_now','inferred_cause','state','Why it waits by an open finding: 1 peers, 2 input, 3 host, 4 transfer, 5 demand'),
     ('v_gpu_raw','ts_ms','unix milliseconds','Time of the row; it speaks for the time before'),
     ('v_gpu_raw','host','text','Host name'),
     ('v_gpu_raw','gpu_uuid','id','UUID of the GPU or MIG instance'),
@@ -2447,6 +2545,19 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_gpu_raw','performance_state','state','Performance state, 0 (highest) to 15'),
     ('v_gpu_raw','process_count','count','Compute processes that the driver lists'),
     ('v_gpu_raw','ecc_uncorrected_total','total','Uncorrected ECC errors since the driver was loaded'),
+    ('v_gpu_raw','pcie_link_generation','count','Generation of the PCIe link now'),
+    ('v_gpu_raw','pcie_link_width','count','Lanes of the PCIe link now'),
+    ('v_gpu_raw','nvlink_active_count','count','NVLinks that are up'),
+    ('v_gpu_raw','overhead_ratio','ratio','Share of the time in which its training started, compiled, wrote a checkpoint or evaluated'),
+    ('v_gpu_raw','input_ratio','ratio','Share of the time in which its training waited for data'),
+    ('v_gpu_raw','host_ratio','ratio','Share of the time in which its training ran the loop''s own code on the CPU'),
+    ('v_gpu_raw','peers_ratio','ratio','Share of the time in which only another rank of its job waited for data, wrote or evaluated'),
+    ('v_gpu_raw','demand_ratio','ratio','1 while its inference server has no request, else 0'),
+    ('v_gpu_raw','redone_ratio','ratio','Share of its server''s tokens that were drafted and rejected'),
+    ('v_gpu_raw','mfu_ratio','ratio','Model FLOPs utilization of its training over the last minute, of the achievable peak'),
+    ('v_gpu_raw','power_fraction_ratio','ratio','(power - idle floor) / (limit - idle floor)'),
+    ('v_gpu_raw','sibling_active','flag','1 if another GPU of the same job was active'),
+    ('v_gpu_raw','inferred_cause','state','Why it waits by an open finding: 1 peers, 2 input, 3 host, 4 transfer, 5 demand'),
     ('v_gpu_minute','t','unix seconds','Start of the bucket, UTC'),
     ('v_gpu_minute','host','text','Host name'),
     ('v_gpu_minute','gpu_uuid','id','UUID of the GPU or MIG instance'),
@@ -2599,6 +2710,9 @@ CREATE VIEW v_schema AS SELECT column1 AS "view",column2 AS "column",column3 AS 
     ('v_process_now','rss_bytes','bytes','Resident host memory'),
     ('v_process_now','read_bytes','bytes','Bytes read from storage since the previous row'),
     ('v_process_now','write_bytes','bytes','Bytes written to storage since the previous row'),
+    ('v_process_now','thread_cpu_ratio','ratio','CPU time per second of its busiest thread; looked at only where the process uses about one core'),
+    ('v_process_now','cpu_throttled_ratio','ratio','Share of its control group''s periods in which it was throttled'),
+    ('v_process_now','run_state','state','State of the process, the code of its letter: R 82, S 83, D 68, T 84, Z 90'),
     ('v_process_minute','t','unix seconds','Start of the bucket, UTC'),
     ('v_process_minute','host','text','Host name'),
     ('v_process_minute','gpu_uuid','id','UUID of the GPU or MIG instance'),

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuwatch.names import Missing
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.inference_json import inference_json
 from gpuwatch.view.json_parts import SCHEMA, Field, Json, object_of, objects, plain
 from gpuwatch.view.training_json import training_json
 from gpuwatch.view.types import (
     EventView,
-    FindingView,
     GpuView,
     HostView,
     LedgerView,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.inference_types import InferenceHistory, InferenceView
 from gpuwatch.view.training_types import TrainingHistory, TrainingView
 
@@ -217,19 +218,6 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingView:
-    """A finding of the rules (later issues fill these)."""
-
-    rule: str
-    title: str
-    gpu_indices: tuple[int, ...]
-    waste_gpus: float | None
-    since_ms: int
-    evidence: str
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
 class RecordingView:
     """Who writes the store. ``live`` = a recorder holds the lease and its last tick is younger than 3 periods (at least 3 s)."""
 
@@ -271,6 +259,7 @@ class View:
     waste_now_gpus: float | None
     """Mean waste of the last 60 s in GPUs, the ledger's."""
     findings: tuple[FindingView, ...]
+    """Open and not muted, the costliest first."""
     events: tuple[EventView, ...]
     sources: tuple[SourceView, ...]
     notices: tuple[str, ...] = ()

@@ -12,7 +12,8 @@ from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.panels.gpus import label_among
 from gpuwatch.tui.parts import HELD, LOST, UNUSED, WAIT, WASTE, Part, split
 from gpuwatch.tui.state import CELLS, Context
-from gpuwatch.view.types import FindingView, LedgerView, View
+from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.types import LedgerView, View
 
 PART_STATES: dict[Part, State] = {WAIT: State.WAITING, LOST: State.THROTTLED, HELD: State.HELD_IDLE, UNUSED: State.UNUSED}
 _WASTING = frozenset(PART_STATES.values())

@@ -1,0 +1,7 @@
+"""Waiting for data, the CPU, storage, launches, copies (B1 to B6)."""
+
+from __future__ import annotations
+
+from gpuwatch.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = ()
