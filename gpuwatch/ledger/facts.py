@@ -15,6 +15,8 @@ QUIET_UTILIZATION = 0.05
 QUIET_SM_ACTIVE = 0.02
 CONTEXT_MEMORY_RATIO = 0.02
 CONTEXT_MEMORY_BYTES = 1024**3
+IDLE_LIMIT_SHARE, IDLE_WATTS = 0.15, 75.0
+"""The idle floor of a GPU that was never seen free: so much of its power limit, and no more than so many watts."""
 
 HARDWARE_SLOWDOWN, SW_THERMAL, HW_THERMAL, POWER_BRAKE = 0x8, 0x20, 0x40, 0x80
 SW_POWER_CAP = 0x4
@@ -80,6 +82,19 @@ def busy_pm(sample: GpuSample) -> int | None:
         if ratio is not None:
             return min(1000, max(0, round(1000 * ratio)))
     return None
+
+
+def power_fraction(power_watts: float | None, limit_watts: float | None, idle_watts: float | None = None) -> float | None:
+    """How much of the power above its idle floor a GPU draws, 0 to 1: (p - p0) / (L - p0); ``None`` unless power and limit are known.
+
+    p0 is ``idle_watts``, what it was seen to draw while nobody held it, else min(0.15 L, 75 W).
+    """
+    if power_watts is None or not limit_watts:
+        return None
+    floor = min(IDLE_LIMIT_SHARE * limit_watts, IDLE_WATTS) if idle_watts is None else idle_watts
+    if floor >= limit_watts:
+        return None
+    return min(1.0, max(0.0, (power_watts - floor) / (limit_watts - floor)))
 
 
 def weight(gpu: Gpu, gpus: Iterable[Gpu]) -> Fraction:

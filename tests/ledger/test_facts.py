@@ -94,3 +94,22 @@ def test_weights_of_a_sliced_gpu_sum_to_one() -> None:
     instances = [Gpu(f"MIG-{n}", n, "x", parent_uuid="GPU-a", compute_fraction=f) for n, f in enumerate((3 / 7, 2 / 7))]
     gpus = [PARENT, *instances, Gpu("GPU-b", 1, "x")]
     assert [facts.weight(gpu, gpus) for gpu in gpus] == [Fraction(2, 7), Fraction(3, 7), Fraction(2, 7), Fraction(1)]
+
+
+@pytest.mark.parametrize(
+    ("power", "limit", "idle", "expected"),
+    [
+        (None, 700, 70, None),
+        (400, None, 70, None),
+        (400, 0, 70, None),
+        (400, 60, 70, None),
+        (385, 700, 70, 0.5),
+        (60, 700, 70, 0.0),
+        (705, 700, 70, 1.0),
+        (387.5, 700, None, 0.5),
+        (170, 300, None, (170 - 45) / (300 - 45)),
+    ],
+)
+def test_power_fraction(power: float | None, limit: float | None, idle: float | None, expected: float | None) -> None:
+    found = facts.power_fraction(power, limit, idle)
+    assert found == (None if expected is None else pytest.approx(expected))
