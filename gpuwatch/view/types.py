@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
-from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.finding_types import FindingHistory, FindingView, WasteView
 from gpuwatch.view.inference_types import InferenceHistory, InferenceView
 from gpuwatch.view.training_types import TrainingHistory, TrainingView
 
@@ -354,6 +354,10 @@ class DetailRequest:
     """Root pid, root start and port: the past of one workload."""
     day_start_ms: int = 0
     """Local midnight: every GPU's day since then, in cells of ``cell_seconds``; 0: not asked for."""
+    waste: bool = False
+    """What the rules say beyond the View's findings: muted and resolved ones, and what was not judged."""
+    finding: int = 0
+    """``finding_id`` of the one whose course is asked for, in ``cells`` cells since it began; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,3 +379,5 @@ class DetailView:
     training: TrainingHistory | None = None
     workload_ledger: LedgerView | None = None
     """Where the GPU time of the workload went in the last 15 minutes: its processes' share of closed minutes."""
+    waste: WasteView | None = None
+    finding: FindingHistory | None = None
