@@ -101,6 +101,8 @@ def home(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     """``env`` with a home of its own, so that no configuration of the person who measures counts."""
     made = {name: value for name, value in env.items() if not name.startswith("GPUWATCH_") or name.startswith("GPUWATCH_FAKE_")}
     made["HOME"] = str(folder)
+    for name in ("COLUMNS", "LINES"):
+        made.pop(name, None)
     for name in ("STATE", "CONFIG", "DATA", "CACHE"):
         made[f"XDG_{name}_HOME"] = str(folder / name.lower())
     made["XDG_RUNTIME_DIR"] = str(folder)

@@ -55,6 +55,8 @@ def run(source: ViewSource, *, options: TuiOptions | None = None) -> int:
     feeder = Feeder(source, wake_later)
     feeder.interval, feeder.at_ms = options.interval, options.at_ms
     feeder.start()
+    for name in ("COLUMNS", "LINES"):  # Textual would believe them, and they may be another terminal's, or of another time
+        os.environ.pop(name, None)
     if tier == "none":
         os.environ["NO_COLOR"] = "1"
     else:

@@ -54,6 +54,16 @@ def test_a_moving_clock_costs_150_bytes_and_a_busy_host_three_kilobytes() -> Non
             assert sorted(frames)[len(frames) // 2] <= limit, (mode, frames)
 
 
+def test_the_terminal_tells_its_size_not_the_environment() -> None:
+    with terminal("still", COLUMNS="80", LINES="24") as term:
+        term.until("? help q quit")
+        term.send("3")
+        rows = term.until("Disk").splitlines()  # a column that a narrow screen has no room for
+        assert rows[39].startswith(" 1 Overview  2 GPUs") and len(rows[0].rstrip()) > 100
+        term.send("q")
+        assert term.wait(5) == 0
+
+
 def test_q_leaves_while_the_source_hangs() -> None:
     for mode, seen in (("hung", "HELD IDLE"), ("never", "Waiting for the first sample")):
         with terminal(mode) as term:
