@@ -18,6 +18,8 @@ L = TypeVar("L", bound=_Timed)
 _KEEP_MS = 125 * 60_000
 """The longest window is two hours."""
 _SLACK = 64
+_JITTER_MS = 5_000
+"""Rows do not lie on the looks' borders: two looks with less than this between them follow each other without a break."""
 
 
 class Series(Generic[L]):
@@ -147,10 +149,10 @@ class Series(Generic[L]):
             return 0.0
         total, end = 0, self._now_ms
         for t_ms, look in zip(reversed(self._ends), reversed(self._looks)):
-            if t_ms != end or not test(look):
+            if t_ms < end - _JITTER_MS or not test(look):
                 break
             total += look.ms
-            end -= look.ms
+            end = t_ms - look.ms
         return total / 1000
 
     def utilization_quantile(self, q: float, seconds: float) -> float | None:
