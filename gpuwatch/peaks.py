@@ -62,6 +62,14 @@ PEAKS: tuple[Peak, ...] = (
     Peak("MI325X", 1307.4, 1307.4, 2614.9, 653.7, 163.4, "AMD Instinct MI325X data sheet"),
     Peak("MI355X", 2500, 2500, 5000, None, 157.3, "AMD Instinct MI355X data sheet, rounded as training programs do"),
 )
+_HOPPER_SHARE, _BLACKWELL_SHARE, _AMPERE_SHARE = 0.80, 0.78, 0.87
+"""What large matrix products reach of the dense peak, of an H100, a B200 and an A100: stas00/ml-engineering, maximum achievable
+matmul FLOPS (compute/accelerator). Products with the same chip are taken to reach as much; of others nobody has measured it there."""
+_ACHIEVABLE = {
+    **dict.fromkeys(("H100 HBM3", "H100 PCIE", "H100 NVL", "H200", "H200 NVL"), _HOPPER_SHARE),
+    **dict.fromkeys(("B200", "GB200", "GB300"), _BLACKWELL_SHARE),
+    **dict.fromkeys(("A100 SXM4", "A100 PCIE", "A800 SXM4", "A800 PCIE"), _AMPERE_SHARE),
+}
 PRECISIONS = ("bf16", "fp16", "fp8", "tf32", "fp32")
 _UNSAID = frozenset({"NVIDIA", "TESLA", "GEFORCE", "AMD", "INSTINCT", "OAM"})
 _BY_WORDS = {frozenset(peak.words.split()): peak for peak in PEAKS}
@@ -81,6 +89,12 @@ def dense_peak(name: str, precision: str) -> float | None:
     found = _BY_WORDS.get(_words(name)) if precision in PRECISIONS else None
     tera: float | None = getattr(found, precision) if found is not None else None
     return None if tera is None else tera * TERA
+
+
+def achievable_share(name: str) -> float | None:
+    """What of its dense peak a GPU reaches at best, in large matrix products; ``None``: it was not measured of this product."""
+    found = _BY_WORDS.get(_words(name))
+    return None if found is None else _ACHIEVABLE.get(found.words)
 
 
 def bf16_peak(name: str) -> float | None:

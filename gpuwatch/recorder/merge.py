@@ -15,11 +15,12 @@ from gpuwatch.ledger import facts
 from gpuwatch.ledger.runs import next_quiet_ms
 from gpuwatch.measure import measures, quantise
 from gpuwatch.model import Batch, Event, ExtraSample, Gpu, GpuSample, LatencyCounts, MissingKey
-from gpuwatch.names import Context, GapReason, Missing
+from gpuwatch.names import Cause, Context, GapReason, Missing
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.processes import ProcessRows
 from gpuwatch.recorder.servers import Paces
 from gpuwatch.recorder.timeline import PERIODS
+from gpuwatch.recorder.work import WorkFacts
 from gpuwatch.store.rows import GapEnergy, GapRow, GpuRow, Tick, TrainingRow, Values, WorkloadRow
 from gpuwatch.training import TrainingSample
 
@@ -66,10 +67,20 @@ class Merger:
         self._broken: dict[str, int] = {}
         """GPUs that had a row before the break of the whole host that began then, and none since."""
         self._processes = ProcessRows(self.people)
+        self.work = WorkFacts(self.people)
         self._paces = Paces()
         self._missing: dict[str, Mapping[MissingKey, Missing]] = {}
         self.last_ms: int | None = None
         """When the last tick was."""
+
+    @property
+    def inferred(self) -> Mapping[str, Cause]:
+        """The cause that an open finding names for the waiting of a GPU, by UUID; it stands in all rows from now on."""
+        return self.work.inferred
+
+    @inferred.setter
+    def inferred(self, causes: Mapping[str, Cause]) -> None:
+        self.work.inferred = causes
 
     def set_interval(self, name: str, seconds: float) -> None:
         """A collector is read at another rhythm from here on."""
@@ -86,6 +97,7 @@ class Merger:
         self._gpus.clear()
         self._last.clear()
         self._processes.forget()
+        self.work.forget()
 
     def forget_reasons(self) -> None:
         """A new session begins: reasons that still hold are told again."""
@@ -97,6 +109,7 @@ class Merger:
         self.last_ms = ts_ms
         for name, batch in batches.items():
             self.people.learn(name, batch)
+            self.work.trainers(batch.trainers)
         for name, batch in batches.items():
             period = self._period_ms[name]
             for sample in batch.gpu_samples:
@@ -110,6 +123,9 @@ class Merger:
             if batch.error is None:
                 self._changes(rows.missing, name, batch.missing)
         process_rows = self._processes.merge(ts_ms, batches, self._period_ms)
+        if self._processes.complete:
+            self.work.processes(process_rows)
+        self.work.fill(ts_ms, rows.gpus)
         host, gpus, processes, workloads, servers = self.people.take()
         return Tick(
             ts_ms=ts_ms,
@@ -184,7 +200,9 @@ class Merger:
             pace = self._paces.take(entity, max(period_ms, round(server.interval_seconds * 1000)))
             counted_ms = round(server.window_seconds * 1000) + period_ms if server.window_seconds else 0
             dt = self._dt(entity, ts_ms, max(pace, -(-counted_ms // PERIODS)))
-            rows.workloads.append(WorkloadRow(*key, "inference", dt, quantise(server)))
+            row = WorkloadRow(*key, "inference", dt, quantise(server))
+            rows.workloads.append(row)
+            self.work.server(ts_ms, row, pace)
         rows.latencies.extend(batch.latency_counts)
 
     def _training_row(self, ts_ms: int, sample: TrainingSample, period_ms: int) -> TrainingRow:
@@ -202,7 +220,9 @@ class Merger:
         dt = self._dt(entity, ts_ms, max(pace, -(-(round(counted * 1000) + period_ms) // PERIODS) if counted else 0))
         if first and counted is not None and own_ms:
             dt = own_ms
-        return TrainingRow(*key, *root, dt, quantise(sample))
+        row = TrainingRow(*key, *root, dt, quantise(sample))
+        self.work.training(ts_ms, row, pace)
+        return row
 
     def _changes(self, out: dict[MissingKey, Missing | None], name: str, now: Mapping[MissingKey, Missing]) -> None:
         before = self._missing.get(name, {})

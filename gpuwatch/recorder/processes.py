@@ -58,6 +58,8 @@ class ProcessRows:
         self._driver: dict[Key, dict[str, list[Values]]] = {}
         self._looked_ms = 0
         self._look_period_ms = 0
+        self.complete = False
+        """Whether all processes had their row in the last merge, which is so when the process collector looked."""
 
     def forget(self) -> None:
         """Nothing of before belongs to the next rows."""
@@ -81,7 +83,8 @@ class ProcessRows:
             for sample in batch.process_samples:
                 if not sample.gpu_uuid:
                     host_side[sample.pid, sample.start_ms] = _host_side(sample)
-        if not looked and (not driver_period or ts_ms - self._looked_ms <= PERIODS * self._look_period_ms):
+        self.complete = looked or (driver_period > 0 and ts_ms - self._looked_ms > PERIODS * self._look_period_ms)
+        if not self.complete:
             return []
         return self._rows(ts_ms, host_side, self._look_period_ms if looked else driver_period)
 

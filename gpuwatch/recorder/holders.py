@@ -1,0 +1,103 @@
+"""Which job holds which GPU: by the rows of its processes, and by the GPUs that a process was told it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gpuwatch.model import Process
+from gpuwatch.recorder.people import People
+from gpuwatch.store.rows import ProcessRow
+
+Key = tuple[int, int]
+"""(pid, start_ms) of a process, or of the root of its job."""
+_NOTHING: tuple[str, ...] = ()
+
+
+class Holders:
+    """As of the last look at the processes; ``version`` tells whether anything has changed since."""
+
+    def __init__(self, people: People) -> None:
+        self.version = 0
+        self._people = people
+        self._seen: list[tuple[str, int, int, Process | None]] = []
+        self._known_gpus = 0
+        self._of_process: dict[Key, tuple[str, ...]] = {}
+        self._of_job: dict[Key, tuple[str, ...]] = {}
+        self._others: dict[str, frozenset[str]] = {}
+
+    def look(self, rows: Iterable[ProcessRow]) -> None:
+        """Take in all processes that are watched now."""
+        find = self._people.find
+        seen = [(row.gpu_uuid, row.pid, row.start_ms, find(row.pid)) for row in rows if row.gpu_uuid]
+        if seen == self._seen and self._known_gpus == len(self._people.gpus):
+            return
+        self._seen, self._known_gpus = seen, len(self._people.gpus)
+        self.version += 1
+        self._work_out()
+
+    def of_process(self, key: Key) -> tuple[str, ...]:
+        """The GPUs on which a process is."""
+        return self._of_process.get(key, _NOTHING)
+
+    def of_job(self, root: Key) -> tuple[str, ...]:
+        """The GPUs on which processes of a job are."""
+        return self._of_job.get(root, _NOTHING)
+
+    def others(self, uuid: str) -> frozenset[str] | None:
+        """The other GPUs of the jobs that hold this one or were given it; ``None``: no job is known to have it."""
+        return self._others.get(uuid)
+
+    def _work_out(self) -> None:
+        of_process: dict[Key, list[str]] = {}
+        held: dict[Key, dict[str, None]] = {}
+        jobs: dict[Key, Key] = {}
+        who: dict[Key, Process] = {}
+        for uuid, pid, start_ms, process in self._seen:
+            key = pid, start_ms
+            of_process.setdefault(key, []).append(uuid)
+            if process is not None and process.key == key:
+                who[key] = process
+            jobs[key] = root = _job(key, who.get(key))
+            held.setdefault(root, {})[uuid] = None
+        given = {root: set(uuids) for root, uuids in held.items()}
+        for key, process in who.items():
+            given[jobs[key]].update(self._named(process, of_process[key]))
+        others: dict[str, set[str]] = {}
+        for uuids in given.values():
+            for uuid in uuids:
+                others.setdefault(uuid, set()).update(uuids - {uuid})
+        self._of_process = {key: tuple(uuids) for key, uuids in of_process.items()}
+        self._of_job = {root: tuple(uuids) for root, uuids in held.items()}
+        self._others = {uuid: frozenset(found) for uuid, found in others.items()}
+
+    def _named(self, process: Process, held: list[str]) -> set[str]:
+        """The GPUs that ``CUDA_VISIBLE_DEVICES`` of a process names.
+
+        UUIDs (or beginnings of them) mean what they say. Numbers are CUDA's own order of what this process can see: they are the
+        driver's only on a host of equal, whole GPUs, outside of containers and of schedulers that hide devices, and then the GPUs that
+        it holds are among them.
+        """
+        if not process.visible_gpus:
+            return set()
+        gpus = self._people.gpus
+        words = [word.strip() for word in process.visible_gpus.split(",")]
+        if not words[0].isdecimal():
+            return {uuid for word in words if len(word) > 4 for uuid in gpus if uuid.startswith(word)}
+        whole = [gpu for gpu in gpus.values() if not gpu.parent_uuid]
+        alike = len({gpu.name for gpu in whole}) == 1 and not any(gpu.mig_enabled for gpu in whole)
+        if not alike or process.container or process.job.startswith(("slurm:", "pod:")):
+            return set()
+        by_index = {str(gpu.index): gpu.uuid for gpu in whole}
+        named = set[str]()
+        for word in words:
+            if word not in by_index:
+                break  # CUDA takes none after one that it does not know
+            named.add(by_index[word])
+        return named if named.issuperset(held) else set()
+
+
+def _job(key: Key, process: Process | None) -> Key:
+    """The root of a process' job; one that nobody has described is a job of its own."""
+    if process is None or not process.workload_pid:
+        return key
+    return process.workload_pid, process.workload_start_ms

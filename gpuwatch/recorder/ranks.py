@@ -1,0 +1,191 @@
+"""What the trainings on a GPU were doing: their latest readings, each as shares of its own time, and what they computed in a minute."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
+
+from gpuwatch.dataclass import NamedTuple, dataclass, field
+from gpuwatch.measure import measures
+from gpuwatch.peaks import achievable_share, dense_peak
+from gpuwatch.recorder.holders import Holders, Key
+from gpuwatch.recorder.people import People
+from gpuwatch.recorder.timeline import PERIODS
+from gpuwatch.store.rows import TrainingRow, Values
+from gpuwatch.training import Trainer, TrainingSample
+
+WINDOW_MS = 60_000
+"""Model FLOPs utilization is over so much time at least, from step to step."""
+_NAMES = tuple(measures(TrainingSample))
+_OVERHEAD = tuple(_NAMES.index(f"{name}_seconds") for name in ("starting", "checkpoint", "eval", "compile"))
+_HELD_UP = tuple(_NAMES.index(f"{name}_seconds") for name in ("data_wait", "checkpoint", "eval", "compile"))
+"""In these a rank does not reach the next collective operation, and the others wait for it."""
+_DATA, _OTHER, _ATTACHED = (_NAMES.index(f"{name}_seconds") for name in ("data_wait", "other", "attached"))
+_TOKENS = _NAMES.index("tokens_total")
+
+
+class Parts(NamedTuple):
+    """Per mille of a GPU's time, in the order of the row: overhead, input, host, peers, and the share of its achievable peak."""
+
+    overhead: int | None
+    input: int | None
+    host: int | None
+    peers: int | None
+    mfu: int | None
+
+
+class TokenTrack:
+    """Tokens a second over at least a minute, from one reading with tokens to another: between those lie whole steps."""
+
+    def __init__(self) -> None:
+        self._edges: deque[tuple[int, float]] = deque()
+
+    def add(self, ts_ms: int, tokens: float | None) -> None:
+        """What was counted up to ``ts_ms`` since the reading before; ``None``: the count is broken and begins anew."""
+        edges = self._edges
+        if tokens is None:
+            edges.clear()
+        elif tokens:
+            edges.append((ts_ms, tokens))
+            while len(edges) > 2 and ts_ms - edges[1][0] >= WINDOW_MS:
+                edges.popleft()
+
+    def rate(self, ts_ms: int) -> float | None:
+        """Tokens a second at ``ts_ms``; 0 when none came for a minute and two of the longest steps, ``None``: not known yet."""
+        edges = self._edges
+        if not edges or (span_ms := edges[-1][0] - edges[0][0]) < WINDOW_MS:
+            return None
+        longest_ms = max(after - before for (before, _), (after, _) in pairwise(edges))
+        if ts_ms - edges[-1][0] > max(WINDOW_MS, 2 * longest_ms):
+            return 0.0
+        return 1000 * sum(tokens for _, tokens in list(edges)[1:]) / span_ms
+
+
+@dataclass(slots=True)
+class _Rank:
+    """One training process: its last reading as shares of its time, which holds until ``until_ms``."""
+
+    root: Key
+    until_ms: int = 0
+    overhead: float | None = None
+    input: float | None = None
+    host: float | None = None
+    held_up: float | None = None
+    tokens: TokenTrack = field(default_factory=TokenTrack)
+
+
+class Ranks:
+    """The ranks that were read lately."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+        self._trainers: dict[Key, Trainer] = {}
+        self._ranks: dict[Key, _Rank] = {}
+        self._found: dict[str, Parts] = {}
+        self._version = -1
+        self._holds_until_ms = 0
+
+    def forget(self) -> None:
+        """Nothing of before is about what comes next."""
+        self._ranks.clear()
+        self._found = {}
+
+    def learn(self, trainers: Iterable[Trainer]) -> None:
+        """Who they are; of each what was said last, as long as it lives."""
+        for trainer in trainers:
+            self._version = -1
+            if trainer.ended_ms is None:
+                self._trainers[trainer.key] = trainer
+            else:
+                self._trainers.pop(trainer.key, None)
+
+    def read(self, ts_ms: int, row: TrainingRow, pace_ms: int) -> None:
+        """One rank was read; its next reading is due in ``pace_ms``."""
+        key, values = (row.pid, row.start_ms), row.values
+        root = row.root_pid, row.root_start_ms
+        rank = self._ranks.get(key)
+        if rank is None:
+            rank = self._ranks[key] = _Rank(root)
+        self._version = -1
+        rank.root, rank.until_ms = root, ts_ms + PERIODS * pace_ms
+        attached = values[_ATTACHED]
+        rank.overhead, rank.held_up = _share(values, _OVERHEAD, attached), _share(values, _HELD_UP, attached)
+        rank.input, rank.host = _share(values, (_DATA,), attached), _share(values, (_OTHER,), attached)
+        rank.tokens.add(ts_ms, values[_TOKENS])
+
+    def by_gpu(self, ts_ms: int, holders: Holders) -> dict[str, Parts]:
+        """What is known of each GPU on which one of them computes: the mean over its ranks."""
+        if self._version == holders.version and ts_ms <= self._holds_until_ms:
+            return self._found
+        self._ranks = {key: rank for key, rank in self._ranks.items() if ts_ms <= rank.until_ms}
+        self._version = holders.version
+        self._holds_until_ms = min((rank.until_ms for rank in self._ranks.values()), default=ts_ms)
+        on_gpu: dict[str, list[tuple[_Rank, float | None]]] = {}
+        for key, rank in self._ranks.items():
+            trainer = self._trainers.get(key)
+            gpus = (trainer.gpu_uuid,) if trainer is not None and trainer.gpu_uuid else holders.of_process(key)
+            operations = _operations(trainer, rank.tokens.rate(ts_ms), len(gpus))
+            for uuid in gpus:
+                on_gpu.setdefault(uuid, []).append((rank, self._utilization(uuid, trainer, operations)))
+        worst = self._worst()
+        self._found = {uuid: _parts(found, worst) for uuid, found in on_gpu.items()}
+        return self._found
+
+    def _worst(self) -> dict[Key, list[float]]:
+        """Of each job the shares in which its ranks hold up the others, the greatest first."""
+        out: dict[Key, list[float]] = {}
+        for rank in self._ranks.values():
+            if rank.held_up is not None:
+                out.setdefault(rank.root, []).append(rank.held_up)
+        for shares in out.values():
+            shares.sort(reverse=True)
+        return out
+
+    def _utilization(self, uuid: str, trainer: Trainer | None, operations: float | None) -> float | None:
+        """Operations a second over what this GPU reaches at best (a MIG instance: its part of that)."""
+        gpu = self._people.gpus.get(uuid)
+        if gpu is None or trainer is None or operations is None or (gpu.mig_enabled and not gpu.parent_uuid):
+            return None
+        whole = self._people.gpus.get(gpu.parent_uuid, gpu)
+        peak, share = dense_peak(whole.name, trainer.precision), achievable_share(whole.name)
+        reached = peak * share * gpu.compute_fraction if peak and share else 0.0
+        return operations / reached if reached else None
+
+
+def _operations(trainer: Trainer | None, tokens: float | None, gpus: int) -> float | None:
+    """Floating-point operations a second on each of its GPUs."""
+    if trainer is None or tokens is None or not trainer.flops_per_token or not gpus:
+        return None
+    return tokens * trainer.flops_per_token / gpus
+
+
+def _share(values: Values, places: tuple[int, ...], attached: int | None) -> float | None:
+    """What the known ones of these times are together of the time that the reading is about."""
+    known = [value for place in places if (value := values[place]) is not None]
+    return min(1.0, sum(known) / attached) if attached and known else None
+
+
+def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:
+    """The share in which only another rank of its job was held up: by how much the slowest other one exceeds it."""
+    shares = worst.get(rank.root, [])
+    if rank.held_up is None or len(shares) < 2:
+        return None
+    return max(0.0, shares[0] - rank.held_up)
+
+
+def _mean(shares: Iterable[float | None]) -> int | None:
+    known = [share for share in shares if share is not None]
+    return round(1000 * sum(known) / len(known)) if known else None
+
+
+def _parts(found: list[tuple[_Rank, float | None]], worst: dict[Key, list[float]]) -> Parts:
+    """One GPU: the mean over its ranks, and the sum of what they compute. Waiting for peers fills what is left at most."""
+    overhead, data = _mean(rank.overhead for rank, _ in found), _mean(rank.input for rank, _ in found)
+    host, peers = _mean(rank.host for rank, _ in found), _mean(_peers(rank, worst) for rank, _ in found)
+    overhead = None if overhead is None else min(overhead, 1000)
+    data = None if data is None else min(data, 1000 - (overhead or 0))
+    host = None if host is None else min(host, 1000 - (overhead or 0) - (data or 0))
+    peers = None if peers is None else min(peers, 1000 - (overhead or 0) - (data or 0) - (host or 0))
+    used = [share for _, share in found if share is not None]
+    return Parts(overhead, data, host, peers, round(1000 * sum(used)) if len(used) == len(found) else None)
