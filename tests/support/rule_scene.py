@@ -167,7 +167,7 @@ class Stage:
             run = (before.quiet_run_ms if before else 0) + LOOK_MS if quiet else 0
             known |= {"known_ms": LOOK_MS, "quiet_ms": LOOK_MS if quiet else 0, "quiet_run_ms": run}
             known |= {"utilization_bins": tuple(bins), "busy": utilization}
-        return GpuLook(LOOK_MS, **(known | fields))
+        return GpuLook(**({"ms": LOOK_MS} | known | fields))
 
     def _process(self, proc_id: int, *said: dict[str, Any]) -> ProcessLook:
         fields: dict[str, Any] = {}
