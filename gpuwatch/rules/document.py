@@ -1,8 +1,10 @@
-"""Findings and what rules said last as JSON text, as the store keeps them; and back. What a newer version added is passed over."""
+"""Findings and what rules said last as JSON text, as the store keeps them; and back.
+
+What a newer version added is passed over. JSON is loaded by whoever has a finding: most stores have none.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,12 +20,16 @@ _OPEN, _CLEAR, _NOT_EVALUATED = "open", "clear", "not_evaluated"
 
 def finding_text(finding: Finding) -> str:
     """A whole finding as JSON, for ``finding.detail``; words of enumerations are numbers."""
+    import json
+
     document = {each.name: getattr(finding, each.name) for each in fields(Finding)}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def finding_of(text: str) -> Finding | None:
     """The finding that :func:`finding_text` wrote; ``None`` where the text is none (erased, damaged)."""
+    import json
+
     try:
         found = json.loads(text)
         values = {name: value for name, value in found.items() if name in _KNOWN}
@@ -58,6 +64,8 @@ def said_text(t_ms: int, rules: Iterable[str], standings: Iterable[Standing]) ->
 
     A rule is open where it holds for one subject, else not evaluated where it missed a signal of one, else clear.
     """
+    import json
+
     rank = (_CLEAR, _NOT_EVALUATED, _OPEN)
     words = dict.fromkeys(rules, 0)
     missed: dict[Missed, None] = {}
@@ -73,6 +81,8 @@ def said_text(t_ms: int, rules: Iterable[str], standings: Iterable[Standing]) ->
 
 def said_of(text: str) -> Said | None:
     """What :func:`said_text` wrote; ``None`` where the text is none."""
+    import json
+
     try:
         found: dict[str, Any] = json.loads(text)
         missed = tuple(Missed(*each) for each in found["missed"])

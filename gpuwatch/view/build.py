@@ -6,7 +6,7 @@ It is deterministic (everything about time is passed in) and cheap when called a
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 from gpuwatch.format import duration
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.store.facts import Recording
+from gpuwatch.store.findings import FindingRow
 from gpuwatch.store.window import Window
-from gpuwatch.view import entities
+from gpuwatch.view import entities, holdings
+from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.findings import findings_at
 from gpuwatch.view.ledger import LedgerSums
 from gpuwatch.view.live import Rows, rows_at, span_ms
 from gpuwatch.view.notices import notices
@@ -118,12 +121,23 @@ def _build(
         ledger=ledger,
         today=sums.since(midnight_ms(at_ms, tz)) if sums.gpu_ids else None,
         waste_now_gpus=sums.waste_gpus(waste, waste_span_ms) if sums.gpu_ids and waste_span_ms else None,
-        findings=(),
+        findings=_findings(moment, terms, live=live),
         events=_events(window, at_ms, rows.gpus),
         sources=sources,
         notices=_notices(window, recording, sources, bool(gpus), serving, now_ms) if live else _why_empty(window, rows, at_ms),
         past=not live,
     )
+
+
+def _findings(moment: entities.Moment, terms: Terms, *, live: bool) -> tuple[FindingView, ...]:
+    """Those that are open and not muted."""
+
+    def pids(row: FindingRow, gpu_ids: Sequence[int]) -> tuple[int, ...]:
+        root = (row.root_pid, row.root_start_ms) if row.root_pid else (-1, row.proc_id)
+        return holdings.pids(moment.window, moment.rows, root, gpu_ids)
+
+    found = findings_at(moment.window, moment.at_ms, live=live, prices=terms.prices, pids=pids)
+    return tuple(finding for finding in found if not finding.muted)
 
 
 def _why_empty(window: Window, rows: Rows, at_ms: int) -> tuple[str, ...]:

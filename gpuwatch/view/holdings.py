@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.store.window import Window
@@ -64,3 +64,11 @@ def roots(window: Window, rows: Rows) -> frozenset[Root]:
     """The roots of all workloads that have a process in the newest rows."""
     who = window.identities({row.proc_id for row in rows.processes.values()})
     return frozenset((one.workload_pid, one.workload_start_ms) for one in who.values() if one.workload_pid)
+
+
+def pids(window: Window, rows: Rows, root: Root, gpu_ids: Collection[int]) -> tuple[int, ...]:
+    """The processes of a workload that hold one of these GPUs by the newest process rows; the one process where it has no root."""
+    held = {row.proc_id for (_, gpu_id), row in rows.processes.items() if gpu_id in gpu_ids}
+    who = window.identities(held)
+    found = [who[i].pid for i in held if i in who and (root == (-1, i) or root == (who[i].workload_pid, who[i].workload_start_ms))]
+    return tuple(sorted(found))
