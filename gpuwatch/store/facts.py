@@ -8,7 +8,10 @@ from gpuwatch.dataclass import NamedTuple, dataclass
 
 
 class GpuFacts(NamedTuple):
-    """What the strips and the ledger need of one hot GPU row (over the ``dt_ms`` before ``ts_ms``)."""
+    """What the strips and the ledger need of one hot GPU row (over the ``dt_ms`` before ``ts_ms``).
+
+    From ``dt_ms`` on the columns of ``ledger.stored``, in its order.
+    """
 
     tick_id: int
     ts_ms: int
@@ -24,6 +27,20 @@ class GpuFacts(NamedTuple):
     sm_active_pm: int | None
     power_mw: int | None
     energy_mj: int | None
+    tensor_active_pm: int | None = None
+    dram_active_pm: int | None = None
+    fp32_active_pm: int | None = None
+    fp64_active_pm: int | None = None
+    mfu_pm: int | None = None
+    power_fraction_pm: int | None = None
+    overhead_pm: int | None = None
+    input_pm: int | None = None
+    host_pm: int | None = None
+    peers_pm: int | None = None
+    demand_pm: int | None = None
+    redone_pm: int | None = None
+    inferred_cause: int | None = None
+    sibling: int | None = None
 
 
 class ProcessFacts(NamedTuple):

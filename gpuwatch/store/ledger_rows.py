@@ -9,8 +9,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from gpuwatch.ledger import stored
 from gpuwatch.ledger.types import AnyShare, BucketRow, LedgerRow
-from gpuwatch.names import Bucket, Cause, Context, Tier
+from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.store.columns import LEDGER, insert_sql
 from gpuwatch.store.connection import transaction
 
@@ -22,13 +23,10 @@ _PIECE_ROWS = 2000
 _Held = tuple[int, int, int, int, int | None, int | None]
 """A row as :data:`_PROCESS_SQL` gives it: GPU, time, milliseconds that it speaks for, process, SM share in per mille, memory in MiB."""
 _GPU_AND_TIME, _PROCESS = itemgetter(0, 1), itemgetter(3)
-_CONTEXT: dict[int | None, Context | None] = {None: None, **{int(c): c for c in Context}}
-_QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
 ONCE = "NOT EXISTS (SELECT 1 FROM session r WHERE r.session_id>k.session_id AND r.started_ms<k.ts_ms AND k.ts_ms<=r.last_ms)"
 """Of time that was recorded twice, since the clock had been set back, the later session counts."""
 _GPU_SQL = (
-    "SELECT s.gpu_id, k.ts_ms, s.dt_ms, s.quiet, s.quiet_ms, s.context, coalesce(s.graphics_active_pm, s.utilization_pm, s.sm_active_pm), s.kappa_pm,"
-    " s.unavailable, coalesce(s.energy_mj, s.power_mw*s.dt_ms/1000) FROM tick k CROSS JOIN gpu_sample s"
+    f"SELECT s.gpu_id, k.ts_ms, {', '.join(f's.{name}' for name in stored.COLUMNS)} FROM tick k CROSS JOIN gpu_sample s"
     f" WHERE s.tick_id=k.tick_id AND k.ts_ms>? AND k.ts_ms<? AND s.dt_ms>0 AND k.ts_ms-s.dt_ms<? AND {ONCE} ORDER BY k.ts_ms"
 )
 _PROCESS_SQL = (
@@ -138,23 +136,11 @@ class Inputs:
     def of(self, gpu_id: int) -> list[LedgerRow]:
         """The rows of one GPU."""
         first, last = self._span
-        out = []
-        for gpu, ts, dt, quiet, quiet_ms, context, busy, kappa, unavailable, energy in self._rows[gpu_id]:
-            shares = self._holders.at(gpu, ts) if ts > first and ts - dt < last else ()
-            row = LedgerRow(
-                ts,
-                dt,
-                _QUIET[quiet],
-                quiet_ms,
-                _CONTEXT[context],
-                None if busy is None else min(busy, 1000),
-                kappa,
-                bool(unavailable),
-                energy,
-                shares,
-            )
-            out.append(row)
-        return out
+        at = self._holders.at
+        return [
+            stored.row(ts, values, at(gpu, ts) if ts > first and ts - values[0] < last else ())
+            for gpu, ts, values in [(row[0], row[1], row[2:]) for row in self._rows[gpu_id]]
+        ]
 
 
 def _reach(db: sqlite3.Connection) -> int:

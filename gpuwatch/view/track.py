@@ -18,6 +18,7 @@ from collections import deque
 from fractions import Fraction
 
 from gpuwatch.ledger.runs import same_run
+from gpuwatch.ledger.stored import row as stored_row
 from gpuwatch.ledger.types import HOLD_MS, LedgerRow, Share
 from gpuwatch.names import Context, State
 from gpuwatch.store.facts import GpuFacts
@@ -31,35 +32,11 @@ THROTTLED_BELOW_PM = 980
 _SILENT_MS, _SILENT_ROWS = 15_000, 3
 """As the recorder's closer sees it: no row for so long, and for so many rows' time."""
 _ACTIVE = (State.BUSY, State.WAITING, State.THROTTLED, State.QUIET)
-_CONTEXT: dict[int | None, Context | None] = {None: None, **{int(context): context for context in Context}}
-_QUIET: dict[int | None, bool | None] = {None: None, 0: False, 1: True}
 
 
 def ledger_row(facts: GpuFacts, shares: tuple[Share, ...] = (), *, whole: bool = True) -> LedgerRow:
-    """What the ledger needs of a hot row; energy from the counter, else from the power reading.
-
-    Not ``whole``: a MIG instance or a sliced board, whose energy belongs to none of them alone.
-    """
-    busy = facts.graphics_active_pm
-    if busy is None:
-        busy = facts.utilization_pm if facts.utilization_pm is not None else facts.sm_active_pm
-    energy = facts.energy_mj
-    if not whole:
-        energy = None
-    elif energy is None and facts.power_mw is not None:
-        energy = facts.power_mw * facts.dt_ms // 1000
-    return LedgerRow(
-        facts.ts_ms,
-        facts.dt_ms,
-        _QUIET[facts.quiet],
-        facts.quiet_ms,
-        _CONTEXT[facts.context],
-        None if busy is None else min(1000, max(0, busy)),
-        facts.kappa_pm,
-        bool(facts.unavailable),
-        energy,
-        shares,
-    )
+    """What the ledger needs of a hot row. Not ``whole``: see :func:`gpuwatch.ledger.stored.row`."""
+    return stored_row(facts.ts_ms, facts[3:], shares, whole=whole)
 
 
 class GpuTrack:
