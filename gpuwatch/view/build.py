@@ -9,22 +9,23 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.format import duration
 from gpuwatch.names import GapReason, Severity
 from gpuwatch.store.facts import Recording
-from gpuwatch.store.findings import FindingRow
 from gpuwatch.store.window import Window
 from gpuwatch.view import entities, holdings
 from gpuwatch.view.finding_types import FindingView
-from gpuwatch.view.findings import findings_at
 from gpuwatch.view.ledger import LedgerSums
 from gpuwatch.view.live import Rows, rows_at, span_ms
 from gpuwatch.view.notices import notices
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.types import EventView, RecordingView, SourceView, SpanView, View
 from gpuwatch.view.workloads import workload_views
+
+if TYPE_CHECKING:
+    from gpuwatch.store.findings import FindingRow
 
 LAG_MS = 13_000
 """A recorder that nobody watches commits every 10 s: its newest row may be so old while it is alive."""
@@ -130,13 +131,19 @@ def _build(
 
 
 def _findings(moment: entities.Moment, terms: Terms, *, live: bool) -> tuple[FindingView, ...]:
-    """Those that are open and not muted."""
+    """Those that are open and not muted. A store without any loads nothing for them."""
+    window = moment.window
+    if not window.memo.get("has_findings"):
+        if not window.rows("SELECT 1 FROM finding LIMIT 1", ()):
+            return ()
+        window.memo["has_findings"] = True
+    from gpuwatch.view.findings import findings_at
 
     def pids(row: FindingRow, gpu_ids: Sequence[int]) -> tuple[int, ...]:
         root = (row.root_pid, row.root_start_ms) if row.root_pid else (-1, row.proc_id)
-        return holdings.pids(moment.window, moment.rows, root, gpu_ids)
+        return holdings.pids(window, moment.rows, root, gpu_ids)
 
-    found = findings_at(moment.window, moment.at_ms, live=live, prices=terms.prices, pids=pids)
+    found = findings_at(window, moment.at_ms, live=live, prices=terms.prices, pids=pids)
     return tuple(finding for finding in found if not finding.muted)
 
 
