@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.rule_scene import START_MS, Stage
 
 from gpuwatch.names import RunOutcome, Severity
 from gpuwatch.rules.experiments import failed_run_waste
 from gpuwatch.rules.looks import JobDay, RunFacts
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
+from tests.support.rule_scene import START_MS, Stage
 
 HOUR = 3_600_000
 

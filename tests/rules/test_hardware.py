@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.rule_scene import Stage
 
 from gpuwatch.names import Basis, Severity
-from gpuwatch.rules.hardware import pcie_link_degraded, thermal_throttle
+from gpuwatch.rules.hardware import (
+    clocks_locked_low,
+    memory_errors_pending,
+    pcie_link_degraded,
+    persistence_mode_off,
+    power_cap_limited,
+    thermal_throttle,
+    xid_error,
+)
+from gpuwatch.rules.looks import GpuDay, LookEvent
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
+from tests.support.rule_scene import START_MS, Stage
 
 BUSY = {"utilization": 0.97, "temperature": 86.0, "kappa": 1.0, "thermal": 0.0, "slowdown": 0.0}
 
@@ -112,3 +121,163 @@ def test_a_link_needs_to_be_told_and_a_slice_has_none() -> None:
     stage = Stage(**LINK, parent_uuid="GPU-0")
     stage.run(60, _link(0.9, 1, 8))
     assert isinstance(stage.judge(pcie_link_degraded, gpu=1), Clear)
+
+
+# ------------------------------------------------------------------------------------------------------------------- F2
+
+CAPPED = {"utilization": 0.95, "power_cap": 0.8, "kappa": 0.75}
+
+
+def test_a_lowered_power_limit_that_holds_the_clocks_is_told() -> None:
+    stage = Stage(power_limit_watts=400.0)
+    stage.run(900, CAPPED | {"power_limit": 400.0})
+    found = stage.judge(power_cap_limited, gpu=1)
+    assert isinstance(found, Finding)
+    assert found.severity is Severity.WARNING and found.waste_gpus == pytest.approx(0.95 * 0.25)
+    assert found.try_first[0] == "nvidia-smi -i 0 -pl 700" and "57% of its default" in found.title
+    stage = Stage()
+    stage.run(900, CAPPED | {"power_limit": 650.0})
+    found = stage.judge(power_cap_limited, gpu=1)
+    assert isinstance(found, Finding) and found.severity is Severity.INFO
+
+
+def test_the_default_limit_is_as_it_should_be_and_less_than_half_the_time_is_fine() -> None:
+    stage = Stage()
+    stage.run(900, CAPPED | {"power_limit": 700.0, "kappa": 1.0})
+    said = stage.judge(power_cap_limited, gpu=1)
+    assert isinstance(said, Clear) and "as it should" in said.why
+    stage = Stage(power_limit_watts=400.0)
+    stage.run(900, CAPPED | {"power_limit": 400.0, "power_cap": 0.45})
+    assert isinstance(stage.judge(power_cap_limited, gpu=1), Clear)
+
+
+def test_a_power_cap_needs_reasons_and_a_default() -> None:
+    stage = Stage()
+    stage.run(900, {"utilization": 0.95})
+    assert isinstance(stage.judge(power_cap_limited, gpu=1), NotEvaluated)
+    stage = Stage(power_limit_default_watts=None)
+    stage.run(900, CAPPED)
+    assert isinstance(stage.judge(power_cap_limited, gpu=1), NotEvaluated)
+
+
+# ------------------------------------------------------------------------------------------------------------------- F3
+
+
+def _clock(mhz: float, spread: float = 0.0, **more: float) -> dict[str, float]:
+    clock = {"sm_clock": mhz * 1e6, "sm_clock_min": (mhz - spread / 2) * 1e6, "sm_clock_max": (mhz + spread / 2) * 1e6}
+    return {"utilization": 0.95, "thermal": 0.0, "slowdown": 0.0, "power_cap": 0.0, "clocks_set": 0.0} | clock | more
+
+
+@pytest.mark.parametrize("how", [_clock(1200), _clock(1200, 300, clocks_set=0.9)])
+def test_clocks_that_stand_still_or_are_set_are_told(how: dict[str, float]) -> None:
+    stage = Stage()
+    stage.run(900, how | {"sm": 0.9})
+    found = stage.judge(clocks_locked_low, gpu=1)
+    assert isinstance(found, Finding)
+    assert found.waste_gpus == pytest.approx(0.9 * (1 - 1200 / 1980))
+    assert found.try_first[0] == "nvidia-smi -i 0 -rgc" and found.gain == "up to 1.65 times the speed"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        _clock(1790),
+        _clock(1200, 300),
+        _clock(1200, power_cap=0.5),
+        _clock(1200, thermal=0.2),
+        _clock(1200, dram=0.7),
+        _clock(1200) | {"utilization": 0.5},
+    ],
+)
+def test_high_moving_and_explained_clocks_are_fine(how: dict[str, float]) -> None:
+    stage = Stage()
+    stage.run(900, how)
+    assert isinstance(stage.judge(clocks_locked_low, gpu=1), Clear)
+
+
+def test_low_clocks_without_reasons_are_not_judged() -> None:
+    stage = Stage()
+    stage.run(900, {"utilization": 0.95, "sm_clock": 1.2e9})
+    assert isinstance(stage.judge(clocks_locked_low, gpu=1), NotEvaluated)
+
+
+# --------------------------------------------------------------------------------------------------------------- F5, F6
+
+
+def _event(kind: str, detail: str, severity: Severity = Severity.WARNING, ago: int = 60, gpu: int = 1) -> LookEvent:
+    return LookEvent(START_MS - ago * 1000, kind, severity, detail, gpu)
+
+
+def test_a_row_that_waits_for_a_reset_is_a_warning_until_the_driver_says_that_it_is_over() -> None:
+    stage = Stage(ecc_enabled=True)
+    stage.run(10, {"utilization": 0.5}, events=[_event("remap_pending", "GPU 0 has a memory row to remap: it needs a reset")])
+    found = stage.judge(memory_errors_pending, gpu=1)
+    assert isinstance(found, Finding) and found.severity is Severity.WARNING
+    assert "needs a reset" in found.title and found.since_ms == START_MS - 60_000
+    stage.run(10, {"utilization": 0.5}, events=[_event("remap_pending", "no row left to remap", Severity.INFO, ago=0)])
+    assert isinstance(stage.judge(memory_errors_pending, gpu=1), Clear)
+
+
+def test_a_failed_remap_and_a_new_uncorrected_error_are_critical() -> None:
+    stage = Stage(2, ecc_enabled=True)
+    failed = _event("remap_failed", "GPU 0 could not remap a memory row: have it replaced", Severity.CRITICAL)
+    stage.run(10, {"utilization": 0.5, "ecc_uncorrected": 3}, events=[failed])
+    found = stage.judge(memory_errors_pending, gpu=1)
+    assert isinstance(found, Finding) and found.severity is Severity.CRITICAL and found.try_first == ("dcgmi diag -r 3",)
+    assert isinstance(stage.judge(memory_errors_pending, gpu=2), Clear), "old errors are no new ones, and GPU 1 is another"
+    stage.run(10, {"utilization": 0.5, "ecc_uncorrected": 4})
+    found = stage.judge(memory_errors_pending, gpu=2)
+    assert isinstance(found, Finding) and "GPU 1 had 1 uncorrected memory error in the last" in found.title
+
+
+def test_memory_errors_need_a_driver_that_answers() -> None:
+    stage = Stage()
+    stage.run(10, unseen=(1,))
+    assert isinstance(stage.judge(memory_errors_pending, gpu=1), NotEvaluated)
+
+
+@pytest.mark.parametrize(("number", "severity"), [(79, Severity.CRITICAL), (13, Severity.WARNING), (109, Severity.WARNING)])
+def test_an_error_of_the_driver_is_told_by_its_number_for_an_hour(number: int, severity: Severity) -> None:
+    stage = Stage(2)
+    stage.run(10, {"utilization": 0.5}, events=[_event("xid", f"XID {number}: something")])
+    found = stage.judge(xid_error, gpu=1)
+    assert isinstance(found, Finding)
+    assert (found.severity, found.name) == (severity, f"XID {number}")
+    assert isinstance(stage.judge(xid_error, gpu=2), Clear)
+    stage.run(3600, {"utilization": 0.5})
+    assert isinstance(stage.judge(xid_error, gpu=1), Clear)
+
+
+def test_the_worst_error_is_told_and_one_that_made_the_gpu_unusable_stays() -> None:
+    stage = Stage()
+    stage.run(10, {"utilization": 0.5}, events=[_event("xid", "XID 79: off the bus"), _event("xid", "XID 13: a fault", ago=5)])
+    stage.run(3700, {"unavailable": True})
+    found = stage.judge(xid_error, gpu=1)
+    assert isinstance(found, Finding) and found.name == "XID 79" and found.waste_gpus == 1.0
+
+
+def test_errors_are_not_judged_while_the_driver_is_silent() -> None:
+    stage = Stage()
+    stage.sources["nvml"] = "error"
+    stage.run(10, {"utilization": 0.5})
+    assert isinstance(stage.judge(xid_error, gpu=1), NotEvaluated)
+
+
+# ------------------------------------------------------------------------------------------------------------------- F7
+
+
+def test_a_driver_that_starts_anew_for_each_process_is_told() -> None:
+    stage = Stage(persistence_mode=False)
+    stage.gpu_days[1] = GpuDay(24, starts=5)
+    stage.run(10, {"utilization": 0.5})
+    found = stage.judge(persistence_mode_off, gpu=1)
+    assert isinstance(found, Finding) and found.severity is Severity.INFO and found.gain == "up to 15 s a day"
+    stage.gpu_days[1] = GpuDay(24, starts=4)
+    stage.run(10, {"utilization": 0.5})
+    assert isinstance(stage.judge(persistence_mode_off, gpu=1), Clear)
+    stage.gpu(1, persistence_mode=True)
+    stage.run(10, {"utilization": 0.5})
+    assert isinstance(stage.judge(persistence_mode_off, gpu=1), Clear)
+    stage.gpu(1, persistence_mode=None)
+    stage.run(10, {"utilization": 0.5})
+    assert isinstance(stage.judge(persistence_mode_off, gpu=1), NotEvaluated)

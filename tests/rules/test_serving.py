@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.rule_scene import GIB, START_MS, Stage
 
 from gpuwatch.names import Bucket, Cause, ServerState, Severity
 from gpuwatch.rules.looks import JobDay
 from gpuwatch.rules.serving import kv_cache_saturated, low_batch_occupancy, replica_no_traffic
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
+from tests.support.rule_scene import GIB, START_MS, Stage
 
 UP: dict[str, Any] = {"state": ServerState.UP, "window": 10.0}
 ASKED = UP | {"running": 12.0, "waiting": 0.0, "kv_cache": 0.6, "requests": 5.0, "output_tokens": 2000.0, "prompt_tokens": 4000.0}

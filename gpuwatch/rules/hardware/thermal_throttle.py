@@ -39,7 +39,7 @@ def thermal_throttle(gpu: GpuSubject, scene: Scene) -> Verdict:
     time of 10 minutes, or hardware slowdowns begin 0.6 times a minute. Critical above 20 %. Clears below 3 %. Fewer and shorter ones are
     told in the rule's own line ("clear: ..."), not as a finding: DCGM warns of any in a minute.
 
-    Waste: busy time x (1 - clock / the clock that it has when busy and not slowed down). Measured.
+    Waste: busy time x (1 - clock / the highest clock of its model), over the rows that such a reason is in: what the ledger books. Measured.
     Try: fans, airflow, blanking panels, inlet temperature, dust; as a stop-gap a power limit 5 to 10 % lower, which swings less.
     Gain: the clocks that it had before.
     May be wrong if a limit of the memory's temperature or a laptop's design is behind it.
@@ -83,11 +83,11 @@ def _finding(gpu: GpuSubject, hot: Slowed, brakes: float, limit: float, critical
         ),
         gpus=(gpu.id,),
         waste_gpus=lost,
-        how="Busy time x (1 - clock / its usual clock when busy and not slowed down), over the rows that a reason of heat is in.",
+        how="Busy time x (1 - clock / highest clock of the card), over the rows that a reason of heat is in; the ledger books the same.",
         try_first=(f"nvidia-smi -i {gpu.gpu.index} -q -d TEMPERATURE,PERFORMANCE", lower),
         then="look at fans, airflow, blanking panels, the inlet's temperature and dust; the lower limit is a stop-gap that swings less",
         gain=f"{percent(hot.lost)} of this GPU's time" if hot.lost is not None else "the clocks that it has when it is cool",
-        gain_source="this GPU's own clocks when busy and not slowed down",
+        gain_source="this GPU's own clocks",
         wrong_if=("the limit of the memory's temperature is what it runs into", "a laptop or a passively cooled card is built so"),
         bucket=Bucket.THROTTLED,
         measured=hot.share,
