@@ -112,7 +112,8 @@ class LookReader:
     def _wait(self, t_ms: int, *, sealed: bool) -> None:
         """Take the waiting times of the minute up to ``t_ms``."""
         span = {"t0": t_ms - _MINUTE_MS, "t1": t_ms, "host": self._host_id}
-        for workload_id, latency, lower, upper, count in self._db.execute(_LATENCY_KEPT if sealed else _LATENCY_HOT, span):
+        found = self._db.execute(_LATENCY_KEPT, span).fetchall() if sealed else []
+        for workload_id, latency, lower, upper, count in found or self._db.execute(_LATENCY_HOT, span):
             bounds = lower / 1e6, float("inf") if upper >= OPEN_US else upper / 1e6
             self._waits.setdefault(workload_id, {}).setdefault(Latency(latency), Counter())[bounds] += count
 
