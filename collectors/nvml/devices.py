@@ -151,16 +151,20 @@ def gpm_supported(device: Device) -> bool | None:
     return bool(support.isSupportedDevice) if code == nvml.SUCCESS else False
 
 
+def link_state(device: Device, link: int) -> bool | None:
+    """Whether an NVLink is up; ``None`` if the GPU has no link of that number (absent ones answer INVALID_ARGUMENT)."""
+    if link >= _LINK_COUNT_LIMIT:
+        return None
+    code = device.ask("nvmlDeviceGetNvLinkState", link, ctypes.byref(device._out))
+    return device._out.value == 1 if code == nvml.SUCCESS else None
+
+
 def active_links(device: Device) -> int | None:
-    """Number of NVLinks that are up; absent links answer INVALID_ARGUMENT, inactive ones are no error."""
-    up, seen = 0, False
-    for link in range(_LINK_COUNT_LIMIT):
-        code = device.ask("nvmlDeviceGetNvLinkState", link, ctypes.byref(device._out))
-        if code != nvml.SUCCESS:
-            break
-        seen = True
-        up += device._out.value == 1
-    return up if seen else None
+    """Number of NVLinks that are up; ``None`` where there are none."""
+    states: list[bool] = []
+    while (state := link_state(device, len(states))) is not None:
+        states.append(state)
+    return sum(states) if states else None
 
 
 def _memory(device: Device) -> tuple[int | None, int | None]:

@@ -1,7 +1,8 @@
 """Reading one GPU at one tick: what is asked every second, what less often, and how raw answers become values.
 
-Rhythm (seconds): 1 field batch, memory, utilization, SM clock, clock reasons, GPM; 3 temperature; 5 limit, performance state and
-the slow fields; 10 memory clock and, while they are idle, the video engines; 30 ECC where it is no field, persistence.
+Rhythm (seconds): 1 field batch, memory, utilization, SM clock, clock reasons, GPM; 3 temperature; 5 limit and the slow fields; 6 one
+NVLink after the other; 10 PCIe link, performance state; 15 the video engines while they are idle; 30 memory clock, ECC where it is no
+field, persistence.
 Slow readings of the GPUs are spread over the seconds. A value stays until it is read again; a failed reading removes it.
 """
 
@@ -15,18 +16,18 @@ from gpuwatch.collectors.nvml.deltas import Deltas
 from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.fields import FieldBatch
 from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
-from gpuwatch.collectors.nvml.reasons import Readings
+from gpuwatch.collectors.nvml.links import Links
+from gpuwatch.collectors.nvml.reasons import READ, Readings
 from gpuwatch.collectors.nvml.utilization import Flag, Utilization
 from gpuwatch.dataclass import replace
-from gpuwatch.measure import measures
-from gpuwatch.model import Gpu, GpuSample
+from gpuwatch.model import Gpu
 from gpuwatch.names import Missing
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2
 _UNCORRECTED, _VOLATILE = 1, 0
 _NO_PERFORMANCE_STATE = 32
 _ON_INSTANCES = {"utilization_ratio", "memory_used_bytes", "process_count", *RATIOS.values()}
-_NOT_ON_INSTANCES = tuple(name for name in measures(GpuSample) if name not in _ON_INSTANCES)
+_NOT_ON_INSTANCES = tuple(name for name in READ if name not in _ON_INSTANCES)
 _HEALTH = ("remap_pending", "remap_failed", "recovery_action")
 
 
@@ -67,6 +68,7 @@ class GpuReader:
         self._batch = FieldBatch(device)
         self._deltas = Deltas(device, self._batch, self.readings)
         self._utilization = Utilization(device, self.readings, flag)
+        self._links = Links(device, self.readings, gpu.nvlink_count)
         # two compute instances of one GPU instance share its counters: they would count each other's work
         self._gpm = Gpm(device, request) if gpu.gpm_supported and lone_instance else None
         self._read_ns: int | None = None
@@ -93,12 +95,17 @@ class GpuReader:
             self._utilization.read(self.gpu, first=self._first)
             self._read_clocks(second)
             self._read_temperature(second)
-            if self._rhythm.due("codecs", 2 if self._utilization.codecs_are_busy else 10, second):
+            if self._rhythm.due("codecs", 2 if self._utilization.codecs_are_busy else 15, second):
                 self._utilization.read_codecs()
             if slow:
                 self._read_slow(values)
+            if self._rhythm.due("board", 10, second):
+                self._links.read_pcie()
+                self._read_performance_state()
             if self._rhythm.due("rare", 30, second):
                 self._read_rare()
+            if self._rhythm.due("nvlink", 6, second):
+                self._links.read_next_nvlink()
         else:
             self._settle_instance()
         self._first = False
@@ -161,7 +168,7 @@ class GpuReader:
 
     def _read_clocks(self, second: int) -> None:
         self._clock("sm_clock_hertz", _CLOCK_SM, self.gpu.sm_clock_max_hertz)
-        if self._rhythm.due("memory clock", 10, second):
+        if self._rhythm.due("memory clock", 30, second):
             self._clock("memory_clock_hertz", _CLOCK_MEMORY, self.gpu.memory_clock_max_hertz)
         mask = ctypes.byref(self._mask)
         code = self.device.ask("nvmlDeviceGetCurrentClocksEventReasons", mask)
@@ -183,7 +190,7 @@ class GpuReader:
             self._positive("temperature_celsius", code, celsius)
 
     def _read_slow(self, values: dict[str, float]) -> None:
-        put, batch = self.readings, self._batch
+        batch = self._batch
         self._positive("memory_temperature_celsius", batch.code("memory_temperature_c"), values.get("memory_temperature_c", 0))
         code, limit = nvml.SUCCESS, values.get("power_limit_mw")
         if limit is None:
@@ -191,13 +198,14 @@ class GpuReader:
         self._positive("power_limit_watts", code, limit / 1000)
         if code == nvml.SUCCESS and limit and self.gpu.power_limit_watts != limit / 1000:
             self.gpu = replace(self.gpu, power_limit_watts=limit / 1000)
-        code, state = self.device.number("nvmlDeviceGetPerformanceState")
-        put.settle(
-            "performance_state", nvml.NOT_SUPPORTED if code == nvml.SUCCESS and state >= _NO_PERFORMANCE_STATE else code, state
-        )
         if "ecc_uncorrected" in values:
-            put.put("ecc_uncorrected_total", int(values["ecc_uncorrected"]))
+            self.readings.put("ecc_uncorrected_total", int(values["ecc_uncorrected"]))
         self.health |= {name: int(values[name]) for name in _HEALTH if name in values}
+
+    def _read_performance_state(self) -> None:
+        code, state = self.device.number("nvmlDeviceGetPerformanceState")
+        unknown = code == nvml.SUCCESS and state >= _NO_PERFORMANCE_STATE
+        self.readings.settle("performance_state", nvml.NOT_SUPPORTED if unknown else code, state)
 
     def _positive(self, name: str, code: int, value: float) -> None:
         """A quantity that cannot be 0 on a running GPU: some drivers answer 0 with success where they know nothing (vGPU)."""

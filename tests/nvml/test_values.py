@@ -6,6 +6,7 @@ import pytest
 from fake_nvml import CLASSES, fault
 
 from gpuwatch.collectors.nvml import factory
+from gpuwatch.collectors.nvml.reasons import READ
 from gpuwatch.measure import measures
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Missing
@@ -83,7 +84,7 @@ def test_first_tick_has_no_differences_and_says_why(start):
 def test_every_absent_field_has_a_reason_and_no_present_one_has(start):
     play = start("volta-v100")
     play.tick(2)
-    for name in measures(GpuSample):
+    for name in READ:
         assert (getattr(play.sample(), name) is None) == (play.why(name) is not None), name
     check_batch(play.batch, collector="nvml", now=play.batch.t, known_gpus=[play.gpus[0].uuid])
 
@@ -285,3 +286,48 @@ def test_the_driver_is_told_with_the_gpus(start):
     assert (host.driver_version, host.cuda_version) == ("590.48.01", "13.1")
     assert host.machine_id == "", "who the machine is, others know"
     assert play.tick().host is None
+
+
+def test_the_pcie_link_is_read_every_ten_seconds_and_holds_in_between(start):
+    """Idle cards lower their link; the rows say the link of the last ten seconds."""
+    play = start(lines=["v 0 pcie_gen 0 1", "v 0 pcie_width 0 16", "v 0 pcie_gen 13000 5", "v 0 pcie_width 13000 8"])
+    seen = []
+    for _ in range(31):
+        play.tick()
+        seen.append((play.sample().pcie_link_generation, play.sample().pcie_link_width))
+    changes = [second for second in range(1, 31) if seen[second] != seen[second - 1]]
+    assert seen[0] == (1, 16) and seen[-1] == (5, 8)
+    assert len(changes) == 1 and 13 <= changes[0] <= 23
+    assert play.fake.calls()["nvmlDeviceGetCurrPcieLinkGeneration"].count <= 4
+    assert play.gpus[0].pcie_generation_max == 5
+
+
+def test_nvlinks_that_go_down_are_seen_after_two_rounds_at_most(start):
+    play = start(lines=["v 0 nvlinks_up 0 18", "v 0 nvlinks_up 5000 16"])
+    play.tick()
+    counted = play.fake.calls()["nvmlDeviceGetNvLinkState"].count
+    assert play.sample().nvlink_active_count == play.gpus[0].nvlink_count == 18
+    play.tick(2 * 19 * 6)
+    assert play.sample().nvlink_active_count == 16
+    assert play.fake.calls()["nvmlDeviceGetNvLinkState"].count <= counted + 2 * 19, "one call in six seconds"
+
+
+def test_where_there_are_no_links_nothing_is_asked_for_them(start):
+    play = start("geforce-40", lines=[])
+    play.tick()
+    play.fake.reset_calls()
+    play.tick(130)
+    assert play.sample().nvlink_active_count is None and play.why("nvlink_active_count") is Missing.NOT_SUPPORTED
+    assert "nvmlDeviceGetNvLinkState" not in {name for name, call in play.fake.calls().items() if call.count}
+
+
+def test_a_guest_without_a_pcie_link_says_so(start):
+    play = start("vgpu-guest")
+    play.tick()
+    assert play.sample().pcie_link_width is None and play.why("pcie_link_width") is Missing.NOT_SUPPORTED
+
+
+def test_what_no_driver_tells_has_no_reason(start):
+    play = start()
+    play.tick()
+    assert play.sample().overhead_ratio is None and play.why("overhead_ratio") is None

@@ -36,7 +36,8 @@ EXPORT nvmlReturn_t nvmlDeviceGetNvLinkState(Device *device, unsigned link, unsi
     ENTER(device);
     REQUIRE(out && link < (unsigned)link_count(device));
     const Entry *entry = gate_entry(device, __func__);
-    *out = !entry || entry->text[0] != '0'; /* the links of a class are all up or all down */
+    int64_t otherwise = !entry || entry->text[0] != '0' ? link_count(device) : 0; /* the links of a class are all up or all down */
+    *out = (int64_t)link < series_at(&device->series, "nvlinks_up", clock_wrap_ms(clock_us()), otherwise);
     return OK;
 }
 
