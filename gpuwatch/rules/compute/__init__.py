@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch.rules.compute.busy_but_empty_sm import busy_but_empty_sm
 from gpuwatch.rules.rule import Rule
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (busy_but_empty_sm,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch.rules.host.input_bound import input_bound
 from gpuwatch.rules.rule import Rule
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (input_bound,)
