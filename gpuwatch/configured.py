@@ -1,4 +1,4 @@
-"""The parts of the configuration that are lists of the user's own: inference servers to ask, and prices of GPUs.
+"""The parts of the configuration that are lists of the user's own: inference servers to ask, prices of GPUs, limits of rules.
 
 Every mistake is one clear line that names the file and the key; what may be a secret is never repeated in it.
 """
@@ -174,3 +174,32 @@ def _since(step: PriceStep, tz: tzinfo | None) -> Since:
     if step.since < _FIRST_DAY:
         return Since(0, step.price)
     return Since(round(datetime.combine(step.since, time(), tz).timestamp() * 1000), step.price)
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+def limits_of(value: Any, where: str) -> dict[str, Any]:
+    """``{"rule.limit": value}`` of what a file or a variable has: one table, a table for each rule, or ``rule.limit=60,...``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if isinstance(value, str):
+        return dict(limit(part, where) for part in value.split(",") if part.strip())
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where}: rules.limits is a table", 'write [rules.limits] and "rule.limit" = 60 under it')
+    out: dict[str, Any] = {}
+    for key, found in value.items():
+        out |= {f"{key}.{name}": each for name, each in found.items()} if isinstance(found, Mapping) else {key: found}
+    return out
+
+
+def limit(text: str, where: str) -> tuple[str, float]:
+    """One ``rule.limit=60``. Raises :class:`UsageError`."""
+    key, sign, number = text.partition("=")
+    try:
+        return key.strip(), float(number)
+    except ValueError:
+        said = f"'{number.strip()}' is not a number" if sign else f"'{text.strip()}' has no value"
+        raise UsageError(f"{where}: {said}", "write it as rule.limit=60; gpuwatch explain RULE lists the limits") from None

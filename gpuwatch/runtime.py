@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from gpuwatch.plugin import Collector, CollectorContext, ServerBoard, TrainerBoard, WatchedPids
+    from gpuwatch.recorder.advice_settings import AdviceSettings
     from gpuwatch.store.deleting import Keep
     from gpuwatch.store.location import Location
     from gpuwatch.store.window import Window
@@ -196,6 +197,13 @@ class Runtime:
         from gpuwatch.configured import price_list
 
         return Terms(slo, price_list(price.currency, price.kwh, self.settings.gpu_prices, self.tz))
+
+    @cached_property
+    def advice(self) -> AdviceSettings:
+        """What the configuration says of rules. Raises :class:`UsageError` for a rule or a limit that there is not."""
+        from gpuwatch.ruled import advice_settings
+
+        return advice_settings(self.settings.rules, self.terms.prices, self.loaded.sources)
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""

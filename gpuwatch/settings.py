@@ -101,6 +101,22 @@ class PriceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesSettings:
+    """Which rules look for waste, and by which limits. The names are checked by whoever runs rules (:mod:`gpuwatch.ruled`)."""
+
+    enabled: bool = True
+    """Look for waste at all."""
+    reserve: tuple[int | str, ...] = ()
+    """GPUs that are kept free on purpose, by index or UUID."""
+    off: tuple[str, ...] = ()
+    """Rules that do not judge."""
+    on: tuple[str, ...] = ()
+    """Rules that judge though they are off by default."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """``"rule.limit" = value`` in place of the default (``gpuwatch explain RULE`` lists them)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All sections. ``collector_options`` holds the free ``[collectors.NAME]`` tables that go to each collector."""
 
@@ -110,6 +126,7 @@ class Settings:
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     price: PriceSettings = field(default_factory=PriceSettings)
+    rules: RulesSettings = field(default_factory=RulesSettings)
     targets: tuple[Target, ...] = ()
     """Of ``[[inference.target]]``, all files together."""
     gpu_prices: tuple[GpuPriceList, ...] = ()
@@ -133,7 +150,10 @@ _SECTIONS: Mapping[str, type] = {
     "screen": ScreenSettings,
     "inference": InferenceSettings,
     "price": PriceSettings,
+    "rules": RulesSettings,
 }
+_LISTS = ("record.collectors", "rules.reserve", "rules.off", "rules.on")
+"""What may be one text with commas, as a variable is."""
 
 
 def known_keys() -> Iterator[tuple[str, Any]]:
@@ -255,8 +275,12 @@ def _put(values: dict[str, dict[str, Any]], sources: dict[str, str], key: str, v
     if key not in known:
         raise UsageError(f"{source}: unknown key '{key}'{nearest(key, known)}")
     section, name = key.split(".", 1)
-    if isinstance(value, str) and name == "collectors":
+    if isinstance(value, str) and key in _LISTS:
         value = [part.strip() for part in value.split(",") if part.strip()]
+    if key == "rules.limits":
+        from gpuwatch.configured import limits_of
+
+        value = limits_of(value, source)
     values.setdefault(section, {})[name] = value
     sources[key] = source
 

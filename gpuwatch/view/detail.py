@@ -14,6 +14,7 @@ from gpuwatch.names import Missing, State
 from gpuwatch.store.window import Window
 from gpuwatch.view.blocks import BLOCK_MS, Blocks, Sums
 from gpuwatch.view.day import day_views
+from gpuwatch.view.finding_types import FindingHistory, WasteView
 from gpuwatch.view.ledger import closed_sums, ledger_view
 from gpuwatch.view.live import gpu_weight, kept_rows, rows_at
 from gpuwatch.view.own_ledger import process_ledger, workload_ledger
@@ -115,9 +116,19 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
         training = training_history(window, workload_id, end_ms)
         inference = inference_history(window, workload_id, end_ms) if training is None else None
         own = workload_ledger(window, workload_id, end_ms)
+    waste, finding = _of_rules(window, request, view)
     if gpu is None:
         days = day_views(window, request, view) if request.day_start_ms else ()
-        return DetailView(request, process=process, days=days, inference=inference, training=training, workload_ledger=own)
+        return DetailView(
+            request,
+            process=process,
+            days=days,
+            inference=inference,
+            training=training,
+            workload_ledger=own,
+            waste=waste,
+            finding=finding,
+        )
     below = [gpu_history(rows, other.gpu_uuid, end_ms, **size) for other in view.gpus if other.parent_uuid == uuid]
     return DetailView(
         request,
@@ -130,7 +141,19 @@ def build_detail(window: Window, request: DetailRequest, view: View) -> DetailVi
         inference=inference,
         training=training,
         workload_ledger=own,
+        waste=waste,
+        finding=finding,
     )
+
+
+def _of_rules(window: Window, request: DetailRequest, view: View) -> tuple[WasteView | None, FindingHistory | None]:
+    """What rules say, and the course of one finding."""
+    if not request.waste and not request.finding:
+        return None, None
+    from gpuwatch.view.waste import finding_history, waste_view
+
+    waste = waste_view(window, view) if request.waste else None
+    return waste, finding_history(window, request.finding, request.cells, at_ms=view.at_ms) if request.finding else None
 
 
 def _single_rows(window: Window, request: DetailRequest, view: View) -> Window:

@@ -55,6 +55,8 @@ class FindingView:
     last_ms: int | None = None
     muted: bool = False
     sql: str = ""
+    currency: str = ""
+    """Of ``cost_money``; empty without a price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def finding_view(
     cost = None if row.cost_gpu_ms is None else row.cost_gpu_ms / 1000
     energy = None if row.cost_energy_mj is None else row.cost_energy_mj / 1000
     seen = pids(row, ids) if pids else ()
+    cost_money = money(cost, energy, ids, gpus, prices, at_ms)
     texts = {}
     if told is not None:
         texts = {name: getattr(told, name) for name in ("bucket", "how", "try_first", "then", "gain", "gain_source", "wrong_if")}
@@ -150,7 +151,8 @@ def finding_view(
         workload_id=row.workload_id or None,
         cost_gpu_seconds=cost,
         cost_energy_joules=energy,
-        cost_money=money(cost, energy, ids, gpus, prices, at_ms),
+        cost_money=cost_money,
+        currency=prices.currency if cost_money is not None else "",
         last_ms=row.last_ms,
         sql=row.sql,
         **texts,
@@ -187,12 +189,14 @@ def _as_of(
         return view
     ids = [i for i, row in gpus.items() if int(row["gpu_index"]) in view.gpu_indices]
     cost = None if minute.cost_gpu_ms is None else minute.cost_gpu_ms / 1000
+    cost_money = money(cost, None, ids, gpus, prices, at_ms)
     return replace(
         view,
         waste_gpus=None if minute.waste_pm is None else minute.waste_pm / 1000,
         cost_gpu_seconds=cost,
         cost_energy_joules=None,
-        cost_money=money(cost, None, ids, gpus, prices, at_ms),
+        cost_money=cost_money,
+        currency=prices.currency if cost_money is not None else "",
     )
 
 

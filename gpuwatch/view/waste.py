@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gpuwatch.dataclass import replace
 from gpuwatch.format import number
 from gpuwatch.prices import Prices
 from gpuwatch.rules.document import Said, finding_of
@@ -25,24 +24,21 @@ def waste_view(window: Window, view: View, *, prices: Prices | None = None, reso
     Args:
         window: the store that ``view`` is of.
         view: says the instant, and whether it is one of the past (then what rules could not judge is not kept).
-        prices: for money.
+        prices: for the money of muted findings.
         resolved_ms: how far back cleared findings are told.
     """
     if not stored.knows_findings(window):
         return WasteView((), (), (), (), 0, 0, 0, 0, known=False)
     past = window.standing(view.at_ms) if view.past else window
     everything = findings_at(past, view.at_ms, live=not view.past, prices=prices)
-    named = {finding.finding_id: finding.pids for finding in view.findings}
-    everything = tuple(replace(one, pids=named[one.finding_id]) if one.finding_id in named else one for one in everything)
-    open_ones = tuple(finding for finding in everything if not finding.muted)
     muted = tuple(finding for finding in everything if finding.muted)
     said = None if view.past else _fresh(stored.said(window), view.at_ms)
     return WasteView(
-        findings=open_ones,
+        findings=view.findings,
         muted=muted,
         resolved=resolved(past, view.at_ms - resolved_ms, view.at_ms),
         not_evaluated=tuple(NotEvaluatedView(*missed) for missed in said.missed) if said else (),
-        **_counts(said, everything),
+        **_counts(said, (*view.findings, *muted)),
         known=said is not None,
     )
 

@@ -8,6 +8,8 @@ import pytest
 
 from gpuwatch import settings
 from gpuwatch.errors import UsageError
+from gpuwatch.prices import Prices
+from gpuwatch.ruled import advice_settings
 
 
 def load(tmp_path: Path, text: str = "", environ: dict[str, str] | None = None, **options: object) -> settings.Loaded:
@@ -85,3 +87,47 @@ def test_collector_tables_pass_through_untouched(tmp_path: Path) -> None:
 def test_a_list_in_a_variable_is_split_at_commas(tmp_path: Path) -> None:
     loaded = load(tmp_path, environ={"GPUWATCH_RECORD__COLLECTORS": "host, procs"})
     assert loaded.settings.record.collectors == ("host", "procs")
+
+
+def test_rules_take_lists_and_limits_from_files_and_variables(tmp_path: Path) -> None:
+    text = '[rules]\nreserve = [0, "GPU-x"]\noff = ["a"]\n[rules.limits]\n"a.b" = 60\na.c = 0.5\n'
+    rules = load(tmp_path, text).settings.rules
+    assert rules == settings.RulesSettings(reserve=(0, "GPU-x"), off=("a",), limits={"a.b": 60.0, "a.c": 0.5})
+    environ = {"GPUWATCH_RULES__RESERVE": "0, 3", "GPUWATCH_RULES__LIMITS": "a.b=61", "GPUWATCH_RULES__ENABLED": "false"}
+    rules = load(tmp_path, text, environ).settings.rules
+    assert (rules.enabled, rules.limits, [str(each) for each in rules.reserve]) == (False, {"a.b": 61.0}, ["0", "3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[rules]\noff = ['gpu-memory-held-idel']\n",
+            "there is no rule 'gpu-memory-held-idel'; did you mean 'gpu-memory-held-idle'?",
+        ),
+        ("[rules]\noff = ['zzz']\n", "there is no rule 'zzz'; gpuwatch explain lists all rules"),
+        ("[rules]\noff = ['gpu-memory-held-idle']\non = ['gpu-memory-held-idle']\n", "is in rules.off, too"),
+        ("[rules.limits]\ngpu-memory-held-idle.quiet_second = 5\n", "has no limit 'quiet_second'; it has: quiet_seconds"),
+        ("[rules.limits]\n'gpu-memory-held-idl.quiet_seconds' = 5\n", "did you mean 'gpu-memory-held-idle.quiet_seconds'?"),
+        ("[rules.limits]\ngpu-memory-held-idle.quiet_seconds = -5\n", "is no limit: a number of 0 or more"),
+    ],
+)
+def test_a_rule_or_limit_that_there_is_not_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    loaded = load(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        advice_settings(loaded.settings.rules, Prices(), loaded.sources)
+    assert said in caught.value.message
+    assert "config.toml: rules." in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"GPUWATCH_RULES__LIMITS": "a.b"}, "'a.b' has no value"),
+        ({"GPUWATCH_RULES__LIMITS": "a.b=soon"}, "'soon' is not a number"),
+        ({"GPUWATCH_RULES__OF": "x"}, "did you mean 'rules.off'?"),
+    ],
+)
+def test_a_bad_variable_of_rules_is_one_line(tmp_path: Path, environ: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("?", r"\?")):
+        load(tmp_path, "", environ)

@@ -1,0 +1,77 @@
+"""What the configuration says of rules, checked against the catalogue: every name that nobody knows is one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gpuwatch.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from gpuwatch.prices import Prices
+    from gpuwatch.recorder.advice_settings import AdviceSettings
+    from gpuwatch.settings import RulesSettings
+
+
+def checked_limits(limits: Mapping[str, float], where: str) -> Mapping[str, float]:
+    """The same limits. Raises :class:`UsageError` for one that no rule has, or a value that none can have."""
+    if not limits:
+        return limits
+    from gpuwatch.rules.catalogue import LIMITS, RULES
+
+    for key, value in limits.items():
+        if key not in LIMITS:
+            raise UsageError(f"{where}: {_unknown(key, LIMITS, RULES)}")
+        if not 0 <= value < float("inf"):
+            raise UsageError(f"{where}: {key} = {value:g} is no limit: a number of 0 or more")
+    return limits
+
+
+def _unknown(key: str, limits: Iterable[str], rules: Iterable[str]) -> str:
+    rule, _, name = key.partition(".")
+    own = [each for each in limits if each.startswith(f"{rule}.")]
+    if own:
+        known = ", ".join(each.partition(".")[2] for each in own)
+        return f"rule '{rule}' has no limit '{name}'; it has: {known}"
+    if rule in rules:
+        return f"rule '{rule}' has no limits"
+    return f"no rule has a limit '{key}'{near(key if name else rule, limits if name else rules)}"
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, or where all of them stand: there are too many rules to list them in one line."""
+    found = nearest(word, known)
+    return found if found.startswith("; did") else "; gpuwatch explain lists all rules"
+
+
+def checked_rules(names: Sequence[str], where: str) -> None:
+    """Raises :class:`UsageError` for a rule that there is not."""
+    if not names:
+        return
+    from gpuwatch.rules.catalogue import RULES
+
+    for name in names:
+        if name not in RULES:
+            raise UsageError(f"{where}: there is no rule '{name}'{near(name, RULES)}")
+
+
+def advice_settings(rules: RulesSettings, prices: Prices, sources: Mapping[str, str]) -> AdviceSettings:
+    """What the advisor is given. Raises :class:`UsageError` for a rule or a limit that there is not."""
+    from gpuwatch.recorder.advice_settings import AdviceSettings
+
+    def where(key: str) -> str:
+        return f"{sources.get(f'rules.{key}', 'config')}: rules.{key}"
+
+    for key in ("off", "on"):
+        checked_rules(getattr(rules, key), where(key))
+    both = sorted(set(rules.off) & set(rules.on))
+    if both:
+        raise UsageError(f"{where('on')}: rule '{both[0]}' is in rules.off, too", "leave it in one of them")
+    return AdviceSettings(
+        enabled=rules.enabled,
+        reserve=tuple(str(each) for each in rules.reserve),
+        off=rules.off,
+        on=rules.on,
+        limits=checked_limits(rules.limits, where("limits")),
+        prices=prices,
+    )
