@@ -1,4 +1,4 @@
-"""The host itself from /proc: who it is, and CPU, memory, load, disks and network over the time since the previous tick."""
+"""The host itself from /proc: who it is, and CPU, memory, load, pressure, disks and network over the time since the previous tick."""
 
 from __future__ import annotations
 
@@ -17,13 +17,20 @@ from gpuwatch.zone import zone_name
 
 SECTOR_BYTES = 512  # the unit of /proc/diskstats, whatever the disk's own is
 _MEMORY = lazy(rb"(?m)^(Mem(?:Total|Available)|Swap(?:Total|Free)):\s*(\d+)")
+_SWAPPED_IN = lazy(rb"(?m)^pswpin (\d+)$")
+_PRESSURE = {
+    "cpu_pressure_ratio": ("cpu", b"some"),
+    "io_pressure_ratio": ("io", b"some"),
+    "memory_pressure_ratio": ("memory", b"full"),
+}
+"""Measure -> (file of /proc/pressure, its line)."""
 _WHOLE_DISK = lazy(r"(?:sd[a-z]+|hd[a-z]+|vd[a-z]+|xvd[a-z]+|nvme\d+n\d+|mmcblk\d+|dasd[a-z]+)")
 
 Counters = dict[str, tuple[int, int]]
 
 
 class HostCollector:
-    """One tick reads six small files. Values that a kernel does not give are ``None`` with ``NOT_SUPPORTED``."""
+    """One tick reads ten small files. Values that a kernel does not give are ``None`` with ``NOT_SUPPORTED``."""
 
     name = "host"
     interval_seconds = 2.0
@@ -36,6 +43,7 @@ class HostCollector:
         self._cpu: tuple[int, ...] | None = None
         self._disks: Counters | None = None
         self._links: Counters | None = None
+        self._swapped_in: int | None = None
         self._whole: dict[str, bool] = {}
         self._files: dict[str, procfs.KeptFile] = {}
         """Open files of the real /proc; elsewhere a file that stays open may have been replaced."""
@@ -46,7 +54,7 @@ class HostCollector:
             procfs.read(f"{self.root}/stat", 64)
         except OSError as error:
             raise Unavailable(f"{self.root} cannot be read: {type(error).__name__}", "hosts are recorded on Linux only") from None
-        self._host = self._cpu = self._disks = self._links = None
+        self._host = self._cpu = self._disks = self._links = self._swapped_in = None
 
     def close(self) -> None:
         """Let go of the files."""
@@ -58,7 +66,7 @@ class HostCollector:
         cpu_lines = self._lines("stat", 1 << 20)
         if self._host is None:
             self._host = self._identify(cpu_lines)
-        cpu, iowait = self._cpu_ratios(cpu_lines)
+        cpu, iowait, steal = self._cpu_ratios(cpu_lines)
         memory, swap, load, read, written, received, sent = (None,) * 7
         if meminfo := self._memory():
             memory, swap = _used(meminfo, b"MemTotal", b"MemAvailable"), _used(meminfo, b"SwapTotal", b"SwapFree")
@@ -67,12 +75,18 @@ class HostCollector:
         disks, links = self._read_disks(), self._read_links()
         read, written = _increase(self._disks, disks)
         received, sent = _increase(self._links, links)
+        pressure = {name: self._pressure(*place) for name, place in _PRESSURE.items()}
+        before, self._swapped_in = self._swapped_in, self._read_swapped_in()
+        swapped = None if before is None or self._swapped_in is None else max(0, self._swapped_in - before)
         absent = {
             "memory_used_bytes": memory is None,
             "swap_used_bytes": swap is None,
             "load_average": load is None,
             "cpu_ratio": not cpu_lines,
             "iowait_ratio": not cpu_lines,
+            "steal_ratio": not cpu_lines or (cpu is not None and steal is None),
+            "swap_in_bytes": self._swapped_in is None,
+            **{name: value is None for name, value in pressure.items()},
             "disk_read_bytes": disks is None,
             "disk_write_bytes": disks is None,
             "network_receive_bytes": links is None,
@@ -80,7 +94,8 @@ class HostCollector:
         }
         self._disks, self._links = disks, links
         missing: dict[MissingKey, Missing] = {("host", "", name): Missing.NOT_SUPPORTED for name, gone in absent.items() if gone}
-        sample = HostSample(cpu, iowait, memory, swap, load, read, written, received, sent, self._count())
+        amounts = (memory, swap, load, read, written, received, sent)
+        sample = HostSample(cpu, iowait, *amounts, self._count(), steal_ratio=steal, swap_in_bytes=swapped, **pressure)
         took = self.context.clock.monotonic_ns() - began
         return Batch(self.name, int(now), began, took, host=self._host, host_sample=sample, missing=missing)
 
@@ -133,21 +148,38 @@ class HostCollector:
             timezone=clean(zone_name(), 64),
         )
 
-    def _cpu_ratios(self, lines: list[bytes]) -> tuple[float | None, float | None]:
-        """(in use, waiting for I/O) of all cores since the previous tick: user to steal without idle and iowait."""
+    def _cpu_ratios(self, lines: list[bytes]) -> tuple[float | None, float | None, float | None]:
+        """(in use, waiting for I/O, taken by the hypervisor) of all cores since the previous tick.
+
+        In use: user to steal without idle and iowait. A kernel that is too old to count stolen time gives no share of it.
+        """
         words = lines[0].split()[1:9] if lines and lines[0].startswith(b"cpu ") else []
         if len(words) < 5 or not all(word.isdigit() for word in words):
             self._cpu = None
-            return None, None
+            return None, None, None
         before, self._cpu = self._cpu, tuple(int(word) for word in words)
         if before is None or len(before) != len(self._cpu):
-            return None, None
+            return None, None, None
         # a core that goes offline, and iowait by itself, may count backwards
         grown = [max(0, new - old) for new, old in zip(self._cpu, before, strict=True)]
         total = sum(grown)
         if total == 0:
-            return None, None
-        return (total - grown[3] - grown[4]) / total, grown[4] / total
+            return None, None, None
+        return (total - grown[3] - grown[4]) / total, grown[4] / total, grown[7] / total if len(grown) > 7 else None
+
+    def _pressure(self, name: str, line: bytes) -> float | None:
+        """The kernel's own mean over ten seconds, as a share; ``None`` where it does not keep it (before 4.20, or turned off)."""
+        for found in self._lines(f"pressure/{name}"):
+            words = found.split()
+            if len(words) > 1 and words[0] == line and words[1].startswith(b"avg10="):
+                percent = _number(words[1][6:])
+                return None if percent is None else percent / 100
+        return None
+
+    def _read_swapped_in(self) -> int | None:
+        """Bytes that came back from swap since boot."""
+        found = _SWAPPED_IN.search(self._read("vmstat"))
+        return int(found[1]) * procfs.PAGE_BYTES if found else None
 
     def _read_disks(self) -> Counters | None:
         """Bytes (read, written) of whole physical disks: partitions, loop, RAM, RAID and mapped devices would count twice."""

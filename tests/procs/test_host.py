@@ -11,6 +11,7 @@ from gpuwatch.collectors.host import factory
 from gpuwatch.errors import Unavailable
 from gpuwatch.names import Missing
 from gpuwatch.plugin import CollectorContext
+from gpuwatch.procfs import PAGE_BYTES
 
 BOOT = "3d18dbe6-32df-4bbd-9af7-eb723eee4ce0"
 
@@ -20,7 +21,7 @@ class Machine:
 
     def __init__(self, tmp: Path) -> None:
         self.proc, self.sys, self.id = tmp / "proc", tmp / "sys", tmp / "machine-id"
-        for folder in ("net", "sys/kernel/random", "17", "18"):
+        for folder in ("net", "pressure", "sys/kernel/random", "17", "18"):
             (self.proc / folder).mkdir(parents=True)
         for disk in ("sda", "nvme0n1"):
             (self.sys / "block" / disk / "device").mkdir(parents=True)
@@ -31,6 +32,8 @@ class Machine:
         self.write("sys/kernel/random/boot_id", BOOT + "\n")
         self.write("meminfo", "MemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\nSwapTotal: 50 kB\nSwapFree: 20 kB\n")
         self.write("loadavg", "1.25 0.5 0.1 3/900 12345\n")
+        self.pressure(cpu="1.50", io="20.00", memory="0.25")
+        self.write("vmstat", "nr_free_pages 9\npswpin 100\npswpout 7\n")
         self.cpu(100, 0, 50, 800, 50)
         self.disks(sda=(10, 20), sda1=(10, 20), loop0=(7, 7), **{"dm-0": (5, 5), "md0": (5, 5)})
         self.links(lo=(5, 5), eth0=(1000, 2000))
@@ -43,8 +46,16 @@ class Machine:
     def write(self, name: str, text: str) -> None:
         (self.proc / name).write_text(text)
 
-    def cpu(self, *jiffies: int) -> None:
-        line = " ".join(map(str, (*jiffies, 0, 0, 0)))
+    def pressure(self, **avg10: str) -> None:
+        """Of each resource the mean that counts; the other line of its file says something else."""
+        for name, value in avg10.items():
+            rest = "avg60=9.00 avg300=9.00 total=5"
+            mine, other = ("full", "some") if name == "memory" else ("some", "full")
+            lines = {mine: f"{mine} avg10={value} {rest}", other: f"{other} avg10=77.00 {rest}"}
+            self.write(f"pressure/{name}", f"{lines['some']}\n{lines['full']}\n")
+
+    def cpu(self, *jiffies: int, steal: int = 0) -> None:
+        line = " ".join(map(str, (*jiffies, 0, 0, steal)))
         self.write("stat", f"cpu  {line} 0 0\ncpu0 {line} 0 0\ncpu1 {line} 0 0\nintr 1\nbtime 1700000000\n")
 
     def disks(self, **sectors: tuple[int, int]) -> None:
@@ -100,6 +111,34 @@ def test_the_second_tick_knows_shares_and_amounts(machine):
     assert (sample.cpu_ratio, sample.iowait_ratio) == (0.3, 0.2)
     assert (sample.disk_read_bytes, sample.disk_write_bytes) == (2 * 512, 5 * 512), "a disk that is new has no amount yet"
     assert (sample.network_receive_bytes, sample.network_transmit_bytes) == (500, 1)
+
+
+def test_what_the_hypervisor_took_is_in_use_and_known_by_itself(machine):
+    machine.collect()
+    machine.cpu(120, 0, 60, 850, 50, steal=20)
+    sample = machine.collect().host_sample
+    assert (sample.cpu_ratio, sample.steal_ratio) == (0.5, 0.2)
+
+
+def test_pressure_is_the_kernels_mean_of_ten_seconds_and_swapping_in_a_difference(machine):
+    sample = machine.collect().host_sample
+    assert (sample.cpu_pressure_ratio, sample.io_pressure_ratio, sample.memory_pressure_ratio) == (0.015, 0.2, 0.0025)
+    assert sample.swap_in_bytes is None
+    machine.write("vmstat", "nr_free_pages 9\npswpin 103\npswpout 7\n")
+    assert machine.collect().host_sample.swap_in_bytes == 3 * PAGE_BYTES
+
+
+def test_a_kernel_without_pressure_or_stolen_time_gives_the_reason(machine):
+    for name in ("pressure/cpu", "pressure/io", "vmstat"):
+        (machine.proc / name).unlink()
+    machine.write("pressure/memory", "nonsense\n")
+    machine.write("stat", "cpu  1 2 3 4 5 6 7\nbtime 1700000000\n")
+    machine.collect()
+    machine.write("stat", "cpu  2 3 4 5 6 7 8\nbtime 1700000000\n")
+    batch = machine.collect()
+    names = ("cpu_pressure_ratio", "io_pressure_ratio", "memory_pressure_ratio", "swap_in_bytes", "steal_ratio")
+    for name in names:
+        assert getattr(batch.host_sample, name) is None and batch.missing["host", "", name] is Missing.NOT_SUPPORTED, name
 
 
 def test_counters_that_go_back_never_give_a_negative_amount(machine):
