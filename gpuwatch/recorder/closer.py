@@ -1,8 +1,9 @@
 """The work of a minute that has ended, in small pieces so that no tick has a burst: rollups and ledger minutes, then history.
 
 A ledger minute is written as soon as it has ended, provisionally. What can still change is only the name of a quiet run that was
-open then; its minutes are computed again when the run has a name. Sixteen minutes after its end a minute is final. Everything is
-recomputed from hot rows, so a recorder that was killed finds the rest of its work on its next start.
+open then; its minutes are computed again when the run has a name, and once more where it reaches 15 minutes beside another GPU of
+the job that works. Sixteen minutes after its end a minute is final. Everything is recomputed from hot rows, so a recorder that was
+killed finds the rest of its work on its next start.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from gpuwatch.ledger.types import HOLD_MS, BucketRow, LedgerRow
+from gpuwatch.ledger.types import HOLD_MS, UNUSED_MS, BucketRow, LedgerRow
 from gpuwatch.names import Bucket
 from gpuwatch.recorder.historian import Historian
-from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, Weight, period_ms, split_minute, weights
+from gpuwatch.recorder.minute import MINUTE_MS, MINUTE_S, WHOLE, Weight, may_be_unused, period_ms, split_minute, weights
 from gpuwatch.store import rollup
 from gpuwatch.store.connection import transaction
 from gpuwatch.store.deleting import Keep
@@ -34,6 +35,15 @@ _PIECE_MS = 20_000
 """The process rows of so much time are read at once."""
 _SILENT_MS, _SILENT_PERIODS = 15_000, 3
 """A GPU without a row for so long, and for so many periods, has ended its quiet run by a gap."""
+_BESIDE = (
+    " AND EXISTS (SELECT 1 FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=m.gpu_id"
+    " WHERE k.ts_ms>m.t*1000 AND k.ts_ms<=m.t*1000+60000 AND s.sibling=1 AND s.quiet=1)"
+)
+_REST = (
+    "SELECT max(k.ts_ms) FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=?"
+    " WHERE k.ts_ms>? AND k.ts_ms<=? AND s.quiet=1 AND k.ts_ms-s.quiet_ms=?"
+)
+"""The end of a quiet run, which is known by its beginning."""
 Job = Callable[[], None]
 
 
@@ -53,6 +63,8 @@ class Closer:
         """Minutes before this are final already."""
         self._open: set[tuple[int, int]] = set()
         """(gpu_id, minute) with a quiet run that has no name yet."""
+        self._idle: set[tuple[int, int]] = set()
+        """(gpu_id, minute) with a quiet run beside a working GPU of the job: it is renamed when it reaches 15 minutes."""
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -118,6 +130,7 @@ class Closer:
                 since_ms = 0
                 self._final_from = (done or end_s) - _DAY_S
                 self._open.update(self._unfinished(self._final_from))
+                self._idle.update(self._still_idle(self._final_from))
             for minute in self._minutes(done, end_s):
                 add(partial(self._begin_minute, minute, ts_ms))
             if done is not None and done > end_s:
@@ -150,6 +163,10 @@ class Closer:
         sql = "SELECT DISTINCT gpu_id, t FROM ledger_minute WHERE t>=? AND final=0 AND bucket=?"
         return {(gpu_id, t) for gpu_id, t in self._db.execute(sql, (since_s, int(Bucket.QUIET)))}
 
+    def _still_idle(self, since_s: int) -> set[tuple[int, int]]:
+        held = "SELECT DISTINCT gpu_id, t FROM ledger_minute m WHERE t>=? AND final=0 AND bucket=?"
+        return {(gpu_id, t) for gpu_id, t in self._db.execute(held + _BESIDE, (since_s, int(Bucket.HELD_IDLE)))}
+
     # ---------------------------------------------------------------------------------------------------------- ledger
 
     def _begin_minute(self, minute: int, ts_ms: int) -> None:
@@ -157,18 +174,18 @@ class Closer:
         start, end = minute * 1000, minute * 1000 + MINUTE_MS
         inputs = Inputs(self._db, start, end)
         owns = weights(self._db, minute)
-        found: dict[int, list[BucketRow]] = {}
+        found: dict[int, tuple[list[BucketRow], bool]] = {}
 
         def compute(gpu_id: int) -> None:
             own = inputs.of(gpu_id)
             if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
-            found[gpu_id] = self._split(gpu_id, own, owns[gpu_id], minute, ts_ms)
+            found[gpu_id] = self._split(gpu_id, own, owns[gpu_id], minute, ts_ms), may_be_unused(own, minute)
 
         def write() -> None:
             with transaction(self._db):
-                for gpu_id, buckets in found.items():
-                    self._write(gpu_id, minute, buckets)
+                for gpu_id, (buckets, idle) in found.items():
+                    self._write(gpu_id, minute, buckets, idle)
 
         steps = inputs.read(_PIECE_MS)
         known = [partial(compute, gpu_id) for gpu_id in inputs.gpus if gpu_id in owns]
@@ -184,19 +201,23 @@ class Closer:
         sql = "SELECT 1 FROM tick k JOIN gpu_sample s ON s.tick_id=k.tick_id AND s.gpu_id=? WHERE k.ts_ms>? AND k.ts_ms<=? LIMIT 1"
         return self._db.execute(sql, (gpu_id, last_ms, last_ms + self._silent_ms)).fetchone() is None
 
-    def _write(self, gpu_id: int, minute: int, buckets: list[BucketRow]) -> None:
+    def _write(self, gpu_id: int, minute: int, buckets: list[BucketRow], idle: bool) -> None:
         rollup.write_ledger(self._db, gpu_id, minute, buckets, False)
         is_open = any(row.bucket is Bucket.QUIET for row in buckets)
         (self._open.add if is_open else self._open.discard)((gpu_id, minute))
+        (self._idle.add if idle else self._idle.discard)((gpu_id, minute))
 
     def _name_open_runs(self, ts_ms: int) -> None:
-        """Compute minutes again whose quiet run was open, if it has ended or reached five minutes since."""
+        """Compute minutes again whose quiet run was open, if it has ended or reached its five (or 15) minutes since."""
         jobs: list[Job] = []
-        for gpu_id, minute in sorted(self._open, key=lambda key: key[::-1]):
+        for key in sorted(self._open | self._idle, key=lambda key: key[::-1]):
+            gpu_id, minute = key
             seen_ms, quiet_ms = self._latest(gpu_id) or (0, 0)
             same_run = quiet_ms >= seen_ms - minute * 1000 - MINUTE_MS
-            if not (ts_ms - seen_ms <= self._silent_ms and 0 < quiet_ms < HOLD_MS and same_run):
-                jobs.append(partial(self._again, gpu_id, minute, ts_ms))
+            goes_on = ts_ms - seen_ms <= self._silent_ms and quiet_ms > 0 and same_run
+            told = not goes_on or quiet_ms >= UNUSED_MS
+            if (key in self._open and not (goes_on and quiet_ms < HOLD_MS)) or (key in self._idle and told):
+                jobs.append(partial(self._again, gpu_id, minute, ts_ms, told))
         self._jobs.extendleft(reversed(jobs))
 
     def _latest(self, gpu_id: int) -> tuple[int, int] | None:
@@ -207,21 +228,35 @@ class Closer:
         row = self._db.execute(sql, (gpu_id,)).fetchone()
         return (row[0], row[1]) if row else None
 
-    def _again(self, gpu_id: int, minute: int, ts_ms: int) -> None:
-        """One GPU's minute from its rows and the five minutes around it."""
+    def _again(self, gpu_id: int, minute: int, ts_ms: int, told: bool) -> None:
+        """One GPU's minute from its rows and the five minutes around it; ``told``: no later row can rename it."""
         start, end = minute * 1000, minute * 1000 + MINUTE_MS
         reach = (start - HOLD_MS, min(end + HOLD_MS + MINUTE_MS, ts_ms))
         rows = rollup.ledger_inputs(self._db, *reach, shares_ms=(start, end), gpu_id=gpu_id).get(gpu_id, [])
         if any(start < row.ts_ms <= end for row in rows):
-            self._write(gpu_id, minute, self._split(gpu_id, rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms))
-        else:
-            self._open.discard((gpu_id, minute))  # its rows are gone: the ledger keeps what it said
+            idle = may_be_unused(rows, minute)
+            if idle:
+                rows += self._rest_of_run(gpu_id, rows[-1], min(end + UNUSED_MS, ts_ms))
+            buckets = self._split(gpu_id, rows, weights(self._db, minute).get(gpu_id, WHOLE), minute, ts_ms)
+            self._write(gpu_id, minute, buckets, idle and not told)
+        else:  # its rows are gone: the ledger keeps what it said
+            self._open.discard((gpu_id, minute))
+            self._idle.discard((gpu_id, minute))
+
+    def _rest_of_run(self, gpu_id: int, last: LedgerRow, until_ms: int) -> list[LedgerRow]:
+        """How the quiet run of the last row goes on, in one row."""
+        if not last.quiet:
+            return []
+        found = self._db.execute(_REST, (gpu_id, last.ts_ms, until_ms, last.ts_ms - last.quiet_ms)).fetchone()
+        if found[0] is None:
+            return []
+        return [LedgerRow(found[0], found[0] - last.ts_ms, True, last.quiet_ms + found[0] - last.ts_ms, last.context, None)]
 
     def _make_final(self, until_s: int, ts_ms: int) -> None:
         """Minutes that ended by ``until_s`` are not recomputed any more."""
-        for gpu_id, minute in sorted(self._open):
+        for gpu_id, minute in sorted(self._open | self._idle):
             if minute < until_s:
-                self._again(gpu_id, minute, ts_ms)
+                self._again(gpu_id, minute, ts_ms, True)
                 self._open.discard((gpu_id, minute))
         since_s = until_s - _HOUR_S if self._final_from is None else self._final_from
         with transaction(self._db):

@@ -9,8 +9,9 @@ from fractions import Fraction
 from gpuwatch.dataclass import NamedTuple, replace
 from gpuwatch.ledger import split
 from gpuwatch.ledger.facts import weight
-from gpuwatch.ledger.types import BucketRow, LedgerRow
+from gpuwatch.ledger.types import NO_WORK, UNUSED_MS, BucketRow, LedgerRow
 from gpuwatch.model import Gpu
+from gpuwatch.names import Context
 
 MINUTE_S, MINUTE_MS = 60, 60_000
 _SQL = (
@@ -57,3 +58,19 @@ def split_minute(
     if silent:  # a row that speaks for no time says that there was a gap
         look_ahead = [*look_ahead, LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)]
     return split(rows, look_ahead, start_ms=minute * 1000, end_ms=minute * 1000 + MINUTE_MS, weight=own.fraction)
+
+
+def may_be_unused(rows: Sequence[LedgerRow], minute: int) -> bool:
+    """Whether a quiet run that these rows leave shorter than 15 minutes has time in the minute while another GPU of the job worked."""
+    start, end = minute * 1000, minute * 1000 + MINUTE_MS
+    return any(
+        row.work is not NO_WORK
+        and row.work.sibling
+        and row.quiet is True
+        and row.context is not Context.NONE
+        and not row.unavailable
+        and row.quiet_ms < UNUSED_MS
+        and row.ts_ms > start
+        and row.ts_ms - row.dt_ms < end
+        for row in rows
+    )

@@ -20,7 +20,7 @@ from gpuwatch.recorder.importing.gaps import Gap, joined
 from gpuwatch.recorder.importing.hours import HOUR_MS, HourOfRows, by_gpu, by_hour
 from gpuwatch.recorder.importing.minutes import AloneBook, SharedBook
 from gpuwatch.recorder.importing.past import Kept, Past, Piece, State
-from gpuwatch.recorder.importing.rows import COLUMNS, KEY, NAMES, HourRows
+from gpuwatch.recorder.importing.rows import COLUMNS, KEY, MADE, NAMES, HourRows
 from gpuwatch.recorder.importing.scratch import Who, forget_old
 from gpuwatch.recorder.importing.track import Track, usual_interval
 from gpuwatch.recorder.timeline import PERIODS
@@ -229,7 +229,9 @@ class Pipeline:
         if found is None:
             gpu = self._log.gpus[key]
             self._ids[key] = self._who.gpu(gpu)
-            found = self._tracks[key] = Track(gpu, self.sums.interval_ms or 0, sliced=self._sliced(key))
+            found = self._tracks[key] = Track(
+                gpu, self.sums.interval_ms or 0, sliced=self._sliced(key), idle_watts=self._who.idle_watts(gpu)
+            )
             if self._alone and gpu.parent_uuid:
                 raise Held
             part = weight(gpu, self._log.gpus.values())
@@ -248,7 +250,7 @@ class Pipeline:
             hot.sort(key=itemgetter(0, 1))
             Inserter("gpu_sample", (*KEY, *(COLUMNS[n] for n in used))).insert(self._db, hot)
         sums = self.sums
-        sums.measures.update(NAMES[n] for n in used)
+        sums.measures.update(NAMES[n] for n in used if n not in MADE)
         for rows in gpus:
             count, total, over_time, time = rows.utilization()
             sums.utilization_rows += count
@@ -364,6 +366,7 @@ class Pipeline:
         for gap in self.gaps:
             db.execute("INSERT OR REPLACE INTO gap(host_id,gpu_id,t0_ms,t1_ms,reason) VALUES(?,?,?,?,?)", (host, *gap, 0))
         self._who.describe_all(self._log.gpus.values())
+        self._who.learn_idle()
         for (table, entity), span in self._seen.items():
             db.execute(f"UPDATE {table} SET first_ms=?, last_ms=? WHERE {_ENTITY[table]}=?", (*span, entity))
         db.execute("UPDATE host SET first_ms=?, last_ms=?", (self.sums.first_ms, self._last_ms))

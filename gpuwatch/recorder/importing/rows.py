@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import compress, repeat
 from operator import mul
+from typing import Any, TypeVar
 
+from gpuwatch.ledger import stored
 from gpuwatch.ledger.alone import Columns
+from gpuwatch.ledger.types import NO_WORK, Fill, Work
 from gpuwatch.measure import measures
 from gpuwatch.model import GpuSample
+from gpuwatch.names import Tier
 from gpuwatch.recorder.importing.sums import Facts, minutes
 from gpuwatch.recorder.importing.track import Timed
 from gpuwatch.store import columns
@@ -23,7 +27,11 @@ COLUMNS = columns.measure_columns(GpuSample)
 NAMES = tuple(measures(GpuSample))
 KEY = ("tick_id", "gpu_id", *columns.GPU_FACTS)
 _AT = {name: number for number, name in enumerate(COLUMNS)}
-_BUSY = tuple(_AT[name] for name in ("graphics_active_pm", "utilization_pm", "sm_active_pm"))
+_BUSY, _SIGNALS, _WORK = ([_AT[name] for name in names] for names in (stored.BUSY, stored.SIGNALS, stored.WORK))
+_SM, _FRACTION = _AT["sm_active_pm"], _AT["power_fraction_pm"]
+MADE = frozenset((_FRACTION,))
+"""Measures that a log does not have but that are worked out of it."""
+_BY_POWER = [Fill(Tier.P, fraction) for fraction in range(1001)]
 _UTILIZATION, _ENERGY, _POWER = _AT["utilization_pm"], _AT["energy_mj"], _AT["power_mw"]
 _FLAG: dict[bool | None, int | None] = {None: None, False: 0, True: 1}
 _CHUNK = columns.insert_sql("chunk", ("kind", "host_id", "entity_id", "t0_ms", "t1_ms", "n", "codec", "cols", "body"))
@@ -57,19 +65,40 @@ class HourRows:
     @cached_property
     def ledger(self) -> Columns:
         """What the ledger reads of them."""
-        one = self.timed
+        one, busy = self.timed, self._busy()
         return Columns(
             one.ts_ms,
             one.dt_ms,
             one.quiet,
             one.quiet_ms,
             one.context,
-            self._busy(),
+            busy,
             one.kappa_pm,
             one.unavailable,
             [0] * len(one.ts_ms) if self._sliced else self._energy,
             one.labels,
+            self._work(),
+            self._fill(busy),
         )
+
+    def _work(self) -> list[Work] | None:
+        """The facts of work of each row; only an export of a recording has some."""
+        if not set(_WORK) & set(self.used):
+            return None
+        known = _Kept(stored.work_of)
+        found = [known[facts] for facts in zip(*(self.cells[n] for n in _WORK), strict=True)]
+        return None if all(work is NO_WORK for work in found) else found
+
+    def _fill(self, busy: Cells) -> list[Fill | None] | None:
+        """How full the busy time of each row was."""
+        used = {_SM, *_SIGNALS} & set(self.used)
+        if not used:
+            return None
+        if used == {_FRACTION}:
+            return [None if fraction is None else _BY_POWER[stored.share_pm(fraction)] for fraction in self.cells[_FRACTION]]
+        known = _Kept(lambda key: stored.fill_of(key[0], key[1], key[2], key[3:]))
+        columns = (busy, self.timed.kappa_pm, *(self.cells[n] for n in (_SM, *_SIGNALS)))
+        return [known[key] for key in zip(*columns, strict=True)]
 
     def minutes(self) -> Iterator[tuple[int | None, ...]]:
         """Rows of ``gpu_minute``."""
@@ -82,10 +111,10 @@ class HourRows:
         known = [self.cells[n] for n in _BUSY if n in self.used]
         if not known:
             return [None] * len(self.timed.ts_ms)
-        if len(known) == 1 and not any(value is None or value > 1000 for value in set(known[0])):
+        if len(known) == 1 and not any(value is None or not 0 <= value <= 1000 for value in set(known[0])):
             return known[0]
         first = (next((value for value in values if value is not None), None) for values in zip(*known, strict=True))
-        return [None if value is None else min(value, 1000) for value in first]
+        return [None if value is None else stored.share_pm(value) for value in first]
 
     @cached_property
     def _energy(self) -> list[int]:
@@ -95,11 +124,13 @@ class HourRows:
             return none
         counted, power = self.cells[_ENERGY], self.cells[_POWER]
         if _ENERGY not in self.used and None not in power:
-            return [watts * dt // 1000 for watts, dt in zip(power, self.timed.dt_ms)]  # type: ignore[operator]
-        return [
-            joules if joules is not None else 0 if watts is None else watts * dt // 1000
-            for joules, watts, dt in zip(counted, power, self.timed.dt_ms)
-        ]
+            found = [watts * dt // 1000 for watts, dt in zip(power, self.timed.dt_ms)]  # type: ignore[operator]
+        else:
+            found = [
+                joules if joules is not None else 0 if watts is None else watts * dt // 1000
+                for joules, watts, dt in zip(counted, power, self.timed.dt_ms)
+            ]
+        return [max(0, joules) for joules in found] if min(found) < 0 else found
 
     def utilization(self) -> tuple[int, int, int, int]:
         """Of the log's own rows: those with a utilization, their sum (per mille), their sum over time (per mille x ms), and that time (ms)."""
@@ -141,6 +172,21 @@ class HourRows:
             if metric.kind == GPU and _AT[metric.column] in self.used:
                 histogram.add(_binned(metric.column, self.cells[_AT[metric.column]], one.dt_ms))
         histogram.write(db, t0_ms // 1000, self.gpu_id)
+
+
+_V = TypeVar("_V")
+
+
+class _Kept(dict[tuple[Any, ...], _V]):
+    """What a function says of a row's values, remembered: rows repeat themselves."""
+
+    def __init__(self, ask: Callable[[tuple[Any, ...]], _V]) -> None:
+        super().__init__()
+        self._ask = ask
+
+    def __missing__(self, key: tuple[Any, ...]) -> _V:
+        found = self[key] = self._ask(key)
+        return found
 
 
 class _Bins(dict[int, int]):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, field
+from gpuwatch.ledger.facts import idle_floor
 from gpuwatch.model import Gpu, Host, Process
 from gpuwatch.store import columns, connection
 from gpuwatch.store.deleting import Keep
@@ -24,6 +25,10 @@ _HOST = ("host_id", *columns.HOST, "hour_offset_seconds", "first_ms", "last_ms")
 _GPU = ("gpu_id", "host_id", *columns.GPU, "first_ms", "last_ms")
 _PROCESS = ("proc_id", "host_id", *columns.PROCESS, "first_ms", "last_ms")
 _FINE = ("chunk", "gpu_minute", "process_minute", "ledger_minute", "ledger_span")
+_FREE = (
+    "SELECT power_mw_ms*1.0/power_obs_ms FROM gpu_minute WHERE gpu_id=? AND power_obs_ms>0 AND power_mw_ms>0"
+    " AND context_known_ms=obs_ms AND context_ms=0 AND quiet_ms=quiet_known_ms AND unavailable_ms=0"
+)
 _OWNER = ("owner_id", "host_id", "user_id", "job", "workload_id", "proc_id")
 
 
@@ -62,6 +67,8 @@ class Ground:
     utc_offset_seconds: int = 0
     hour_offset_seconds: int = 0
     gpus: dict[str, int] = field(default_factory=dict)
+    idle_mw: dict[str, int] = field(default_factory=dict)
+    """What GPUs draw when nobody holds them, by UUID, where that is known."""
     users: dict[tuple[int | None, str], int] = field(default_factory=dict)
     processes: dict[tuple[int, int], int] = field(default_factory=dict)
     owners: dict[tuple[int, str, int, int], int] = field(default_factory=dict)
@@ -88,6 +95,7 @@ def ground(db: sqlite3.Connection, machine_id: str) -> Ground:
     found.host_id, found.timezone, found.utc_offset_seconds, found.hour_offset_seconds = row
     host = (found.host_id,)
     found.gpus.update(db.execute("SELECT uuid, gpu_id FROM gpu WHERE host_id=?", host))
+    found.idle_mw.update(db.execute("SELECT uuid, idle_power_mw FROM gpu WHERE host_id=? AND idle_power_mw IS NOT NULL", host))
     for user_id, uid, name in db.execute("SELECT user_id, uid, name FROM user_account WHERE host_id=?", host):
         found.users[uid, name] = user_id
     for proc_id, pid, start_ms in db.execute("SELECT proc_id, pid, start_ms FROM process WHERE host_id=?", host):
@@ -128,6 +136,19 @@ class Who:
             found = self._gpus[gpu.uuid] = self._known.gpus.get(gpu.uuid) or self._take("gpu")
             self._describe(gpu)
         return found
+
+    def idle_watts(self, gpu: Gpu) -> float | None:
+        """What the GPU draws when nobody holds it, as the store knows it."""
+        found = self._known.idle_mw.get(gpu.uuid)
+        return None if found is None else found / 1000
+
+    def learn_idle(self) -> None:
+        """Note what GPUs drew in minutes in which nobody held them, where that was not known: it holds for what comes after."""
+        for uuid, gpu_id in self._gpus.items():
+            powers = [] if uuid in self._known.idle_mw else [row[0] for row in self._db.execute(_FREE, (gpu_id,))]
+            floor = idle_floor(powers)
+            if floor is not None:
+                self._db.execute("UPDATE gpu SET idle_power_mw=? WHERE gpu_id=?", (round(floor), gpu_id))
 
     def describe_all(self, gpus: Iterable[Gpu]) -> None:
         """Write again what is known of the GPUs that had rows: a log may tell more of them later."""

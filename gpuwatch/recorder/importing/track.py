@@ -28,6 +28,10 @@ _QUIET = ("utilization_ratio", "graphics_active_ratio", "sm_active_ratio", "enco
 _CONTEXT = ("process_count", "memory_used_bytes")
 _CLOCKS = ("clock_event_reasons", "sm_clock_hertz", "power_limit_watts")
 _ENERGY, _REASONS = _AT["energy_joules"], _AT["clock_event_reasons"]
+_POWER, _LIMIT, _FRACTION, _SIBLING = (
+    _AT[name] for name in ("power_watts", "power_limit_watts", "power_fraction_ratio", "sibling_active")
+)
+_MILLI = 1000
 _MOST_KEPT = 100_000
 _MOST_MEMORY = 1 << 40
 """More than any GPU has, in the store's unit."""
@@ -113,10 +117,30 @@ class Timed(NamedTuple):
     """Start of a gap and what the energy counter gained over it (mJ): used by nobody knows whom, and in no row."""
 
 
-class Track:
-    """The memory between the rows of one GPU. ``interval_ms``: the time between rows, of which three are bridged."""
+class _Fractions(dict[tuple[int, int], int | None]):
+    """(Power, limit) in milliwatts -> the power fraction in per mille, remembered."""
 
-    def __init__(self, gpu: Gpu, interval_ms: int, *, sliced: bool = False) -> None:
+    def __init__(self, idle_watts: float | None) -> None:
+        super().__init__()
+        self._idle_watts = idle_watts
+
+    def __missing__(self, key: tuple[int, int]) -> int | None:
+        if len(self) >= _MOST_KEPT:
+            self.clear()
+        found = facts.power_fraction(key[0] / _MILLI, key[1] / _MILLI, self._idle_watts)
+        self[key] = None if found is None else round(found * _MILLI)
+        return self[key]
+
+
+class Track:
+    """The memory between the rows of one GPU. ``interval_ms``: the time between rows, of which three are bridged.
+
+    ``idle_watts``: what the GPU draws when nobody holds it, where that is known.
+    """
+
+    def __init__(self, gpu: Gpu, interval_ms: int, *, sliced: bool = False, idle_watts: float | None = None) -> None:
+        self._limit = None if gpu.power_limit_watts is None else round(gpu.power_limit_watts * _MILLI)
+        self._fractions = _Fractions(idle_watts)
         self._reach = PERIODS * interval_ms
         self.last_ms: int | None = None
         self._quiet_ms = 0
@@ -145,7 +169,8 @@ class Track:
             quiet[at] = context[at] = None
         used = self._over_gaps(cells, lengths, times)
         kappa = self._clocks.of(cells) if any(cells[_REASONS]) else [self._clocks[None, None, None]] * len(times)
-        runs, labels = self._runs(lengths, quiet, context, lost)
+        self._add_fractions(cells)
+        runs, labels = self._runs(lengths, quiet, context, lost, cells[_SIBLING])
         self.last_ms = times[-1]
         return Timed(times, lengths, quiet, context, runs, kappa, lost, cells, labels, gaps, used)
 
@@ -164,6 +189,21 @@ class Track:
         silent = [at for at, length in enumerate(lengths) if length == 0]
         return lengths, [(before[at], times[at]) for at in silent if at or last is not None]
 
+    def _add_fractions(self, cells: list[_Values]) -> None:
+        """The power fraction of rows that do not say it themselves; they stay without where the limit is not known."""
+        power, limits, given = cells[_POWER], cells[_LIMIT], cells[_FRACTION]
+        rows = len(power)
+        if power.count(None) == rows or (self._limit is None and limits.count(None) == rows):
+            return
+        of, known = self._fractions, self._limit
+        found = [
+            None if watts is None or (limit is None and known is None) else of[watts, known if limit is None else limit]  # type: ignore[index]
+            for watts, limit in zip(power, limits)
+        ]
+        if given.count(None) != rows:
+            found = [made if told is None else told for told, made in zip(given, found)]
+        cells[_FRACTION] = tuple(found)
+
     def _over_gaps(self, cells: list[_Values], lengths: list[int], times: list[int]) -> list[tuple[int, int]]:
         """Take the energy of rows after a gap out of the cells."""
         energy = cells[_ENERGY]
@@ -179,7 +219,7 @@ class Track:
         return found
 
     def _runs(
-        self, lengths: list[int], quiet: list[bool | None], context: list[Context | None], lost: list[bool]
+        self, lengths: list[int], quiet: list[bool | None], context: list[Context | None], lost: list[bool], sibling: _Values
     ) -> tuple[list[int], list[int]]:
         """The quiet run that ends with each row, and what the ledger can say of it by itself."""
         runs, labels = [0] * len(quiet), [ACTIVE] * len(quiet)
@@ -191,7 +231,7 @@ class Track:
             who, length = context[at], lengths[at]
             run = next_quiet_ms(run, before, still, who, length) if still and length else 0
             before = (still, who)
-            runs[at], labels[at] = run, label(still, run, who, lost[at])
+            runs[at], labels[at] = run, label(still, run, who, lost[at], bool(sibling[at]))
         self._quiet_ms, self._before = run, before
         return runs, labels
 
