@@ -28,6 +28,7 @@ _TABLES = {
     "missing": "missing_id",
     "event": "event_id",
     "run": "run_id",
+    "finding": "finding_id",
 }
 _KEEP_PROCESSES = 20_000
 

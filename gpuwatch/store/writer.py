@@ -152,6 +152,19 @@ class StoreWriter:
             self._failed(error)
             self._buffer.add(tick)
 
+    def later(self, sql: str, *values: object) -> None:
+        """One more statement for the next transaction, after the rows and entities in it."""
+        self._buffer.do(sql, *values)
+
+    def take_id(self, table: str) -> int:
+        """A fresh id for a row that :meth:`later` inserts."""
+        return self._buffer.ids.take_id(table)
+
+    @property
+    def host_id(self) -> int:
+        """The host that is recorded; 0 before it was described."""
+        return self._buffer.ids.host_id
+
     def commit(self) -> bool:
         """Write the buffer in one transaction. False if it failed: ``problem`` says why and the rows are kept for later."""
         before = self.connection
