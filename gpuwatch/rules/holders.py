@@ -14,7 +14,18 @@ from gpuwatch.rules.words import span
 PATIENCE = 300
 """Seconds of a process that are not judged: it loads (S12: 300 s; S16: about 8 min)."""
 NOTEBOOKS = ("ipykernel", "jupyter")
-_TAKE_ALL = ("vllm", "sglang", "text-generation", "tritonserver", "trtllm", "tensorrt_llm", "tensorrt-llm", "jax", "tensorflow", "tgi")
+_TAKE_ALL = (
+    "vllm",
+    "sglang",
+    "text-generation",
+    "tritonserver",
+    "trtllm",
+    "tensorrt_llm",
+    "tensorrt-llm",
+    "jax",
+    "tensorflow",
+    "tgi",
+)
 """Servers and frameworks that take most of the memory at their start."""
 _SCRIPTS = ("torchrun", "accelerate", "deepspeed", "python")
 
@@ -27,7 +38,9 @@ def settled(series: Series[Any], scene: Scene, processes: Iterable[ProcessSubjec
     ages = [scene.age_seconds(process) for process in processes]
     usable = min(seconds, max(ages) - PATIENCE) if ages else seconds
     if usable < ENOUGH * seconds:
-        return NotEvaluated(f"its process has run for {span(max(ages))}: {span(seconds)} after its first {span(PATIENCE)} are judged")
+        return NotEvaluated(
+            f"its process has run for {span(max(ages))}: {span(seconds)} after its first {span(PATIENCE)} are judged"
+        )
     return unseen(series, usable) or usable
 
 
