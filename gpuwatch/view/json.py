@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuwatch.names import Missing
-from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.finding_json import FINDING, counts_json, findings_json, waste_json
+from gpuwatch.view.finding_types import FindingView, WasteView
 from gpuwatch.view.inference_json import inference_json
 from gpuwatch.view.json_parts import SCHEMA, Field, Json, object_of, objects, plain
 from gpuwatch.view.training_json import training_json
@@ -204,16 +205,6 @@ EVENT = plain(
     ("gpu_index", "integer|null", "GPU, if one is meant"),
     ("pid", "integer|null", "Process, if one is meant"),
 )
-FINDING = (
-    *plain(("rule", "string", "Rule"), ("title", "string", "The fact, with a number")),
-    Field("gpu_indices", "array:integer", "GPUs", lambda f: list(f.gpu_indices)),
-    *plain(
-        ("waste_gpus", "number|null", "GPUs wasted now"),
-        ("since_ms", "integer", "Start, unix milliseconds"),
-        ("evidence", "string", "Evidence"),
-        ("advice", "string", "What to try first"),
-    ),
-)
 
 
 def status_json(view: View) -> Json:
@@ -235,7 +226,8 @@ def status_json(view: View) -> Json:
         "ledger": objects(LEDGER, view.ledger.parts if view.ledger else ()),
         "ratios": object_of(RATIOS, view.ledger) if view.ledger else None,
         "today": _span(view.today) if view.today else None,
-        "findings": objects(FINDING, view.findings),
+        "findings": findings_json(view.findings),
+        "finding_counts": counts_json(view.findings),
         "sources": objects(SOURCE, view.sources),
         "events": objects(EVENT, view.events),
         "host_now": _with_missing(HOST, view.host) if view.host else None,
@@ -247,6 +239,24 @@ def status_json(view: View) -> Json:
 def _workload(work: WorkloadView) -> Json:
     told = {"inference": inference_json(work.inference), "training": training_json(work.training)}
     return {**object_of(WORKLOAD, work), **told}
+
+
+def waste_document(view: View, waste: WasteView, *, since_ms: int) -> Json:
+    """The document of ``gpuwatch waste --json``; ``since_ms``: from when on what cleared is told."""
+    return {
+        "schema": SCHEMA,
+        "kind": "waste",
+        "generated_at": iso(view.now_ms),
+        "at": view.at_ms / 1000,
+        "simulated": bool(view.recording and view.recording.simulated),
+        "host": view.host.hostname if view.host else None,
+        "gpu_count": sum(not gpu.parent_uuid for gpu in view.gpus),
+        "waste_now_gpus": view.waste_now_gpus,
+        "today": _span(view.today) if view.today else None,
+        "resolved_since": since_ms / 1000,
+        **waste_json(waste),
+        "notices": list(view.notices),
+    }
 
 
 def query_json(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, simulated: bool) -> Json:

@@ -11,6 +11,7 @@ from typing import Any
 from gpuwatch.names import Quality
 from gpuwatch.view import imports as import_view
 from gpuwatch.view import json as shapes
+from gpuwatch.view.finding_json import EVIDENCE, FINDING, NOT_EVALUATED, RESOLVED, RULES, SEVERITIES
 from gpuwatch.view.inference_json import INFERENCE, LATENCY
 from gpuwatch.view.period.schema import report
 from gpuwatch.view.schema_parts import GENERATED, MISSING, RATIO, described, document, list_of, object_of, or_null
@@ -37,7 +38,8 @@ def status() -> dict[str, Any]:
             "ledger": ledger,
             "ratios": or_null(ratios),
             "today": or_null(today),
-            "findings": list_of(object_of(shapes.FINDING)),
+            "findings": described(list_of(_finding()), "What rules have found and nobody has muted, the costliest first"),
+            "finding_counts": _counts(),
             "sources": list_of(object_of(shapes.SOURCE)),
             "events": list_of(object_of(shapes.EVENT)),
             "host_now": or_null(object_of(shapes.HOST, missing=MISSING)),
@@ -72,6 +74,44 @@ def _training() -> dict[str, Any]:
         missing=MISSING,
     )
     return described(or_null(found), "What is known of a training; null for other workloads")
+
+
+def _finding() -> dict[str, Any]:
+    """What a rule has found."""
+    return object_of(FINDING, facts=described(list_of(object_of(EVIDENCE)), "The evidence, fact by fact"))
+
+
+def _counts() -> dict[str, Any]:
+    """How many findings of each severity."""
+    return object_of((), **{each.label: {"type": "integer"} for each in SEVERITIES})
+
+
+def waste() -> dict[str, Any]:
+    """The schema of ``gpuwatch waste --json``."""
+    ledger, ratios, span = list_of(object_of(shapes.LEDGER)), object_of(shapes.RATIOS), object_of(shapes.SPAN)
+    return document(
+        "waste",
+        "gpuwatch waste",
+        {
+            "generated_at": GENERATED,
+            "at": {"type": "number", "description": "The instant that is shown, unix seconds"},
+            "host": {"type": ["string", "null"]},
+            "gpu_count": {"type": "integer", "description": "GPUs, instances not counted"},
+            "waste_now_gpus": described(RATIO, "GPUs wasted, mean of the last 60 s: the ledger's, never a sum of findings"),
+            "today": or_null(object_of((), span=span, coverage_ratio=RATIO, ledger=ledger, ratios=ratios)),
+            "resolved_since": {"type": "number", "description": "From when on what cleared is told, unix seconds"},
+            "findings": described(list_of(_finding()), "What is open and not muted, the costliest first"),
+            "muted": described(list_of(_finding()), "What is open and muted"),
+            "resolved": described(list_of(object_of(RESOLVED)), "What cleared, the newest first"),
+            "not_evaluated": list_of(object_of(NOT_EVALUATED)),
+            "rules_known": {
+                "type": "boolean",
+                "description": "False where what rules said is not kept: of the past, or none has run",
+            },
+            **object_of(RULES)["properties"],
+            "notices": {"type": "array", "items": {"type": "string"}},
+        },
+    )
 
 
 def query() -> dict[str, Any]:
@@ -111,7 +151,7 @@ def imports() -> dict[str, Any]:
     return document("import", "gpuwatch import", {"store": store, "files": files})
 
 
-KINDS = {"status": status, "query": query, "doctor": doctor, "report": report, "import": imports}
+KINDS = {"status": status, "waste": waste, "query": query, "doctor": doctor, "report": report, "import": imports}
 
 
 def text(kind: str) -> str:
