@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from gpuwatch import procfs
-from gpuwatch.collectors.procs.entry import user_name
+from gpuwatch.collectors.procs.entry import Entry, user_name
 from gpuwatch.collectors.procs.table import Table
+from gpuwatch.collectors.procs.threads import Threads
+from gpuwatch.collectors.procs.throttling import Throttling
 from gpuwatch.collectors.procs.watch import Watch
 from gpuwatch.errors import Unavailable
 from gpuwatch.model import Batch, MissingKey, Process, ProcessSample
@@ -28,6 +30,7 @@ class ProcsCollector:
         wanted = str(context.options.get("command_lines", "redacted"))
         self.command_lines = wanted if wanted in COMMAND_LINES else "redacted"
         self.watch: Watch | None = None
+        self._threads, self._throttling = Threads(self.root), Throttling(context.sys_root)
         self._refused: dict[int, int] = {}
         """GPU pids whose files are refused -> unix ms of the first tick that found them so."""
 
@@ -41,6 +44,7 @@ class ProcsCollector:
             ) from None
         own_pid = os.getpid() if self.root == "/proc" else 0
         self.watch = Watch(Table(self.root, btime, own_pid), self.command_lines, self.context.servers, self.context.trainers)
+        self._threads, self._throttling = Threads(self.root), Throttling(self.context.sys_root)
         self._refused = {}
 
     def close(self) -> None:
@@ -55,7 +59,7 @@ class ProcsCollector:
         began, now_ms = clock.monotonic_ns(), round(clock.time() * 1000)
         gpu = self.context.gpu_pids.current()
         watch.update(now_ms, gpu)
-        samples, missing = self._sample(watch, began)
+        samples, missing = self._sample(watch, gpu, began)
         refused = self._not_readable(watch.table, gpu, now_ms, missing)
         return Batch(
             collector=self.name,
@@ -68,26 +72,41 @@ class ProcsCollector:
             missing=missing,
         )
 
-    def _sample(self, watch: Watch, now_ns: int) -> tuple[list[ProcessSample], dict[MissingKey, Missing]]:
-        samples: list[ProcessSample] = []
+    def _sample(self, watch: Watch, gpu: frozenset[int], now_ns: int) -> tuple[list[ProcessSample], dict[MissingKey, Missing]]:
         missing: dict[MissingKey, Missing] = {}
-        for entry in watch.watched():
-            cpu = read = written = None
-            elapsed = (now_ns - entry.sampled_ns) / 1e9
-            io = entry.read_io(self.root)
-            if entry.sampled_ns and elapsed > 0:
-                cpu = max(0, entry.cpu_ticks - entry.sampled_cpu_ticks) / procfs.CLOCK_TICKS / elapsed
-                if io is not None and entry.sampled_io is not None:
-                    read, written = max(0, io[0] - entry.sampled_io[0]), max(0, io[1] - entry.sampled_io[1])
-            if entry.io_missing is not None:
-                key = f"{entry.pid}:{entry.start_ms}"
-                missing["process", key, "read_bytes"] = missing["process", key, "write_bytes"] = entry.io_missing
-            entry.sampled_ns, entry.sampled_cpu_ticks, entry.sampled_io = now_ns, entry.cpu_ticks, io
-            rss = entry.rss_pages * procfs.PAGE_BYTES
-            samples.append(
-                ProcessSample(entry.pid, entry.start_ms, cpu_ratio=cpu, rss_bytes=rss, read_bytes=read, write_bytes=written)
+        rates = [(entry, *self._rates(entry, now_ns, missing)) for entry in watch.watched()]
+        on_gpus = [(entry, cpu) for entry, cpu, _, _ in rates if entry.pid in gpu]
+        busiest = self._threads.look([(entry.key, cpu) for entry, cpu in on_gpus], now_ns)
+        throttled = self._throttling.look([entry.cpu_group for entry, _ in on_gpus], now_ns)
+        return [
+            ProcessSample(
+                entry.pid,
+                entry.start_ms,
+                cpu_ratio=cpu,
+                rss_bytes=entry.rss_pages * procfs.PAGE_BYTES,
+                read_bytes=read,
+                write_bytes=written,
+                thread_cpu_ratio=busiest.get(entry.key),
+                cpu_throttled_ratio=throttled.get(entry.cpu_group) if entry.pid in gpu else None,
+                run_state=ord(entry.state) if entry.state else None,
             )
-        return samples, missing
+            for entry, cpu, read, written in rates
+        ], missing
+
+    def _rates(self, entry: Entry, now_ns: int, missing: dict[MissingKey, Missing]) -> tuple[float | None, int | None, int | None]:
+        """(cores in use, bytes read, bytes written) since its last sample."""
+        cpu = read = written = None
+        elapsed = (now_ns - entry.sampled_ns) / 1e9
+        io = entry.read_io(self.root)
+        if entry.sampled_ns and elapsed > 0:
+            cpu = max(0, entry.cpu_ticks - entry.sampled_cpu_ticks) / procfs.CLOCK_TICKS / elapsed
+            if io is not None and entry.sampled_io is not None:
+                read, written = max(0, io[0] - entry.sampled_io[0]), max(0, io[1] - entry.sampled_io[1])
+        if entry.io_missing is not None:
+            key = f"{entry.pid}:{entry.start_ms}"
+            missing["process", key, "read_bytes"] = missing["process", key, "write_bytes"] = entry.io_missing
+        entry.sampled_ns, entry.sampled_cpu_ticks, entry.sampled_io = now_ns, entry.cpu_ticks, io
+        return cpu, read, written
 
     def _not_readable(self, table: Table, gpu: frozenset[int], now_ms: int, missing: dict[MissingKey, Missing]) -> list[Process]:
         """GPU processes of other users under hidepid=1: /proc shows that they are there and whose, and nothing else.
@@ -99,7 +118,7 @@ class ProcsCollector:
         for pid, first_ms in self._refused.items():
             uid = self._owner(pid)
             out.append(Process(pid, first_ms, "", start_known=False, uid=uid, user="" if uid is None else user_name(uid)))
-            for name in ("cpu_ratio", "rss_bytes", "read_bytes", "write_bytes"):
+            for name in ("cpu_ratio", "rss_bytes", "read_bytes", "write_bytes", "run_state"):
                 missing["process", f"{pid}:{first_ms}", name] = Missing.NO_PERMISSION
         return out
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from gpuwatch import procfs
 from gpuwatch.collectors.procs.programs import Program
 from gpuwatch.collectors.procs.redact import redact, redact_argv
-from gpuwatch.collectors.procs.where import Where, parse_cgroup, world_from_environ
+from gpuwatch.collectors.procs.where import Where, cpu_group, parse_cgroup, visible_from_environ, world_from_environ
 from gpuwatch.dataclass import dataclass
 from gpuwatch.names import Missing
 from gpuwatch.text import clean, clean_bytes
@@ -61,6 +61,9 @@ class Entry:
     user: str = ""
     command: str = ""
     where: Where = _NOWHERE
+    cpu_group: str = ""
+    visible_gpus: str | None = None
+    """``None``: not looked for yet."""
     io_missing: Missing | None = None
     sampled_ns: int = 0
     sampled_cpu_ticks: int = 0
@@ -98,6 +101,13 @@ class Entry:
             return
         self.ranked = len(raw) >= _ENVIRON_LIMIT or world_from_environ(raw) > 1
 
+    def look_for_visible_gpus(self, root: str) -> None:
+        """Which GPUs it was started to see: once; nothing where that is not set or cannot be read."""
+        try:
+            self.visible_gpus = visible_from_environ(procfs.read(f"{root}/{self.pid}/environ", _ENVIRON_LIMIT))
+        except OSError:
+            self.visible_gpus = ""
+
     def update(self, stat: procfs.Stat) -> bool:
         """Take over a stat line; True when it has become another program, which may have the same name (python that execs python)."""
         self.state, self.ppid, self.session = stat.state, stat.ppid, stat.session
@@ -108,6 +118,7 @@ class Entry:
         if stat.comm == self.raw_comm and not executed:
             return False
         if self.raw_comm:
+            self.visible_gpus = None
             self.ml, self.maps_due_ms, self.maps_delay_ms = False, 0, 0
         self.raw_comm, self.comm = stat.comm, redact(clean_bytes(stat.comm, 64))
         return True
@@ -153,7 +164,8 @@ class Entry:
         elif command_lines != "none":
             self.command = clean(redact_argv(self.read_argv(root) if argv is None else argv))
         try:
-            self.where = parse_cgroup(procfs.read_once(f"{root}/{self.pid}/cgroup", 16384).decode("utf-8", "replace"))
+            groups = procfs.read_once(f"{root}/{self.pid}/cgroup", 16384).decode("utf-8", "replace")
+            self.where, self.cpu_group = parse_cgroup(groups), cpu_group(groups)
         except OSError:
             pass
         return before != (self.uid, self.command, self.where)

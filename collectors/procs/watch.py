@@ -75,6 +75,8 @@ class Watch:
         for pid in watched:
             if entries[pid].facts_stale:
                 entries[pid].read_facts(self.table.root, self.command_lines, self.table.just_read.get(pid))
+            if pid in gpu and entries[pid].visible_gpus is None:
+                entries[pid].look_for_visible_gpus(self.table.root)
         processes: dict[int, Process] = {}
         current: dict[tuple[int, int], Workload] = {}
         servers: list[ServerProcess] = []
@@ -143,4 +145,5 @@ class Watch:
             workload_pid=root[0],
             workload_start_ms=root[1],
             role=role,
+            visible_gpus=entry.visible_gpus or "",
         )

@@ -55,6 +55,30 @@ def _container(path: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=128)
+def cpu_group(text: str) -> str:
+    """The control group that limits the CPU, by the lines of /proc/PID/cgroup: ``1:`` or ``2:`` (the version) and its path; or empty.
+
+    A path that leads out of what this namespace shows has none.
+    """
+    found = ""
+    for line in text.splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if "/.." in path:
+            continue
+        if "cpu" in controllers.split(","):
+            return f"1:{path}"  # where both are mounted, the old one has the controller
+        if not controllers and path:
+            found = f"2:{path}"
+    return found
+
+
+def visible_from_environ(raw: bytes) -> str:
+    """The one variable CUDA_VISIBLE_DEVICES: a list of numbers or UUIDs; everything else in ``raw`` is dropped with it."""
+    found = re.search(rb"(?:^|\0)CUDA_VISIBLE_DEVICES=([0-9A-Za-z,/ -]{1,1024})(?:\0|$)", raw)
+    return found[1].decode().strip() if found else ""
+
+
 def world_from_environ(raw: bytes) -> int:
     """How many processes train together by WORLD_SIZE, 1 without it; everything else in ``raw`` is dropped with it."""
     found = re.search(rb"(?:^|\0)WORLD_SIZE=(\d{1,9})(?:\0|$)", raw)

@@ -21,7 +21,7 @@ def test_rates_come_from_the_second_tick_on(proc, watch):
     proc.add(50, cpu=100, rss=3, io=(1000, 2000))
     watcher = watch()
     first = samples(watcher.tick(50))[50]
-    assert first == ProcessSample(50, 1_763_000_100_000, rss_bytes=3 * procfs.PAGE_BYTES)
+    assert first == ProcessSample(50, 1_763_000_100_000, rss_bytes=3 * procfs.PAGE_BYTES, run_state=ord("S"))
     proc.add(50, cpu=100 + 3 * procfs.CLOCK_TICKS, rss=5, io=(1500, 2000))
     second = samples(watcher.tick(50, seconds=2))[50]
     assert (second.cpu_ratio, second.read_bytes, second.write_bytes) == (1.5, 500, 0)

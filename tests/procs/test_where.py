@@ -41,17 +41,23 @@ def test_only_the_job_id_is_taken_from_an_environment():
     assert slurm_from_environ(b"MY_SLURM_JOB_ID=99\0SLURM_JOB_ID=rm -rf\0") == ""
 
 
-def test_the_environment_is_opened_only_below_slurm(proc, watch, monkeypatch):
+def test_the_environment_is_opened_only_of_gpu_processes_and_below_slurm(proc, watch, monkeypatch):
     proc.add(10, "slurmstepd", ["slurmstepd: [5.0]"], start=1)
     proc.add(20, ppid=10, start=2, environ=b"SLURM_JOB_ID=5\0SECRET=x\0")
     proc.add(30, environ=b"SLURM_JOB_ID=6\0")
+    proc.add(40, "bash", ["bash"], start=2)
+    proc.add(50, ppid=40, environ=b"SLURM_JOB_ID=7\0")
     opened = []
     original = procfs.read
     monkeypatch.setattr(procfs, "read", lambda path, limit=65536: (opened.append(path), original(path, limit))[1])
     watcher = watch()
     watcher.tick(20, 30)
-    assert {pid: process.job for pid, process in watcher.processes.items()} == {20: "slurm:5", 30: ""}
-    assert [path for path in opened if path.endswith("environ")] == [f"{proc.root}/20/environ"]
+    watcher.tick(20, 30)
+    assert {pid: process.job for pid, process in watcher.processes.items() if pid in (20, 30)} == {20: "slurm:5", 30: ""}
+    found = sorted(path for path in opened if path.endswith("environ"))
+    assert found == [f"{proc.root}/20/environ", f"{proc.root}/20/environ", f"{proc.root}/30/environ"], (
+        "once for the job, once for GPUs"
+    )
 
 
 def test_jobs_of_containers_and_terminal_sessions(proc, watch):
