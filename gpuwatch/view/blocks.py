@@ -53,7 +53,7 @@ class Blocks:
                 runs = self._runs.setdefault(block, [])
                 if not runs or runs[-1] is not run:
                     runs.append(run)
-                if run.open:
+                if run.undecided:
                     run.blocks.add(block)
 
     def cut(self, minute: int, left: Fraction) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from gpuwatch.ledger.types import HOLD_MS
+from gpuwatch.ledger.types import HOLD_MS, UNUSED_MS
 from gpuwatch.names import Context, State
 from gpuwatch.view.track import THROTTLED_BELOW_PM
 
@@ -15,10 +15,10 @@ LONG_ROW_MS = 5000
 """Rows from this length on reach over cells and are told one by one."""
 Columns = Mapping[str, Sequence[Any]]
 Sum = tuple[Any, ...]
-"""gpu_id, cell, begin, end, state, start of the quiet run, whether its holder is unknown, and three sums."""
+"""gpu_id, cell, begin, end, state, start of the quiet run, whether its holder is unknown and another GPU of the job worked, three sums."""
 _WAITING, _THROTTLED, _BUSY, _QUIET = int(State.WAITING), int(State.THROTTLED), int(State.BUSY), int(State.QUIET)
 _HELD, _IDLE, _FREE = int(State.HELD_IDLE), int(State.IDLE_UNATTRIBUTED), int(State.FREE)
-_UNAVAILABLE, _NO_DATA = int(State.UNAVAILABLE), int(State.NO_DATA)
+_UNAVAILABLE, _NO_DATA, _UNUSED = int(State.UNAVAILABLE), int(State.NO_DATA), int(State.UNUSED)
 
 
 def sums(gpus: Mapping[int, Columns], cell_ms: int) -> tuple[list[Sum], list[Sum]]:
@@ -62,7 +62,7 @@ def _cell(lengths: Sequence[int], keys: Sequence[Sum], heights: Sequence[int | N
             total[2] += ms
     if any(key[2] for key in found):  # a run is of an unknown holder if that is so in any of its rows
         for key in [key for key in found if key[2]]:
-            for part, amount in enumerate(out.pop((*key[:2], 0), ())):
+            for part, amount in enumerate(out.pop((*key[:2], 0, key[3]), ())):
                 out[key][part] += amount
     return [(key, *total) for key, total in out.items()]  # type: ignore[misc]
 
@@ -77,21 +77,19 @@ def first_known(first: Sequence[int | None], *others: Sequence[int | None]) -> S
 
 
 def _labels(columns: Columns) -> Sequence[Sum]:
-    """(state, start of the quiet run, holder unknown) of each row, as ``coarse._STATE`` and the columns after it."""
+    """(state, start of the quiet run, holder unknown, beside work) of each row, as ``coarse._STATE`` and the columns after it."""
     quiet, contexts = columns["quiet"], columns["context"]
     busy = first_known(columns["graphics_active_pm"], columns["utilization_pm"], columns["sm_active_pm"])
     names = _busy(busy, columns["kappa_pm"])
     blind = [context is None for context in contexts] if None in contexts else None
     rows = len(names)
     if quiet.count(0) == rows and not any(columns["unavailable"]):
-        plain = {state: (state, None, 0) for state in (_WAITING, _THROTTLED, _BUSY)}
-        return [plain[name] for name in names] if blind is None else list(zip(names, repeat(None), map(int, blind), strict=False))
-    return [
-        _label(name, *facts)
-        for name, *facts in zip(
-            names, quiet, contexts, columns["quiet_ms"], columns["unavailable"], columns["ts_ms"], strict=True
-        )
-    ]  # fmt: skip
+        plain = {state: (state, None, 0, 0) for state in (_WAITING, _THROTTLED, _BUSY)}
+        if blind is None:
+            return [plain[name] for name in names]
+        return list(zip(names, repeat(None), map(int, blind), repeat(0), strict=False))
+    facts = (quiet, contexts, columns["quiet_ms"], columns["unavailable"], columns["ts_ms"], columns["sibling"])
+    return [_label(name, *known) for name, *known in zip(names, *facts, strict=True)]
 
 
 def _busy(busy: Sequence[int | None], kappa: Sequence[int]) -> list[int]:
@@ -104,24 +102,31 @@ def _busy(busy: Sequence[int | None], kappa: Sequence[int]) -> list[int]:
     ]
 
 
-def _label(active: int, quiet: int | None, context: int | None, quiet_ms: int, unavailable: int, ts: int) -> Sum:
+def _label(
+    active: int, quiet: int | None, context: int | None, quiet_ms: int, unavailable: int, ts: int, sibling: int | None
+) -> Sum:
     state = active
     if unavailable:
         state = _UNAVAILABLE
+    elif quiet and sibling and quiet_ms >= UNUSED_MS:
+        state = _UNUSED
     elif context == Context.NONE and quiet != 0:
         state = _FREE
     elif quiet is None:
         state = _NO_DATA
     elif quiet:
         state = _QUIET if quiet_ms < HOLD_MS else _IDLE if context is None else _HELD
-    return state, ts - quiet_ms if quiet else None, int(context is None)
+    beside = int(bool(quiet and sibling and context != Context.NONE and not unavailable))
+    return state, ts - quiet_ms if quiet else None, int(context is None), beside
 
 
-def long_runs(gpus: Mapping[int, Columns]) -> set[tuple[int, int]]:
-    """Quiet runs that reached five minutes, by GPU and where they began."""
-    out = set()
+def long_runs(gpus: Mapping[int, Columns]) -> dict[tuple[int, int], int]:
+    """Quiet runs that reached five minutes, by GPU and where they began, and how long they became."""
+    out: dict[tuple[int, int], int] = {}
     for gpu_id, columns in gpus.items():
         if max(columns["quiet_ms"], default=0) >= HOLD_MS:
-            rows = zip(columns["ts_ms"], columns["quiet_ms"], columns["quiet"], strict=True)
-            out |= {(gpu_id, ts - quiet_ms) for ts, quiet_ms, quiet in rows if quiet and quiet_ms >= HOLD_MS}
+            for ts, quiet_ms, quiet in zip(columns["ts_ms"], columns["quiet_ms"], columns["quiet"], strict=True):
+                if quiet and quiet_ms >= HOLD_MS:
+                    run = gpu_id, ts - quiet_ms
+                    out[run] = max(out.get(run, 0), quiet_ms)
     return out

@@ -133,17 +133,18 @@ class Rows:
         return self.tracks[gpu_id]
 
     def look_ahead(self, at_ms: int) -> None:
-        """Learn how the quiet runs that are open at ``at_ms`` went on (five minutes are enough)."""
+        """Learn how the quiet runs that are open at ``at_ms`` went on."""
         for track in self.tracks.values():
             track.freeze()
         waiting = {gpu_id: track for gpu_id, track in self.tracks.items() if not track.settled}
-        rows = self._window.ahead_rows(waiting, at_ms, at_ms + HOLD_MS + BLOCK_MS) if waiting else None
+        ahead_ms = max((track.ahead_ms for track in waiting.values()), default=HOLD_MS)
+        rows = self._window.ahead_rows(waiting, at_ms, at_ms + ahead_ms + BLOCK_MS) if waiting else None
         if rows is None:
             return
         for row in rows:
             waiting[row.gpu_id].add(row)
         for track in waiting.values():
-            track.silence(min(at_ms + HOLD_MS, self._window.newest_ms()))
+            track.silence(min(at_ms + ahead_ms, self._window.newest_ms()))
 
     def _take(self, first: int, last: int, *, with_processes: bool, without: frozenset[int] = frozenset()) -> None:
         if first > last:

@@ -1,9 +1,12 @@
-"""A quiet run of a held GPU as the view follows it: it gets its name when it ends or reaches five minutes."""
+"""A quiet run of a held GPU as the view follows it: it gets its name when it ends or reaches five minutes.
+
+Rows of it in which another GPU of the job worked get another one when the run reaches 15 minutes.
+"""
 
 from __future__ import annotations
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.ledger.types import HOLD_MS, LedgerRow
+from gpuwatch.ledger.types import HOLD_MS, UNUSED_MS, LedgerRow
 from gpuwatch.names import State
 
 
@@ -17,6 +20,10 @@ class QuietRun:
     after: LedgerRow | None = None
     ended: bool = False
     pending: dict[int, int] = field(default_factory=dict)
+    beside: dict[int, int] = field(default_factory=dict)
+    """Cells with time of it in which another GPU of the job worked."""
+    beside_ms: int = -1
+    """When that was last so; -1: never."""
     blocks: set[int] = field(default_factory=set)
 
     @property
@@ -24,8 +31,25 @@ class QuietRun:
         """Goes on and has no name yet."""
         return not self.ended and self.last.quiet_ms < HOLD_MS
 
-    def verdict(self) -> State:
-        """The state that its rows have as far as is known."""
+    @property
+    def sibling(self) -> bool:
+        """Whether another GPU of the job worked at any time of it."""
+        return self.beside_ms >= 0
+
+    @property
+    def undecided(self) -> bool:
+        """Goes on, and some of its time may still be renamed."""
+        return not self.ended and self.last.quiet_ms < (UNUSED_MS if self.sibling else HOLD_MS)
+
+    @property
+    def unused(self) -> bool:
+        """Reached 15 minutes: the job does not use the GPU."""
+        return self.last.quiet_ms >= UNUSED_MS
+
+    def verdict(self, *, sibling: bool = False) -> State:
+        """The state that its rows have as far as is known; ``sibling``: those in which another GPU of the job worked."""
+        if sibling and self.unused:
+            return State.UNUSED
         if self.open:
             return State.QUIET
         if self.last.context is None:

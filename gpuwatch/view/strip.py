@@ -48,9 +48,9 @@ class _CellSum:
         self.height_ms = 0
         self.states: dict[State, int] = {}
 
-    def move(self, ms: int, to: State) -> None:
-        """Quiet time has got its name."""
-        self.states[State.QUIET] = self.states.get(State.QUIET, 0) - ms
+    def move(self, ms: int, was: State, to: State) -> None:
+        """Time has got another name."""
+        self.states[was] = self.states.get(was, 0) - ms
         self.states[to] = self.states.get(to, 0) + ms
 
     def cell(self) -> Cell:
@@ -77,12 +77,12 @@ class Strip:
         sums.height_ms += height_ms
         self._cells.pop(index, None)
 
-    def rename(self, pending: dict[int, int], name: State) -> None:
-        """Quiet milliseconds by cell have got their name."""
+    def rename(self, pending: dict[int, int], name: State, was: State = State.QUIET) -> None:
+        """Milliseconds by cell have got their name."""
         for index, ms in pending.items():
             sums = self._sums.get(index)
             if sums is not None:
-                sums.move(ms, name)
+                sums.move(ms, was, name)
                 self._cells.pop(index, None)
 
     def cells(self, last: int, count: int) -> tuple[Cell, ...]:

@@ -1,7 +1,7 @@
 """One GPU's recent past, kept up row by row: strip cells, the present state and since when, and the ledger in short blocks.
 
 States of a row: *free* (nobody holds it), *unavailable*, *held idle* (held and quiet for five minutes, from the run's start),
-*quiet* (held and quiet, not yet five minutes and still going on), *waiting* (a quiet run that ended earlier, or a row that is
+*unused* (the same for 15 minutes while another GPU of the job works; a free GPU that the job was given from then on), *quiet* (held and quiet, not yet five minutes and still going on), *waiting* (a quiet run that ended earlier, or a row that is
 busy for less than half of its time), *throttled* (busy with clocks lowered by more than 2 %), else *busy*. A label that depends
 on how a quiet run goes on is kept open and settled when the run ends or reaches five minutes, so that the past is relabelled.
 
@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections import deque
 from fractions import Fraction
 
+from gpuwatch.dataclass import dataclass, field
 from gpuwatch.ledger.runs import same_run
 from gpuwatch.ledger.stored import row as stored_row
-from gpuwatch.ledger.types import HOLD_MS, LedgerRow, Share
+from gpuwatch.ledger.types import HOLD_MS, UNUSED_MS, LedgerRow, Share
 from gpuwatch.names import Context, State
 from gpuwatch.store.facts import GpuFacts
 from gpuwatch.view.blocks import Blocks
@@ -28,15 +29,25 @@ from gpuwatch.view.strip import Strip
 from gpuwatch.view.types import Cell
 
 SMOOTH_MS = 10_000
+BESIDE_MS = 60_000
 THROTTLED_BELOW_PM = 980
 _SILENT_MS, _SILENT_ROWS = 15_000, 3
 """As the recorder's closer sees it: no row for so long, and for so many rows' time."""
+_STILL = (State.QUIET, State.HELD_IDLE, State.UNUSED, State.FREE, State.IDLE_UNATTRIBUTED)
 _ACTIVE = (State.BUSY, State.WAITING, State.THROTTLED, State.QUIET)
 
 
 def ledger_row(facts: GpuFacts, shares: tuple[Share, ...] = (), *, whole: bool = True) -> LedgerRow:
     """What the ledger needs of a hot row. Not ``whole``: see :func:`gpuwatch.ledger.stored.row`."""
     return stored_row(facts.ts_ms, facts[3:], shares, whole=whole)
+
+
+@dataclass(slots=True)
+class _Seeds:
+    """Time of a quiet run in cells that were added up elsewhere, as a :class:`QuietRun` has it."""
+
+    pending: dict[int, int] = field(default_factory=dict)
+    beside: dict[int, int] = field(default_factory=dict)
 
 
 class GpuTrack:
@@ -54,7 +65,7 @@ class GpuTrack:
         self._last: LedgerRow | None = None
         self._run: QuietRun | None = None
         self._strip = Strip(cell_ms)
-        self._seeded: dict[int, dict[int, int]] = {}
+        self._seeded: dict[int, _Seeds] = {}
         self._recent: deque[tuple[int, int, int, int]] = deque()
         self._recent_ms = self._recent_busy = self._recent_kept = 0
         self.ledger = Blocks(weight)
@@ -80,15 +91,21 @@ class GpuTrack:
             self._book(row, label, height, shares)
         self._smooth(row, label, adjacent)
 
-    def seed(self, index: int, state: State, ms: int, height: int, height_ms: int, run_ms: int | None) -> None:
+    def seed(
+        self, index: int, state: State, ms: int, height: int, height_ms: int, run_ms: int | None, *, sibling: bool = False
+    ) -> None:
         """Put time that was added up elsewhere into cell ``index``: before the first row only.
 
-        ``height`` is per mille x milliseconds over ``height_ms``; ``run_ms`` is the start of the quiet run that will name it.
+        ``height`` is per mille x milliseconds over ``height_ms``; ``run_ms`` is the start of the quiet run that will name it, which
+        another GPU of the job worked beside (``sibling``).
         """
         self._strip.put(index, state, ms, height, height_ms)
         if run_ms is not None:
-            waiting = self._seeded.setdefault(run_ms, {})
-            waiting[index] = waiting.get(index, 0) + ms
+            seeds = self._seeded.setdefault(run_ms, _Seeds())
+            if state is State.QUIET:
+                seeds.pending[index] = seeds.pending.get(index, 0) + ms
+            if sibling:
+                seeds.beside[index] = seeds.beside.get(index, 0) + ms
 
     def freeze(self) -> None:
         """From here on rows only tell how an open quiet run goes on: the view stands at the last row before."""
@@ -97,7 +114,7 @@ class GpuTrack:
     def silence(self, at_ms: int) -> None:
         """No row has come up to ``at_ms``: a quiet run that was open has ended by a gap, once that is long enough."""
         run = self._run
-        if run is not None and run.open and at_ms - run.last.ts_ms > max(_SILENT_MS, _SILENT_ROWS * run.last.dt_ms):
+        if run is not None and run.undecided and at_ms - run.last.ts_ms > max(_SILENT_MS, _SILENT_ROWS * run.last.dt_ms):
             run.ended, self._run = True, None
             self._settle(run)
 
@@ -109,7 +126,12 @@ class GpuTrack:
     @property
     def settled(self) -> bool:
         """True when no label waits for rows to come."""
-        return self._run is None or not self._run.open
+        return self._run is None or not self._run.undecided
+
+    @property
+    def ahead_ms(self) -> int:
+        """How long the rows to come may still rename something: the 15 minutes of a run beside a working GPU, else five."""
+        return UNUSED_MS if self._run is not None and self._run.sibling else HOLD_MS
 
     def _label(self, row: LedgerRow, before: LedgerRow | None) -> State:
         quiet = row.quiet is True and not row.unavailable and row.context is not Context.NONE
@@ -128,17 +150,25 @@ class GpuTrack:
         if quiet:
             if run is None or not goes_on:
                 run = self._run = QuietRun(before, row.ts_ms - row.dt_ms, row)
-                run.pending.update(self._seeded.pop(row.ts_ms - row.quiet_ms, {}))
+                seeded = self._seeded.pop(row.ts_ms - row.quiet_ms, _Seeds())
+                run.pending.update(seeded.pending)
+                run.beside.update(seeded.beside)
+                if seeded.beside:
+                    run.beside_ms = row.ts_ms - row.dt_ms
                 if row.quiet_ms >= HOLD_MS:
                     self._settle(run)
-            was_open, run.last = run.open, row
-            if was_open and not run.open:
+            was_open, was_unused, run.last = run.open, run.unused, row
+            if row.work.sibling:
+                run.beside_ms = row.ts_ms
+            if (was_open and not run.open) or (run.unused and not was_unused):
                 self._settle(run)
-            return run.verdict()
+            return run.verdict(sibling=row.work.sibling)
         if row.unavailable:
             return State.UNAVAILABLE
         if row.quiet is not False:
-            return State.FREE if row.context is Context.NONE else State.NO_DATA
+            if row.context is not Context.NONE:
+                return State.NO_DATA
+            return State.UNUSED if row.quiet and row.work.sibling and row.quiet_ms >= UNUSED_MS else State.FREE
         if row.busy_pm is not None and row.busy_pm < 500:
             return State.WAITING
         return State.THROTTLED if row.kappa_pm < THROTTLED_BELOW_PM else State.BUSY
@@ -146,11 +176,21 @@ class GpuTrack:
     def _settle(self, run: QuietRun) -> None:
         """Give the cells and blocks of a run the name that is now known."""
         name = run.verdict()
-        self._strip.rename(run.pending, name)
-        run.pending.clear()
+        if not run.open:
+            self._strip.rename(run.pending, name)
+            run.pending.clear()
+        if run.unused:
+            self._strip.rename(run.beside, State.UNUSED, name)
+        if run.unused or run.ended:
+            run.beside.clear()
         self.ledger.renamed(run)
-        if self._frozen and self.state is State.QUIET:
-            self.state = name
+        if self._frozen and self.state in (State.QUIET, State.HELD_IDLE):
+            self.state = run.verdict(sibling=self.facts is not None and self._beside(run, self.facts.ts_ms))
+
+    @staticmethod
+    def _beside(run: QuietRun, at_ms: int) -> bool:
+        """Whether another GPU of the job worked in the last minute: a word that stands for a while, not for a second."""
+        return run.sibling and at_ms - run.beside_ms < BESIDE_MS
 
     def _book(self, row: LedgerRow, label: State, height: int | None, shares: tuple[Share, ...]) -> None:
         """Put a row's time into its cells and its ledger blocks."""
@@ -159,8 +199,10 @@ class GpuTrack:
         for index in range(begin // self.cell_ms, (end - 1) // self.cell_ms + 1):
             ms = min(end, (index + 1) * self.cell_ms) - max(begin, index * self.cell_ms)
             self._strip.put(index, label, ms, 0 if height is None else height * ms, 0 if height is None else ms)
-            if label is State.QUIET and run is not None:
+            if run is not None and label is State.QUIET:
                 run.pending[index] = run.pending.get(index, 0) + ms
+            if run is not None and row.work.sibling and run.undecided:
+                run.beside[index] = run.beside.get(index, 0) + ms
         self.ledger.put(row, shares, run)
 
     def _smooth(self, row: LedgerRow, label: State, adjacent: bool) -> None:
@@ -168,6 +210,9 @@ class GpuTrack:
         if not adjacent or label not in _ACTIVE:
             self._recent.clear()
             self._recent_ms = self._recent_busy = self._recent_kept = 0
+        run = self._run
+        if label is State.HELD_IDLE and run is not None:
+            state = run.verdict(sibling=self._beside(run, row.ts_ms))
         if label in _ACTIVE:
             dt = max(row.dt_ms, 1)
             busy = 0 if row.quiet else dt * (1000 if row.busy_pm is None else row.busy_pm)
@@ -182,7 +227,7 @@ class GpuTrack:
                 self._recent_busy -= busy
                 self._recent_kept -= kept
             state = self._smoothed()
-        if row.quiet and row.quiet_ms and state in (State.QUIET, State.HELD_IDLE, State.FREE, State.IDLE_UNATTRIBUTED):
+        if row.quiet and row.quiet_ms and state in _STILL:
             self.since_ms = row.ts_ms - row.quiet_ms
         elif state is not self.state or not adjacent:
             self.since_ms = row.ts_ms - row.dt_ms if adjacent or row.dt_ms == 0 else None
