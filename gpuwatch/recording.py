@@ -60,6 +60,7 @@ class Recording:
 
     def _record(self, lease: Lease, stop: threading.Event, duration: float | None) -> int:
         from gpuwatch.recorder import Closer, CostMeter, Recorder
+        from gpuwatch.recorder.advisor import Advisor
 
         runtime = self._runtime
         _one_heap()
@@ -73,6 +74,7 @@ class Recording:
             runtime.clock,
             watched=lease.watched,
             closer=Closer(writer, keep=runtime.keep()),
+            advisor=Advisor(writer, runtime.clock, runtime.advice),
             cost=CostMeter(),
             commit_seconds=NETWORK_COMMIT_SECONDS if runtime.place.network else runtime.settings.record.commit_seconds,
             boot_id=runtime.boot_id(),

@@ -31,6 +31,7 @@ from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
 
 if TYPE_CHECKING:
+    from gpuwatch.recorder.advisor import Advisor
     from gpuwatch.recorder.closer import Closer
     from gpuwatch.recorder.cost import CostMeter
 
@@ -49,8 +50,8 @@ _NS = 1e9
 class Recorder:
     """One life of a recorder over an open writer; the caller holds the lease and closes the writer.
 
-    ``watched`` says whether somebody looks (then commits come each second), ``closer`` does the work of closed minutes, ``cost``
-    measures the recorder itself. ``period_seconds`` defaults to the fastest collector's; ``commit_seconds`` is how often an
+    ``watched`` says whether somebody looks (then commits come each second), ``closer`` does the work of closed minutes, ``advisor``
+    judges by rules what was recorded, ``cost`` measures the recorder itself. ``period_seconds`` defaults to the fastest collector's; ``commit_seconds`` is how often an
     unwatched recorder writes.
     """
 
@@ -62,6 +63,7 @@ class Recorder:
         *,
         watched: Callable[[], bool] = lambda: False,
         closer: Closer | None = None,
+        advisor: Advisor | None = None,
         cost: CostMeter | None = None,
         period_seconds: float | None = None,
         commit_seconds: float = COMMIT_SECONDS,
@@ -74,7 +76,7 @@ class Recorder:
         self._writer = writer
         self._clock = clock
         self._watched = watched
-        self._closer = closer
+        self._closer, self._advisor = closer, advisor
         self._cost = cost
         self._boot_id = boot_id
         self._commit_seconds = commit_seconds
@@ -88,6 +90,8 @@ class Recorder:
         self._begun = False
         self._recorded_ms = 0
         self._committed: float | None = None
+        self._committed_ms = 0
+        """All rows up to here are in the store."""
         self._cost_at: float | None = None
         self._problem = ""
 
@@ -193,10 +197,13 @@ class Recorder:
             if at_ms == ts_ms:
                 tick = self._completed(tick, states if commit else changed)
             self._keep(tick)
-        if commit:
-            self._commit()
+        if commit and self._commit():
+            self._committed_ms = ts_ms
         if self._closer is not None and not self._writer.problem:
             self._closer.work(ts_ms)
+        if self._advisor is not None and not self._writer.problem:
+            self._advisor.work(ts_ms, self._committed_ms)
+            self._merger.inferred = self._advisor.causes
         if ts_ms % 60_000 < self.period * 1000:
             self._merger.prune(ts_ms)
 
@@ -269,7 +276,7 @@ class Recorder:
         except sqlite3.Error as error:
             self._complain(f"a tick could not be kept: {error}")
 
-    def _commit(self) -> None:
+    def _commit(self) -> bool:
         self._committed = self._clock.monotonic_ns() / _NS
         self._log.debug("commit")
         problem = "" if self._writer.commit() else self._writer.problem
@@ -277,6 +284,7 @@ class Recorder:
             self._complain(f"nothing can be written: {problem}")
         else:
             self._problem = ""
+        return not problem
 
     def _complain(self, problem: str) -> None:
         """Log a trouble once, not each second."""

@@ -59,6 +59,10 @@ class Said(NamedTuple):
     missed: tuple[Missed, ...]
 
 
+MOST_MISSED = 60
+"""What was not judged is told of so many subjects."""
+
+
 def said_text(t_ms: int, rules: Iterable[str], standings: Iterable[Standing]) -> str:
     """What the rules of an engine said last as JSON, for ``meta`` under :func:`said_key`.
 
@@ -75,7 +79,7 @@ def said_text(t_ms: int, rules: Iterable[str], standings: Iterable[Standing]) ->
             missed[Missed(standing.rule, standing.where, verdict.signal, verdict.enable)] = None
         word = 1 if isinstance(verdict, NotEvaluated) else 2 if isinstance(verdict, Finding) else 0
         words[standing.rule] = max(words.get(standing.rule, 0), word)
-    document = {"t_ms": t_ms, "rules": {rule: rank[word] for rule, word in words.items()}, "missed": list(missed)}
+    document = {"t_ms": t_ms, "rules": {rule: rank[word] for rule, word in words.items()}, "missed": list(missed)[:MOST_MISSED]}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
