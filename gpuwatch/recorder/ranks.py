@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import pairwise
+from operator import itemgetter
 
 from gpuwatch.dataclass import NamedTuple, dataclass, field
 from gpuwatch.measure import measures
@@ -12,16 +14,15 @@ from gpuwatch.peaks import achievable_share, dense_peak
 from gpuwatch.recorder.holders import Holders, Key
 from gpuwatch.recorder.people import People
 from gpuwatch.recorder.timeline import PERIODS
-from gpuwatch.store.rows import TrainingRow, Values
+from gpuwatch.store.rows import TrainingRow
 from gpuwatch.training import Trainer, TrainingSample
 
 WINDOW_MS = 60_000
 """Model FLOPs utilization is over so much time at least, from step to step."""
 _NAMES = tuple(measures(TrainingSample))
-_OVERHEAD = tuple(_NAMES.index(f"{name}_seconds") for name in ("starting", "checkpoint", "eval", "compile"))
-_HELD_UP = tuple(_NAMES.index(f"{name}_seconds") for name in ("data_wait", "checkpoint", "eval", "compile"))
-"""In these a rank does not reach the next collective operation, and the others wait for it."""
-_DATA, _OTHER, _ATTACHED = (_NAMES.index(f"{name}_seconds") for name in ("data_wait", "other", "attached"))
+_TIMES = itemgetter(
+    *(_NAMES.index(f"{name}_seconds") for name in ("attached", "data_wait", "other", "starting", "checkpoint", "eval", "compile"))
+)
 _TOKENS = _NAMES.index("tokens_total")
 
 
@@ -38,28 +39,37 @@ class Parts(NamedTuple):
 class TokenTrack:
     """Tokens a second over at least a minute, from one reading with tokens to another: between those lie whole steps."""
 
-    def __init__(self) -> None:
-        self._edges: deque[tuple[int, float]] = deque()
+    __slots__ = ("_counted", "_edges")
 
-    def add(self, ts_ms: int, tokens: float | None) -> None:
+    def __init__(self) -> None:
+        self._edges: deque[tuple[int, int]] = deque()
+        self._counted = 0
+        """Tokens that came after the first edge."""
+
+    def add(self, ts_ms: int, tokens: int | None) -> None:
         """What was counted up to ``ts_ms`` since the reading before; ``None``: the count is broken and begins anew."""
         edges = self._edges
         if tokens is None:
             edges.clear()
+            self._counted = 0
         elif tokens:
+            if edges:
+                self._counted += tokens
             edges.append((ts_ms, tokens))
             while len(edges) > 2 and ts_ms - edges[1][0] >= WINDOW_MS:
                 edges.popleft()
+                self._counted -= edges[0][1]
 
     def rate(self, ts_ms: int) -> float | None:
         """Tokens a second at ``ts_ms``; 0 when none came for a minute and two of the longest steps, ``None``: not known yet."""
         edges = self._edges
         if not edges or (span_ms := edges[-1][0] - edges[0][0]) < WINDOW_MS:
             return None
-        longest_ms = max(after - before for (before, _), (after, _) in pairwise(edges))
-        if ts_ms - edges[-1][0] > max(WINDOW_MS, 2 * longest_ms):
-            return 0.0
-        return 1000 * sum(tokens for _, tokens in list(edges)[1:]) / span_ms
+        if (still_ms := ts_ms - edges[-1][0]) > WINDOW_MS:
+            longest_ms = max(after - before for (before, _), (after, _) in pairwise(edges))
+            if still_ms > 2 * longest_ms:
+                return 0.0
+        return 1000 * self._counted / span_ms
 
 
 @dataclass(slots=True)
@@ -72,6 +82,7 @@ class _Rank:
     input: float | None = None
     host: float | None = None
     held_up: float | None = None
+    """In data, checkpoints, evaluation or compiling: it does not reach the next collective operation, and the others wait for it."""
     tokens: TokenTrack = field(default_factory=TokenTrack)
 
 
@@ -109,9 +120,9 @@ class Ranks:
             rank = self._ranks[key] = _Rank(root)
         self._version = -1
         rank.root, rank.until_ms = root, ts_ms + PERIODS * pace_ms
-        attached = values[_ATTACHED]
-        rank.overhead, rank.held_up = _share(values, _OVERHEAD, attached), _share(values, _HELD_UP, attached)
-        rank.input, rank.host = _share(values, (_DATA,), attached), _share(values, (_OTHER,), attached)
+        attached, data, other, starting, *held_up = _TIMES(values)
+        rank.overhead, rank.held_up = _share(attached, (starting, *held_up)), _share(attached, (data, *held_up))
+        rank.input, rank.host = _share(attached, (data,)), _share(attached, (other,))
         rank.tokens.add(ts_ms, values[_TOKENS])
 
     def by_gpu(self, ts_ms: int, holders: Holders) -> dict[str, Parts]:
@@ -148,9 +159,15 @@ class Ranks:
         if gpu is None or trainer is None or operations is None or (gpu.mig_enabled and not gpu.parent_uuid):
             return None
         whole = self._people.gpus.get(gpu.parent_uuid, gpu)
-        peak, share = dense_peak(whole.name, trainer.precision), achievable_share(whole.name)
-        reached = peak * share * gpu.compute_fraction if peak and share else 0.0
-        return operations / reached if reached else None
+        reached = _reached(whole.name, trainer.precision)
+        return operations / (reached * gpu.compute_fraction) if reached else None
+
+
+@lru_cache(maxsize=64)
+def _reached(name: str, precision: str) -> float | None:
+    """Operations a second that a GPU reaches at best."""
+    peak, share = dense_peak(name, precision), achievable_share(name)
+    return peak * share if peak and share else None
 
 
 def _operations(trainer: Trainer | None, tokens: float | None, gpus: int) -> float | None:
@@ -160,10 +177,18 @@ def _operations(trainer: Trainer | None, tokens: float | None, gpus: int) -> flo
     return tokens * trainer.flops_per_token / gpus
 
 
-def _share(values: Values, places: tuple[int, ...], attached: int | None) -> float | None:
+def _share(attached: int | None, times: tuple[int | None, ...]) -> float | None:
     """What the known ones of these times are together of the time that the reading is about."""
-    known = [value for place in places if (value := values[place]) is not None]
-    return min(1.0, sum(known) / attached) if attached and known else None
+    if not attached:
+        return None
+    try:
+        total = sum(times)  # type: ignore[arg-type]
+    except TypeError:  # some are not told
+        known = [time for time in times if time is not None]
+        if not known:
+            return None
+        total = sum(known)
+    return min(1.0, total / attached)
 
 
 def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:
@@ -174,18 +199,20 @@ def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:
     return max(0.0, shares[0] - rank.held_up)
 
 
-def _mean(shares: Iterable[float | None]) -> int | None:
-    known = [share for share in shares if share is not None]
-    return round(1000 * sum(known) / len(known)) if known else None
+def _upto(left: int, shares: list[float | None]) -> tuple[int | None, int]:
+    """(the mean of the known shares in per mille, at most what is ``left``, what is left then)."""
+    known = [share for share in shares if share is not None] if None in shares else shares
+    if not known:
+        return None, left
+    share = min(left, round(1000 * sum(known) / len(known)))  # type: ignore[arg-type]
+    return share, left - share
 
 
 def _parts(found: list[tuple[_Rank, float | None]], worst: dict[Key, list[float]]) -> Parts:
     """One GPU: the mean over its ranks, and the sum of what they compute. Waiting for peers fills what is left at most."""
-    overhead, data = _mean(rank.overhead for rank, _ in found), _mean(rank.input for rank, _ in found)
-    host, peers = _mean(rank.host for rank, _ in found), _mean(_peers(rank, worst) for rank, _ in found)
-    overhead = None if overhead is None else min(overhead, 1000)
-    data = None if data is None else min(data, 1000 - (overhead or 0))
-    host = None if host is None else min(host, 1000 - (overhead or 0) - (data or 0))
-    peers = None if peers is None else min(peers, 1000 - (overhead or 0) - (data or 0) - (host or 0))
+    overhead, left = _upto(1000, [rank.overhead for rank, _ in found])
+    data, left = _upto(left, [rank.input for rank, _ in found])
+    host, left = _upto(left, [rank.host for rank, _ in found])
+    peers, _ = _upto(left, [_peers(rank, worst) for rank, _ in found])
     used = [share for _, share in found if share is not None]
     return Parts(overhead, data, host, peers, round(1000 * sum(used)) if len(used) == len(found) else None)

@@ -182,7 +182,7 @@ def test_one_that_shares_its_gpu_with_a_rank_of_unknown_work_has_none():
 def test_long_steps_are_counted_whole():
     track = TokenTrack()
     for second in range(400):
-        track.add(second * 1000, 9000.0 if second % 90 == 0 else 0.0)
+        track.add(second * 1000, 9000 if second % 90 == 0 else 0)
         expected = None if second < 90 else pytest.approx(100.0)
         assert track.rate(second * 1000) == expected, second
 
@@ -190,7 +190,7 @@ def test_long_steps_are_counted_whole():
 def test_tokens_that_do_not_come_any_more_end_it_and_a_break_begins_it_anew():
     track = TokenTrack()
     for second in range(70):
-        track.add(second * 1000, 10.0)
+        track.add(second * 1000, 10)
     assert track.rate(69_000) == pytest.approx(10.0)
     assert (track.rate(69_000 + 60_000), track.rate(69_000 + 60_001)) == (pytest.approx(10.0), 0.0)
     track.add(70_000, None)
