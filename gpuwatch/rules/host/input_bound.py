@@ -6,10 +6,10 @@ from gpuwatch.names import Bucket, Confidence, Severity
 from gpuwatch.rules.holders import command_of, serves, settled
 from gpuwatch.rules.host.input_finding import inferred_finding, measured_finding
 from gpuwatch.rules.host.loaders import main_cpu, worker_cpu
-from gpuwatch.rules.host.steps import ENABLE, Steps, attached, steps_of
 from gpuwatch.rules.observed import mean_of, unseen
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import JobSubject, Scene
+from gpuwatch.rules.steps import ENABLE, Steps, attached, steps_of
 from gpuwatch.rules.types import CLEAR, Clear, NotEvaluated, Verdict
 
 ID = "input-bound"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.holders import command_of
 from gpuwatch.rules.host.loaders import crowded, loader_line, main_cpu, worker_cpu
-from gpuwatch.rules.host.steps import ENABLE, Steps, attached
 from gpuwatch.rules.observed import fractions
 from gpuwatch.rules.queries import of_gpus, of_job
 from gpuwatch.rules.scene import JobSubject, Scene
+from gpuwatch.rules.steps import ENABLE, Steps, attached
 from gpuwatch.rules.types import Evidence, Finding
 from gpuwatch.rules.words import gpus as numbers
 from gpuwatch.rules.words import percent, span

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.holders import serves, settled, sliced
-from gpuwatch.rules.host.steps import attached, steps_of
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
+from gpuwatch.rules.steps import attached, steps_of
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import percent
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.holders import serves, settled
-from gpuwatch.rules.host.steps import attached, steps_of
 from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, JobSubject, ProcessSubject, Scene
+from gpuwatch.rules.steps import attached, steps_of
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import percent, who
 
