@@ -7,6 +7,10 @@ from __future__ import annotations
 
 COMMANDS = {
     "status": "print what is so now, once",
+    "waste": "what is wasted, and what to change",
+    "check": "judge waste and say so by the exit code",
+    "explain": "what a rule means, when it fires, what to do",
+    "mute": "do not be told of a finding, for a time or for ever",
     "record": "record without a screen",
     "run": "run a training with the agent attached",
     "report": "where the GPU time of a span went, and who had it",

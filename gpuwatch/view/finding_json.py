@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuwatch.names import Severity
+from gpuwatch.view.check_types import CheckView
 from gpuwatch.view.finding_types import FindingView, WasteView
-from gpuwatch.view.json_parts import Field, Json, object_of, objects, plain
+from gpuwatch.view.json_parts import SCHEMA, Field, Json, object_of, objects, plain
 
 EVIDENCE = plain(
     ("what", "string", "The fact"),
@@ -111,4 +112,28 @@ def waste_json(waste: WasteView) -> Json:
         "not_evaluated": objects(NOT_EVALUATED, waste.not_evaluated),
         "rules_known": waste.known,
         **object_of(RULES, waste),
+    }
+
+
+def check_document(check: CheckView, *, made_ms: int) -> Json:
+    """The document of ``gpuwatch check --json``."""
+    from gpuwatch.view.json import iso
+
+    findings = [{**finding_json(one), "ended_ms": check.ended.get(one.finding_id)} for one in check.findings]
+    return {
+        "schema": SCHEMA,
+        "kind": "check",
+        "simulated": check.simulated,
+        "generated_at": iso(made_ms),
+        "host": check.host,
+        "since": check.start_ms / 1000,
+        "until": check.end_ms / 1000,
+        "fail_on": check.fail_on.label,
+        "failed": check.failed,
+        "replayed": check.replayed,
+        "counts": counts_json(check.findings),
+        "muted": check.muted,
+        "findings": findings,
+        "limits": [{"limit": key, "present": was, "tried": value} for key, (was, value) in check.limits.items()],
+        "findings_by_present_limits": findings_json(check.before) if check.limits else None,
     }

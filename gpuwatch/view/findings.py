@@ -159,6 +159,11 @@ def finding_view(
     )
 
 
+def parsed_text(row: FindingRow) -> Finding | None:
+    """The whole finding behind a row; ``None`` where its text was erased."""
+    return finding_of(row.detail)
+
+
 def gpu_ids(row: FindingRow, told: Finding | None) -> tuple[int, ...]:
     """The GPUs of a finding."""
     return told.gpus if told and told.gpus else (row.gpu_id,) if row.gpu_id else ()

@@ -114,6 +114,32 @@ def waste() -> dict[str, Any]:
     )
 
 
+def check() -> dict[str, Any]:
+    """The schema of ``gpuwatch check --json``."""
+    number, flag, text = {"type": "number"}, {"type": "boolean"}, {"type": "string"}
+    ended = {"type": ["integer", "null"], "description": "When it cleared, unix milliseconds; null while it holds"}
+    limit = object_of((), limit=text, present=number, tried=number)
+    found = object_of(FINDING, facts=list_of(object_of(EVIDENCE)), ended_ms=ended)
+    return document(
+        "check",
+        "gpuwatch check",
+        {
+            "generated_at": GENERATED,
+            "host": text,
+            "since": described(number, "Start of the span that was judged, unix seconds; equal to until: now alone"),
+            "until": described(number, "Its end, unix seconds"),
+            "fail_on": described(text, "Least severity that fails"),
+            "failed": described(flag, "Whether the exit code is 1"),
+            "replayed": described(flag, "Judged from rows by this command, not read from what a recorder found"),
+            "counts": _counts(),
+            "muted": described({"type": "integer"}, "Findings that are muted and do not count"),
+            "findings": described(list_of(found), "With other limits those that come of them"),
+            "limits": described(list_of(limit), "The other limits of --what-if"),
+            "findings_by_present_limits": {**list_of(_finding()), "type": ["array", "null"], "description": "With --what-if only"},
+        },
+    )
+
+
 def query() -> dict[str, Any]:
     """The schema of ``gpuwatch query --format json``."""
     cell = {"type": ["string", "number", "null"]}
@@ -151,7 +177,7 @@ def imports() -> dict[str, Any]:
     return document("import", "gpuwatch import", {"store": store, "files": files})
 
 
-KINDS = {"status": status, "waste": waste, "query": query, "doctor": doctor, "report": report, "import": imports}
+KINDS = {"status": status, "waste": waste, "check": check, "query": query, "doctor": doctor, "report": report, "import": imports}
 
 
 def text(kind: str) -> str:

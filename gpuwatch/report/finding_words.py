@@ -1,0 +1,53 @@
+"""How text forms word a finding: places, amounts, costs. A number that is not known is left out, never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuwatch.format import NOTHING, gpu_hours, number
+from gpuwatch.names import Severity
+from gpuwatch.prices import Prices
+from gpuwatch.view.finding_types import FindingView
+
+STYLES = {Severity.CRITICAL: "held_idle", Severity.WARNING: "notice", Severity.NOTICE: "accent", Severity.INFO: "dim"}
+JOULES_PER_KWH = 3.6e6
+
+
+def place(indices: Sequence[int]) -> str:
+    """``GPU 3``, ``GPU 2 3``, ``host`` where no GPU is meant."""
+    return f"GPU {' '.join(map(str, indices))}" if indices else "host"
+
+
+def amount(finding: FindingView) -> str:
+    """``1.2 GPU``, ``up to 1.2 GPU`` unless it is measured, ``<0.1 GPU``, ``no cost``."""
+    if finding.waste_gpus is None:
+        return "no cost"
+    if finding.waste_gpus < 0.05:
+        return "<0.1 GPU" if finding.waste_gpus > 0 else "0 GPU"
+    return f"{number(finding.waste_gpus, 1)} GPU"
+
+
+def estimated(finding: FindingView) -> str:
+    """``up to `` before every amount that is not measured."""
+    return "" if finding.basis.label == "measured" or finding.waste_gpus is None else "up to "
+
+
+def cost(finding: FindingView) -> str:
+    """``7.1 GPU·h ≈ $18, 2.1 kWh``; a part that is not known is left out."""
+    if finding.cost_gpu_seconds is None:
+        return NOTHING
+    hours = gpu_hours(finding.cost_gpu_seconds * 1000)
+    words = f"{'<0.1' if hours == '0.0' and finding.cost_gpu_seconds else hours} GPU·h"
+    if finding.cost_money is not None:
+        words += f" ≈ {Prices(finding.currency or '$').money(finding.cost_money)}"
+    if finding.cost_energy_joules is not None:
+        words += f", {number(finding.cost_energy_joules / JOULES_PER_KWH, 1)} kWh"
+    return words
+
+
+def who(finding: FindingView) -> str:
+    """``GPU 2 3 · carol · pid 51877 · python train.py``."""
+    words = [place(finding.gpu_indices), finding.user]
+    if finding.pids:
+        words.append("pid " + ", ".join(map(str, finding.pids[:4])) + (" …" if len(finding.pids) > 4 else ""))
+    return " · ".join(word for word in (*words, finding.command) if word)
