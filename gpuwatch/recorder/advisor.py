@@ -158,7 +158,8 @@ def _last(steps: Iterator[T]) -> Generator[None, None, T]:
     """Go through steps, one piece each; what the last one gave."""
     found = next(steps)
     yield
-    for found in steps:
+    for following in steps:
+        found = following
         yield
     return found
 

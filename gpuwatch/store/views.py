@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gpuwatch.model import Gpu, GpuSample, Host, InferenceSample, ProcessSample
 from gpuwatch.names import Context, GapReason, Severity
+from gpuwatch.store.finding_views import v_finding, v_finding_minute, v_mute
 from gpuwatch.store.hist_view import v_hist
 from gpuwatch.store.inference_views import latency_view, v_server, v_server_field, v_workload_now
 from gpuwatch.store.ledger_view import ledger_view
@@ -219,31 +220,6 @@ def _rollup_views(period: str) -> list[View]:
 
 # ---------------------------------------------------------------------------------------------------- around the rows
 
-v_finding = View(
-    "v_finding",
-    "Findings of the rules.",
-    (
-        HOST,
-        *GPU,
-        Col("rule", "f.rule", "id", "Name of the rule"),
-        Col("started_ms", "f.started_ms", "unix milliseconds", "Since when"),
-        Col("last_ms", "f.last_ms", "unix milliseconds", "Last time that it held"),
-        Col("ended_ms", "f.ended_ms", "unix milliseconds", "When it cleared; NULL while it holds"),
-        Col("severity", words("f.severity", Severity), "word", "How much it matters"),
-        Col("confidence_ratio", seconds("f.confidence_pm"), "ratio", "Confidence"),
-        Col("title", "f.title", "text", "The fact with its number"),
-        Col("evidence", "f.evidence", "text", "Evidence"),
-        Col("advice", "f.advice", "text", "What to try first"),
-        Col("user", "u.name", "text", "User of the owner; NULL if nobody or not known"),
-        Col("workload", "w.name", "text", "Workload; NULL if none"),
-        Col("cost_gpu_seconds", seconds("f.cost_gpu_ms"), "seconds", "GPU time that it has cost"),
-        Col("cost_energy_joules", seconds("f.cost_energy_mj"), "joules", "Energy that it has cost"),
-        Col("before_ratio", seconds("f.before_pm"), "ratio", "Efficiency before it cleared"),
-        Col("after_ratio", seconds("f.after_pm"), "ratio", "Efficiency after it cleared"),
-    ),
-    "finding f JOIN host h ON h.host_id=f.host_id LEFT JOIN gpu g ON g.gpu_id=f.gpu_id LEFT JOIN owner o ON o.owner_id=f.owner_id "
-    "LEFT JOIN user_account u ON u.user_id=o.user_id LEFT JOIN workload w ON w.workload_id=f.workload_id",
-)
 v_event = View(
     "v_event",
     "Things that happened at one instant.",
@@ -348,6 +324,8 @@ VIEWS: tuple[View, ...] = (
     latency_view("day"),
     v_trainer,
     v_training_now,
+    v_finding_minute,
+    v_mute,
 )
 SCHEMA_COLUMNS = (
     Col("view", "", "text", "Name of a view"),

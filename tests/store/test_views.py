@@ -27,7 +27,7 @@ NAMED = {
     "v_ledger_hour", "v_finding", "v_event", "v_coverage", "v_gap",
     "v_import", "v_schema", "v_gpu_day", "v_process_day", "v_workload_day",
     "v_server", "v_server_field", "v_workload_now", "v_latency_minute", "v_latency_hour", "v_latency_day",
-    "v_trainer", "v_training_now",
+    "v_trainer", "v_training_now", "v_finding_minute", "v_mute",
 }  # fmt: skip
 
 
