@@ -6,9 +6,13 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_gpuwatch_db_subparsers=(path upgrade check backup prune forget unpack)
-_shtab_gpuwatch_subparsers=(status record run report replay query import export doctor db)
+_shtab_gpuwatch_subparsers=(status waste check explain mute record run report replay query import export doctor db)
 
 _shtab_gpuwatch_status_option_strings=(-h --help --json --at --host --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_waste_option_strings=(-h --help --json --since --all --at --host --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_check_option_strings=(-h --help --fail-on --since --what-if --replay --json --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_explain_option_strings=(-h --help --store --config --tz --demo --seed --speed --debug)
+_shtab_gpuwatch_mute_option_strings=(-h --help --gpu --command --for --reason --list --lift --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_record_option_strings=(-h --help --interval --for --print-unit --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_run_option_strings=(-h --help --no-record --dir --quiet --store --config --tz --demo --seed --speed --debug)
 _shtab_gpuwatch_report_option_strings=(-h --help --since --until --by --host --format --json -o --output --force --width --ascii --store --config --tz --demo --seed --speed --debug)
@@ -29,6 +33,7 @@ _shtab_gpuwatch_option_strings=(-h --help --version --store --config --tz --demo
 
 
 
+_shtab_gpuwatch_check___fail_on_choices=(info notice warning critical)
 _shtab_gpuwatch_record___print_unit_choices=(system user)
 _shtab_gpuwatch_report___by_choices=(gpu user process host model run day hour)
 _shtab_gpuwatch_report___format_choices=(text md csv json)
@@ -38,12 +43,25 @@ _shtab_gpuwatch_export___what_choices=(gpu process workload training latency hos
 _shtab_gpuwatch_export___every_choices=(second minute hour day)
 _shtab_gpuwatch_export___format_choices=(csv parquet)
 _shtab_gpuwatch_db_pos_0_choices=(path upgrade check backup prune forget unpack)
-_shtab_gpuwatch_pos_0_choices=(status record run report replay query import export doctor db)
+_shtab_gpuwatch_pos_0_choices=(status waste check explain mute record run report replay query import export doctor db)
 _shtab_gpuwatch___colors_choices=(auto truecolor 256 16 none)
 
 _shtab_gpuwatch_status__h_nargs=0
 _shtab_gpuwatch_status___help_nargs=0
 _shtab_gpuwatch_status___json_nargs=0
+_shtab_gpuwatch_waste__h_nargs=0
+_shtab_gpuwatch_waste___help_nargs=0
+_shtab_gpuwatch_waste___json_nargs=0
+_shtab_gpuwatch_waste___all_nargs=0
+_shtab_gpuwatch_check__h_nargs=0
+_shtab_gpuwatch_check___help_nargs=0
+_shtab_gpuwatch_check___replay_nargs=0
+_shtab_gpuwatch_check___json_nargs=0
+_shtab_gpuwatch_explain__h_nargs=0
+_shtab_gpuwatch_explain___help_nargs=0
+_shtab_gpuwatch_mute__h_nargs=0
+_shtab_gpuwatch_mute___help_nargs=0
+_shtab_gpuwatch_mute___list_nargs=0
 _shtab_gpuwatch_record__h_nargs=0
 _shtab_gpuwatch_record___help_nargs=0
 _shtab_gpuwatch_run_pos_0_nargs='*'
