@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.format import NOTHING, number, shares
-from gpuwatch.names import Bucket, Cause
+from gpuwatch.names import Bucket, Cause, Tier
 from gpuwatch.report.ink import MARKS
 from gpuwatch.view.period.types import Band, GpuRow, HostRow, Ledger, PeriodRow, Report, Use
 
@@ -104,6 +104,9 @@ class Figures:
         """The headline: the share that the last rows of the ledger print; a range where busy time has no fill signal."""
         if not self.total.observed_gpu_ms:
             return NOTHING
+        found = self.total.efficiency_ratio
+        if Tier.P in self.total.busy_gpu_ms_by_tier and found is not None:
+            return f"{number(found.low * 100, 1)} to {number(found.high * 100, 1)}{NBSP}%"
         low, unknown = self._shares[Bucket.EFFECTIVE], self._shares[Bucket.BUSY_UNKNOWN]
         if not self._ms[Bucket.BUSY_UNKNOWN]:
             return f"{number(low / 10, 1)}{NBSP}%"

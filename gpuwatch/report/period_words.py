@@ -158,11 +158,13 @@ def efficiency(report: Report, figures: Figures) -> str:
     total = report.total
     if not total.observed_gpu_ms:
         return "Nothing was observed in this span, so there is no efficiency."
-    factors = f"allocation {percent(total.allocation_ratio)} × running {percent(total.running_ratio)} × fill {band(total.fill_ratio, words=True)}"
+    nothing = total.tier is Tier.N and total.fill_ratio is not None and not total.fill_ratio.low
+    fill = "unknown" if nothing and total.running_ratio else band(total.fill_ratio, words=True)
+    factors = f"allocation {percent(total.allocation_ratio)} × running {percent(total.running_ratio)} × fill {fill}"
     return f"Efficiency {figures.efficiency} = {factors}"
 
 
-_EVIDENCE = {Tier.G: "SM activity (tier G)", Tier.H: "hooks (tier H)", Tier.P: "power (tier P)"}
+_EVIDENCE = {Tier.G: "SM activity (tier G)", Tier.H: "hooks (tier H)", Tier.P: ""}
 
 
 def evidence(report: Report) -> str:
@@ -171,10 +173,13 @@ def evidence(report: Report) -> str:
     busy = sum(total.busy_gpu_ms_by_tier.values())
     known = {tier: ms for tier, ms in total.busy_gpu_ms_by_tier.items() if ms and tier in _EVIDENCE}
     parts = [f"coverage {covered(total.coverage_ratio, 1)}"]
+    if Tier.P in known:
+        ms = known.pop(Tier.P)
+        parts.insert(0, f"fill of {percent(ms / busy)} of busy time told by power alone (tier P), to within 25 points")
     if known:
         how = " and ".join(_EVIDENCE[tier] for tier in known)
         parts.insert(0, f"fill of {percent(sum(known.values()) / busy)} of busy time measured by {how}")
-    elif busy:
+    elif busy and len(parts) == 1:
         parts.insert(0, "how well busy time was filled is not measured (tier N): a range")
     return " · ".join(parts)
 

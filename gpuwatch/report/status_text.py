@@ -8,6 +8,7 @@ from datetime import tzinfo
 from gpuwatch import format as fmt
 from gpuwatch.names import Missing, Severity, State
 from gpuwatch.report.table import Column, Paint, plain, table
+from gpuwatch.view.efficiency import efficiency_text
 from gpuwatch.view.parts import amounts, waste_ms
 from gpuwatch.view.types import GpuHold, GpuView, HostView, LedgerView, ProcessView, View
 
@@ -136,13 +137,11 @@ def _sentence(view: View, ledger: LedgerView, paint: Paint) -> list[str]:
         )
     if view.today is not None:
         out.append(f"today {fmt.gpu_hours(waste_ms(view.today))} of {fmt.gpu_hours(view.today.capacity_ms)} GPU·h")
-    out.append(f"efficiency {fmt.percent_range(ledger.efficiency_low, ledger.efficiency_high)}")
+    out.append(efficiency_text(ledger))
     power = _sum(gpu.power_watts for gpu in view.gpus if not gpu.parent_uuid)
     held = _sum(gpu.power_watts for gpu in view.gpus if gpu.state is State.HELD_IDLE and not gpu.parent_uuid)
     if power is not None:
         out.append(f"power {fmt.power_sum(power)}" + (f", of it {fmt.power_sum(held)} held idle" if held else ""))
-    if ledger.span.coverage_ratio is not None and ledger.span.coverage_ratio < 0.995:
-        out.append(f"{fmt.percent(ledger.span.coverage_ratio)}% observed")
     return out
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.format import shares
-from gpuwatch.ledger.ratios import WASTE
+from gpuwatch.ledger.ratios import WASTE, quality_unknown
 from gpuwatch.names import Bucket
 from gpuwatch.view.types import LedgerPart, LedgerView
 
@@ -78,11 +78,17 @@ def amounts(ledger: LedgerView, parts: tuple[Part, ...] = PARTS) -> tuple[Amount
 
 
 def bucket_ms(parts: Iterable[LedgerPart]) -> dict[Bucket, int]:
-    """Milliseconds per bucket, over causes and tiers."""
+    """Milliseconds per bucket, over causes and tiers; what only the power tells of busy time stays of unknown quality."""
     out: dict[Bucket, int] = {}
     for part in parts:
-        out[part.bucket] = out.get(part.bucket, 0) + part.ms
+        bucket = shown_bucket(part)
+        out[bucket] = out.get(bucket, 0) + part.ms
     return out
+
+
+def shown_bucket(part: LedgerPart) -> Bucket:
+    """The bucket under which a part is shown: by the power alone busy time is of unknown quality."""
+    return Bucket.BUSY_UNKNOWN if quality_unknown(part.bucket, part.tier) else part.bucket
 
 
 def waste_ms(ledger: LedgerView) -> int:

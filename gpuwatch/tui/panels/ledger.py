@@ -23,6 +23,7 @@ from gpuwatch.tui.draw.line import Sheet, cut, width_of
 from gpuwatch.tui.parts import QUIET, WASTE, amounts, legend, split
 from gpuwatch.tui.state import WIDE, Context
 from gpuwatch.tui.workloads import first_notice
+from gpuwatch.view.efficiency import fill_text
 from gpuwatch.view.parts import waste_ms
 from gpuwatch.view.types import LedgerView, View
 
@@ -40,7 +41,7 @@ def draw_ledger(sheet: Sheet, context: Context, view: View, ledger: LedgerView, 
     """The boxed panel in ``rows`` (6: all; 4: bar and sentence)."""
     look, width = context.look, context.width
     young = is_young(view)
-    notice = first_notice(view)
+    notice = context.ui.notice or first_notice(view)
     foot = [(cut(notice, width - 10), look.style("waiting"))] if notice else []
     box(sheet, top, top + rows - 1, "Where the GPU time went", note=_note(context, view, ledger, young), foot=foot)
     bar_width = width - 25
@@ -78,13 +79,12 @@ def _note(context: Context, view: View, ledger: LedgerView, young: bool) -> Word
 
 
 def efficiency_of(context: Context, ledger: LedgerView, span: str = "") -> Words:
-    """``efficiency 47% = allocated 100% × running 91% × fill 51%``, without its factors below 100 columns; empty if not known."""
+    """``efficiency 47% = allocated 100% × running 91% × fill 51%, tier G``, without its factors below 100 columns; empty if not known."""
     look = context.look
     if ledger.efficiency_low is None:
         return []
-    measured = ledger.fill_low is not None and ledger.fill_low == ledger.fill_high
-    fill = percent_sign(ledger.fill_low) if measured else "unknown" if ledger.fill_low == 0.0 else percent_range(ledger.fill_low, ledger.fill_high)  # fmt: skip
-    factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill}"
+    tier = f", tier {ledger.tier.name}" if ledger.running_ratio else ""
+    factors = f" = allocated {percent_sign(ledger.allocated_ratio)} × running {percent_sign(ledger.running_ratio)} × fill {fill_text(ledger)}{tier}"
     words: Words = [(f"{span}efficiency ", look.dim), (percent_range(ledger.efficiency_low, ledger.efficiency_high), look.white)]
     return [*words, (factors, look.dim)] if context.width >= 100 else words
 

@@ -15,10 +15,12 @@ from gpuwatch.tui.panels.gpu_ledger import note_of
 from gpuwatch.tui.panels.gpu_question import NOTHING_YET
 from gpuwatch.tui.panels.ledger import fit
 from gpuwatch.tui.panels.processes import columns_for, draw_row
+from gpuwatch.tui.panels.workload_finding import draw_work_finding
 from gpuwatch.tui.parts import split
 from gpuwatch.tui.rows import rows_of
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import gpus_of, members
+from gpuwatch.view.parts import shown_bucket
 from gpuwatch.view.types import DetailView, LedgerView, View, WorkloadView
 
 Words = list[tuple[str, Style]]
@@ -54,7 +56,7 @@ def part_words(context: Context, ledger: LedgerView) -> list[Words]:
         inside: dict[str, int] = {}
         for row in ledger.parts:
             name = _CAUSES.get(row.cause, "") if row.bucket is Bucket.WAIT else _BUCKETS.get(row.bucket, "")
-            if row.bucket in share.part.buckets and name:
+            if shown_bucket(row) in share.part.buckets and row.bucket in share.part.buckets and name:
                 inside[name] = inside.get(name, 0) + row.ms
         named = sorted(zip(inside, shares(list(inside.values()), share.percent)), key=lambda pair: -pair[1])
         if any(percent for _, percent in named):
@@ -77,6 +79,7 @@ def draw_time(
         y += 1
     else:
         y = _bar(sheet, context, ledger, y, 2, right, inside)
+    y = draw_work_finding(sheet, context, view, work, y, top + rows - 1 - y, 2, right)
     left = top + rows - 1 - y
     if left >= 2:
         spaced = left >= 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from gpuwatch.ledger.ratios import BUSY, NOT_ALLOCATED, ratios
+from gpuwatch.ledger.ratios import FILL, NOT_ALLOCATED, quality_unknown, ratios
 from gpuwatch.names import Bucket, Cause, Missing, Tier
 from gpuwatch.store.period_sums import KEYS
 from gpuwatch.view.period.ledger_types import Band, Ledger
@@ -64,15 +64,15 @@ def ledger(sums: Mapping[tuple[int, int, int], tuple[int, int]], *, energy: Miss
     buckets, wait, tiers = dict.fromkeys(Bucket, 0), {cause: 0 for cause in Cause if cause}, dict[Tier, int]()
     energy_mj = idle_mj = 0
     for part in parts:
-        buckets[part.bucket] += part.ms
+        unknown = quality_unknown(part.bucket, part.tier)
+        buckets[Bucket.BUSY_UNKNOWN if unknown else part.bucket] += part.ms
         energy_mj += part.energy_mj
         if part.bucket is Bucket.WAIT:
             wait[part.cause or Cause.UNEXPLAINED] += part.ms
         elif part.bucket in IDLE:
             idle_mj += part.energy_mj
-        if part.bucket in BUSY and part.ms:
-            tier = Tier.N if part.bucket is Bucket.BUSY_UNKNOWN else part.tier
-            tiers[tier] = tiers.get(tier, 0) + part.ms
+        if part.ms and (unknown or part.bucket in FILL):
+            tiers[part.tier] = tiers.get(part.tier, 0) + part.ms
     capacity = sum(buckets.values())
     if capacity and not figures.observed_ms and not energy_mj:
         energy = Missing.STALE

@@ -7,9 +7,10 @@ from datetime import tzinfo
 
 from gpuwatch.dataclass import replace
 from gpuwatch.format import shares
-from gpuwatch.ledger.ratios import BUSY
-from gpuwatch.names import Bucket
+from gpuwatch.ledger.ratios import BUSY, quality_unknown
+from gpuwatch.names import Bucket, Tier
 from gpuwatch.store.period import Plan, plan
+from gpuwatch.store.period_sums import KEYS
 from gpuwatch.view.period.cells import DAY_S, HOUR_S, MINUTE_S, column_edges
 from gpuwatch.view.period.holders import Holders
 from gpuwatch.view.period.host import HostPart
@@ -21,7 +22,11 @@ _HELD_PART = 4
 """Somebody who had a quarter of a column is named in it."""
 _REST = None
 """The lane of all GPUs that have none of their own."""
-_KEYS_A_BUCKET = 32
+_SHOWN = {
+    key: int(Bucket.BUSY_UNKNOWN if quality_unknown(Bucket(bucket), Tier(tier)) else bucket)
+    for key, (bucket, _, tier) in KEYS.items()
+}
+"""Key of a ledger row -> the bucket that it is shown as."""
 _BUSY = frozenset(int(bucket) for bucket in BUSY)
 
 
@@ -75,7 +80,8 @@ def _lanes(part: HostPart, edges: Sequence[int], same: bool, shown: Sequence[int
     for cell, gpu_id, key, ms, _ in part.booked if same else part.rows_of(made, first):
         if gpu_id in lane_of:
             amounts = cells.setdefault(lane_of[gpu_id], {}).setdefault(cell, {})
-            amounts[key // _KEYS_A_BUCKET] = amounts.get(key // _KEYS_A_BUCKET, 0) + ms
+            bucket = _SHOWN[key]
+            amounts[bucket] = amounts.get(bucket, 0) + ms
     tenures = _tenures(part, made, first, shown, names)
     out = []
     for gpu_id in shown:
