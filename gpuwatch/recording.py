@@ -62,7 +62,7 @@ class Recording:
         from gpuwatch.recorder import Closer, CostMeter, Recorder
         from gpuwatch.recorder.advisor import Advisor
 
-        runtime = self._runtime
+        runtime, advice = self._runtime, self._runtime.advice  # what the configuration says wrong is told before anything is written
         _one_heap()
         if runtime.simulated:
             runtime.fill_demo()
@@ -74,7 +74,7 @@ class Recording:
             runtime.clock,
             watched=lease.watched,
             closer=Closer(writer, keep=runtime.keep()),
-            advisor=Advisor(writer, runtime.clock, runtime.advice),
+            advisor=Advisor(writer, runtime.clock, advice),
             cost=CostMeter(),
             commit_seconds=NETWORK_COMMIT_SECONDS if runtime.place.network else runtime.settings.record.commit_seconds,
             boot_id=runtime.boot_id(),

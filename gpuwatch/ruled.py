@@ -1,4 +1,4 @@
-"""What the configuration says of rules, checked against the catalogue: every name that nobody knows is one clear line."""
+"""What people say of rules: the configuration, checked against the catalogue (a name that nobody knows is one clear line), and mutes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from gpuwatch.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpuwatch.prices import Prices
     from gpuwatch.recorder.advice_settings import AdviceSettings
+    from gpuwatch.rules.types import Mute
     from gpuwatch.settings import RulesSettings
 
 
@@ -75,3 +78,25 @@ def advice_settings(rules: RulesSettings, prices: Prices, sources: Mapping[str, 
         limits=checked_limits(rules.limits, where("limits")),
         prices=prices,
     )
+
+
+def manual_of(rule: str, limits: Mapping[str, float]) -> str:
+    """The manual page of a rule; empty for one that there is not."""
+    from gpuwatch.rules.manual import find, page
+
+    found = find(rule)
+    return "" if found is None else page(found, limits)
+
+
+def keep_mute(path: Path, mute: Mute, now_ms: int, *, lift: bool = False) -> int:
+    """Keep a mute in the store (its id), or lift all that speak of the same (how many). Raises :class:`StoreError`."""
+    from gpuwatch.store import mutes
+    from gpuwatch.store.beside import open_beside
+    from gpuwatch.store.window import Window
+
+    with Window(path) as window:
+        host_id = window.host_id
+    with open_beside(path) as db:
+        if lift:
+            return mutes.lift(db, host_id, mute.rule, mute.subject, mute.command, now_ms)
+        return mutes.add(db, host_id, mute, now_ms)

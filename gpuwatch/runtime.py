@@ -340,6 +340,7 @@ class Runtime:
         from gpuwatch.childrecorder import ChildRecorder
         from gpuwatch.live import LiveSource
 
+        _ = self.advice  # what the configuration says wrong of rules is told here, not by a recorder that nobody sees
         child = None if self.args.no_record else ChildRecorder(self.recorder_command())
         source = LiveSource(self, self.place.path, child, self.clock.monotonic_ns)
         self._closing.append(source.close)

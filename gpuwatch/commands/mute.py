@@ -55,19 +55,17 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
 
 def _mute(args: argparse.Namespace, runtime: Runtime) -> int:
     from gpuwatch.format import counted
+    from gpuwatch.ruled import keep_mute
     from gpuwatch.rules.types import Mute
-    from gpuwatch.store import mutes
-    from gpuwatch.store.beside import open_beside
     from gpuwatch.store.window import Window
 
     rule, path, now_ms = _rule(args.rule), _store(runtime), runtime.now_ms()
     until_ms = _until(args.how_long, now_ms)
     with Window(path) as window:
-        host_id, subject = window.host_id, _subject(args.gpu, rule, window)
+        subject = _subject(args.gpu, rule, window)
         made = Mute(rule.id, subject, _text(args.command_text, "--command"), until_ms, _text(args.reason, "--reason"))
         hidden = _hidden(made, window)
-    with open_beside(path) as db:
-        number = mutes.add(db, host_id, made, now_ms)
+    number = keep_mute(path, made, now_ms)
     where = f" on GPU {args.gpu}" if args.gpu is not None else f" where the command has '{made.command}'" if made.command else ""
     print(f"Muted {rule.id}{where} {_until_words(until_ms, runtime)}: {counted(hidden, 'open finding')} hidden from now on.")
     print(f"Undo: gpuwatch mute --lift {number}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import tzinfo
 
-from gpuwatch.format import NOTHING, gpu_hours, number
+from gpuwatch.format import NOTHING, gpu_hours, number, since
 from gpuwatch.names import Severity
 from gpuwatch.prices import Prices
+from gpuwatch.report.table import Column, Paint, table
+from gpuwatch.text import clean
 from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.types import View
 
 STYLES = {Severity.CRITICAL: "held_idle", Severity.WARNING: "notice", Severity.NOTICE: "accent", Severity.INFO: "dim"}
 JOULES_PER_KWH = 3.6e6
@@ -51,3 +55,27 @@ def who(finding: FindingView) -> str:
     if finding.pids:
         words.append("pid " + ", ".join(map(str, finding.pids[:4])) + (" …" if len(finding.pids) > 4 else ""))
     return " · ".join(word for word in (*words, finding.command) if word)
+
+
+TOLD = 3
+"""So many findings stand in ``gpuwatch status``."""
+_PAINTS = {Severity.CRITICAL: "held_idle", Severity.WARNING: "notice"}
+
+
+def finding_lines(view: View, width: int, tz: tzinfo | None, paint: Paint) -> list[str]:
+    """The first findings of a view, a line each, and how many there are: ``1.0 GPU  held idle  GPU 1  bob  since 11:11  ...``."""
+    first = view.findings[:TOLD]
+    columns = [
+        Column(
+            "Finding", [clean(one.name) for one in first], align="left", styles=[_PAINTS.get(one.severity, "") for one in first]
+        ),
+        Column("Waste", [f"{estimated(one)}{amount(one)}" for one in first]),
+        Column("GPU", [" ".join(map(str, one.gpu_indices)) or NOTHING for one in first], align="left"),
+        Column("since", [since(one.since_ms, view.at_ms, tz) for one in first], drop=2),
+        Column("User", [clean(one.user) or NOTHING for one in first], align="left", drop=1),
+        Column("Fact", [clean(one.title) for one in first], align="left"),
+    ]
+    lines = table(columns, width, paint)
+    rest = len(view.findings) - len(first)
+    more = f"{rest} more, and what to do: gpuwatch waste" if rest else "What to do: gpuwatch waste"
+    return [*lines, paint(more, "dim")]
