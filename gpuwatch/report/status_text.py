@@ -48,6 +48,10 @@ def status_text(view: View, *, width: int = 100, tz: tzinfo | None = None, color
         if view.ledger and _has_past(view):
             blocks.append(_ledger(view, view.ledger, width, paint))
         blocks.append(_gpus(view, width, tz, paint))
+    if view.findings:
+        from gpuwatch.report.finding_words import finding_lines
+
+        blocks.append(finding_lines(view, width, tz, paint))
     host = _host(view.host, width) if view.host else ""
     if host:
         blocks.append([host])
