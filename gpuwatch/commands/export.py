@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
     from gpuwatch.store.export import Source
 
-WHAT = ("gpu", "process", "workload", "training", "latency", "host", "ledger", "events", "gaps")
+WHAT = ("gpu", "process", "workload", "training", "latency", "host", "ledger", "findings", "mutes", "events", "gaps")
 EVERY = ("second", "minute", "hour", "day")
 
 

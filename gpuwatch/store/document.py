@@ -60,7 +60,7 @@ _KEEPING = """\
 | single rows, archived (`chunk`) | {keep.chunk_days:g} days | `chunk_days` |
 | minutes of GPUs, workloads, waiting and step times, and the ledger | {keep.minute_days:g} days | `minute_days` |
 | minutes of processes | {keep.process_minute_days:g} days | `process_minute_days` |
-| hours, distributions, events, gaps | {keep.hour_days:g} days | `hour_days` |
+| hours, distributions, events, gaps, findings from when they cleared | {keep.hour_days:g} days | `hour_days` |
 | days, runs | for good | |
 | the file | at most {keep.max_mb} MB: beyond it the oldest days of single rows go first, then minutes; an event says so | `max_mb` (0: no limit) |
 

@@ -1,7 +1,7 @@
 """Any span of the store as rows under the names and units of the public views, a slice of time after the other: memory stays flat.
 
 A row speaks for the time before it, so ``[start, end)`` has the single rows with ``start < ts_ms <= end``: exports of spans that
-follow each other have every row once. Buckets and events lie in a span by their start, gaps by any part of them.
+follow each other have every row once. Buckets and events lie in a span by their start, gaps and findings by any part of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gpuwatch.store.viewkit import HOST, TS, Col, View, raw_measures, seconds
 
 Row = tuple[Any, ...]
 SLICE_S, DAY_S = 600, 86_400
-WHAT = ("gpu", "process", "workload", "training", "latency", "host", "ledger", "events", "gaps")
+WHAT = ("gpu", "process", "workload", "training", "latency", "host", "ledger", "findings", "mutes", "events", "gaps")
 EVERY = ("second", "minute", "hour", "day")
 
 
@@ -102,6 +102,20 @@ _ORDER = {
     "ledger": 't, host, gpu_index, "user", pid, start_ms, bucket, cause, tier',
 }
 _OTHER: Mapping[str, Source] = {
+    "findings": _view(
+        "v_finding",
+        "(ended_ms IS NULL OR ended_ms>{0}*1000) AND started_ms<{1}*1000",
+        "started_ms, host, finding_id",
+        "SELECT min(started_ms)/1000 FROM finding",
+        4000 * DAY_S,
+    ),
+    "mutes": _view(
+        "v_mute",
+        "made_ms>={0}*1000 AND made_ms<{1}*1000",
+        "made_ms, host, mute_id",
+        "SELECT min(made_ms)/1000 FROM mute",
+        4000 * DAY_S,
+    ),
     "events": _view("v_event", "ts_ms>={0}*1000 AND ts_ms<{1}*1000", "ts_ms", "SELECT min(ts_ms)/1000 FROM event", DAY_S),
     "gaps": _view(
         "v_gap", "end_ms>{0}*1000 AND start_ms<{1}*1000", "start_ms, host", "SELECT min(t0_ms)/1000 FROM gap", 4000 * DAY_S
@@ -110,7 +124,7 @@ _OTHER: Mapping[str, Source] = {
 
 
 def steps(what: str) -> tuple[str, ...]:
-    """How finely this kind of row can be had, the finest first; empty for events and gaps."""
+    """How finely this kind of row can be had, the finest first; empty for findings, mutes, events and gaps."""
     return (*(("second",) if what in _SINGLE else ()), *_TIERS.get(what, ()))
 
 

@@ -24,7 +24,8 @@ _TEXTS = {
     "workload": ("name", "model", "job"),
     "owner": ("job",),
     "event": ("detail",),
-    "finding": ("title", "evidence", "advice"),
+    "finding": ("title", "evidence", "advice", "subject", "command", "detail", "effect", "sql"),
+    "mute": ("subject", "command", "reason"),
     "source_state": ("detail", "hint"),
     "server": ("detail", "hint", "url", "served_model"),
     "server_field": ("source",),
@@ -33,7 +34,7 @@ _TEXTS = {
     "import_file": ("name",),
 }
 """Where a person's name may stand in the middle of other text."""
-_REWRITTEN = ("user_account", "missing", *_TEXTS)
+_REWRITTEN = ("user_account", "missing", "meta", *_TEXTS)
 _KEPT_TEXTS = (("host", "hostname"), ("host", "machine_id"), ("gpu", "name"), ("meta", "value"))
 """Texts that are not about people; a name that is part of one is only reported."""
 _FREE_PAGES = 2000
@@ -184,8 +185,13 @@ def _rename_pids(db: sqlite3.Connection) -> None:
 
 
 def _blank(db: sqlite3.Connection) -> None:
-    """What is said of the person's processes and workloads."""
+    """What is said of the person's processes and workloads; mutes of them go, since without their words they would mute everybody."""
     processes, workloads = "(SELECT proc_id FROM gone_process)", "(SELECT workload_id FROM gone_workload)"
+    db.execute(
+        "DELETE FROM mute WHERE EXISTS (SELECT 1 FROM gone_key k WHERE k.host_id=mute.host_id AND mute.subject GLOB"
+        " 'job:'||k.pid||':'||k.start_ms||':*') OR (command<>'' AND EXISTS (SELECT 1 FROM process p WHERE p.proc_id IN"
+        f" {processes} AND p.host_id=mute.host_id AND instr(p.command, mute.command)>0))"
+    )
     db.execute(f"UPDATE process SET name='', command='', container='' WHERE proc_id IN {processes}")
     db.execute(f"UPDATE workload SET name='', model='' WHERE workload_id IN {workloads}")
     db.execute(f"UPDATE server SET detail='', hint='', url='', served_model='' WHERE workload_id IN {workloads}")
@@ -197,9 +203,12 @@ def _blank(db: sqlite3.Connection) -> None:
         " WHERE g.host_id=event.host_id AND g.pid=event.pid AND g.start_ms<=event.ts_ms)"
     )
     db.execute(
-        "UPDATE finding SET title=rule, evidence='', advice='' WHERE owner_id IN (SELECT owner_id FROM gone_owner)"
-        f" OR workload_id IN {workloads}"
+        "UPDATE finding SET title=rule, evidence='', advice='', subject='', command='', detail='', sql='' WHERE owner_id IN"
+        f" (SELECT owner_id FROM gone_owner) OR workload_id IN {workloads}"
     )
+    db.execute(
+        "DELETE FROM meta WHERE key GLOB 'advice:*'"
+    )  # what rules said last names who holds what; it is said again in a minute
     db.execute(
         "DELETE FROM missing WHERE entity IN ('process','workload')"
         " AND (host_id, entity_key) IN (SELECT host_id, pid||':'||start_ms FROM gone_key)"

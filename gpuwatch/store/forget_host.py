@@ -40,7 +40,9 @@ _BY_TIME = (
 _BY_ID = (
     ("event", "event_id", _OWN),
     ("missing", "missing_id", _OWN),
+    ("finding_minute", "finding_id", "finding_id IN (SELECT finding_id FROM finding WHERE host_id={host})"),
     ("finding", "finding_id", _OWN),
+    ("mute", "mute_id", _OWN),
     ("run", "run_id", _OF_WORKLOAD),
     ("owner", "owner_id", _OWN),
     ("server_field", "workload_id", _OF_WORKLOAD),

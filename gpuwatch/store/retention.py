@@ -149,8 +149,31 @@ def aged(db: sqlite3.Connection, now_ms: int, keep: Keep, *, people: bool = True
     """
     for part in old_slices(db, now_ms, keep):
         yield from _delete(db, part)
+    yield from _forget_findings(db, now_ms, keep)
     if people:
         yield from _forget_people(db, now_ms, keep)
+
+
+_CLEARED = "FROM finding f WHERE f.host_id=? AND f.ended_ms<?"
+_FINDINGS = (  # minutes before the finding that tells whose they are
+    (f"DELETE FROM finding_minute WHERE finding_id IN (SELECT f.finding_id {_CLEARED}", "minute_days"),
+    (f"DELETE FROM finding_minute WHERE finding_id IN (SELECT f.finding_id {_CLEARED}", "hour_days"),
+    (f"DELETE FROM finding WHERE finding_id IN (SELECT f.finding_id {_CLEARED}", "hour_days"),
+    ("DELETE FROM mute WHERE mute_id IN (SELECT mute_id FROM mute WHERE host_id=? AND min(coalesce(until_ms,lifted_ms),coalesce(lifted_ms,until_ms))<?", "hour_days"),
+)  # fmt: skip
+_SILENT = (
+    "UPDATE finding SET title=coalesce(CASE WHEN json_valid(detail) THEN json_extract(detail,'$.name') END,rule), evidence='', advice='', "
+    f"command='', detail='' WHERE finding_id IN (SELECT f.finding_id {_CLEARED} AND f.detail<>''"
+)
+
+
+def _forget_findings(db: sqlite3.Connection, now_ms: int, keep: Keep) -> Iterator[int]:
+    """Findings count by when they cleared; what they say of command lines goes as early as those."""
+    for (host,) in db.execute("SELECT host_id FROM host").fetchall():
+        newest = newest_ms(db, host, now_ms)
+        run(db, f"{_SILENT})", (host, newest - COMMAND_DAYS * DAY_S * 1000))
+        for sql, kept in _FINDINGS:
+            yield run(db, f"{sql})", (host, newest - round(getattr(keep, kept) * DAY_S * 1000)))
 
 
 def _delete(db: sqlite3.Connection, part: Slice) -> Iterator[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gpuwatch.dataclass import dataclass, fields
 from gpuwatch.measure import Measure, measures
 from gpuwatch.names import (
+    Basis,
     Bucket,
     Cause,
     Context,
@@ -82,7 +83,19 @@ def _mean(column: str, m: Measure) -> str:
 
 
 Word = (
-    Bucket | Cause | Tier | Context | GapReason | Severity | ServerState | Quality | Latency | Phase | TrainingSource | RunOutcome
+    Basis
+    | Bucket
+    | Cause
+    | Tier
+    | Context
+    | GapReason
+    | Severity
+    | ServerState
+    | Quality
+    | Latency
+    | Phase
+    | TrainingSource
+    | RunOutcome
 )
 
 

@@ -37,7 +37,7 @@ def _is_as_it_was(store: Path, packed: Path, rows: int) -> None:
     reader = open_read(store)
     assert reader.execute("PRAGMA user_version").fetchone() == (kept.ordinal(packed),)
     assert reader.execute("SELECT count(*) FROM v_gpu_minute").fetchone() == (rows,)
-    assert reader.execute("SELECT count(*) FROM sqlite_master WHERE name='trainer'").fetchone() == (0,)
+    assert reader.execute("SELECT count(*) FROM sqlite_master WHERE name='mute'").fetchone() == (0,)
     reader.close()
 
 
@@ -83,5 +83,5 @@ def test_a_reader_in_the_middle_sees_the_old_schema_and_then_the_new_one(store: 
     before = reader.execute("SELECT count(*) FROM v_gpu").fetchone()
     upgrade.upgrade(store)
     assert reader.execute("SELECT count(*) FROM v_gpu").fetchone() == before
-    assert reader.execute("SELECT count(*) FROM v_trainer").fetchone() == (0,)
+    assert reader.execute("SELECT count(*) FROM v_mute").fetchone() == (0,)
     reader.close()

@@ -51,7 +51,7 @@ def test_read_commands_work_and_leave_it_alone(packed: Path, recorded: Path, gpu
 
 
 def test_a_view_that_it_has_not_got_is_one_clear_line(packed: Path, store: Path, gpuwatch: Run) -> None:
-    done = gpuwatch("query", "SELECT count(*) FROM v_trainer", "--store", str(store))
+    done = gpuwatch("query", "SELECT count(*) FROM v_mute", "--store", str(store))
     assert done.returncode == 3 and done.stdout == ""
     assert done.stderr.splitlines() == [
         f"gpuwatch: {store} has schema {kept.ordinal(packed)}, written by an older gpuwatch; this one needs schema {SCHEMA_VERSION} for that",
@@ -81,7 +81,7 @@ def test_it_is_upgraded_only_when_no_recorder_holds_it(packed: Path, store: Path
         gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema {kept.ordinal(packed)} -> {SCHEMA_VERSION}\n"
     )
     assert gpuwatch("db", "upgrade", "--store", str(store)).stdout == f"{store}: schema {SCHEMA_VERSION}, already current\n"
-    assert gpuwatch("query", "SELECT count(*) FROM v_trainer", "--store", str(store)).returncode == 0
+    assert gpuwatch("query", "SELECT count(*) FROM v_mute", "--store", str(store)).returncode == 0
 
 
 def test_an_import_beside_its_recorder_refuses_it_in_one_line(store: Path, gpuwatch: Run, past_log: Path) -> None:
