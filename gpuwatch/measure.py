@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from gpuwatch.dataclass import dataclass, field, fields
 
+WORK = "worked out by the recorder"
+"""The source of what the ledger goes by beside readings."""
 Kind = Literal["gauge", "delta", "state", "counter"]
 """gauge: a value at (or a mean over) the row's time; delta: an amount within the row's time; state: an enumeration, a mask or a
 flag, never averaged; counter: cumulative since ``epoch`` of its entity."""
@@ -43,6 +45,12 @@ def measure(column: str, unit: str, scale: float, kind: Kind, group: str, help: 
 def measures(sample_type: type) -> Mapping[str, Measure]:
     """Public field name -> :class:`Measure`, in declaration order, of a sample dataclass."""
     return {f.name: f.metadata["measure"] for f in fields(sample_type) if "measure" in f.metadata}
+
+
+@cache
+def told(sample_type: type) -> tuple[str, ...]:
+    """The measures that a collector gives, or gives a reason for; the rest is worked out by the recorder."""
+    return tuple(name for name, measure in measures(sample_type).items() if measure.source != WORK)
 
 
 @cache

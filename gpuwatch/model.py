@@ -12,11 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.measure import KIB, MIB, measure
+from gpuwatch.measure import KIB, MIB, WORK, measure
 from gpuwatch.names import Latency, Missing, Quality, ServerState, Severity
 from gpuwatch.training import Run, Trainer, TrainingSample
-
-WORK = "worked out by the recorder"  # what the ledger goes by beside readings: no collector fills these fields
 
 
 @dataclass(frozen=True, slots=True)

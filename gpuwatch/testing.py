@@ -16,9 +16,8 @@ from typing import Any
 from gpuwatch.clock import FakeClock
 from gpuwatch.dataclass import fields
 from gpuwatch.errors import Unavailable
-from gpuwatch.measure import measures, quantise
+from gpuwatch.measure import measures, quantise, told
 from gpuwatch.model import (
-    WORK,
     Batch,
     Event,
     ExtraSample,
@@ -57,8 +56,6 @@ _PLURALS: dict[str, type] = {
     "extra_samples": ExtraSample,
     "events": Event,
 }
-_READ = tuple(name for name, measure in measures(GpuSample).items() if measure.source != WORK)
-"""What a collector tells of a GPU, or why it does not."""
 
 
 class ContractError(AssertionError):
@@ -194,7 +191,7 @@ def _check_gpus(batch: Batch, known: set[str]) -> None:
         _demand(sample.gpu_uuid not in seen, f"two samples of {sample.gpu_uuid} in one batch")
         seen.add(sample.gpu_uuid)
         _check_measures(sample, "gpu", sample.gpu_uuid, batch)
-        for name in () if sample.unavailable else _READ:
+        for name in () if sample.unavailable else told(GpuSample):
             given = ("gpu", sample.gpu_uuid, name) in batch.missing
             _demand(getattr(sample, name) is not None or given, f"{sample.gpu_uuid}: {name} is None without a reason")
 

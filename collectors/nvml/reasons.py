@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from gpuwatch.collectors.nvml import library as nvml
-from gpuwatch.measure import measures
-from gpuwatch.model import WORK, GpuSample, MissingKey
+from gpuwatch.measure import measures, told
+from gpuwatch.model import GpuSample, MissingKey
 from gpuwatch.names import Missing
 
 _FIELDS = tuple(measures(GpuSample))
-READ = tuple(name for name, measure in measures(GpuSample).items() if measure.source != WORK)
-"""What collectors read; the rest is worked out from the rows."""
+_READ = told(GpuSample)
 
 
 class Readings:
@@ -19,9 +18,9 @@ class Readings:
 
     def __init__(self, uuid: str) -> None:
         self.uuid = uuid
-        self._keys: dict[str, MissingKey] = {name: ("gpu", uuid, name) for name in READ}
+        self._keys: dict[str, MissingKey] = {name: ("gpu", uuid, name) for name in _READ}
         self._values: dict[str, float | int] = {}
-        self._why: dict[str, Missing] = dict.fromkeys(READ, Missing.STALE)
+        self._why: dict[str, Missing] = dict.fromkeys(_READ, Missing.STALE)
         self._missing: dict[MissingKey, Missing] | None = None
 
     def __getitem__(self, name: str) -> float | int | None:
@@ -58,7 +57,7 @@ class Readings:
     def lack_all(self, reason: Missing) -> None:
         """Nothing is known, e.g. because the GPU sleeps."""
         self._values.clear()
-        self._why = dict.fromkeys(READ, reason)
+        self._why = dict.fromkeys(_READ, reason)
         self._missing = None
 
     def sample(self) -> GpuSample:

@@ -17,17 +17,18 @@ from gpuwatch.collectors.nvml.devices import Device
 from gpuwatch.collectors.nvml.fields import FieldBatch
 from gpuwatch.collectors.nvml.gpm import RATIOS, Gpm, GpmRequest
 from gpuwatch.collectors.nvml.links import Links
-from gpuwatch.collectors.nvml.reasons import READ, Readings
+from gpuwatch.collectors.nvml.reasons import Readings
 from gpuwatch.collectors.nvml.utilization import Flag, Utilization
 from gpuwatch.dataclass import replace
-from gpuwatch.model import Gpu
+from gpuwatch.measure import told
+from gpuwatch.model import Gpu, GpuSample
 from gpuwatch.names import Missing
 
 _CLOCK_SM, _CLOCK_MEMORY = 1, 2
 _UNCORRECTED, _VOLATILE = 1, 0
 _NO_PERFORMANCE_STATE = 32
 _ON_INSTANCES = {"utilization_ratio", "memory_used_bytes", "process_count", *RATIOS.values()}
-_NOT_ON_INSTANCES = tuple(name for name in READ if name not in _ON_INSTANCES)
+_NOT_ON_INSTANCES = tuple(name for name in told(GpuSample) if name not in _ON_INSTANCES)
 _HEALTH = ("remap_pending", "remap_failed", "recovery_action")
 
 

@@ -6,8 +6,7 @@ import pytest
 from fake_nvml import CLASSES, fault
 
 from gpuwatch.collectors.nvml import factory
-from gpuwatch.collectors.nvml.reasons import READ
-from gpuwatch.measure import measures
+from gpuwatch.measure import measures, told
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Missing
 from gpuwatch.testing import check_batch, check_collector
@@ -84,7 +83,7 @@ def test_first_tick_has_no_differences_and_says_why(start):
 def test_every_absent_field_has_a_reason_and_no_present_one_has(start):
     play = start("volta-v100")
     play.tick(2)
-    for name in READ:
+    for name in told(GpuSample):
         assert (getattr(play.sample(), name) is None) == (play.why(name) is not None), name
     check_batch(play.batch, collector="nvml", now=play.batch.t, known_gpus=[play.gpus[0].uuid])
 
