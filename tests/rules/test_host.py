@@ -100,7 +100,7 @@ def test_a_vllm_server_with_too_few_cores_is_told_at_once() -> None:
     stage = at(0.5, age=10, job={"kind": "inference", "engine": "vllm"})
     stage.host_facts = type(stage.host_facts)("box", 2, None)
     stage.run(10, gpu={"utilization": 0.5}, process=ONE_THREAD, host=IDLE_HOST)
-    assert "vLLM server on 1 GPUs of a host with 2 cores" in found(stage.judge(host_cpu_starved, job=5)).title
+    assert "vLLM server on 1 GPU of a host with 2 cores" in found(stage.judge(host_cpu_starved, job=5)).title
     stage.host_facts = type(stage.host_facts)("box", 3, None)
     stage.run(10, gpu={"utilization": 0.5}, process=ONE_THREAD, host=IDLE_HOST)
     assert isinstance(stage.judge(host_cpu_starved, job=5), NotEvaluated)

@@ -104,7 +104,7 @@ def _finding(job: JobSubject, scene: Scene, count: float, seconds: float, share:
             "model = torch.compile(model, dynamic=True)",
         ),
         then="pad or bucket the lengths; torch._dynamo.mark_dynamic(x, 0); XLA: fixed shapes",
-        gain=f"{percent(share)} of the time of {whole:g} GPUs" if job.gpus else f"{percent(share)} of the time",
+        gain=f"{percent(share)} of the time" + (f" of {len(job.gpus)} GPUs" if len(job.gpus) > 1 else ""),
         gain_source="this run's own seconds of compiling",
         wrong_if=("it is in its first epoch", "an evaluation has shapes of its own"),
         bucket=Bucket.OVERHEAD,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.holders import serves, settled
+from gpuwatch.rules.host.loaders import room
 from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -101,13 +102,14 @@ def _too_few_for_server(job: JobSubject, scene: Scene) -> _Starved | None:
     if cores >= needed:
         return None
     evidence = Evidence("cores of the host", str(cores), str(needed), "/proc; vLLM: 2 + GPUs")
-    return _Starved(f"is a vLLM server on {len(job.gpus)} GPUs of a host with {cores} cores", evidence)
+    gpus = "1 GPU" if len(job.gpus) == 1 else f"{len(job.gpus)} GPUs"
+    return _Starved(f"is a vLLM server on {gpus} of a host with {cores} cores", evidence)
 
 
 def _finding(job: JobSubject, scene: Scene, starved: _Starved, busy: float | None) -> Finding:
     whole, cores = fractions(job.gpus), scene.host_facts.cpu_count
     waste = None if busy is None else (1 - busy) * whole
-    each = max(1, (cores or 8) // max(1, len(job.on_gpus)))
+    each = min(room(scene) or 8, max(1, (cores or 8) // max(1, len(job.on_gpus))))
     host = scene.host.mean("cpu", WINDOW)
     return Finding(
         name="short of CPU",

@@ -116,7 +116,9 @@ def _finding(
         waste_gpus=gpu.gpu.compute_fraction,
         how="The whole quiet run, from its start, times one GPU.",
         try_first=tries,
-        then="the reset needs root and a GPU that nobody uses; on hosts with NVSwitch reset all GPUs together",
+        then="the reset needs root and a GPU that nobody uses; on hosts with NVSwitch reset all GPUs together"
+        if process is None
+        else "a process that is a zombie goes when its parent takes its exit code or ends",
         gain=("up to " if process is None else "") + "one GPU for as long as it stays so",
         gain_source="this GPU's own quiet run",
         wrong_if=(
