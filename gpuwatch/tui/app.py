@@ -15,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.signal import Signal
 
+from gpuwatch.tui.advice import Advice
 from gpuwatch.tui.guard import DrawGuard, Link, paint_once
 from gpuwatch.tui.journey import Journey
 from gpuwatch.tui.opening import Opening
@@ -32,7 +33,7 @@ from gpuwatch.view.types import DetailRequest, DetailView, View
 SETTLE_SECONDS = 0.01
 
 
-class GpuwatchApp(Journey, Opening, App[int]):
+class GpuwatchApp(Journey, Opening, Advice, App[int]):
     """One program, one screen at a time, one View."""
 
     TITLE = "gpuwatch"
@@ -243,6 +244,8 @@ class GpuwatchApp(Journey, Opening, App[int]):
             self.install_screen(self._panels[digit], digit)
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
+        if digit == "4" and isinstance(self.screen, PanelScreen):
+            self.select_finding(self.screen.finding())
         overview, wanted = self._panels["1"], self._panels[digit]
         if self.screen is wanted:
             return

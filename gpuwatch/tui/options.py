@@ -12,6 +12,20 @@ Colors = Literal["auto", "truecolor", "256", "16", "none"]
 
 
 @dataclass(frozen=True, slots=True)
+class MuteWish:
+    """Findings of a rule that shall not be told: on one subject, or of one command line; ``until_ms`` None: for ever.
+
+    ``lift``: tell them again, whatever muted them.
+    """
+
+    rule: str
+    subject: str = ""
+    command: str = ""
+    until_ms: int | None = None
+    lift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TuiOptions:
     """``interval`` in seconds; ``tz`` for every clock time (None: UTC); ``on_hangup`` runs before the program dies with its terminal."""
 
@@ -33,6 +47,12 @@ class TuiOptions:
     """The instant to show first (unix milliseconds); ``None``: now."""
     retry: Callable[[], str] | None = None
     """Asks the driver again where there was no GPU; returns at once, with one line about what will happen."""
+    mute: Callable[[MuteWish], None] | None = None
+    """Keeps a mute (or lifts one); raises ``GpuwatchError`` when it cannot. None: nothing can be muted."""
+    mute_off: str = ""
+    """Why ``mute`` is None, in one short sentence."""
+    explain: Callable[[str], str] | None = None
+    """The manual page of a rule by its id; empty for one that is not known."""
 
 
 def tier_of(colors: Colors, environ: Mapping[str, str]) -> Literal["truecolor", "256", "16", "none"]:

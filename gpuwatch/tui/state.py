@@ -60,6 +60,15 @@ class SignalDialog:
 
 
 @dataclass(slots=True)
+class ManualPage:
+    """What a rule is, in its own words, and the first line of it that is shown."""
+
+    rule: str
+    text: str
+    top: int = 0
+
+
+@dataclass(slots=True)
 class UiState:
     """Choices that outlive a refresh; one object for the whole program."""
 
@@ -94,6 +103,14 @@ class UiState:
     """The process screen shows this user's processes only."""
     open_process: bool = False
     """The process screen shows the selected process alone."""
+    open_finding: bool = False
+    """Where the waste screen has room for one of both, it shows the selected finding, not the list."""
+    show_muted: bool = False
+    """The waste screen lists muted findings below the open ones."""
+    mute_asked: bool = False
+    """The open question for how long the selected finding shall not be told."""
+    manual: ManualPage | None = None
+    """The open manual page of a rule."""
     signal: SignalDialog | None = None
     """The open question whether to send a signal."""
     notice: str = ""

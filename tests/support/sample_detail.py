@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.sample_view import GIB, MIDNIGHT_MS, NOW_MS
+from support.sample_waste import sample_history, sample_waste
 
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket, Cause, Missing, State, Tier
@@ -52,8 +53,8 @@ def _ledger(parts: tuple[tuple[Bucket, int], ...], start_ms: int) -> LedgerView:
     for (bucket, _), ms in zip(parts, whole, strict=True):
         if bucket is Bucket.WAIT:
             rows += [
-                LedgerPart(bucket, Cause.HOST, Tier.G, ms // 6, 0),
-                LedgerPart(bucket, Cause.UNEXPLAINED, Tier.G, ms - ms // 6, 0),
+                LedgerPart(bucket, Cause.HOST, Tier.N, ms // 6, 0),
+                LedgerPart(bucket, Cause.UNEXPLAINED, Tier.N, ms - ms // 6, 0),
             ]
         else:
             rows.append(LedgerPart(bucket, Cause.NONE, Tier.G, ms, 0))
@@ -76,6 +77,10 @@ def sample_detail(view: View, request: DetailRequest) -> DetailView:
     """The answer to ``request``."""
     gpu = next((gpu for gpu in view.gpus if gpu.gpu_uuid == request.gpu_uuid), None)
     process = _process(view, request)
+    if request.waste:
+        known = next((finding for finding in view.findings if finding.finding_id == request.finding), None)
+        course = sample_history(known.finding_id, NOW_MS, request.cells) if known is not None else None
+        return DetailView(request, waste=replace(sample_waste(NOW_MS), findings=view.findings), finding=course)
     if gpu is None:
         return DetailView(request, process=process)
     return DetailView(

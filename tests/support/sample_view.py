@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from support.sample_waste import sample_findings
+
 from gpuwatch.format import shares
 from gpuwatch.names import Bucket, Cause, Context, Missing, Severity, State, Tier
 from gpuwatch.view.types import (
     Cell,
     EventView,
-    FindingView,
     GpuHold,
     GpuView,
     HostView,
@@ -257,14 +258,6 @@ def ledger_today() -> LedgerView:
     return LedgerView(span, capacity, rows, 0.865, 0.588, 0.547, 0.547, 0.278, 0.278, Tier.G, 41.7 / 14.535)
 
 
-def _findings() -> tuple[FindingView, ...]:
-    return (
-        FindingView("held_idle", "held idle 1 h 12 min by bob, 100.5 GiB", (5, 6), 2.0, NOW_MS - 4_320_000, "jupyter pid 48213", "shut down this kernel"),
-        FindingView("waits_for_input", "waits for input: 58% of each step", (2, 3), 1.16, NOW_MS - 22_087_000, "4 loader workers at 100% CPU", "try num_workers=12"),
-        FindingView("power_cap", "power cap 400 W, default 700 W", (7,), 0.19, NOW_MS - 1_247_000, "SM clock 1395 of 1755 MHz", "ask for -pl 700"),
-    )  # fmt: skip
-
-
 def _events() -> tuple[EventView, ...]:
     rows = (
         ("14:11:20", "limit", Severity.NOTICE, "limit 700 → 400 W, by root", 7, None),
@@ -332,7 +325,7 @@ def sample_view(cells: int = 45) -> View:
         ledger=ledger_15_minutes(),
         today=ledger_today(),
         waste_now_gpus=3.64,
-        findings=_findings(),
+        findings=sample_findings(NOW_MS),
         events=_events(),
         sources=tuple(SourceView(name, "ok", age, "", "") for name, age in (("nvml", 0.4), ("procs", 0.6), ("host", 0.6))),
     )

@@ -68,7 +68,7 @@ def test_rows_of_the_picture_at_120_columns() -> None:
     assert [word for word in rows[32][10:117].split() if "%" in word] == ["47%", "29%", "9%", "9%", "6%"]
     assert rows[34][10:].split()[:6] == ["47.0", "28.6", "9.1", "8.7", "6.6", "0"]
     assert "wait: unexplained 7.2% · host 1.4% inferred" in rows[36]
-    assert "sum: 60 min 100.0%" in rows[37] and "finding 3, power cap 400 W" in rows[37]
+    assert "sum: 60 min 100.0%" in rows[37] and "finding 3 power cap lowered · ask for -pl 700" in rows[37]
     assert rows[39].endswith("? help q quit")
 
 

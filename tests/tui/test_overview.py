@@ -107,7 +107,7 @@ def test_without_a_fill_signal_util_has_its_own_head_and_efficiency_is_a_range()
 def test_without_rules_the_waste_panel_says_what_the_ledger_knows() -> None:
     text = "\n".join(lines(no_fill()))
     assert "−1.4 GPU  GPU 5 6  held idle" in text
-    assert "No rule has run" in text
+    assert "no rule has named a cause" in text
 
 
 def test_first_run_names_quiet_and_counts_it_nowhere() -> None:

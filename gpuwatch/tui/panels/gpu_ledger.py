@@ -8,7 +8,8 @@ from rich.style import Style
 
 from gpuwatch.dataclass import dataclass
 from gpuwatch.format import clock_minute, duration, gpu_hours, number, shares
-from gpuwatch.names import Bucket, Cause
+from gpuwatch.names import Bucket, Cause, Tier
+from gpuwatch.tui import findings
 from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.ledgerbar import ink_of, ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut
@@ -103,13 +104,14 @@ def draw_numbers(sheet: Sheet, y: int, ledger: LedgerView, today: LedgerView | N
             sheet.right(row, column.right, text, look.style("free_text") if value == 0 else look.fg)
 
 
-def causes(ledger: LedgerView) -> list[tuple[Cause, int]]:
-    """What the GPU waited for, the largest first."""
-    out: dict[Cause, int] = {}
+def causes(ledger: LedgerView) -> list[tuple[Cause, bool, int]]:
+    """What the GPU waited for, whether that is only inferred from outside, and its time; the largest first."""
+    out: dict[tuple[Cause, bool], int] = {}
     for row in ledger.parts:
         if row.bucket is Bucket.WAIT:
-            out[row.cause] = out.get(row.cause, 0) + row.ms
-    return sorted(out.items(), key=lambda pair: -pair[1])
+            key = (row.cause, row.tier is Tier.N and row.cause is not Cause.UNEXPLAINED)
+            out[key] = out.get(key, 0) + row.ms
+    return sorted(((cause, inferred, ms) for (cause, inferred), ms in out.items()), key=lambda each: -each[2])
 
 
 def wait_words(context: Context, ledger: LedgerView, room: int) -> Words:
@@ -120,12 +122,13 @@ def wait_words(context: Context, ledger: LedgerView, room: int) -> Words:
         return [("wait: none", look.dim)]
     total = sum(row.ms for row in ledger.parts)
     groups: list[Words] = []
-    for cause, ms in found:
+    for cause, inferred, ms in found:
         group: Words = [(f"{_CAUSES.get(cause, cause.label)} {number(ms * 100 / total, 1)}%", look.fg)]
-        groups.append(group + ([(" inferred", look.dim)] if cause is not Cause.UNEXPLAINED else []))
+        groups.append(group + ([(" inferred", look.dim)] if inferred else []))
     words = [("wait: ", look.dim), *fit(groups, room - 6, " · ")]
     tail: Words = [("   input, peers and checkpoints cannot be told from outside", look.dim)]
-    unexplained = any(cause is Cause.UNEXPLAINED for cause, _ in found)
+    told = any(not inferred and cause is not Cause.UNEXPLAINED for cause, inferred, _ in found)
+    unexplained = not told and any(cause is Cause.UNEXPLAINED for cause, _, _ in found)
     return words + tail if unexplained and words_width(words + tail) <= room else words
 
 
@@ -141,9 +144,9 @@ def sum_words(context: Context, view: View, gpu: GpuView, ledger: LedgerView, to
         groups.append([(f"today {gpu_hours(whole)} of {gpu_hours(today.capacity_ms)} GPU·h since {start}", look.dim)])
     words = fit(groups, room, " · ")
     rest = room - words_width(words) - 3
-    found = next(((i, f) for i, f in enumerate(view.findings, 1) if gpu.gpu_index in f.gpu_indices), None)
+    found = findings.of_gpu(view, gpu.gpu_index)
     if found is not None and rest > 20:
-        words += [(" · ", look.dim), (cut(f"finding {found[0]}, {found[1].title}", rest), look.dim)]
+        words += [(" · ", look.dim), *findings.one_line(look, view, *found, rest)]
     return words
 
 

@@ -107,7 +107,7 @@ def _narrow(sheet: Sheet, context: Context, view: View) -> None:
     ledger = view.ledger
     assert ledger is not None
     waste = rows_needed(view) if height >= 20 else 1
-    said = first_notice(view)
+    said = context.ui.notice or first_notice(view)
     notice = 1 if said and height >= 18 else 0
     gpu_rows = max(2, height - 2 - waste - notice - 4)
     if len(view.gpus) < gpu_rows:

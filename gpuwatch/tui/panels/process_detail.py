@@ -6,14 +6,17 @@ from rich.style import Style
 
 from gpuwatch.format import duration, gib, percent_sign, since, state_word
 from gpuwatch.names import Missing, State
+from gpuwatch.tui import findings
 from gpuwatch.tui.draw.bars import state_at, strip
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.ledgerbar import ledger_bar
 from gpuwatch.tui.draw.line import Sheet, cut, width_of
+from gpuwatch.tui.family import Family
 from gpuwatch.tui.panels.lanes import chart
 from gpuwatch.tui.panels.process_facts import Place, draw_facts, hold_label
 from gpuwatch.tui.parts import BUCKETS, split
 from gpuwatch.tui.state import Context
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.types import Cell, GpuView, Lane, ProcessHistory, ProcessView, View
 
 Words = list[tuple[str, Style]]
@@ -145,13 +148,19 @@ def _ledger(sheet: Sheet, context: Context, history: ProcessHistory | None, plac
     sheet.right(y, place.right, duration(min(span_ms, ledger.capacity_ms) / 1000), look.dim)
 
 
+def finding_of(view: View, process: ProcessView) -> tuple[int, FindingView] | None:
+    """Rank and finding of the costliest one that names it or a process below it, else of one on its GPUs."""
+    family = {member.pid for member in Family(view.processes).below(process)}
+    return findings.of_pids(view, family, {hold.gpu_index for hold in process.holds})
+
+
 def _finding(sheet: Sheet, context: Context, view: View, process: ProcessView, place: Place, y: int) -> None:
-    look = context.look
-    gpus = {hold.gpu_index for hold in process.holds}
-    found = next(((i, f) for i, f in enumerate(view.findings, 1) if gpus & set(f.gpu_indices)), None)
+    look, found = context.look, finding_of(view, process)
     if found is None:
         return
     rank, finding = found
     at = sheet.put(y, place.label, f"Finding {rank} ", look.amber)
-    sheet.put(y, at, cut(finding.title, place.right + 1 - at), look.white)
-    sheet.put(y + 1, place.label, cut(f"{finding.evidence} · {finding.advice}", place.right + 1 - place.label), look.dim)
+    at = sheet.put(y, at, cut(finding.name or finding.rule, place.right + 1 - at), look.white)
+    if place.right - at > 12 and finding.title:
+        sheet.put(y, at + 2, cut(finding.title, place.right - 1 - at), look.fg)
+    sheet.put(y + 1, place.label, cut(findings.second_line(finding), place.right + 1 - place.label), look.dim)

@@ -18,6 +18,7 @@ from gpuwatch.tui.panels.server_latency import places_for as latency_places
 from gpuwatch.tui.panels.server_queue import Place, draw_line, fitting, lines_of
 from gpuwatch.tui.panels.server_rates import NAME, VALUE, draw_charts, rows_of, span_text
 from gpuwatch.tui.panels.server_words import is_old, value_style
+from gpuwatch.tui.panels.workload_finding import draw_work_finding
 from gpuwatch.tui.panels.workload_question import places_of
 from gpuwatch.tui.panels.workload_time import draw_members, nothing_text
 from gpuwatch.tui.parts import split
@@ -45,6 +46,7 @@ def draw_narrow(sheet: Sheet, context: Context, view: View, work: WorkloadView, 
         y = _latency(sheet, context, server, y)
     if energy:
         _energy(sheet, context, view, work, server, detail, y)
+        draw_work_finding(sheet, context, view, work, y + energy, min(1, last + 1 - y - energy), 0, context.width - 1)
         draw_members(sheet, context, view, work, y + energy + 1, last + 1)
 
 

@@ -16,6 +16,7 @@ from gpuwatch.tui.panels.training_mfu import title_of as mfu_title
 from gpuwatch.tui.panels.training_rates import draw_chart, draw_values, total_of
 from gpuwatch.tui.panels.training_step import draw_nothing, draw_table, note_of, places_for, title_of
 from gpuwatch.tui.panels.training_words import scale_of, unit_of
+from gpuwatch.tui.panels.workload_finding import draw_work_finding
 from gpuwatch.tui.panels.workload_question import places_of
 from gpuwatch.tui.panels.workload_time import draw_members, nothing_text
 from gpuwatch.tui.parts import split
@@ -63,7 +64,8 @@ def draw_narrow(sheet: Sheet, context: Context, view: View, work: WorkloadView, 
     sheet.words(y, 0, fit(training_ranks.line_of(context, view, training), context.width))
     sheet.words(y + 1, 0, fit(training_cost.line_of(context, training), context.width))
     _time(sheet, context, view, work, detail, y + 2)
-    draw_members(sheet, context, view, work, y + 3, last + 1)
+    y = draw_work_finding(sheet, context, view, work, y + 3, min(1, last - y - 2), 0, context.width - 1)
+    draw_members(sheet, context, view, work, y, last + 1)
 
 
 def _rates(sheet: Sheet, context: Context, training: TrainingView, detail: DetailView | None, top: int, rows: int) -> int:

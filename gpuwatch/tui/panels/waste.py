@@ -1,4 +1,4 @@
-"""Waste now: the findings when rules have run, else what the ledger alone knows of the last minutes."""
+"""Waste now: the findings when there are some, else what the ledger alone knows of the last minutes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gpuwatch.format import duration, gpus_lost
 from gpuwatch.names import State
+from gpuwatch.tui import findings
 from gpuwatch.tui.draw.bars import tick
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
@@ -19,11 +20,14 @@ PART_STATES: dict[Part, State] = {WAIT: State.WAITING, LOST: State.THROTTLED, HE
 _WASTING = frozenset(PART_STATES.values())
 _FACTS: dict[Part, str] = {
     WAIT: "a process is there, the GPU waits",
-    LOST: "clocks lowered or work redone",
+    LOST: "clocks lowered, work redone, overhead",
     HELD: "memory held, no work for over 5 min",
     UNUSED: "given to a job that does not use it",
 }
-NO_RULES = "From the ledger. No rule has run: this version names no causes yet."
+NO_FINDING = "From the ledger: no rule has named a cause."
+NOTHING_WASTED = "Nothing wasted above 0.1 GPU in the time shown."
+MOST = 3
+"""Findings that the overview shows; screen 4 has all."""
 
 
 def _gpus_of(view: View, state: State, *, largest: bool) -> list[str]:
@@ -46,31 +50,37 @@ def _gpu_list(labels: Sequence[str], room: int) -> str:
     return text if len(text) <= room else f"{len(labels)} GPUs"
 
 
-def _state_of(view: View, finding: FindingView) -> State:
-    """The state that colours a finding: the worst one that its GPUs are in."""
-    states = [gpu.state for gpu in view.gpus if gpu.gpu_index in finding.gpu_indices and gpu.state in PART_STATES.values()]
-    return min(states, default=State.BUSY)
-
-
 def draw_waste(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
     """The boxed panel in columns 0 to ``right``."""
-    box(sheet, top, top + rows - 1, _title(view), right=right)
-    y, last = top + 1, top + rows - 2
+    look, inside = context.look, rows - 2
+    step = 2 if inside >= 6 else 1
+    shown = view.findings[: min(MOST if step == 2 else inside, inside // step)]
+    foot = []
     if view.findings:
-        step = 2 if rows - 2 >= 6 else 1
-        for rank, finding in enumerate(view.findings[: (rows - 2) // step], 1):
-            _finding(sheet, context, view, finding, rank, y, right, step)
-            y += step
+        more = len(view.findings) - len(shown)
+        foot = [
+            (f"+{more} · " if more else "", look.dim),
+            ("4", look.title),
+            (" why · ", look.dim),
+            ("x", look.title),
+            (" copy fix", look.dim),
+        ]
+    box(sheet, top, top + rows - 1, _title(view), right=right, foot=foot)
+    y, last = top + 1, top + rows - 2
+    for rank, finding in enumerate(shown, 1):
+        _finding(sheet, context, view, finding, rank, y, right, step)
+        y += step
+    if view.findings:
         return
     found = _from_ledger(view.ledger) if view.ledger is not None else []
     if not found:
-        sheet.put(y, 2, "Nothing wasted above 0.1 GPU in the time shown.", context.look.fg)
+        sheet.put(y, 2, cut(NOTHING_WASTED, right - 4), look.fg)
         y += 1
-    for part, amount in found[: rows - 3]:
-        _part(sheet, context, view, part, amount, y, right, largest=part is found[0][0])
+    for part, lost in found[: rows - 3]:
+        _part(sheet, context, view, part, lost, y, right, largest=part is found[0][0])
         y += 1
-    if y <= last:
-        sheet.put(last, 2, cut(NO_RULES, right - 4), context.look.dim)
+    if found and y <= last:
+        sheet.put(last, 2, cut(NO_FINDING, right - 4), look.dim)
 
 
 def _title(view: View) -> str:
@@ -87,11 +97,11 @@ def _from_ledger(ledger: LedgerView) -> list[tuple[Part, float]]:
     return sorted(found, key=lambda item: -item[1])
 
 
-def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float, y: int, right: int, *, largest: bool) -> None:
+def _part(sheet: Sheet, context: Context, view: View, part: Part, lost: float, y: int, right: int, *, largest: bool) -> None:
     look = context.look
     state = PART_STATES[part]
     tick(sheet, y, 5, state)
-    sheet.put(y, 7, f"{gpus_lost(amount)} GPU", look.state(state))
+    sheet.put(y, 7, f"{gpus_lost(lost)} GPU", look.state(state))
     labels = _gpus_of(view, state, largest=largest)
     if labels:
         sheet.put(y, 17, _gpu_list(labels, 8), look.white)
@@ -104,46 +114,43 @@ def _part(sheet: Sheet, context: Context, view: View, part: Part, amount: float,
 
 def _finding(sheet: Sheet, context: Context, view: View, finding: FindingView, rank: int, y: int, right: int, step: int) -> None:
     look = context.look
-    state = _state_of(view, finding)
     sheet.right(y, 3, str(rank), look.dim)
-    for row in range(step):
-        tick(sheet, y + row, 5, state)
-    if finding.waste_gpus is not None:
-        sheet.put(y, 7, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
-    sheet.put(y, 17, _gpu_list([str(index) for index in finding.gpu_indices], 8), look.white)
-    sheet.put(y, 26, cut(finding.title, right - 28), look.fg)
+    findings.put_tick(sheet, view, finding, 5, range(y, y + step))
+    sheet.put(y, 7, findings.amount(finding), findings.amount_style(look, view, finding))
+    sheet.put(y, 17, findings.gpus_text(finding.gpu_indices, 8), look.white)
+    sheet.put(y, 26, findings.fact_of(finding, right - 28), look.fg)
     if step > 1:
-        sheet.put(y + 1, 26, cut(f"{finding.evidence} · {finding.advice}", right - 28), look.dim)
+        sheet.put(y + 1, 26, cut(findings.second_line(finding), right - 28), look.dim)
 
 
 def rows_needed(view: View) -> int:
     """How many of three rows the narrow layout fills."""
     if view.findings:
-        return min(3, len(view.findings))
+        return min(MOST, len(view.findings))
     return min(3, 1 + len(_from_ledger(view.ledger))) if view.ledger is not None else 1
 
 
 def draw_waste_narrow(sheet: Sheet, context: Context, view: View, top: int, rows: int) -> None:
     """Below 100 columns: one row each."""
     look = context.look
+    for y, finding in enumerate(view.findings[:rows], top):
+        findings.put_tick(sheet, view, finding, 0, (y,))
+        sheet.put(y, 2, findings.amount(finding), findings.amount_style(look, view, finding))
+        sheet.put(y, 12, findings.gpus_text(finding.gpu_indices, 8), look.white)
+        words = [("4", look.title), (" why ", look.dim), ("x", look.title), (" copy fix", look.dim)] if y == top else []
+        end = sheet.words_right(y, context.width - 1, words) - 1 if words else context.width
+        sheet.put(y, 21, findings.fact_of(finding, end - 21), look.fg)
     if view.findings:
-        for y, finding in enumerate(view.findings[:rows], top):
-            state = _state_of(view, finding)
-            tick(sheet, y, 0, state)
-            if finding.waste_gpus is not None:
-                sheet.put(y, 2, f"{gpus_lost(finding.waste_gpus)} GPU", look.state(state))
-            sheet.put(y, 12, _gpu_list([str(index) for index in finding.gpu_indices], 8), look.white)
-            sheet.put(y, 21, cut(finding.title, context.width - 22), look.fg)
         return
     found = _from_ledger(view.ledger)[:rows] if view.ledger is not None else []
-    for y, (part, amount) in enumerate(found, top):
+    for y, (part, lost) in enumerate(found, top):
         state = PART_STATES[part]
         tick(sheet, y, 0, state)
-        sheet.put(y, 2, f"{gpus_lost(amount)} GPU", look.state(state))
+        sheet.put(y, 2, f"{gpus_lost(lost)} GPU", look.state(state))
         labels = _gpus_of(view, state, largest=part is found[0][0])
         if labels:
             sheet.put(y, 12, _gpu_list(labels, 8), look.white)
         sheet.put(y, 21, f"{part.name}: {_FACTS[part]}"[: context.width - 21], look.fg)
     if len(found) < rows:
-        text = NO_RULES if found else "Nothing wasted above 0.1 GPU in the time shown."
+        text = NO_FINDING if found else NOTHING_WASTED
         sheet.put(top + len(found), 0, text[: context.width], look.dim)

@@ -20,6 +20,7 @@ from gpuwatch.tui.state import Context
 
 if TYPE_CHECKING:
     from gpuwatch.tui.app import GpuwatchApp
+    from gpuwatch.view.finding_types import FindingView
     from gpuwatch.view.types import DetailRequest
 
 KEY_SIGNS = {"slash": "/", "question_mark": "?", "enter": "⏎", "escape": "Esc", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">", "plus": "+", "minus": "-"}  # fmt: skip
@@ -71,6 +72,10 @@ class PanelScreen(Screen[None]):
 
     def request(self) -> DetailRequest | None:
         """What this screen, as drawn last, wants to know beside the View; asked after each drawing."""
+        return None
+
+    def finding(self) -> FindingView | None:
+        """The finding that explains what this screen shows: ``4`` goes to it."""
         return None
 
     def back(self) -> bool:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from gpuwatch.tui import findings
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.gpu_boxed import draw_boxed
 from gpuwatch.tui.panels.gpu_narrow import draw_narrow
@@ -14,6 +15,8 @@ from gpuwatch.tui.panels.no_gpu import draw_no_gpu
 from gpuwatch.tui.panels.starting import draw_starting
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
+from gpuwatch.tui.waste import TABLE
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.types import DetailRequest
 
 
@@ -56,6 +59,16 @@ class GpuScreen(PanelScreen):
             return None
         context = app.context(self, app.size.width, app.size.height)
         return request_for(context, chosen(context, app.view))
+
+    def finding(self) -> FindingView | None:
+        """The one on this GPU that was selected last, else the costliest."""
+        app = self.gpuwatch
+        if app.view is None or not app.view.gpus:
+            return None
+        index = chosen(app.context(self, app.size.width, app.size.height), app.view).gpu_index
+        here = [each for each in app.view.findings if index in each.gpu_indices]
+        last = app.ui.table(TABLE).selected
+        return next((each for each in here if findings.key_of(each) == last), here[0] if here else None)
 
     def action_other(self, step: int) -> None:
         """Another GPU, around the end."""

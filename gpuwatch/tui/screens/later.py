@@ -33,17 +33,6 @@ class LaterScreen(PanelScreen):
         sheet.put(y + 3, 4, self.ANSWER, look.dim)
 
 
-class WasteScreen(LaterScreen):
-    """Screen 4, until rules exist."""
-
-    NAME, DIGIT = "Waste", "4"
-    SENTENCE = (
-        "Findings with evidence and advice will stand here once rules exist. The ledger on screen 1 already counts the waste."
-    )
-    COMMAND = "gpuwatch report --since 24h --by user"
-    ANSWER = "says what was wasted, and whose it was"
-
-
 class HistoryScreen(LaterScreen):
     """Screen 5, until days and weeks can be drawn."""
 

@@ -37,6 +37,7 @@ class OverviewScreen(PanelScreen):
             key_display="Tab",
         ),
         Binding("enter", "open", "detail", show=False, tooltip="everything about the selected GPU, training, server or process"),
+        Binding("x", "copy_fix", "copy the first fix", show=False, tooltip="copy the first thing to try against the first finding"),
     ]
 
     def _tables(self) -> list[str]:
@@ -74,6 +75,12 @@ class OverviewScreen(PanelScreen):
             self.gpuwatch.open_workload(key)
         elif isinstance(key, tuple):
             self.gpuwatch.open_work_or_process(key[0], key[1])
+
+    def action_copy_fix(self) -> None:
+        """What the first finding says to try, to the clipboard."""
+        app = self.gpuwatch
+        app.copy_fix(next(iter(app.view.findings), None) if app.view is not None else None)
+        self.repaint()
 
     def action_reverse(self) -> None:
         """The other order; where there is no GPU, ask for one."""

@@ -10,13 +10,14 @@ from textual.binding import Binding, BindingType
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
-from gpuwatch.tui.panels.process_detail import FULL_ROWS, SPAN_SECONDS, draw_detail, place_for
+from gpuwatch.tui.panels.process_detail import FULL_ROWS, SPAN_SECONDS, draw_detail, finding_of, place_for
 from gpuwatch.tui.panels.process_list import draw_list
 from gpuwatch.tui.panels.process_table import Table, choice_of, sortable, table_of
 from gpuwatch.tui.panels.signal import ROWS, SIGNALS, draw_signal, name_of
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context, SignalDialog
 from gpuwatch.tui.workloads import key_of_work, work_of
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.types import DetailRequest, ProcessHistory, ProcessView, View
 
 LEAST_TABLE = 10
@@ -128,6 +129,12 @@ class ProcessesScreen(PanelScreen):
         except GpuwatchError as error:
             return f"Nothing sent: {error}"
         return f"{name_of(number)} sent to pid {dialog.pid}"
+
+    def finding(self) -> FindingView | None:
+        """The costliest one that names the selected process or one below it, or its GPUs."""
+        view, process = self.gpuwatch.view, self._chosen()
+        found = finding_of(view, process) if view is not None and process is not None else None
+        return found[1] if found is not None else None
 
     def back(self) -> bool:
         """Close the dialog, else the opened process, else show all users again."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.screens.gpu import GpuScreen
-from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen, WasteScreen
+from gpuwatch.tui.screens.later import HistoryScreen, ReportScreen
 from gpuwatch.tui.screens.overview import OverviewScreen
 from gpuwatch.tui.screens.processes import ProcessesScreen
+from gpuwatch.tui.screens.waste import WasteScreen
 from gpuwatch.tui.screens.workload import WorkloadScreen
 
 SCREENS: dict[str, type[PanelScreen]] = {

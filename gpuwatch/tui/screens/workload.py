@@ -16,12 +16,14 @@ from gpuwatch.tui.panels.training_boxed import draw_boxed as draw_training
 from gpuwatch.tui.panels.training_narrow import draw_narrow as draw_training_narrow
 from gpuwatch.tui.panels.training_title import draw_title as draw_training_title
 from gpuwatch.tui.panels.training_words import attach_command
+from gpuwatch.tui.panels.workload_finding import finding_of
 from gpuwatch.tui.panels.workload_question import answer, chosen, is_narrow, other, request_for
 from gpuwatch.tui.panels.workload_silent import draw_silent
 from gpuwatch.tui.panels.workload_title import address_of, draw_title
 from gpuwatch.tui.screens.base import PanelScreen
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.workloads import key_of_work, root_key, tells_steps
+from gpuwatch.view.finding_types import FindingView
 from gpuwatch.view.types import DetailRequest
 
 GONE = "It has ended, or it is not seen at this instant. Esc goes back, . shows another one."
@@ -80,6 +82,13 @@ class WorkloadScreen(PanelScreen):
         context = app.context(self, app.size.width, app.size.height)
         work = chosen(context, app.view)
         return request_for(work) if work is not None else None
+
+    def finding(self) -> FindingView | None:
+        """The costliest one that explains it."""
+        app = self.gpuwatch
+        work = chosen(app.context(self, app.size.width, app.size.height), app.view) if app.view is not None else None
+        found = finding_of(app.view, work) if app.view is not None and work is not None else None
+        return found[1] if found is not None else None
 
     def back(self) -> bool:
         """Back to where it was opened."""
