@@ -6,13 +6,11 @@ from typing import Any
 
 import pytest
 
-from gpuwatch.names import RunOutcome, Severity
-from gpuwatch.rules.experiments import failed_run_waste
+from gpuwatch.names import Basis, RunOutcome, Severity
+from gpuwatch.rules.experiments import checkpoint_eval_overhead, failed_run_waste, slow_first_step
 from gpuwatch.rules.looks import JobDay, RunFacts
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
 from tests.support.rule_scene import START_MS, Stage
-
-HOUR = 3_600_000
 
 
 def ended(outcome: RunOutcome, minutes: float = 60, **fields: Any) -> Stage:
@@ -73,3 +71,88 @@ def test_an_end_that_nobody_saw_is_not_judged() -> None:
     stage.process(51, gpus=(1,), job=5)
     stage.run(60, {"utilization": 0.9})
     assert isinstance(stage.judge(failed_run_waste, job=5), NotEvaluated)
+
+
+# ------------------------------------------------------------------------------------------------------------------- I1
+
+
+def starting(minutes: float, first_step: float | None = None) -> Stage:
+    """A hooked run on two GPUs that began with the stage and has lasted so long."""
+    stage = Stage(2)
+    first_ms = None if first_step is None else START_MS + round(first_step * 60_000)
+    stage.job(5, name="train.py", run=RunFacts(START_MS, first_step_ms=first_ms))
+    for number in (1, 2):
+        stage.process(50 + number, gpus=(number,), job=5, start_ms=START_MS)
+    stage.ranks(5, (51, 52))
+    stage.run(minutes * 60, {"utilization": 0.0})
+    return stage
+
+
+def test_a_run_without_a_first_step_is_told_from_ten_minutes_on_and_warned_of_from_twenty() -> None:
+    assert isinstance(starting(9.8).judge(slow_first_step, job=5), Clear)
+    found = starting(12).judge(slow_first_step, job=5)
+    assert isinstance(found, Finding)
+    assert (found.severity, found.basis) == (Severity.NOTICE, Basis.MEASURED)
+    assert (found.waste_gpus, found.cost_gpu_seconds, found.since_ms) == (2.0, 1440.0, START_MS)
+    found = starting(21).judge(slow_first_step, job=5)
+    assert isinstance(found, Finding) and found.severity is Severity.WARNING
+
+
+def test_a_slow_start_is_told_for_half_an_hour_after_the_first_step() -> None:
+    found = starting(40, first_step=15).judge(slow_first_step, job=5)
+    assert isinstance(found, Finding)
+    assert found.waste_gpus is None and found.cost_gpu_seconds == 1800.0 and "took 15 min to its first step" in found.title
+    assert isinstance(starting(46, first_step=15).judge(slow_first_step, job=5), Clear)
+    assert isinstance(starting(40, first_step=3).judge(slow_first_step, job=5), Clear)
+
+
+def _unhooked(start_ms: int, **looks: Any) -> Stage:
+    stage = Stage(1)
+    stage.job(5, name="train.py")
+    stage.process(51, gpus=(1,), job=5, start_ms=start_ms)
+    stage.run(900, looks.get("gpu", {"utilization": 0.1}))
+    return stage
+
+
+def test_without_a_hook_the_first_busy_minute_stands_for_the_first_step() -> None:
+    found = _unhooked(START_MS).judge(slow_first_step, job=5)
+    assert isinstance(found, Finding)
+    assert found.basis is Basis.INFERRED and found.gain.startswith("up to")
+    worked = _unhooked(START_MS, gpu=lambda n: {"utilization": 0.8 if 30 <= n < 36 else 0.0})
+    assert isinstance(worked.judge(slow_first_step, job=5), Clear)
+    short = _unhooked(START_MS, gpu=lambda n: {"utilization": 0.8 if 30 <= n < 35 else 0.0})
+    assert isinstance(short.judge(slow_first_step, job=5), Finding)
+    assert isinstance(_unhooked(START_MS - 3_600_000).judge(slow_first_step, job=5), NotEvaluated)
+
+
+# ------------------------------------------------------------------------------------------------------------------- I2
+
+
+def hooked(**part: float) -> Stage:
+    """Two ranks that spend so many of each ten seconds."""
+    stage = Stage(2)
+    stage.job(5, name="train.py")
+    for number in (1, 2):
+        stage.process(50 + number, gpus=(number,), job=5)
+    stage.ranks(5, (51, 52))
+    look = {"attached": 10.0, "checkpoint": 0.0, "evaluation": 0.0} | part
+    stage.run(7200, {"utilization": 0.9}, training={51: look, 52: look})
+    return stage
+
+
+def test_checkpoints_and_evaluation_cost_their_share_of_the_time() -> None:
+    found = hooked(checkpoint=1.2, evaluation=0.5, checkpoints=0.05).judge(checkpoint_eval_overhead, job=5)
+    assert isinstance(found, Finding)
+    assert found.severity is Severity.WARNING and found.waste_gpus == pytest.approx(0.34)
+    assert "checkpoints (12%) and evaluation (5%)" in found.title and found.evidence[1].measured == "72, 24 s each"
+    assert "async_save" in found.try_first[0]
+    found = hooked(evaluation=0.6).judge(checkpoint_eval_overhead, job=5)
+    assert isinstance(found, Finding) and found.severity is Severity.NOTICE and "fewer batches" in found.try_first[0]
+
+
+def test_a_little_of_both_is_fine_and_without_a_hook_it_is_not_known() -> None:
+    assert isinstance(hooked(checkpoint=0.3, evaluation=0.15).judge(checkpoint_eval_overhead, job=5), Clear)
+    assert isinstance(_unhooked(START_MS).judge(checkpoint_eval_overhead, job=5), NotEvaluated)
+    stage = hooked(checkpoint=1.2)
+    stage.run(900, {"utilization": 0.9})
+    assert isinstance(stage.judge(checkpoint_eval_overhead, job=5), NotEvaluated)

@@ -1,0 +1,120 @@
+"""I2: time that checkpoints and evaluation take."""
+
+from __future__ import annotations
+
+from gpuwatch.dataclass import NamedTuple
+from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.experiments.runs import held
+from gpuwatch.rules.observed import unseen
+from gpuwatch.rules.queries import of_job
+from gpuwatch.rules.rule import rule
+from gpuwatch.rules.scene import JobSubject, Scene
+from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
+from gpuwatch.rules.words import percent, span
+
+ID = "checkpoint-eval-overhead"
+WINDOW = 7200
+
+
+class _Parts(NamedTuple):
+    checkpoint: float
+    evaluation: float
+    attached: float
+    checkpoints: float
+
+    @property
+    def share(self) -> float:
+        return (self.checkpoint + self.evaluation) / self.attached
+
+
+@rule(
+    ID,
+    "I2",
+    "job",
+    phase=2,
+    severity=Severity.WARNING,
+    confidence=Confidence.HIGH,
+    window=WINDOW,
+    bucket=Bucket.OVERHEAD,
+    limits=(
+        ("notice", 0.05, "ratio", "S9 study", "of two hours in checkpoints and evaluation"),
+        ("clear_notice", 0.03, "ratio", "pragmatic", "it clears below"),
+        ("warning", 0.15, "ratio", "S9 study", "a warning from here on"),
+    ),
+)
+def checkpoint_eval_overhead(job: JobSubject, scene: Scene) -> Verdict:
+    """A training spends 5 % or more of its time writing checkpoints and evaluating.
+
+    Fires by its hook over two hours: a notice from 5 % on, a warning from 15 %.
+
+    Waste: that time times its GPUs. Evaluation is work: below 15 % it is overhead, and not called waste elsewhere.
+    Try: checkpoints in the background, less often (Young and Daly: every sqrt(2 x its cost x the time between failures)); fewer evaluation
+    batches, or on another GPU.
+    Gain: up to the checkpoints' share.
+    May be wrong where evaluation is what the run is for.
+    Source: S9 (Google's badput).
+    """
+    if job.facts.kind != "training":
+        return Clear("no training")
+    if not job.ranks:
+        return NotEvaluated("seconds in checkpoints and evaluation", "gpuwatch run COMMAND")
+    if (gap := unseen(job.ranks[0].series, WINDOW)) is not None:
+        return gap
+    parts = _parts(job)
+    if parts is None:
+        return NotEvaluated("seconds in checkpoints and evaluation", "gpuwatch run COMMAND")
+    if parts.share < scene.limits.of(ID, "clear_notice" if scene.is_open(ID, job) else "notice"):
+        return CLEAR
+    return _finding(job, scene, parts)
+
+
+def _parts(job: JobSubject) -> _Parts | None:
+    """Sums over all ranks: rank-seconds of rank-seconds."""
+    sums = dict.fromkeys(("checkpoint", "evaluation", "attached", "checkpoints"), 0.0)
+    known = False
+    for rank in job.ranks:
+        for name in sums:
+            value = rank.series.total(name, WINDOW)
+            sums[name] += value or 0.0
+            known = known or (value is not None and name in ("checkpoint", "evaluation"))
+    return (
+        _Parts(sums["checkpoint"], sums["evaluation"], sums["attached"], sums["checkpoints"])
+        if known and sums["attached"]
+        else None
+    )
+
+
+def _finding(job: JobSubject, scene: Scene, parts: _Parts) -> Finding:
+    amount = held(job, scene)
+    ranks = max(1, len(job.ranks))
+    saving = parts.checkpoint >= parts.evaluation
+    each = parts.checkpoint / parts.checkpoints if parts.checkpoints else None
+    count = f"{parts.checkpoints:.0f}, {span(each)} each" if each is not None else "–"
+    rarer = "torch.distributed.checkpoint.async_save(state, checkpoint_id=PATH)", "write checkpoints less often"
+    fewer = "evaluate on fewer batches, or on another GPU", "model.eval(); torch.inference_mode()"
+    return Finding(
+        name="checkpoints and evaluation",
+        title=(
+            f"{job.label} spends {percent(parts.share)} of its time on "
+            f"checkpoints ({percent(parts.checkpoint / parts.attached)}) and evaluation ({percent(parts.evaluation / parts.attached)})."
+        ),
+        severity=Severity.WARNING if parts.share >= scene.limits.of(ID, "warning") else Severity.NOTICE,
+        confidence=Confidence.HIGH,
+        basis=Basis.MEASURED,
+        evidence=(
+            Evidence("of two hours, both together", percent(parts.share), percent(scene.limits.of(ID, "notice")), "hook"),
+            Evidence("checkpoints", count, "–", "hook"),
+            Evidence("evaluation, each rank", span(parts.evaluation / ranks), "–", "hook"),
+        ),
+        gpus=tuple(gpu.id for gpu in job.gpus),
+        waste_gpus=None if amount is None else parts.share * amount,
+        how="(seconds in checkpoints + in evaluation) over all its seconds, times its GPUs.",
+        try_first=rarer if saving else fewer,
+        then="a checkpoint every √(2 x its cost x the time between failures), after Young and Daly",
+        gain=f"{percent(parts.checkpoint / parts.attached)} of its time if checkpoints are written in the background",
+        gain_source="its own seconds (hook); asynchronous checkpoints: Google's goodput (S9)",
+        wrong_if=("evaluation is what the run is for",),
+        bucket=Bucket.OVERHEAD,
+        measured=parts.share,
+        sql=of_job("checkpoint_seconds, eval_seconds, attached_seconds, checkpoints_total", job, WINDOW),
+    )
