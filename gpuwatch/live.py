@@ -22,6 +22,7 @@ from gpuwatch.view.types import DetailRequest, DetailView
 
 if TYPE_CHECKING:
     from gpuwatch.runtime import Runtime
+    from gpuwatch.tui.options import MuteWish
     from gpuwatch.view.types import View
 
 logger = logging.getLogger("gpuwatch.runtime")
@@ -98,6 +99,14 @@ class LiveSource:
         except StoreError as error:
             self._lose(error)
             return DetailView(request)
+
+    def mute(self, wish: MuteWish) -> None:
+        """Keep a mute in the store that is shown, or lift those that speak of the same. Raises :class:`StoreError`."""
+        from gpuwatch.ruled import keep_mute
+        from gpuwatch.rules.types import Mute
+
+        mute = Mute(wish.rule, wish.subject, wish.command, wish.until_ms, "from the screen")
+        keep_mute(self._target(), mute, self._runtime.now_ms(), lift=wish.lift)
 
     def retry(self) -> str:
         """Ask the driver again: restart the recorder if it is this program's own. Called from the event loop: never waits."""

@@ -332,6 +332,8 @@ class Runtime:
             signal_off="Signals are off: this is a replay.",
             first_steps=False,
             at_ms=at_ms,
+            mute_off="Muting is off: this is a replay.",
+            explain=self._explain,
         )
         return tui.run(source, options=options)
 
@@ -364,8 +366,17 @@ class Runtime:
             first_steps=not first_steps_hidden(self.environ),
             hide_first_steps=partial(hide_first_steps, self.environ),
             retry=source.retry,
+            mute=None if screen.read_only else source.mute,
+            mute_off="Muting is off: gpuwatch was started read-only.",
+            explain=self._explain,
         )
         return tui.run(source, options=options)
+
+    def _explain(self, rule: str) -> str:
+        """The manual page of a rule under the configured limits."""
+        from gpuwatch.ruled import manual_of
+
+        return manual_of(rule, self.settings.rules.limits)
 
     def _no_signals(self) -> str:
         """Why the screen must not send signals, in one sentence; empty when it may."""

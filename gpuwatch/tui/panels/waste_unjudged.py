@@ -53,7 +53,7 @@ def draw_unjudged(sheet: Sheet, context: Context, top: int, rows: int, right: in
     room = rows - 2 - 2
     each = next((each for each in (4, 3) if len(groups) * each <= room + (each == 4)), 3)
     shown = groups[: max(0, (room + (each == 4)) // each)]
-    foot = [(f"+{len(groups) - len(shown)} more: gpuwatch waste", look.dim)] if len(groups) > len(shown) else []
+    foot = [(f"+{len(groups) - len(shown)} more: gpuwatch explain", look.dim)] if len(groups) > len(shown) else []
     box(sheet, top, top + rows - 1, _title(waste), right=right, foot=foot)
     y = top + 1
     if waste is None or not waste.known:
