@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from gpuwatch.ledger import split
 from gpuwatch.ledger.alone import AloneMinutes, Columns, label
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.ledger.types import BucketRow, LedgerRow
-from gpuwatch.names import Context
+from gpuwatch.ledger.types import NO_WORK, BucketRow, Fill, LedgerRow, Work
+from gpuwatch.names import Cause, Context, Tier
 
 START = 1_763_130_720_123
 CONTEXTS = [None, Context.NONE, Context.PROCESS, Context.MEMORY_ONLY]
+WORKS = [NO_WORK, Work(overhead_pm=250), Work(input_pm=700, sibling=True, inferred=Cause.HOST), Work(sibling=True)]
+FILLS = [None, Fill(Tier.P, 317), Fill(Tier.P, 0), Fill(Tier.G, 803, 411), Fill(Tier.G, 77), Fill(Tier.H, 1000, 390)]
 STEPS = st.sampled_from([100, 300, 303, 1000, 1000, 997, 2003, 30_000, 60_000, 61_001, 90_000, 290_000, 700_000])
 
 
@@ -22,6 +24,7 @@ def histories(draw: st.DrawFn) -> list[LedgerRow]:
     rows: list[LedgerRow] = []
     now, run = START, 0
     facts: tuple[bool | None, Context | None] = (None, None)
+    works, fills = draw(st.sampled_from([[NO_WORK], WORKS])), draw(st.sampled_from([[None], FILLS[:3], FILLS]))
     for _ in range(draw(st.integers(1, 9))):
         step = draw(STEPS)
         quiet, context = draw(st.sampled_from([True, True, False, False, None])), draw(st.sampled_from(CONTEXTS))
@@ -35,12 +38,13 @@ def histories(draw: st.DrawFn) -> list[LedgerRow]:
             facts = fact
             busy = None if quiet is None else draw(st.sampled_from([0, 40, 500, 1000]))
             kappa, energy = draw(st.sampled_from([1000, 1000, 703])), draw(st.sampled_from([None, 0, 1, 699_999]))
-            rows.append(LedgerRow(now, dt, fact[0], run, fact[1], busy, kappa, lost, energy))
+            work, fill = draw(st.sampled_from(works)), draw(st.sampled_from(fills))
+            rows.append(LedgerRow(now, dt, fact[0], run, fact[1], busy, kappa, lost, energy, (), work, fill))
     return rows
 
 
 def columns(rows: list[LedgerRow]) -> Columns:
-    labels = [label(row.quiet, row.quiet_ms, row.context, row.unavailable) for row in rows]
+    labels = [label(row.quiet, row.quiet_ms, row.context, row.unavailable, row.work.sibling) for row in rows]
     return Columns(
         [row.ts_ms for row in rows],
         [row.dt_ms for row in rows],
@@ -52,6 +56,8 @@ def columns(rows: list[LedgerRow]) -> Columns:
         [row.unavailable for row in rows],
         [row.energy_mj or 0 for row in rows],
         labels,
+        None if all(row.work is NO_WORK for row in rows) else [row.work for row in rows],
+        None if all(row.fill is None for row in rows) else [row.fill for row in rows],
     )
 
 

@@ -6,9 +6,12 @@ from fractions import Fraction
 
 import pytest
 
-from gpuwatch.ledger import facts
+from gpuwatch.ledger import facts, stored
+from gpuwatch.ledger.types import NO_WORK, Fill, Work
 from gpuwatch.model import Gpu, GpuSample
-from gpuwatch.names import Context
+from gpuwatch.names import Cause, Context, Tier
+from gpuwatch.store.columns import GPU_SAMPLE
+from gpuwatch.store.facts import GpuFacts
 
 GIB = 1024**3
 H100 = Gpu("GPU-a", 0, "H100", memory_total_bytes=80 * GIB, power_limit_default_watts=700, sm_clock_max_hertz=2_000_000_000)
@@ -80,6 +83,7 @@ def test_kappa_needs_both_clocks_and_never_exceeds_one() -> None:
     assert facts.kappa_pm(sample(clock_event_reasons=0x40), H100) == 1000
     assert facts.kappa_pm(sample(clock_event_reasons=0x40, sm_clock_hertz=1), Gpu("GPU-a", 0, "x")) == 1000
     assert facts.kappa_pm(sample(clock_event_reasons=0x40, sm_clock_hertz=3e9), H100) == 1000
+    assert facts.kappa_pm(sample(clock_event_reasons=0x40, sm_clock_hertz=0), H100) == 1000
 
 
 def test_busy_prefers_gpm_over_utilization() -> None:
@@ -113,3 +117,51 @@ def test_weights_of_a_sliced_gpu_sum_to_one() -> None:
 def test_power_fraction(power: float | None, limit: float | None, idle: float | None, expected: float | None) -> None:
     found = facts.power_fraction(power, limit, idle)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("busy", "kappa", "signals", "expected"),
+    [
+        (800, 1000, {}, None),
+        (0, 1000, {"sm_pm": 10, "power_pm": 500}, None),
+        (800, 1000, {"sm_pm": 600, "tensor_pm": 186, "dram_pm": 320}, Fill(Tier.G, 750, 500)),
+        (800, 1000, {"sm_pm": 600, "tensor_pm": 372, "dram_pm": 320}, Fill(Tier.G, 750, 500)),
+        (800, 1000, {"sm_pm": 900, "tensor_pm": 0, "dram_pm": 0, "fp64_pm": 930}, Fill(Tier.G, 1000, 1000)),
+        (800, 1000, {"sm_pm": 400, "tensor_pm": 900, "dram_pm": 900}, Fill(Tier.G, 500, 500)),
+        (800, 1000, {"sm_pm": 600, "tensor_pm": 186}, Fill(Tier.G, 750)),
+        (800, 500, {"sm_pm": 600, "mfu_pm": 160}, Fill(Tier.G, 750, 400)),
+        (800, 500, {"mfu_pm": 160, "power_pm": 300}, Fill(Tier.H, 1000, 400)),
+        (1000, 1000, {"power_pm": 512}, Fill(Tier.P, 512)),
+        (None, 1000, {"power_pm": 5120}, Fill(Tier.P, 1000)),
+        (4000, 1000, {"sm_pm": -3, "tensor_pm": 0, "dram_pm": 0}, Fill(Tier.G, 0, 0)),
+    ],
+)
+def test_fill(busy: int | None, kappa: int, signals: dict[str, int], expected: Fill | None) -> None:
+    assert facts.fill(busy, kappa, **signals) == expected
+
+
+def test_the_idle_floor_is_the_fifth_percentile() -> None:
+    assert facts.idle_floor([]) is None
+    assert facts.idle_floor([73.4]) == 73.4
+    assert facts.idle_floor([float(n) for n in range(1000, 0, -1)]) == 50.0
+
+
+def test_a_stored_row_is_read_in_one_order_everywhere() -> None:
+    assert GpuFacts._fields[3:] == stored.COLUMNS and set(stored.COLUMNS) <= set(GPU_SAMPLE)
+
+
+def test_what_cannot_be_counts_as_the_nearest_that_can() -> None:
+    lying = dict.fromkeys(stored.COLUMNS) | {"dt_ms": 1000, "quiet": 0, "context": 1, "quiet_ms": 0, "kappa_pm": 1000}
+    lying |= {
+        "unavailable": 0,
+        "utilization_pm": 40_000,
+        "power_mw": -5000,
+        "overhead_pm": 4000,
+        "input_pm": -7,
+        "inferred_cause": 99,
+    }
+    row = stored.row(5000, tuple(lying.values()))
+    assert (row.busy_pm, row.work, row.fill) == (1000, Work(overhead_pm=1000), None)
+    known = stored.row(5000, tuple((lying | {"overhead_pm": 0, "inferred_cause": 2}).values()))
+    assert known.work == Work(inferred=Cause.INPUT)
+    assert stored.row(5000, tuple((lying | {"overhead_pm": None, "input_pm": 0, "inferred_cause": None}).values())).work is NO_WORK

@@ -65,3 +65,22 @@ def test_what_is_unknown_or_unfinished_is_never_waste() -> None:
 
 def test_idle_that_nobody_is_known_to_hold_is_not_allocated() -> None:
     assert ratios([part(Bucket.IDLE_UNATTRIBUTED, 10), part(Bucket.QUIET, 30)]).allocated == 0.75
+
+
+def test_by_power_alone_fill_is_a_band_of_a_quarter_on_each_side() -> None:
+    out = ratios([part(Bucket.BUSY_UNKNOWN, 500, Tier.P), part(Bucket.EMPTY_SM, 500, Tier.P), part(Bucket.UNALLOCATED, 1000)])
+    assert (out.fill_low, out.fill_high) == (0.25, 0.75)
+    assert (out.efficiency_low, out.efficiency_high) == (0.125, 0.375)
+    assert out.tier is Tier.P and out.waste_ms == 0
+    full = ratios([part(Bucket.BUSY_UNKNOWN, 950, Tier.P), part(Bucket.EMPTY_SM, 50, Tier.P)])
+    assert (full.fill_low, full.fill_high) == (pytest.approx(0.7), 1.0)
+
+
+def test_sm_activity_alone_bounds_fill_from_above() -> None:
+    out = ratios([part(Bucket.BUSY_UNKNOWN, 600), part(Bucket.EMPTY_SM, 400), part(Bucket.WAIT, 1000)])
+    assert (out.fill_low, out.fill_high, out.tier) == (0.0, 0.6, Tier.G)
+
+
+def test_the_weakest_evidence_is_told() -> None:
+    assert ratios([part(Bucket.EFFECTIVE, 1, Tier.H), part(Bucket.EMPTY_SM, 1, Tier.P)]).tier is Tier.P
+    assert ratios([part(Bucket.EFFECTIVE, 1, Tier.G), part(Bucket.BUSY_UNKNOWN, 1, Tier.N)]).tier is Tier.N

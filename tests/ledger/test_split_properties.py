@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwatch.ledger import capacity, split
+from gpuwatch.ledger.labels import UNIT, active, still
 from gpuwatch.ledger.rounding import divide, largest_remainder
 from gpuwatch.ledger.runs import next_quiet_ms
-from gpuwatch.ledger.types import LedgerRow, Share
-from gpuwatch.names import Bucket, Context
+from gpuwatch.ledger.types import NO_WORK, Fill, LedgerRow, Share, Work
+from gpuwatch.names import Bucket, Cause, Context, Tier
 
 START = 1_763_130_720_123
 CONTEXTS = [None, Context.NONE, Context.PROCESS, Context.MEMORY_ONLY]
 WEIGHTS = [Fraction(1), Fraction(1, 7), Fraction(3, 7), Fraction(1, 2)]
+
+
+PM = st.integers(0, 1000)
+WORKS = st.just(NO_WORK) | st.builds(Work, PM, PM, PM, PM, PM, PM, inferred=st.sampled_from(Cause), sibling=st.booleans())
+FILLS = st.none() | st.builds(Fill, st.sampled_from([Tier.P, Tier.H, Tier.G]), PM, st.none() | PM)
 
 
 @st.composite
@@ -48,6 +55,8 @@ def histories(draw: st.DrawFn) -> list[LedgerRow]:
                 unavailable=draw(st.sampled_from([False, False, False, True])),
                 energy_mj=draw(st.sampled_from([None, 0, 1, 699_999])),
                 shares=shares,
+                work=draw(WORKS),
+                fill=draw(FILLS),
             )
         )
     return rows
@@ -116,7 +125,9 @@ def test_what_is_named_stays_named_when_more_is_known(rows: list[LedgerRow], mor
         run = next_quiet_ms(run, facts, one.quiet, one.context, one.dt_ms)
         facts = one.quiet, one.context
         ts = one.ts_ms - START + last.ts_ms
-        shifted.append(LedgerRow(ts, one.dt_ms, one.quiet, run, one.context, one.busy_pm, one.kappa_pm, one.unavailable))
+        facts_of_work = one.work._replace(sibling=False)
+        shifted.append(replace(one, ts_ms=ts, quiet_ms=run, energy_mj=None, shares=(), work=facts_of_work))
+    rows = [replace(one, work=one.work._replace(sibling=False)) for one in rows]  # which renames held idle time at 15 minutes
     start, end = START, last.ts_ms + 1
     before = split(rows, start_ms=start, end_ms=end)
     after = split(rows, shifted, start_ms=start, end_ms=end)
@@ -124,6 +135,21 @@ def test_what_is_named_stays_named_when_more_is_known(rows: list[LedgerRow], mor
         was = sum(one.ms for one in before if one.bucket is bucket)
         now = sum(one.ms for one in after if one.bucket is bucket)
         assert now >= was - 4, bucket
+
+
+@given(st.none() | PM, PM, WORKS, FILLS)
+def test_the_shares_of_an_active_row_sum_to_it_and_none_is_negative(
+    busy: int | None, kappa: int, work: Work, fill: Fill | None
+) -> None:
+    shares = active(busy, kappa, work, fill)
+    assert sum(share for _, share in shares) == UNIT and all(share > 0 for _, share in shares)
+    assert len({name for name, _ in shares}) == len(shares)
+
+
+@given(st.integers(0, 27), WORKS)
+def test_the_shares_of_a_quiet_row_sum_to_it_and_none_is_negative(name: int, work: Work) -> None:
+    shares = still(name, work)
+    assert sum(share for _, share in shares) == UNIT and all(share > 0 for _, share in shares)
 
 
 @given(st.dictionaries(st.integers(0, 20), st.integers(0, 10**12), max_size=12), st.integers(1, 10**6))
