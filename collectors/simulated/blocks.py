@@ -19,7 +19,7 @@ from gpuwatch.collectors.simulated.plans import (
     ProcessPlan,
     Work,
 )
-from gpuwatch.collectors.simulated.profiles import profile_of
+from gpuwatch.collectors.simulated.profiles import Profile, profile_of
 from gpuwatch.collectors.simulated.reader import Reader, check, phases, profile_name
 from gpuwatch.errors import UsageError
 from gpuwatch.text import clean
@@ -39,7 +39,7 @@ _GPU = (
         "sm_clock_max",
         "memory_factor",
     ],
-    *["pcie", "nvlink", "throttle", "power_limit", "codec", "mig"],
+    *["pcie", "nvlink", "pcie_link", "nvlinks_up", "throttle", "power_limit", "codec", "mig"],
 )
 _PROCESS = (
     *[
@@ -62,6 +62,10 @@ _PROCESS = (
         "rss",
         "read",
         "write",
+        "state",
+        "thread_cpu",
+        "cpu_throttled",
+        "visible_gpus",
     ],
     *[
         "parent",
@@ -81,7 +85,9 @@ _PROCESS = (
 _HOST = (
     *["cpu_count", "memory_total", "kernel", "noise", "cpu", "iowait", "memory_used", "swap_used", "load_average", "process_count"],
     *["disk_read", "disk_write", "network_receive", "network_transmit"],
+    *["steal", "cpu_pressure", "io_pressure", "memory_pressure", "swap_in"],
 )
+_STATES = ("R", "S", "D", "T", "Z")
 
 
 def places(gpus: Iterable[GpuPlan]) -> list[str]:
@@ -140,6 +146,8 @@ def _gpu(row: object, where: str) -> GpuPlan:
         memory_factor=r.number("memory_factor", 0.4),
         pcie=r.pair("pcie", "rx", "tx", (20.0, 8.0)),
         nvlink=r.pair("nvlink", "rx", "tx", (0.0, 0.0)),
+        pcie_link=_pcie_link(r, profile),
+        nvlinks_up=r.whole("nvlinks_up", profile.nvlinks),
         throttle_reasons=mask,
         throttle_clock=throttle.whole("sm_clock"),
         throttle_when=phases(throttle.table["when"], f"{where}.throttle.when") if throttle.has("when") else (Phase(level=100.0),),
@@ -147,6 +155,13 @@ def _gpu(row: object, where: str) -> GpuPlan:
         codec=r.pair("codec", "encoder", "decoder", (0.0, 0.0)),
         mig=tuple(_instance(row, f"{where}.mig[{i}]") for i, row in enumerate(r.rows("mig"))),
     )
+
+
+def _pcie_link(r: Reader, profile: Profile) -> tuple[int, int, int]:
+    """(generation at work, generation at rest, width): what the board can do, where the author says nothing else."""
+    link = Reader(r.table.get("pcie_link", {}), f"{r.where}.pcie_link", ("generation", "idle", "width"))
+    generation = link.whole("generation", profile.pcie_generation)
+    return generation, link.whole("idle", generation), link.whole("width", profile.pcie_width)
 
 
 def _instance(row: object, where: str) -> InstancePlan:
@@ -169,6 +184,8 @@ def process(row: object, where: str, places: list[str]) -> ProcessPlan:
         gpus={place: gpus.number(place) for place in gpus.table}, share=r.number("share", 1.0), age_ms=r.span("age"),
         ended_ms=r.span("ended"), born_ms=r.span("born"), lives_ms=r.span("lives"), cpu=r.number("cpu"),
         cpu_noise=r.number("cpu_noise", 0.03), rss=r.number("rss", 0.1), read=r.number("read"), write=r.number("write"),
+        state=r.choice("state", _STATES, "S"), thread_cpu=r.number("thread_cpu") if r.has("thread_cpu") else None,
+        cpu_throttled=r.number("cpu_throttled") if r.has("cpu_throttled") else None, visible_gpus=r.text("visible_gpus"),
         parent=r.word("parent"), role=r.choice("role", ("gpu", "ancestor", "worker", "ml"), "gpu"), container=r.word("container"),
         workload=clean(r.text("workload")), workload_kind=r.choice("workload_kind", ("training", "inference", "other"), "other"),
         model=clean(r.text("model")), engine=r.word("engine"), engine_version=r.word("engine_version"), port=r.whole("port"),
@@ -233,6 +250,11 @@ _HOST_SCALE = {
     "network_receive": ("network_receive_kib_s", 1024, 0.0),
     "network_transmit": ("network_transmit_kib_s", 1024, 0.0),
     "process_count": ("process_count", 1, 214.0),
+    "steal": ("steal_pm", 1000, 0.0),
+    "cpu_pressure": ("psi_cpu_pm", 1000, 0.0),
+    "io_pressure": ("psi_io_pm", 1000, 0.0),
+    "memory_pressure": ("psi_memory_pm", 1000, 0.0),
+    "swap_in": ("swap_in_kib_s", 1024, 0.0),
 }
 
 

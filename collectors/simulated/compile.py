@@ -137,8 +137,13 @@ class _Compiler:
         reasons = [gpu.throttle_reasons if low else 0 if b else IDLE_REASON for b, low in zip(busy, held, strict=True)]
         self.put(place, "reasons", squeeze(grid, reasons))
         self.put(place, "pstate", ([0], [0]))
+        if profile.pcie_generation:
+            work, rest, width = gpu.pcie_link
+            self.put(place, "pcie_gen", squeeze(grid, [work if b else rest for b in busy]))
+            self.put(place, "pcie_width", ([0], [width]))
         rates = {"pcie_rx": gpu.pcie[0], "pcie_tx": gpu.pcie[1]}
         if profile.nvlinks:
+            self.put(place, "nvlinks_up", ([0], [gpu.nvlinks_up]))
             rates |= {"nvlink_rx": gpu.nvlink[0], "nvlink_tx": gpu.nvlink[1]}
         for quantity, rate in rates.items():
             jitter = self.noise(place, quantity)

@@ -56,6 +56,8 @@ def _free(device: Device, own: dict[str, Series]) -> dict[str, int]:
         "memtemp": 38,
         "sm_clock": profile.idle_clock,
         "reasons": IDLE_REASON,
+        "pcie_gen": own["pcie_gen"].values[0] if "pcie_gen" in own else 0,
     }
     idle["mem_clock"] = device.mem_clock_max
+    idle |= {quantity: own[quantity].values[0] for quantity in ("pcie_width", "nvlinks_up") if quantity in own}
     return {quantity: idle.get(quantity, 0) for quantity in own}

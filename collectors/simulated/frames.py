@@ -20,7 +20,7 @@ from gpuwatch.collectors.simulated.samples import Sampler, Span
 from gpuwatch.collectors.simulated.servers import INTERVAL_S, Look, Seen, Servers, changes
 from gpuwatch.collectors.simulated.trainings import Trained, Trainings
 from gpuwatch.dataclass import replace
-from gpuwatch.measure import measures
+from gpuwatch.measure import told
 from gpuwatch.model import (
     Batch,
     Event,
@@ -240,7 +240,7 @@ class Stage:
         """A first sample speaks for no time: what needs two readings is missing for that reason."""
         out = dict(missing)
         for sample in samples:
-            for name in measures(GpuSample):
+            for name in told(GpuSample):
                 if getattr(sample, name) is None:
                     out.setdefault(("gpu", sample.gpu_uuid, name), Missing.STALE)
         return out
@@ -280,7 +280,7 @@ class Stage:
         kinds = {fault.kind for fault in faults}
         lost, hung = not kinds.isdisjoint(GPU_LOST), "hang" in kinds
         if lost or hung:
-            for name in measures(GpuSample):
+            for name in told(GpuSample):
                 missing.setdefault(("gpu", gpu.uuid, name), Missing.DRIVER_ERROR if lost else Missing.STALE)
             return GpuSample(gpu.uuid, unavailable=True) if lost else None
         for name, reason in broken_measures(faults).items():

@@ -195,6 +195,7 @@ class People:
             workload_pid=root.pid,
             workload_start_ms=axis.unix_ms(root.start_ms),
             role=plan.role,
+            visible_gpus=plan.visible_gpus,
         )
 
     def _workload(self, name: str, root: Life, axis: Axis) -> Workload:

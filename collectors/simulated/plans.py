@@ -62,6 +62,9 @@ class GpuPlan:
     memory_factor: float
     pcie: tuple[float, float]
     nvlink: tuple[float, float]
+    pcie_link: tuple[int, int, int]
+    """Generation at work and at rest, width."""
+    nvlinks_up: int
     throttle_reasons: int
     throttle_clock: int
     throttle_when: tuple[Stretch, ...]
@@ -191,6 +194,11 @@ class ProcessPlan:
     rss: float
     read: float
     write: float
+    state: str
+    thread_cpu: float | None
+    """``None``, here and below: it is not told."""
+    cpu_throttled: float | None
+    visible_gpus: str
     parent: str
     role: str
     container: str

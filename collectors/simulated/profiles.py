@@ -8,6 +8,7 @@ GIB = 1024**3
 
 _PCIE_COUNTERS = frozenset({"pcie_rx_bytes", "pcie_tx_bytes"})
 _NVLINK = frozenset({"nvlink_rx_bytes", "nvlink_tx_bytes"})
+_LINKS = frozenset({"pcie_link_generation", "pcie_link_width", "nvlink_active_count"})
 _UTILIZATION = frozenset({"utilization_ratio", "memory_utilization_ratio"})
 _CODEC = frozenset({"encoder_utilization_ratio", "decoder_utilization_ratio"})
 _THROTTLE = frozenset({"power_throttled_seconds", "thermal_throttled_seconds"})
@@ -23,12 +24,12 @@ GPM = frozenset(
         "fp16_active_ratio",
     }
 )
-MIG_PARENT = _UTILIZATION | _CODEC | GPM
-"""A GPU in MIG mode gives no utilization; its instances have the fill signals."""
+MIG_PARENT = _UTILIZATION | _CODEC | GPM | {"nvlink_active_count"}
+"""A GPU in MIG mode gives no utilization and no NVLinks; its instances have the fill signals."""
 MIG_PARENT_WITHOUT_GPM = _NVLINK
 """Nor link traffic, whose fields are then off: only GPM has it."""
 MIG_DEVICE = (
-    _CODEC | _PCIE_COUNTERS | _NVLINK | _THROTTLE
+    _CODEC | _PCIE_COUNTERS | _NVLINK | _LINKS | _THROTTLE
     | {"power_watts", "power_limit_watts", "energy_joules", "temperature_celsius", "memory_temperature_celsius"}
     | {"sm_clock_hertz", "memory_clock_hertz", "clock_event_reasons", "performance_state"}
     | {"memory_utilization_ratio", "ecc_uncorrected_total"}
@@ -67,12 +68,12 @@ PROFILES = {
     ),
     "ada-l40s": Profile(
         "NVIDIA L40S", "Ada", "8.9", 48305799168, 638582784, 350, 36, 2520, 9001, 210, 0, False, 4,
-        missing=_PCIE_COUNTERS | _NVLINK | {"memory_temperature_celsius"},
+        missing=_PCIE_COUNTERS | _NVLINK | {"nvlink_active_count", "memory_temperature_celsius"},
     ),
     "gb10": Profile(
-        "NVIDIA GB10", "Blackwell", "12.1", 0, 0, 0, 5, 3003, 0, 208, 0, False, 0, 0, None,
+        "NVIDIA GB10", "Blackwell", "12.1", 0, 0, 0, 5, 3003, 0, 208, 0, False, 1, 1, None,
         missing=_PCIE_COUNTERS | _NVLINK | _CODEC
-        | {"power_throttled_seconds", "memory_used_bytes", "memory_utilization_ratio", "power_limit_watts", "memory_clock_hertz", "memory_temperature_celsius", "ecc_uncorrected_total"},
+        | {"power_throttled_seconds", "nvlink_active_count", "memory_used_bytes", "memory_utilization_ratio", "power_limit_watts", "memory_clock_hertz", "memory_temperature_celsius", "ecc_uncorrected_total"},
     ),
 }  # fmt: skip
 

@@ -37,6 +37,7 @@ _AMOUNTS = {
 }
 _NOW = {"temperature_celsius": ("temp", 1), "memory_temperature_celsius": ("memtemp", 1)}
 _NOW |= {"sm_clock_hertz": ("sm_clock", 1_000_000), "memory_clock_hertz": ("mem_clock", 1_000_000)}
+_STATES = {"pcie_link_generation": "pcie_gen", "pcie_link_width": "pcie_width", "nvlink_active_count": "nvlinks_up"}
 
 
 class Span(NamedTuple):
@@ -76,6 +77,9 @@ class Sampler:
         for name, (quantity, scale) in _NOW.items():
             if quantity in series:
                 out[name] = float(table.at(series[quantity], end) * scale)
+        for name, quantity in _STATES.items():
+            if quantity in series:
+                out[name] = table.at(series[quantity], end)
         if "reasons" in series:
             out["clock_event_reasons"] = table.at(series["reasons"], end)
             out["performance_state"] = table.at(series["pstate"], end)
@@ -126,15 +130,17 @@ class Sampler:
     def process_host(self, life: Life, start_ms: int, span: Span) -> ProcessSample:
         """The host side of one process; amounts and CPU only over a span."""
         values = self.people.host_values(life, span.end if span.start is None else span.start, span.end)
-        if span.start is None:
-            return ProcessSample(life.pid, start_ms, rss_bytes=values["rss"])
+        plan, first = self.people.scenario.people[life.slot].plan, span.start is None
         return ProcessSample(
             life.pid,
             start_ms,
-            cpu_ratio=values["cpu"] / 1000,
+            cpu_ratio=None if first else values["cpu"] / 1000,
             rss_bytes=values["rss"],
-            read_bytes=values["read_kib_s"] * 1024 * span.seconds,
-            write_bytes=values["write_kib_s"] * 1024 * span.seconds,
+            read_bytes=None if first else values["read_kib_s"] * 1024 * span.seconds,
+            write_bytes=None if first else values["write_kib_s"] * 1024 * span.seconds,
+            thread_cpu_ratio=None if first else plan.thread_cpu,
+            cpu_throttled_ratio=None if first else plan.cpu_throttled,
+            run_state=ord(plan.state),
         )
 
     def host(self, span: Span) -> HostSample:
@@ -157,4 +163,9 @@ class Sampler:
             network_receive_bytes=amount("network_receive_kib_s"),
             network_transmit_bytes=amount("network_transmit_kib_s"),
             process_count=round(mean["process_count"]),
+            steal_ratio=None if first else mean["steal_pm"] / 1000,
+            cpu_pressure_ratio=mean["psi_cpu_pm"] / 1000,
+            io_pressure_ratio=mean["psi_io_pm"] / 1000,
+            memory_pressure_ratio=mean["psi_memory_pm"] / 1000,
+            swap_in_bytes=amount("swap_in_kib_s"),
         )

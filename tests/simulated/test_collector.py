@@ -11,7 +11,7 @@ from gpuwatch.clock import FakeClock
 from gpuwatch.collectors.simulated import factory
 from gpuwatch.collectors.simulated.scenario import names
 from gpuwatch.errors import Unavailable, UsageError
-from gpuwatch.measure import measures
+from gpuwatch.measure import told
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Missing, Severity
 from gpuwatch.plugin import CollectorContext
@@ -42,7 +42,7 @@ def test_every_absent_value_has_a_reason_and_no_present_one_has(name, opened, ep
         uuids = {gpu.uuid for gpu in batch.gpus}
         assert {key[1] for key in batch.missing if key[0] == "gpu"} <= uuids
         for sample in batch.gpu_samples:
-            for field in measures(GpuSample):
+            for field in told(GpuSample):
                 absent = getattr(sample, field) is None
                 assert absent == (("gpu", sample.gpu_uuid, field) in batch.missing), (second, sample.gpu_uuid, field)
 

@@ -24,6 +24,9 @@ EXACT = (
     "process_count",
     "performance_state",
     "ecc_uncorrected_total",
+    "pcie_link_generation",
+    "pcie_link_width",
+    "nvlink_active_count",
 )
 """Fields that both read at the end of the second."""
 CLOSE = {
