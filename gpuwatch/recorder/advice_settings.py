@@ -21,6 +21,10 @@ class AdviceSettings:
     limits: Mapping[str, float] = field(default_factory=dict)
     """``{"rule.limit": value}`` in place of the table's default."""
     prices: Prices = field(default_factory=Prices)
+    patience_seconds: float = 300.0
+    """So young a process is not judged."""
+    effect_seconds: int = 1800
+    """So much time before and after a finding has cleared is compared."""
 
     def reserves(self, index: int, uuid: str) -> bool:
         """Whether this GPU is one of those that are kept free."""

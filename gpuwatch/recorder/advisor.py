@@ -124,10 +124,13 @@ class Advisor:
             given.judges,
             lambda gpu, at_ms: given.prices.gpu_hour(gpu.name, at_ms),
             lambda gpu: given.reserves(gpu.index, gpu.uuid),
+            given.patience_seconds,
         )
         rows = FindingRows(writer, host_id)
         yield
-        engine, reader, facts = terms.engine(rows.known()), LookReader(db, host_id), terms.facts(db, host_id)
+        known = rows.known()
+        engine, reader, facts = terms.engine(known), LookReader(db, host_id), terms.facts(db, host_id)
+        rows.end(found for found in known if (found.rule, found.subject) not in engine.open)
         self._judge_from_ms = (self._committed_ms - _GRACE_MS) // _LOOK_MS * _LOOK_MS
         t_ms = self._done_ms = _first_look(db, self._judge_from_ms - WARM_MS)
         while True:
@@ -147,7 +150,7 @@ class Advisor:
                 if judge and t_ms % _MINUTE_MS == 0:
                     writer.later(_SAID, said_key(host_id), said_text(t_ms, engine.rules, engine.standings))
                     yield
-                    effects.keep_next(writer, host_id, t_ms)
+                    effects.keep_next(writer, host_id, t_ms, given.effect_seconds)
             elif self._committed_ms - t_ms > _LATE_MS:
                 t_ms = max(t_ms, _first_look(db, t_ms))  # nobody recorded for a while
             self._busy, self._done_ms = False, t_ms

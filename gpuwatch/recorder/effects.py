@@ -13,9 +13,7 @@ from gpuwatch.names import Bucket
 from gpuwatch.rules.document import finding_of
 from gpuwatch.store.writer import StoreWriter
 
-SPAN_S = 1800
-DUE_MS = (SPAN_S + 17 * 60) * 1000
-"""So long after its end the ledger of the half hour after it is final."""
+SPAN_S, _FINAL_S = 1800, 17 * 60
 _MINUTE_S, _DAY_MS = 60, 86_400_000
 _ENOUGH = 0.5
 """Of both half hours so much must have been recorded, and so much of the time after it must be the job's."""
@@ -44,30 +42,35 @@ class Effect(NamedTuple):
     saved_gpu_ms_day: int | None = None
 
 
-def keep_next(writer: StoreWriter, host_id: int, now_ms: int) -> bool:
-    """Work out the effect of the finding that has waited longest, if one is due; False if none is."""
-    row = writer.connection.execute(_DUE, (host_id, now_ms - DUE_MS)).fetchone()
+def due_ms(span_s: int = SPAN_S) -> int:
+    """So long after a finding has cleared the ledger of the ``span_s`` after it is final; of a short span it is written at least."""
+    return (span_s + min(_FINAL_S, span_s) + 2 * _MINUTE_S) * 1000
+
+
+def keep_next(writer: StoreWriter, host_id: int, now_ms: int, span_s: int = SPAN_S) -> bool:
+    """Work out the effect of the finding that has waited longest, if one is due; False if none is. ``span_s``: how much is compared."""
+    row = writer.connection.execute(_DUE, (host_id, now_ms - due_ms(span_s))).fetchone()
     if row is None:
         return False
-    writer.later(_WRITE, *_measured(writer.connection, row[1:]), row[0])
+    writer.later(_WRITE, *_measured(writer.connection, row[1:], max(_MINUTE_S, span_s)), row[0])
     return True
 
 
-def _measured(db: sqlite3.Connection, row: tuple[str, int, int, int, int]) -> Effect:
+def _measured(db: sqlite3.Connection, row: tuple[str, int, int, int, int], longest: int) -> Effect:
     text, workload_id, started_ms, last_ms, ended_ms = row
     finding = finding_of(text)
     if finding is None or finding.bucket is None or not finding.gpus:
         return Effect("not measured: it is about no part of the ledger")
     end = last_ms // 1000 // _MINUTE_S * _MINUTE_S
-    span = max(_MINUTE_S, min(SPAN_S, end - started_ms // 1000 // _MINUTE_S * _MINUTE_S))
+    span = max(_MINUTE_S, min(longest, end - started_ms // 1000 // _MINUTE_S * _MINUTE_S))
     begin = -(-ended_ms // (1000 * _MINUTE_S)) * _MINUTE_S
     sql = _SUM.format(bucket=int(finding.bucket), workload=int(workload_id), gpus=",".join(str(int(i)) for i in finding.gpus))
     seen, held, _ = db.execute(sql, (end - span, end)).fetchone()
-    seen_after, held_after, of_job = db.execute(sql, (begin, begin + SPAN_S)).fetchone()
+    seen_after, held_after, of_job = db.execute(sql, (begin, begin + longest)).fetchone()
     whole = 1000 * _weight(db, finding.gpus)
     if seen < _ENOUGH * span * whole:
         return Effect("not measured: the GPUs were not recorded before")
-    if seen_after < _ENOUGH * SPAN_S * whole:
+    if seen_after < _ENOUGH * longest * whole:
         return Effect("not measured: the GPUs were not recorded afterwards")
     if workload_id and finding.bucket not in _IDLE and of_job < _ENOUGH * seen_after:
         return Effect("not measured: the job has ended")

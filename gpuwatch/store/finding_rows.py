@@ -27,6 +27,7 @@ _STATE = ("last_ms", "ended_ms", "severity", "confidence_pm", "title", "evidence
 _WHO = ("finding_id", "host_id", "rule", "subject", "owner_id", "workload_id", "command", "started_ms")
 _INSERT = insert_sql("finding", (*_WHO, *_STATE))
 _UPDATE = f"UPDATE finding SET {','.join(f'{name}=?' for name in _STATE)} WHERE finding_id=?"
+_END = "UPDATE finding SET ended_ms=last_ms WHERE finding_id=?"
 _MINUTE = insert_sql("finding_minute", ("finding_id", "t", "measured_pm", "waste_pm", "cost_gpu_ms"))
 _EVENT = insert_sql("event", ("event_id", "ts_ms", "host_id", "gpu_id", "proc_id", "kind", "severity", "detail"))
 _OPEN = (
@@ -64,13 +65,18 @@ class FindingRows:
             finding_id, rule, subject, text, started_ms, last_ms, workload_id, proc_id, command, cost_ms, energy_mj, told = row
             finding = finding_of(text)
             if finding is None:
-                self._writer.later("UPDATE finding SET ended_ms=last_ms WHERE finding_id=?", finding_id)
+                self._writer.later(_END, finding_id)
                 continue
             self._costs[finding_id] = _Cost(cost_ms, energy_mj)
             raised_ms = started_ms if told is None else max(started_ms, told * 1000)
             who = (workload_id, proc_id, command, cost_ms / 1000)
             out.append(OpenFinding(rule, subject, finding, started_ms, raised_ms, last_ms, *who, finding_id=finding_id))
         return out
+
+    def end(self, findings: Iterable[OpenFinding]) -> None:
+        """Findings of rules that judge no more end where they were last seen."""
+        for found in findings:
+            self._writer.later(_END, found.finding_id)
 
     def take(self, changes: Iterable[Change], t_ms: int) -> None:
         """Keep what the engine told at a look."""

@@ -40,13 +40,14 @@ def _nobody(_gpu: Gpu) -> bool:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What judges, and by what: ``limits`` as ``{"rule.limit": value}``; ``judges`` (rule, on by default); a GPU's price an hour at an
-    instant; whether a GPU is kept free on purpose.
+    instant; whether a GPU is kept free on purpose; the patience with young processes in seconds.
     """
 
     limits: Mapping[str, float] = field(default_factory=dict)
     judges: Callable[[str, bool], bool] = _every
     price: Callable[[Gpu, int], float | None] = _no_price
     reserved: Callable[[Gpu], bool] = _nobody
+    patience_seconds: float = 300.0
 
     def rules(self) -> dict[str, Rule]:
         """The rules that judge."""
@@ -54,7 +55,7 @@ class Terms:
 
     def engine(self, known: list[OpenFinding] | None = None) -> Engine:
         """A new engine. Raises :class:`UsageError` for a limit that no rule has."""
-        return Engine(Limits(LIMITS, self.limits), self.rules(), known=known or ())
+        return Engine(Limits(LIMITS, self.limits), self.rules(), known=known or (), patience_seconds=self.patience_seconds)
 
     def facts(self, db: sqlite3.Connection, host_id: int) -> FactsReader:
         """Who is there."""
