@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -32,8 +34,9 @@ class Series(Generic[L]):
         self._ends: list[int] = []
         self._looks: list[L] = []
         self._now_ms = 0
-        self._sums: dict[str, tuple[Callable[[L], Any], list[float], list[int]]] = {}
-        self._flags: dict[object, tuple[Callable[[L], bool | None], list[int], list[int]]] = {}
+        self._sums: dict[str, tuple[Callable[[L], Any], array[float], array[int]]] = {}
+        self._totals: dict[str, tuple[Callable[[L], Any], array[float], array[int]]] = {}
+        self._flags: dict[object, tuple[Callable[[L], bool | None], array[int], array[int]]] = {}
 
     # ------------------------------------------------------------------------------------------------------------ feeding
 
@@ -44,6 +47,8 @@ class Series(Generic[L]):
         self._looks.append(look)
         for get, amounts, times in self._sums.values():
             self._sum(get, look, amounts, times)
+        for get, amounts, counts in self._totals.values():
+            self._total(get, look, amounts, counts)
         for test, held, known in self._flags.values():
             self._flag(test, look, held, known)
         if len(self._ends) > _SLACK and self._ends[_SLACK] < t_ms - _KEEP_MS:
@@ -57,17 +62,25 @@ class Series(Generic[L]):
         del self._ends[:count], self._looks[:count]
         for _, amounts, times in self._sums.values():
             del amounts[:count], times[:count]
+        for _, amounts, counts in self._totals.values():
+            del amounts[:count], counts[:count]
         for _, held, known in self._flags.values():
             del held[:count], known[:count]
 
     @staticmethod
-    def _sum(get: Callable[[Any], Any], look: Any, amounts: list[float], times: list[int]) -> None:
+    def _sum(get: Callable[[Any], Any], look: Any, amounts: array[float], times: array[int]) -> None:
         value = get(look)
         amounts.append((amounts[-1] if amounts else 0.0) + (value * look.ms if value is not None else 0))
         times.append((times[-1] if times else 0) + (look.ms if value is not None else 0))
 
     @staticmethod
-    def _flag(test: Callable[[Any], bool | None], look: Any, held: list[int], known: list[int]) -> None:
+    def _total(get: Callable[[Any], Any], look: Any, amounts: array[float], counts: array[int]) -> None:
+        value = get(look)
+        amounts.append((amounts[-1] if amounts else 0.0) + (value if value is not None else 0))
+        counts.append((counts[-1] if counts else 0) + (value is not None))
+
+    @staticmethod
+    def _flag(test: Callable[[Any], bool | None], look: Any, held: array[int], known: array[int]) -> None:
         found = test(look)
         held.append((held[-1] if held else 0) + (look.ms if found else 0))
         known.append((known[-1] if known else 0) + (look.ms if found is not None else 0))
@@ -101,14 +114,35 @@ class Series(Generic[L]):
         amounts, times = self._window(name, seconds)
         return amounts / times if times else None
 
+    def means(self, name: str, seconds: float, parts: int) -> list[float | None]:
+        """The means of a field over equal parts of a window, the oldest part first."""
+        self._window(name, seconds)
+        _, amounts, times = self._sums[name]
+        edges = [self._first(seconds * (parts - part) / parts) for part in range(parts)] + [len(self._ends)]
+        found: list[float | None] = []
+        for first, end in pairwise(edges):
+            known = times[end - 1] - (times[first - 1] if first else 0) if end > first else 0
+            found.append((amounts[end - 1] - (amounts[first - 1] if first else 0.0)) / known if known else None)
+        return found
+
     def known(self, name: str, seconds: float) -> float:
         """The share of a window in which a field was known."""
         return self._known(name, seconds) / 1000 / seconds
 
     def total(self, name: str, seconds: float) -> float | None:
         """The sum of a look's field (an amount in the look, not a rate) over a window."""
-        values = [value for look in self.looks(seconds) if (value := getattr(look, name)) is not None]
-        return sum(values) if values else None
+        found = self._totals.get(name)
+        if found is None:
+            found = self._totals[name] = (attrgetter(name), array("d"), array("q"))
+            for look in self._looks:
+                self._total(found[0], look, found[1], found[2])
+        first = self._first(seconds)
+        if first == len(self._ends):
+            return None
+        _, amounts, counts = found
+        if counts[-1] == (counts[first - 1] if first else 0):
+            return None
+        return amounts[-1] - (amounts[first - 1] if first else 0.0)
 
     def highest(self, name: str, seconds: float) -> float | None:
         """The highest value of a field in a window."""
@@ -133,7 +167,7 @@ class Series(Generic[L]):
         """
         found = self._flags.get(test)
         if found is None:
-            found = self._flags[test] = (test, [], [])
+            found = self._flags[test] = (test, array("q"), array("q"))
             for look in self._looks:
                 self._flag(test, look, found[1], found[2])
         first = self._first(seconds)
@@ -179,7 +213,7 @@ class Series(Generic[L]):
     def _window(self, name: str, seconds: float) -> tuple[float, int]:
         found = self._sums.get(name)
         if found is None:
-            found = self._sums[name] = (attrgetter(name), [], [])
+            found = self._sums[name] = (attrgetter(name), array("d"), array("q"))
             for look in self._looks:
                 self._sum(found[0], look, found[1], found[2])
         first = self._first(seconds)

@@ -51,6 +51,8 @@ def recompilation_churn(job: JobSubject, scene: Scene) -> Verdict:
     ]
     if not ranks:
         return NotEvaluated("compilations: the run is not attached", "gpuwatch run -- python train.py") if _trains(job) else CLEAR
+    if not any(rank.series.total(name, _LONG) for rank in ranks for name in ("compilations", "compiling")):
+        return CLEAR
     after = scene.limits.of(ID, "after_steps")
     counts = [_after(rank, _SHORT, after) for rank in ranks]
     times = [_after(rank, _LONG, after) for rank in ranks]
@@ -67,10 +69,7 @@ def _trains(job: JobSubject) -> bool:
 
 def _after(rank: RankSubject, window: float, least: float) -> tuple[float, float, float]:
     """Compilations, their seconds and the attached seconds of a window, without the looks before step ``least``."""
-    looks = rank.series.looks(7200)
-    counted = sum(look.rank_steps or 0.0 for look in looks)
-    number = next((look.step_number for look in reversed(looks) if look.step_number is not None), None)
-    done = max(counted, float(number or 0))
+    done = max(rank.series.total("rank_steps", 7200) or 0.0, float(rank.series.last("step_number") or 0))
     count = seconds = attached_seconds = 0.0
     for look in reversed(rank.series.looks(window)):
         done -= look.rank_steps or 0.0

@@ -50,6 +50,7 @@ def measured_finding(job: JobSubject, scene: Scene, steps: Steps, busy: float | 
         bucket=Bucket.WAIT,
         cause=Cause.INPUT,
         measured=share,
+        since_ms=scene.t_ms - round(steps.seconds * 1000),
         sql=of_job("data_wait_seconds, forward_seconds, backward_seconds, optimizer_seconds, other_seconds", job, steps.seconds),
     )
 
@@ -94,6 +95,7 @@ def inferred_finding(
         bucket=Bucket.WAIT,
         cause=Cause.INPUT,
         measured=1 - busy,
+        since_ms=scene.t_ms - round(seconds * 1000),
         sql=of_gpus("utilization_ratio, quiet_seconds, observed_seconds", list(job.gpus), seconds),
     )
 

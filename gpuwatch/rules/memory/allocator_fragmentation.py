@@ -70,18 +70,25 @@ def allocator_fragmentation(job: JobSubject, scene: Scene) -> Verdict:
         )
     if (gap := unseen(ranks[0].series, WINDOW)) is not None:
         return gap
-    found = [_of(rank) for rank in ranks]
-    if all(one.reserved is None and not one.retries for one in found) and all(
-        r.series.known("alloc_retries", WINDOW) == 0 for r in ranks
-    ):
-        return NotEvaluated("the allocator's counts: this framework does not tell them")
     limit = scene.limits.of
+    if all(r.series.known("reserved", WINDOW) == 0 and r.series.known("alloc_retries", WINDOW) == 0 for r in ranks):
+        return NotEvaluated("the allocator's counts: this framework does not tell them")
+    found = [_of(rank) for rank in ranks if _worth_a_look(rank, limit(ID, "gap_bytes"))]
+    if not found:
+        return CLEAR
     worst = max(found, key=lambda one: (one.retries, one.gap))
     often = worst.retries >= 1 and 100 * worst.retries >= limit(ID, "retries") * max(worst.steps, 1)
     wide = [one for one in found if one.ratio > limit(ID, "ratio") and one.gap > limit(ID, "gap_bytes")]
     if not often and not wide:
         return CLEAR
     return _finding(job, scene, worst if often else max(wide, key=lambda one: one.gap), often)
+
+
+def _worth_a_look(rank: RankSubject, gap: float) -> bool:
+    """Whether it had retries, or keeps so much more than it allocates in the mean: the most that it allocated is never less."""
+    reserved, allocated = rank.series.mean("reserved", WINDOW), rank.series.mean("allocated", WINDOW)
+    peak = rank.series.mean("allocated_peak", WINDOW)
+    return bool(rank.series.total("alloc_retries", WINDOW)) or (reserved or 0.0) - max(allocated or 0.0, peak or 0.0) > gap
 
 
 def _of(rank: RankSubject) -> _Rank:

@@ -6,7 +6,7 @@ from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Confidence, Severity
 from gpuwatch.rules.holders import preallocates, serves
 from gpuwatch.rules.memory.trend import parts
-from gpuwatch.rules.observed import unseen
+from gpuwatch.rules.observed import ENOUGH, unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, JobSubject, Scene
@@ -71,7 +71,7 @@ def memory_leak_growth(job: JobSubject, scene: Scene) -> Verdict:
     found = [grown for gpu in job.gpus if (grown := _by_hook(job, gpu, scene) or _by_driver(job, gpu)) is not None]
     if not found:
         return NotEvaluated("memory of its processes", "gpuwatch run -- python train.py")
-    for grown in sorted(found, key=lambda one: -one.growth):
+    for grown in sorted(found, key=lambda one: -one.growth if one.quarters else 0.0):
         if _leaks(grown, scene):
             return _finding(job, scene, grown)
     return CLEAR
@@ -79,25 +79,34 @@ def memory_leak_growth(job: JobSubject, scene: Scene) -> Verdict:
 
 def _by_hook(job: JobSubject, gpu: GpuSubject, scene: Scene) -> _Grown | None:
     for rank in attached(job):
-        if rank.facts.gpu_uuid != gpu.gpu.uuid:
+        if rank.facts.gpu_uuid != gpu.gpu.uuid or rank.series.known("allocated", WINDOW) < ENOUGH:
             continue
-        values = [look.allocated for look in rank.series.looks(WINDOW) if look.allocated is not None]
-        steps = rank.series.total("rank_steps", WINDOW)
-        number = rank.series.last("step_number") or rank.series.total("rank_steps", 7200) or 0
-        if len(values) >= 0.9 * WINDOW / 10 and number - (steps or 0) >= scene.limits.of(ID, "after_steps"):
-            return _Grown(parts(values, _PARTS), "hook", steps, gpu)
-        if values and number - (steps or 0) < scene.limits.of(ID, "after_steps"):
-            return _Grown([values[-1]] * _PARTS, "hook", None, gpu)
+        steps = rank.series.total("rank_steps", WINDOW) or 0.0
+        before = (rank.series.last("step_number") or rank.series.total("rank_steps", 7200) or 0) - steps
+        if before < scene.limits.of(ID, "after_steps"):
+            return _Grown([0.0], "hook", steps, gpu)
+        return _Grown(_quarters(rank.series.means("allocated", WINDOW, _PARTS)), "hook", steps, gpu)
     return None
 
 
 def _by_driver(job: JobSubject, gpu: GpuSubject) -> _Grown | None:
+    """What the driver says of the job's processes on this GPU; all its memory tells cheaply whether to look."""
+    if gpu.series.known("memory_used", WINDOW) >= ENOUGH:
+        whole = _quarters(gpu.series.means("memory_used", WINDOW, _PARTS))
+        if not whole or whole[-1] <= whole[0]:
+            return _Grown(whole, "NVML memory", None, gpu)
     for process in job.on_gpus:
         looks = [look.gpus[gpu.id][0] for look in process.series.looks(WINDOW) if gpu.id in look.gpus]
         values = [value for value in looks if value is not None]
-        if len(values) >= 0.9 * WINDOW / 10:
+        if len(values) >= ENOUGH * WINDOW / 10:
             return _Grown(parts(values, _PARTS), "NVML processes", None, gpu)
     return None
+
+
+def _quarters(means: list[float | None]) -> list[float]:
+    """All of them, or none where one is not known."""
+    known = [mean for mean in means if mean is not None]
+    return known if len(known) == len(means) else []
 
 
 def _leaks(grown: _Grown, scene: Scene) -> bool:

@@ -89,6 +89,9 @@ def _full_in(gpu: GpuSubject, scene: Scene, total: int, age: float) -> float | N
     limit, seconds = scene.limits.of, min(_GROWTH, age - 300)
     if seconds < 0.9 * _GROWTH or gpu.series.observed(seconds) < 0.9:
         return None
+    late, whole = gpu.series.mean("memory_used", seconds / 6), gpu.series.mean("memory_used", seconds)
+    if late is None or whole is None or late - whole < 0.3 * limit(ID, "growth") * total:  # on a line it is 0.42 of the growth
+        return None
     looks = [look.memory_used for look in gpu.series.looks(seconds) if look.memory_used is not None]
     found = line([(10.0 * i, used) for i, used in enumerate(looks)])
     if found is None or found.slope <= 0 or found.fit < limit(ID, "fit") or found.slope * seconds < limit(ID, "growth") * total:
