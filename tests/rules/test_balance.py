@@ -280,7 +280,7 @@ def test_loads_that_rise_together_and_steady_ones_are_no_turns() -> None:
     stage.run(1800, {"utilization": 0.9})
     assert isinstance(stage.judge(rollout_learner_idle, job=5), Clear)
     stage = training(2, command="python -m verl.main --algo grpo")
-    stage.run(1800, {"utilization": 0.9})
+    stage.run(1800, {"utilization": 0.7})
     assert isinstance(stage.judge(rollout_learner_idle, job=5), NotEvaluated)
     stage = training(2)
     stage.run(1800, gpus={1: _turns(True)}, unseen=(2,))

@@ -52,6 +52,10 @@ def rollout_learner_idle(job: JobSubject, scene: Scene) -> Verdict:
     for gpu in job.gpus:
         if (gap := unseen(gpu.series, WINDOW)) is not None:
             return gap
+    least = scene.limits.of(ID, "clear_idle" if scene.is_open(ID, job) else "idle")
+    loads = [gpu.series.mean("busy", WINDOW) for gpu in job.gpus]
+    if all(load is not None and 1 - load < least for load in loads):
+        return Clear("none of its GPUs is idle for long")
     groups = groups_of(job, WINDOW, scene.limits.of(ID, "together"))
     if groups is None:
         if is_reinforcement(job):
@@ -60,7 +64,6 @@ def rollout_learner_idle(job: JobSubject, scene: Scene) -> Verdict:
     first, second = mean_of(groups.first, "busy", WINDOW), mean_of(groups.second, "busy", WINDOW)
     if first is None or second is None:
         return NotEvaluated("utilization of its GPUs")
-    least = scene.limits.of(ID, "clear_idle" if scene.is_open(ID, job) else "idle")
     if max(1 - first, 1 - second) < least:
         return CLEAR
     return _finding(job, scene, groups, first, second)

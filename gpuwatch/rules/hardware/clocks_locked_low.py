@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
-from gpuwatch.rules.hardware.reasons import heat, power_cap
 from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.observed import unseen
 from gpuwatch.rules.queries import of_gpus
@@ -72,10 +71,11 @@ def clocks_locked_low(gpu: GpuSubject, scene: Scene) -> Verdict:
 
 def _share(gpu: GpuSubject, which: str) -> float | None:
     """The share of the window in which heat or the power cap was a reason."""
-    reason = heat if which == "heat" else power_cap
-    known = [(share, look.ms) for look in gpu.series.looks(WINDOW) if (share := reason(look)) is not None]
-    whole = sum(ms for _, ms in known)
-    return sum(share * ms for share, ms in known) / whole if whole else None
+    names, seconds = (("thermal", "slowdown"), "thermal_seconds") if which == "heat" else (("power_cap",), "power_seconds")
+    known = [share for name in names if (share := gpu.series.mean(name, WINDOW)) is not None]
+    if (lasted := gpu.series.total(seconds, WINDOW)) is not None:
+        known.append(lasted / WINDOW)
+    return max(known) if known else None
 
 
 def _spread(gpu: GpuSubject) -> float | None:

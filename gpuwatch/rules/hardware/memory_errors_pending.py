@@ -101,6 +101,8 @@ def _state(gpu: GpuSubject, scene: Scene) -> _State:
 
 def _new_errors(gpu: GpuSubject) -> int:
     """How many uncorrected errors came within the looks that are kept; a counter that falls was reset."""
+    if gpu.now is None or not gpu.now.ecc_uncorrected:
+        return 0
     counts = [look.ecc_uncorrected for look in gpu.series.looks(7200) if look.ecc_uncorrected is not None]
     return sum(max(0, after - before) for before, after in pairwise(counts))
 

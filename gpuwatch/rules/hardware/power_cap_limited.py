@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
-from gpuwatch.rules.hardware.reasons import power_cap, slowed
+from gpuwatch.rules.hardware.reasons import never, power_cap, slowed
 from gpuwatch.rules.observed import unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
-from gpuwatch.rules.types import Clear, Evidence, Finding, NotEvaluated, Verdict
+from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import percent
 
 ID = "power-cap-limited"
@@ -46,13 +46,15 @@ def power_cap_limited(gpu: GpuSubject, scene: Scene) -> Verdict:
     """
     if (gap := unseen(gpu.series, WINDOW)) is not None:
         return gap
+    if never(gpu, WINDOW, ("power_cap",), "power_seconds"):
+        return CLEAR
     capped = slowed(gpu, WINDOW, power_cap)
     if capped.busy_seconds < scene.limits.of(ID, "busy_seconds"):
         return Clear("not busy")
     if capped.share is None:
         return NotEvaluated("the driver tells no reasons for its clocks")
     if capped.share < scene.limits.of(ID, "clear_share" if scene.is_open(ID, gpu) else "share"):
-        return Clear()
+        return CLEAR
     limit = gpu.series.last("power_limit") or gpu.gpu.power_limit_watts
     default = gpu.gpu.power_limit_default_watts
     if limit is None or not default:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.rules.looks import GpuLook
+from gpuwatch.rules.observed import ENOUGH
 from gpuwatch.rules.scene import GpuSubject
 
 BUSY = 0.05
@@ -48,6 +49,13 @@ def slowed(gpu: GpuSubject, seconds: float, reason: Callable[[GpuLook], float | 
     share = with_ms / known_ms if known_ms >= 0.5 * busy_ms and known_ms else None
     lost = lost_ms / (seconds * 1000) if kappa_ms or not with_ms else None
     return Slowed(share, lost, onsets, busy_ms / 1000)
+
+
+def never(gpu: GpuSubject, seconds: float, names: tuple[str, ...], lasted: str) -> bool:
+    """Whether reasons are known for the whole window and none of these was ever there: most GPUs, at once."""
+    return not gpu.series.total(lasted, seconds) and all(
+        gpu.series.mean(name, seconds) == 0 and gpu.series.known(name, seconds) >= ENOUGH for name in names
+    )
 
 
 def heat(look: GpuLook) -> float | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
-from gpuwatch.rules.hardware.reasons import Slowed, heat, slowed
+from gpuwatch.rules.hardware.reasons import Slowed, heat, never, slowed
 from gpuwatch.rules.observed import unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
-from gpuwatch.rules.types import Clear, Evidence, Finding, NotEvaluated, Verdict
+from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import percent, span
 
 ID = "thermal-throttle"
@@ -47,6 +47,8 @@ def thermal_throttle(gpu: GpuSubject, scene: Scene) -> Verdict:
     """
     if (gap := unseen(gpu.series, WINDOW)) is not None:
         return gap
+    if never(gpu, WINDOW, ("thermal", "slowdown"), "thermal_seconds"):
+        return CLEAR
     hot = slowed(gpu, WINDOW, heat)
     if hot.busy_seconds < scene.limits.of(ID, "busy_seconds"):
         return Clear("not busy")
