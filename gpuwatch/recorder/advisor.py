@@ -29,8 +29,10 @@ _FIRST_MS = 60_000
 """A recorder judges nothing in its first minute: no rule holds so early, and a short recording is spared the rules."""
 _PIECE_NS, _WARM_PIECE_NS = 800_000, 4_000_000
 """A tick's share of a look, and of the hour before the first one."""
+_MOST = 8
+"""A look that waits while others come gets so many shares at most."""
 _LATE_MS = 60_000
-"""Looks that are so late get a larger share."""
+"""Nobody recorded for so long."""
 _AGAIN_MS = 60_000
 """After trouble with the store."""
 GROUPS = ("idle", "host", "compute", "memory", "balance", "hardware", "serving", "sizing", "experiments", "cost")
@@ -90,11 +92,8 @@ class Advisor:
 
     def _share(self, job: Iterator[None]) -> None:
         """Pieces for as long as a tick has time for them; a job without more work rests itself."""
-        budget = _PIECE_NS
-        if self._done_ms < self._judge_from_ms:
-            budget = _WARM_PIECE_NS
-        elif self._committed_ms - self._done_ms > _LATE_MS:
-            budget = 2 * _PIECE_NS
+        late_looks = (self._committed_ms - self._done_ms - _GRACE_MS) // _LOOK_MS
+        budget = _WARM_PIECE_NS if self._done_ms < self._judge_from_ms else _PIECE_NS * max(1, min(_MOST, late_looks))
         began = self._clock.monotonic_ns()
         while self._due():
             next(job)
