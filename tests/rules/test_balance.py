@@ -15,7 +15,8 @@ from gpuwatch.rules.balance import (
     rollout_learner_idle,
     tensor_parallel_over_pcie,
 )
-from gpuwatch.rules.balance.roles import is_reinforcement, reinforcement_on
+from gpuwatch.rules.balance.roles import is_reinforcement, takes_turns
+from gpuwatch.rules.idle import low_duty_cycle
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
 from tests.support.rule_scene import GIB, Stage
 
@@ -253,7 +254,10 @@ def test_two_groups_that_work_in_turns_are_told_by_their_loads() -> None:
     found = stage.judge(rollout_learner_idle, job=5)
     assert isinstance(found, Finding)
     assert found.severity is Severity.NOTICE and found.waste_gpus == pytest.approx(4 * 0.55)
-    assert "GPUs 2, 3 of train.py is idle 55% of the time" in found.title
+    assert "GPUs 2, 3 of train.py are idle 55% of the time" in found.title
+    assert not takes_turns(stage.scene, stage.scene.gpus[1])
+    stage.open(rollout_learner_idle, stage.scene.jobs[5].key)
+    assert isinstance(stage.judge(low_duty_cycle, gpu=1), Clear) and takes_turns(stage.scene, stage.scene.gpus[1])
 
 
 def test_command_lines_say_which_group_learns() -> None:
@@ -268,7 +272,7 @@ def test_command_lines_say_which_group_learns() -> None:
         found.severity is Severity.INFO
         and found.title == "The learner of rl is idle 20% of the time, and rollouts 5%: they work in turns."
     )
-    assert is_reinforcement(stage.scene.jobs[5]) and reinforcement_on(stage.scene, 1)
+    assert is_reinforcement(stage.scene.jobs[5]) and takes_turns(stage.scene, stage.scene.gpus[1])
     assert isinstance(stage.judge(rank_imbalance, job=5), Clear)
 
 

@@ -52,7 +52,7 @@ def rank_imbalance(job: JobSubject, scene: Scene) -> Verdict:
     """
     if len(job.gpus) < 2:
         return Clear("one GPU")
-    if is_reinforcement(job) or mixed(job):
+    if is_reinforcement(job) or mixed(job) or scene.is_open("rollout-learner-idle", job):
         return Clear("its GPUs have different roles")
     if scene.is_open("rank-straggler", job):
         return Clear("one rank is why: rank-straggler tells it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gpuwatch.rules.scene import JobSubject, ProcessSubject, Scene
+from gpuwatch.rules.scene import GpuSubject, JobSubject, ProcessSubject, Scene
 
 ROLLOUT, LEARNER = "rollout", "learner"
 _ROLLOUT = re.compile(r"(?<![a-z])(rollouts?|rolloutworker|actor|generator|sampler|vllm|sglang)(?![a-z])")
@@ -61,7 +61,8 @@ def is_reinforcement(job: JobSubject) -> bool:
     return named or {ROLLOUT, LEARNER} <= set(roles(job).values())
 
 
-def reinforcement_on(scene: Scene, gpu_id: int) -> bool:
-    """Whether a GPU is held by such a job: rollout-learner-idle judges its waits."""
-    gpu = scene.gpus.get(gpu_id)
-    return gpu is not None and any(is_reinforcement(job) or mixed(job) for job in scene.jobs_on(gpu))
+def takes_turns(scene: Scene, gpu: GpuSubject) -> bool:
+    """Whether a GPU is one of several of a job that learns from its own rollouts: rollout-learner-idle judges its waits."""
+    return any(
+        len(job.gpus) > 1 and (is_reinforcement(job) or scene.is_open("rollout-learner-idle", job)) for job in scene.jobs_on(gpu)
+    )

@@ -75,10 +75,11 @@ def _finding(job: JobSubject, scene: Scene, groups: Groups, first: float, second
     idle = max(1 - first, 1 - second)
     overlap = min(1 - first, 1 - second)
     who = f"The learner of {job.label}" if groups.named else f"{gpus(groups.second)} of {job.label}"
+    verb = "is" if groups.named or len(groups.second) == 1 else "are"
     other = "rollouts" if groups.named else gpus(groups.first)
     return Finding(
         name="rollout and learner wait",
-        title=f"{who} is idle {percent(1 - second)} of the time, and {other} {percent(1 - first)}: they work in turns.",
+        title=f"{who} {verb} idle {percent(1 - second)} of the time, and {other} {percent(1 - first)}: they work in turns.",
         severity=Severity.NOTICE if idle >= scene.limits.of(ID, "notice_idle") else Severity.INFO,
         confidence=Confidence.MEDIUM,
         basis=Basis.INFERRED,

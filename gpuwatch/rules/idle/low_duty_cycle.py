@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Context, Severity
+from gpuwatch.rules.balance.roles import takes_turns
 from gpuwatch.rules.holders import command_of, interactive, quiet_share, serves, settled, sliced
 from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.queries import of_gpus
@@ -91,6 +92,8 @@ def _unless_guarded(gpu: GpuSubject, scene: Scene, seconds: float) -> Clear | No
         return Clear("one long quiet run: gpu-memory-held-idle judges it")
     if interactive(scene.holders(gpu)):
         return Clear("a notebook: it works when its user does")
+    if takes_turns(scene, gpu):
+        return Clear("rollout and learner take turns: rollout-learner-idle judges it")
     for job in scene.jobs_on(gpu):
         if serves(job):
             running = job.server.mean("running", seconds) if job.server else None
