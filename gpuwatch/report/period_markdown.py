@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gpuwatch.report import period_words as words
 from gpuwatch.report.period_blocks import steps
 from gpuwatch.report.period_figures import ALL, Figures
+from gpuwatch.report.period_findings import finding_tables
 from gpuwatch.report.period_tables import Table, main_table, others, without_gpus
 from gpuwatch.view.period.types import Report
 
@@ -52,7 +53,7 @@ def report_markdown(report: Report) -> str:
         tables = [main_table(report, figures), *others(report, figures)]
     else:
         tables = without_gpus(report, figures)
-    for table in tables:
+    for table in [*tables, *finding_tables(report, figures)]:
         parts += [f"## {table.title}", *_table(table)]
     parts += ["## Data", _list(_data(report, figures))]
     if report.definitions:

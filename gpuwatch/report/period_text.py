@@ -12,6 +12,7 @@ from gpuwatch.report.ink import Look
 from gpuwatch.report.lines import Block, beside, head, line, rendered, spread, wrapped
 from gpuwatch.report.period_blocks import owners, waterfall
 from gpuwatch.report.period_figures import Figures
+from gpuwatch.report.period_findings import finding_tables
 from gpuwatch.report.period_strip import strip
 from gpuwatch.report.period_tables import Table, main_table, others, without_gpus
 from gpuwatch.report.table import GAP, Column, table
@@ -45,6 +46,7 @@ def report_text(report: Report, *, width: int = 100, look: Look | None = None) -
         blocks += [drawn(each, width) for each in others(report, figures) if each.title != "Users"]  # they have their bars
     else:
         blocks += [drawn(each, width) for each in without_gpus(report, figures)]
+    blocks += [drawn(each, width) for each in finding_tables(report, figures)]
     blocks.append(_data(report, figures, width))
     blocks.append(_more(report, width))
     return rendered(blocks, width, look)

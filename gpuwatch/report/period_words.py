@@ -34,13 +34,13 @@ ABSENT = {
     "training": "training runs",
     "models": "served models",
     "findings": "findings",
-    "not_evaluated": "rules that were not evaluated",
     "money": "money",
 }
 _WHY = {
     "no_price": "no price is configured",
     "not_evaluated": "this version does not evaluate them",
     "nothing_seen": "nothing of the kind was seen",
+    "not_judged": "no rule has judged this span",
 }
 FIELDS = {
     "sm_active_ratio": "SM activity",

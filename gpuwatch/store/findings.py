@@ -141,12 +141,12 @@ def ended_between(window: Window, start_ms: int, end_ms: int) -> list[FindingRow
     )
 
 
-def touching(window: Window, start_ms: int, end_ms: int) -> list[FindingRow]:
-    """The findings whose fact held at some time in ``[start_ms, end_ms)``."""
+def touching(window: Window, start_ms: int, end_ms: int, host_id: int | None = None) -> list[FindingRow]:
+    """The findings whose fact held at some time in ``[start_ms, end_ms)``, of the window's own host or another."""
     return _rows(
         window,
         "WHERE f.host_id=? AND f.started_ms<? AND (f.ended_ms IS NULL OR f.ended_ms>?) ORDER BY f.finding_id",
-        (window.host_id, end_ms, start_ms),
+        (window.host_id if host_id is None else host_id, end_ms, start_ms),
     )
 
 
@@ -173,13 +173,13 @@ def minutes(window: Window, finding_id: int, start_ms: int, end_ms: int) -> list
     return [MinuteRow._make(row) for row in window.rows(_MINUTE + where, (finding_id, start_ms // 1000, -(-end_ms // 1000)))]
 
 
-def mutes(window: Window) -> list[MuteRow]:
-    """All mutes of the host that were ever made and are kept."""
+def mutes(window: Window, host_id: int | None = None) -> list[MuteRow]:
+    """All mutes of a host that were ever made and are kept."""
     sql = f"SELECT {', '.join(MuteRow._fields)} FROM mute WHERE host_id=? ORDER BY mute_id"
-    return [MuteRow._make(row) for row in window.rows(sql, (window.host_id,))]
+    return [MuteRow._make(row) for row in window.rows(sql, (window.host_id if host_id is None else host_id,))]
 
 
-def said(window: Window) -> Said | None:
+def said(window: Window, host_id: int | None = None) -> Said | None:
     """What the rules said last; ``None`` where no rule has run."""
-    rows = window.rows("SELECT value FROM meta WHERE key=?", (said_key(window.host_id),))
+    rows = window.rows("SELECT value FROM meta WHERE key=?", (said_key(window.host_id if host_id is None else host_id),))
     return said_of(str(rows[0][0])) if rows else None

@@ -51,6 +51,7 @@ def hostile(name: str, by: str = "gpu") -> Report:
         owners=owners,
         processes=processes,
         quality=quality,
+        findings=tuple(replace(row, host=name, user=name, effect=name, gpus=((name, 0),)) for row in sample.findings),
         notes=(f"{name} was recorded later.",),
         not_measured=tuple(replace(row, host=name, enable=name) for row in sample.not_measured),
         command=name,
@@ -77,9 +78,9 @@ def test_in_markdown_a_name_is_text(name: str) -> None:
     )  # fmt: skip
     tags = {found.partition(" ")[0] for found in re.findall(r"<([a-zA-Z!][^>]*)>", html)}
     assert tags <= {"h1", "h2", "p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "strong", "code", "pre"}
-    assert html.count("<table>") == 4 and html.count("<h2>") == 8 - 1
+    assert html.count("<table>") == 6 and html.count("<h2>") == 9
     rows = [row.count("<td") for row in re.findall(r"<tr>(?:(?!</tr>).)*<td(?:(?!</tr>).)*</tr>", html, re.DOTALL)]
-    assert len(set(rows)) == 4, "every table keeps its columns"
+    assert len(set(rows)) == 6, "every table keeps its columns"
 
 
 @pytest.mark.parametrize("text", ["alice", "train_x.py --lr 2e-4", "1 344.0", "28–50 %", "(nobody)", "–", "?", "01:51: x", "a/b=c"])

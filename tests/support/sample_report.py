@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpuwatch.dataclass import replace
-from gpuwatch.names import Bucket, Cause, GapReason, Missing, Severity, Tier
+from gpuwatch.names import Basis, Bucket, Cause, GapReason, Missing, Severity, Tier
 from gpuwatch.view.period.ledger import Sums, add, ledger
 from gpuwatch.view.period.types import (
     NO_PRICE,
     NOT_BUILT,
     EventRow,
+    FindingRow,
     GapRow,
     GpuRow,
     HostRow,
     Lane,
+    NotEvaluatedRow,
     NotMeasured,
     OwnerRow,
     PeriodRow,
@@ -199,6 +201,52 @@ def _quality() -> Quality:
     )
 
 
+def _finding(
+    number: int, rule: str, name: str, user: str, gpus: tuple[int, ...], hours: float | None, **more: object
+) -> FindingRow:
+    given: dict[str, object] = {
+        "severity": Severity.WARNING,
+        "basis": Basis.MEASURED,
+        "state": "open",
+        "title": f"{name} on {len(gpus)} GPUs",
+        "command": "",
+        "since_ms": START_MS + 20 * HOUR_MS,
+        "ended_ms": None,
+        "evidence": "three facts",
+        "advice": "a command",
+        "gain": "",
+        "effect": "",
+        "before_ratio": None,
+        "after_ratio": None,
+        "saved_gpus": None,
+    }
+    cost = None if hours is None else round(hours * HOUR_MS)
+    places = tuple((HOST, gpu) for gpu in gpus)
+    return FindingRow(
+        host=HOST,
+        finding_id=number,
+        rule=rule,
+        name=name,
+        user=user,
+        gpus=places,
+        cost_gpu_ms=cost,
+        total_cost_gpu_ms=cost,
+        **given | more,
+    )  # type: ignore[arg-type]
+
+
+def _findings() -> tuple[FindingRow, ...]:
+    """By cost: two of one rule and user, one that is an estimate, two that cleared with and without an effect, one without an amount."""
+    cleared = {"state": "resolved", "ended_ms": START_MS + 112 * HOUR_MS}
+    return (
+        _finding(1, "gpu-memory-held-idle", "held idle", "bob", (5, 6), 120.0),
+        _finding(2, "input-bound", "waits for input", "carol", (2, 3), 115.4, basis=Basis.INFERRED),
+        _finding(3, "gpu-memory-held-idle", "held idle", "bob", (7,), 31.5, **cleared, saved_gpus=1.0, effect="held idle 100 → 0%"),
+        _finding(4, "input-bound", "waits for input", "alice", (0,), 6.4, **cleared, saved_gpus=0.0, effect="wait 58 → 58%"),
+        _finding(5, "pcie-link-degraded", "PCIe link x8 of x16", "", (3,), None, severity=Severity.NOTICE),
+    )
+
+
 def sample_report(by: str = "gpu") -> Report:
     """The week, with ``by`` as its main table."""
     whole = _sum(lambda g, h, u: True)
@@ -238,12 +286,18 @@ def sample_report(by: str = "gpu") -> Report:
             "held idle": "held by somebody and quiet for five minutes or more, counted from the start",
         },
         command="gpuwatch report --since 2026-11-09 --until 2026-11-16 --tz Europe/Berlin",
+        findings=_findings(),
+        not_evaluated=(
+            NotEvaluatedRow(
+                HOST, "xid-error", "all GPUs", "the kernel log is not readable", "sudo usermod -aG systemd-journal $USER"
+            ),
+        ),
+        rules=50,
+        rules_not_evaluated=1,
         absent={
             "previous": NOT_BUILT,
             "training": NOT_BUILT,
             "models": NOT_BUILT,
-            "findings": NOT_BUILT,
-            "not_evaluated": NOT_BUILT,
             "money": NO_PRICE,
         },
     )

@@ -12,6 +12,8 @@ from gpuwatch.dataclass import replace
 from gpuwatch.store.period import PeriodHost, period_hosts
 from gpuwatch.store.window import Window
 from gpuwatch.view.period.cells import MINUTE_S, clock_edges, day_edges
+from gpuwatch.view.period.finding_row import NOT_JUDGED
+from gpuwatch.view.period.findings import advice
 from gpuwatch.view.period.holders import Holders
 from gpuwatch.view.period.host import HostPart, own_span, together
 from gpuwatch.view.period.models import model_rows
@@ -26,8 +28,6 @@ from gpuwatch.zone import zone_name
 
 ABSENT = {
     "previous": NOT_BUILT,
-    "findings": NOT_BUILT,
-    "not_evaluated": NOT_BUILT,
     "money": NO_PRICE,
 }
 
@@ -92,7 +92,12 @@ def _build(
     hours = request.by == "hour"
     models = model_rows(parts, terms)
     runs = run_rows(parts, terms)
-    absent = {**ABSENT, **{name: NOTHING_SEEN for name, rows in (("training", runs), ("models", models)) if not rows}}
+    found_by_rules = advice(parts, now_ms)
+    absent = {
+        **ABSENT,
+        **({} if found_by_rules.judged else {"findings": NOT_JUDGED}),
+        **{name: NOTHING_SEEN for name, rows in (("training", runs), ("models", models)) if not rows},
+    }
     made = Report(
         version=__version__,
         span=span,
@@ -115,6 +120,10 @@ def _build(
         models=models,
         training=runs,
         experiments=experiments(runs, parts, total.capacity_gpu_ms),
+        findings=found_by_rules.findings,
+        not_evaluated=found_by_rules.not_evaluated,
+        rules=found_by_rules.rules,
+        rules_not_evaluated=found_by_rules.rules_not_evaluated,
         absent=absent,
     )
     return _priced(made) if terms.prices.known else made

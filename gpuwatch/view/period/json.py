@@ -170,7 +170,37 @@ MODEL = (
         ("quality", "string|null", "How output tokens are counted: exact, estimated or at_end; null where they are not"),
     ),
 )
-ABSENT = ("previous", "training", "models", "findings", "not_evaluated")
+FINDING = _plain(
+    ("host", "string", "Host"),
+    ("finding_id", "integer", "Number of the finding in the store"),
+    ("rule", "string", "Rule (gpuwatch explain RULE)"),
+    ("name", "string", "Its finding in two to four words"),
+    ("severity", "string", "info, notice, warning or critical"),
+    ("basis", "string", "What its amount rests on: measured, inferred (an upper bound) or proxy (a band)"),
+    ("state", "string", "At the end of the span: open, muted (open), ended, or resolved (ended, and measured before and after)"),
+    ("title", "string", "The fact, with a number"),
+    ("user", "string", "User, empty if not known"),
+    ("command", "string", "Command line, redacted; empty if none is meant"),
+    ("since_ms", "integer", "Since when the fact holds, unix milliseconds"),
+    ("ended_ms", "integer|null", "When it cleared; null where it held at the end of the span"),
+    ("cost_gpu_ms", "integer|null", "GPU time that it cost in the span; null: no amount. Findings overlap: never add them up"),
+    ("total_cost_gpu_ms", "integer|null", "The same from its start on"),
+    ("evidence", "string", "The evidence in one line"),
+    ("advice", "string", "What to try first"),
+    ("gain", "string", "What to expect of it"),
+    ("effect", "string", "What came of it, empty while it holds"),
+    ("before_ratio", "number|null", "Share of its bucket in the 30 minutes before it cleared"),
+    ("after_ratio", "number|null", "The same in the 30 minutes after"),
+    ("saved_gpus", "number|null", "GPUs less wasted than before (below 0: more); null: not measured"),
+)
+NOT_EVALUATED = _plain(
+    ("host", "string", "Host"),
+    ("rule", "string", "Rule"),
+    ("where", "string", "Which GPU or job"),
+    ("signal", "string", "What is missing"),
+    ("enable", "string", "The command or setting that would give it, empty if nothing would"),
+)
+ABSENT = ("previous", "training", "models", "findings")
 
 
 def _object(fields: Sequence[Field], source: object) -> Json:
@@ -252,7 +282,10 @@ def report_json(report: Report) -> Json:
         "definitions": dict(report.definitions),
         "command": report.command,
         "previous": ledger_json(report.previous) if report.previous else None,
-        **{name: list(getattr(report, name)) for name in ABSENT[1:] if name not in ("training", "models")},
+        "findings": [_object(FINDING, row) | {"gpus": _places(row.gpus)} for row in report.findings],
+        "not_evaluated": [_object(NOT_EVALUATED, row) for row in report.not_evaluated],
+        "rules": report.rules,
+        "rules_not_evaluated": report.rules_not_evaluated,
         "training": [_run(row) for row in report.training],
         "experiments": None if report.experiments is None else _object(EXPERIMENTS, report.experiments),
         "models": [_model(row) for row in report.models],

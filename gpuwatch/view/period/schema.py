@@ -108,7 +108,12 @@ def report() -> dict[str, Any]:
             "definitions": _some("Word -> what it means here", {"type": "string"}),
             "command": {"type": "string", "description": "What makes this report again"},
             "previous": or_null(ledger),
-            **{name: {"type": "array"} for name in shapes.ABSENT[1:] if name not in ("training", "models")},
+            "findings": described(list_of(object_of(shapes.FINDING, gpus=places)), "What rules found, by what it cost in the span"),
+            "not_evaluated": described(
+                list_of(object_of(shapes.NOT_EVALUATED)), "What rules cannot judge now; empty for a span long past"
+            ),
+            "rules": described(_COUNT, "Rules that judge now; 0 for a span long past"),
+            "rules_not_evaluated": described(_COUNT, "Those that missed a signal"),
             "training": described(
                 list_of(object_of(RUN, gpus=places, ledger=ledger, missing=MISSING)), "Training runs in the order of their start"
             ),

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.names import Bucket, Missing
+from gpuwatch.view.period.finding_row import FindingRow, NotEvaluatedRow
 from gpuwatch.view.period.ledger_types import NO_PRICE, Band, Ledger
 from gpuwatch.view.period.model_row import ModelRow
 from gpuwatch.view.period.run_row import Experiments, RunRow
@@ -29,6 +30,7 @@ __all__ = [
     "Band",
     "EventRow",
     "Experiments",
+    "FindingRow",
     "GapRow",
     "GpuRow",
     "HostRow",
@@ -36,6 +38,7 @@ __all__ = [
     "Ledger",
     "MainRow",
     "ModelRow",
+    "NotEvaluatedRow",
     "NotMeasured",
     "OwnerRow",
     "PeriodRow",
@@ -319,8 +322,12 @@ class Report:
     """All of them together."""
     models: tuple[ModelRow, ...] = ()
     """By GPU time; empty where nothing served in the span."""
-    findings: tuple[object, ...] = ()
-    not_evaluated: tuple[object, ...] = ()
+    findings: tuple[FindingRow, ...] = ()
+    """What rules found in the span, by what it cost in it."""
+    not_evaluated: tuple[NotEvaluatedRow, ...] = ()
+    """What rules cannot judge now; empty where the span is long past, or nobody records."""
+    rules: int = 0
+    rules_not_evaluated: int = 0
     absent: Mapping[str, str] = field(default_factory=dict)
     """``previous``, ``training``, ``models``, ``findings``, ``money`` -> why they are empty."""
 
