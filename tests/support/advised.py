@@ -124,7 +124,13 @@ class QuietEngine:
     seen: list[tuple[int, bool]]
 
     def __init__(
-        self, limits: object, rules: Mapping[str, Any], *, known: Iterable[OpenFinding] = (), mutes: Iterable[Mute] = ()
+        self,
+        limits: object,
+        rules: Mapping[str, Any],
+        *,
+        known: Iterable[OpenFinding] = (),
+        mutes: Iterable[Mute] = (),
+        patience_seconds: float = 0.0,
     ) -> None:
         self.rules, self.mutes, self.seen = rules, tuple(mutes), []
         self.open = {(each.rule, each.subject): each for each in known}
