@@ -72,9 +72,14 @@ def random_rows(seed: int) -> Rows:
     rows = Rows()
     for _ in range(14):
         context = rng.choice((Context.PROCESS, Context.PROCESS, Context.NONE, Context.MEMORY_ONLY, None))
-        rows.add(
-            rng.choice((1, 4, 9, 30, 200, 320)), rng.choice((0, 0, 20, 400, 1000, None)), context, kappa_pm=rng.choice((1000, 700))
-        )
+        facts = {"kappa_pm": rng.choice((1000, 700))}
+        if seed % 2:  # with what trainings, other GPUs of the job, GPM and power say
+            facts |= {"sibling": rng.choice((0, 1, 1)), "overhead_pm": rng.choice((0, 0, 300)), "input_pm": rng.choice((0, 900))}
+            facts |= rng.choice(
+                ({}, {"power_fraction_pm": 417}, {"sm_active_pm": 300, "tensor_active_pm": 90, "dram_active_pm": 100})
+            )
+        seconds = rng.choice((1, 4, 9, 30, 200, 320, 700) if seed % 2 else (1, 4, 9, 30, 200, 320))
+        rows.add(seconds, rng.choice((0, 0, 20, 400, 1000, None)), context, **facts)
         if rng.random() < 0.2:
             rows.gap(rng.choice((5, 60)))
     return rows
@@ -99,7 +104,7 @@ def test_the_running_block_equals_the_split_of_the_rows_so_far(seed: int) -> Non
         seen.append(ledger_row(row))
         if row.ts_ms % BLOCK_MS:
             start = row.ts_ms // BLOCK_MS * BLOCK_MS
-            assert track.ledger.running(row.ts_ms) == split(seen, start_ms=start, end_ms=row.ts_ms), row.ts_ms
+            assert track.ledger.running(row.ts_ms) == split(seen[-400:], start_ms=start, end_ms=row.ts_ms), row.ts_ms
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -186,3 +191,39 @@ def test_rows_after_the_instant_name_its_quiet_run() -> None:
     assert track.settled
     assert track.state is State.HELD_IDLE
     assert track.ledger.total(20_000, 130_000) == {(Bucket.HELD_IDLE, 0, 0): (110_000, 11_000_000)}
+
+
+def test_a_gpu_that_its_job_leaves_alone_is_unused_from_the_start_at_15_minutes() -> None:
+    rows = Rows().add(20, 900).add(899, 0, sibling=1)
+    track = track_of(rows)
+    assert track.state is State.HELD_IDLE and set(strip(track, rows, 45)) == {State.HELD_IDLE}
+    rows.add(2, 0, sibling=1).add(19, 0, sibling=0)
+    track = track_of(rows)
+    assert strip(track, rows, 47) == [State.BUSY] + [State.UNUSED] * 45 + [State.HELD_IDLE]
+    assert track.state is State.UNUSED  # the word stays while another GPU of the job worked in the last minute
+    assert track.since_ms == 20 * SECOND
+    found = track.ledger.total(20_000, rows.at)
+    assert {key[0]: ms for key, (ms, _) in found.items()} == {Bucket.ALLOCATED_UNUSED: 901_000, Bucket.HELD_IDLE: 19_000}
+
+
+def test_a_free_gpu_that_a_working_job_was_given_is_unused() -> None:
+    rows = Rows().add(20, 900).add(910, 0, Context.NONE, sibling=1)
+    track = track_of(rows)
+    assert track.state is State.UNUSED
+    assert [cell.state for cell in track.cells(46, 3)] == [State.FREE, State.FREE, State.UNUSED]
+    assert {key[0]: ms for key, (ms, _) in track.ledger.total(20_000, rows.at).items()} == {
+        Bucket.UNALLOCATED: 899_000,
+        Bucket.ALLOCATED_UNUSED: 11_000,
+    }
+
+
+def test_rows_after_the_instant_tell_that_a_gpu_is_unused() -> None:
+    rows = Rows().add(10, 900).add(400, 0, sibling=1)
+    track = track_of(rows)
+    assert track.state is State.HELD_IDLE and not track.settled and track.ahead_ms == 900_000
+    track.freeze()
+    later = Rows().add(10, 900).add(900, 0, sibling=1)
+    for row in later.rows[410:]:
+        track.add(row)
+    assert track.settled and track.state is State.UNUSED
+    assert {cell.state for cell in track.cells((rows.at - 1) // 20_000, 20)} == {State.UNUSED}
