@@ -43,14 +43,14 @@ class Engine:
         mutes: Iterable[Mute] = (),
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self.scene = Scene(limits or Limits(LIMITS))
+        self.scene = Scene(limits or Limits(LIMITS), patience_seconds)
         chosen = {rule.id: rule for rule in RULES.values() if rule.on} if rules is None else rules
         self.rules: dict[str, Rule] = dict(chosen)
         self.mutes: tuple[Mute, ...] = tuple(mutes)
         self.open: dict[Key, OpenFinding] = {}
         self._patience = patience_seconds
         self._courses: dict[Key, Course] = {}
-        self._standings: dict[Key, Standing] = {}
+        self._said: dict[Key, tuple[Subject, Verdict]] = {}
         self._places = Places()
         self._judged_ms: dict[Key, int] = {}
         self._failed: set[str] = set()
@@ -97,7 +97,7 @@ class Engine:
     @property
     def standings(self) -> list[Standing]:
         """What each rule said last of each subject that is there."""
-        return list(self._standings.values())
+        return [self._standing(rule, key, subject, verdict) for (rule, key), (subject, verdict) in self._said.items()]
 
     # ----------------------------------------------------------------------------------------------------------- judging
 
@@ -108,7 +108,7 @@ class Engine:
         course = self._courses.get(key)
         if course is None:
             if not isinstance(verdict, Finding):
-                self._stand(rule, subject, verdict)
+                self._said[key] = (subject, verdict)
                 return
             course = self._courses[key] = course_of(rule)
         if isinstance(verdict, NotEvaluated):
@@ -125,7 +125,7 @@ class Engine:
                 verdict = Clear("held back: three findings of this GPU that rank above it were told today")
         elif isinstance(verdict, Finding):
             verdict = Clear("it holds, and is told when it goes on")
-        self._stand(rule, subject, verdict)
+        self._said[key] = (subject, verdict)
 
     def _verdict(self, rule: Rule, subject: Subject, key: Key) -> Verdict:
         if key not in self.open and too_young(rule, subject, self.scene, self._patience):
@@ -201,15 +201,15 @@ class Engine:
         there = {HOST, *(gpu.key for gpu in self.scene.gpus.values()), *(job.key for job in self.scene.jobs.values())}
         for key in [key for key in self.open if key[1] not in there]:
             self._clear(key, self.scene.t_ms, changes)
-        for table in (self._standings, self._courses):
+        for table in (self._said, self._courses):
             for key in [key for key in table if key[1] not in there]:
                 del table[key]
 
     # --------------------------------------------------------------------------------------------------------------- who
 
-    def _stand(self, rule: Rule, subject: Subject, verdict: Verdict) -> None:
+    def _standing(self, rule: str, key: str, subject: Subject, verdict: Verdict) -> Standing:
         where, gpus = self._where(subject)
-        self._standings[rule.id, _key(subject)] = Standing(rule.id, _key(subject), where, verdict, gpus)
+        return Standing(rule, key, where, verdict, gpus)
 
     def _where(self, subject: Subject) -> tuple[str, tuple[int, ...]]:
         if subject is None:

@@ -11,8 +11,6 @@ from gpuwatch.rules.series import Series
 from gpuwatch.rules.types import NotEvaluated
 from gpuwatch.rules.words import span
 
-PATIENCE = 300
-"""Seconds of a process that are not judged: it loads (S12: 300 s; S16: about 8 min)."""
 NOTEBOOKS = ("ipykernel", "jupyter")
 _TAKE_ALL = (
     "vllm",
@@ -36,10 +34,10 @@ def settled(series: Series[Any], scene: Scene, processes: Iterable[ProcessSubjec
     Without a visible process all of them. What to say instead where that is too little, or too little of it was observed.
     """
     ages = [scene.age_seconds(process) for process in processes]
-    usable = min(seconds, max(ages) - PATIENCE) if ages else seconds
+    usable = min(seconds, max(ages) - scene.patience) if ages else seconds
     if usable < ENOUGH * seconds:
         return NotEvaluated(
-            f"its process has run for {span(max(ages))}: {span(seconds)} after its first {span(PATIENCE)} are judged"
+            f"its process has run for {span(max(ages))}: {span(seconds)} after its first {span(scene.patience)} are judged"
         )
     return unseen(series, usable) or usable
 

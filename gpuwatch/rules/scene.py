@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gpuwatch.dataclass import dataclass, field
 from gpuwatch.model import Gpu
@@ -121,6 +121,8 @@ class Scene:
     """All of it at one look. Rules read it; only the engine feeds it."""
 
     limits: Limits
+    patience: float = 300.0
+    """Seconds of a process that are not judged: it loads (S12: 300 s; S16: about 8 min)."""
     t_ms: int = 0
     look_ms: int = 10_000
     gpus: dict[int, GpuSubject] = field(default_factory=dict)
@@ -134,6 +136,7 @@ class Scene:
     """(rule, subject key) that is open now: a rule clears at another limit than it fires at."""
     _ranks: dict[int, RankSubject] = field(default_factory=dict)
     _servers: dict[int, Series[ServerLook]] = field(default_factory=dict)
+    _holders: dict[int, list[ProcessSubject]] = field(default_factory=dict)
 
     @property
     def host_facts(self) -> HostFacts:
@@ -143,10 +146,9 @@ class Scene:
         """Whether a finding of this rule on this subject is open."""
         return (rule, subject if isinstance(subject, str) else subject.key) in self.open
 
-    def holders(self, gpu: GpuSubject) -> list[ProcessSubject]:
+    def holders(self, gpu: GpuSubject) -> Sequence[ProcessSubject]:
         """The processes that hold a GPU now, those with most memory first."""
-        found = [p for p in self.processes.values() if p.now is not None and gpu.id in p.now.gpus]
-        return sorted(found, key=lambda p: -(p.now.gpus[gpu.id][0] or 0) if p.now else 0)
+        return self._holders.get(gpu.id, ())
 
     def job_of(self, process: ProcessSubject) -> JobSubject | None:
         """The workload that a process is of."""
@@ -185,6 +187,7 @@ class Scene:
             process.facts = process_facts
         _feed(look.t_ms, look.gpus, {i: g.series for i, g in self.gpus.items()})
         _feed(look.t_ms, look.processes, {i: p.series for i, p in self.processes.items()})
+        self._holders = _by_gpu(self.processes.values())
         self._feed_jobs(look, facts)
         if look.host is not None:
             self.host.add(look.t_ms, look.host)
@@ -234,6 +237,16 @@ class Scene:
             yield from self.jobs.values()
         else:
             yield None
+
+
+def _by_gpu(processes: Iterable[ProcessSubject]) -> dict[int, list[ProcessSubject]]:
+    """Who holds each GPU now, those with most memory first."""
+    found: dict[int, list[tuple[float, ProcessSubject]]] = {}
+    for process in processes:
+        now = process.now
+        for gpu_id, (memory, _) in now.gpus.items() if now is not None else ():
+            found.setdefault(gpu_id, []).append((memory or 0.0, process))
+    return {gpu_id: [p for _, p in sorted(held, key=lambda each: -each[0])] for gpu_id, held in found.items()}
 
 
 def _feed(t_ms: int, looks: Mapping[int, object], series: Mapping[int, Series]) -> None:  # type: ignore[type-arg]

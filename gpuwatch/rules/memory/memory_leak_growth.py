@@ -64,8 +64,8 @@ def memory_leak_growth(job: JobSubject, scene: Scene) -> Verdict:
         return CLEAR
     if preallocates(job.on_gpus, (job,)):
         return Clear("its framework takes memory without needing it: memory says nothing")
-    if max((scene.age_seconds(p) for p in job.on_gpus), default=0.0) < WINDOW + 300:
-        return NotEvaluated(f"it has run for less than {span(WINDOW + 300)}")
+    if max((scene.age_seconds(p) for p in job.on_gpus), default=0.0) < WINDOW + scene.patience:
+        return NotEvaluated(f"it has run for less than {span(WINDOW + scene.patience)}")
     if (gap := unseen(job.gpus[0].series, WINDOW)) is not None:
         return gap
     found = [grown for gpu in job.gpus if (grown := _by_hook(job, gpu, scene) or _by_driver(job, gpu)) is not None]

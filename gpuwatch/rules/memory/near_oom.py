@@ -86,7 +86,7 @@ def _cached(gpu: GpuSubject, jobs: list[JobSubject], seconds: float) -> float | 
 
 def _full_in(gpu: GpuSubject, scene: Scene, total: int, age: float) -> float | None:
     """Seconds until the memory is full, if it grows steadily; ``None``: it does not, or not so soon."""
-    limit, seconds = scene.limits.of, min(_GROWTH, age - 300)
+    limit, seconds = scene.limits.of, min(_GROWTH, age - scene.patience)
     if seconds < 0.9 * _GROWTH or gpu.series.observed(seconds) < 0.9:
         return None
     late, whole = gpu.series.mean("memory_used", seconds / 6), gpu.series.mean("memory_used", seconds)
