@@ -77,12 +77,12 @@ FEW = ASKED | {"running": 1.5, "output_tokens": 500.0}
 
 def test_few_requests_at_once_are_told_and_measured_by_the_best_hour() -> None:
     stage = served("triton", gpus=2)
-    stage.job_days[7] = JobDay(24, best_hour_tokens=720_000)
+    stage.job_days[7] = JobDay(24, best_hour_tokens=6_480_000)
     stage.run(3600, {"utilization": 0.6, "dram": 0.2}, server={7: FEW})
     found = stage.judge(low_batch_occupancy, job=7)
     assert isinstance(found, Finding)
     assert (found.severity, found.bucket, found.cause) == (Severity.NOTICE, Bucket.WAIT, Cause.DEMAND)
-    assert found.waste_gpus == pytest.approx(2 * (1 - 180_000 / 720_000))
+    assert found.waste_gpus == pytest.approx(2 * (1 - 1_620_000 / 6_480_000))
     assert found.try_first[0] == "dynamic_batching { }"
 
 

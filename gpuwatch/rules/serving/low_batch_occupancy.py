@@ -106,11 +106,17 @@ def _timid(job: JobSubject, scene: Scene, server: Series[ServerLook], load: _Loa
 
 
 def _lost(job: JobSubject, scene: Scene) -> float | None:
-    """1 - the rate of the window over that of its best hour."""
-    day, tokens = scene.job_day(job), job.server.total("output_tokens", WINDOW) if job.server else None
-    if day is None or not day.best_hour_tokens or tokens is None:
+    """1 - the tokens of this hour, prompts and answers, over those of its best hour."""
+    day, server = scene.job_day(job), job.server
+    if day is None or not day.best_hour_tokens or server is None:
         return None
-    return max(0.0, 1 - tokens / day.best_hour_tokens)
+    prompt = server.total("prompt_tokens", WINDOW)
+    told = [
+        n
+        for n in (server.total("output_tokens", WINDOW), prompt if prompt is not None else server.total("prefill_tokens", WINDOW))
+        if n is not None
+    ]
+    return max(0.0, 1 - sum(told) / day.best_hour_tokens) if told else None
 
 
 def _finding(job: JobSubject, scene: Scene, load: _Load, *, timid: bool) -> Finding:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpuwatch.names import Basis, Confidence, Severity
 from gpuwatch.rules.looks import GpuDay
 from gpuwatch.rules.observed import unseen
@@ -74,7 +76,7 @@ def share_or_mig_candidate(gpu: GpuSubject, scene: Scene) -> Verdict:
     return _finding(gpu, scene, day, cores)
 
 
-def _cores(holders: list[ProcessSubject]) -> float:
+def _cores(holders: Sequence[ProcessSubject]) -> float:
     return sum(p.series.mean("cpu", WINDOW) or 0.0 for p in holders)
 
 
