@@ -18,6 +18,7 @@ from gpuwatch.store.capacity import fit, shrink
 from gpuwatch.store.days import close_hist_days, close_ledger_days, day_steps
 from gpuwatch.store.deleting import Keep
 from gpuwatch.store.hours import HOUR_S, close_ledger_hours, hour_offset_s, hour_start_s, hour_steps
+from gpuwatch.store.idle_floor import learn
 from gpuwatch.store.opening import MEMORY_HOURS
 from gpuwatch.store.retention import aged, leapt, trim_hot
 from gpuwatch.store.rows import Tick
@@ -42,6 +43,7 @@ class Historian:
         self._sealed_s: int | None = None
         """Up to which hour's end this recorder has sealed."""
         self._aged_s: int | None = None
+        self._learned_s: int | None = None
         self._hour_steps = self._sealing_steps = 0
         """So many steps it took to seal an hour last, and what is sealed now has taken so many."""
         self._told = ""
@@ -50,7 +52,7 @@ class Historian:
         """All minutes up to unix second ``end_s`` are closed: begin what can be done now and is not under way."""
         db = self._writer.connection
         if db is not self._db:
-            self._db, self._sealed_s, self._aged_s = db, None, None
+            self._db, self._sealed_s, self._aged_s, self._learned_s = db, None, None, None
             self._open.clear()
         work: dict[str, Work] = {"trim": lambda: self._trim(db, ts_ms)}
         if not self._writer.hot_only:
@@ -60,6 +62,8 @@ class Historian:
                 work["seal"] = lambda: self._seal(db, end_s, hour_s)
             if hour_s != self._aged_s:
                 work["age"] = lambda: self._age(db, hour_s, ts_ms)
+            if hour_s != self._learned_s:
+                work["learn"] = lambda: self._learn(db, end_s, hour_s)
         for name, begin in work.items():
             self._open.setdefault(name, begin())
 
@@ -78,7 +82,7 @@ class Historian:
 
     def _next(self) -> str:
         """The most urgent work."""
-        return next(name for name in ("sum", "trim", "seal", "age") if name in self._open)
+        return next(name for name in ("sum", "trim", "seal", "age", "learn") if name in self._open)
 
     def _step(self) -> None:
         """One step of it."""
@@ -133,6 +137,11 @@ class Historian:
         yield from fit(db, ts_ms, self._keep, lambda sentence: self._tell(ts_ms, sentence))
         yield from shrink(db)
         self._aged_s = hour_s
+
+    def _learn(self, db: sqlite3.Connection, end_s: int, hour_s: int) -> Iterator[object]:
+        """At a start and once an hour: what GPUs draw while nobody holds them."""
+        yield from learn(db, end_s)
+        self._learned_s = hour_s
 
     def _tell(self, ts_ms: int, sentence: str) -> None:
         self._writer.add(Tick(ts_ms, events=[Event(ts_ms, "history_dropped", sentence, Severity.NOTICE)]))

@@ -27,6 +27,7 @@ from gpuwatch.recorder.merge import Merger
 from gpuwatch.recorder.resume import last_facts
 from gpuwatch.recorder.source import Source
 from gpuwatch.recorder.timeline import PERIODS, Break, Timeline
+from gpuwatch.store.idle_floor import floors
 from gpuwatch.store.rows import GapRow, SourceState, Tick
 from gpuwatch.store.writer import StoreWriter
 
@@ -131,6 +132,7 @@ class Recorder:
         if self._begun:
             return
         self._begun = True
+        self._recall_floors()
         now_ms = round(self._clock.time() * 1000)
         info = self._writer.begin_session(now_ms, round(self.period * 1000), self._boot_id)
         if info.previous_end_ms is None or info.previous_end_ms >= now_ms:
@@ -141,6 +143,13 @@ class Recorder:
         else:
             reason = GapReason.OFF if info.previous_clean else GapReason.CRASH
             self._gaps.append(GapRow(info.previous_end_ms, now_ms, reason))
+
+    def _recall_floors(self) -> None:
+        """What GPUs draw while nobody holds them, as far as the store has learned it."""
+        try:
+            self._merger.work.idle_watts = floors(self._writer.connection)
+        except sqlite3.Error as error:
+            self._writer.stumbled(error)
 
     def run_once(self, now: float, *, only: Collection[str] | None = None) -> None:
         """One tick at unix second ``now``: collectors that are due read in this thread, in the order of their names, those last that
@@ -206,6 +215,7 @@ class Recorder:
             self._merger.inferred = self._advisor.causes
         if ts_ms % 60_000 < self.period * 1000:
             self._merger.prune(ts_ms)
+            self._recall_floors()
 
     def _interrupt(self, happened: Break, ts_ms: int, seconds_ms: Sequence[int]) -> None:
         """Time did not simply pass since the last tick: let no row bridge it, and say so.

@@ -258,3 +258,23 @@ def test_a_store_in_memory_keeps_two_hours_whatever_a_file_keeps(monkeypatch: py
     oldest = box.rows("SELECT min(ts_ms)/1000 FROM tick")[0][0]
     assert 7200 <= box.now_s - oldest <= 7200 + 3600
     box.kill()
+
+
+def test_a_recorder_learns_what_a_free_gpu_draws_and_counts_power_from_there(file_lab: Lab) -> None:
+    free = GpuSample(
+        "GPU-0", utilization_ratio=0.0, memory_used_bytes=0.0, process_count=0, power_watts=80.0, power_limit_watts=700.0
+    )
+
+    def read(now: float) -> Batch:
+        return Batch("nvml", int(now), gpus=[Gpu("GPU-0", 0, "H100")], gpu_samples=[free])
+
+    for minutes in (8, 4):  # it learns when it starts
+        recorder = file_lab.record(Scripted("nvml", read, interval=10.0), close_minutes=True)
+        for _ in range(minutes * 6):
+            recorder.run_once(file_lab.clock.time())
+            file_lab.clock.advance(10)
+        recorder.end()
+        file_lab.reopen()
+    assert file_lab.rows("SELECT idle_power_mw FROM gpu") == [(80_000,)]
+    fractions = file_lab.rows("SELECT power_fraction_pm FROM gpu_sample ORDER BY tick_id")
+    assert fractions[0] == (8,) and fractions[-1] == (0,), "above the floor that is assumed of any board, then above its own"
