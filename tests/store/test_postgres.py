@@ -189,3 +189,11 @@ def test_every_worked_query_gives_the_same_answer(
         assert expected
     for row, wanted in zip(found, expected, strict=True):
         assert row == tuple(pytest.approx(cell, rel=1e-9) if isinstance(cell, float) else cell for cell in wanted)
+
+
+def test_every_query_of_a_rule_runs(store: Engine) -> None:
+    from support.rule_queries import queries
+
+    with store.connect() as connection:
+        for module, sql in queries():
+            assert connection.exec_driver_sql(sql.replace("%", "%%")).keys(), module
