@@ -136,8 +136,6 @@ class Scene:
     """(rule, subject key) that is open now: a rule clears at another limit than it fires at."""
     _ranks: dict[int, RankSubject] = field(default_factory=dict)
     _servers: dict[int, Series[ServerLook]] = field(default_factory=dict)
-    _holders: dict[int, list[ProcessSubject]] | None = None
-    """By GPU, made at the first question after a look."""
     _holders: dict[int, list[ProcessSubject]] = field(default_factory=dict)
 
     @property
@@ -150,13 +148,7 @@ class Scene:
 
     def holders(self, gpu: GpuSubject) -> Sequence[ProcessSubject]:
         """The processes that hold a GPU now, those with most memory first."""
-        if self._holders is None:
-            held: dict[int, list[tuple[float, ProcessSubject]]] = {}
-            for process in self.processes.values():
-                for gpu_id, (memory, _) in process.now.gpus.items() if process.now is not None else ():
-                    held.setdefault(gpu_id, []).append((-(memory or 0.0), process))
-            self._holders = {gpu_id: [process for _, process in sorted(found, key=_memory_first)] for gpu_id, found in held.items()}
-        return list(self._holders.get(gpu.id, ()))
+        return self._holders.get(gpu.id, ())
 
     def job_of(self, process: ProcessSubject) -> JobSubject | None:
         """The workload that a process is of."""
@@ -187,7 +179,6 @@ class Scene:
     def feed(self, look: Look, facts: Facts) -> None:
         """The next look. Things that it does not list pass the time unobserved; what has ended is forgotten by :meth:`prune`."""
         self.t_ms, self.look_ms, self.facts = look.t_ms, look.ms, facts
-        self._holders = None
         for gpu_id, gpu_facts in facts.gpus.items():
             gpu = self.gpus.setdefault(gpu_id, GpuSubject(gpu_facts))
             gpu.facts = gpu_facts
@@ -256,10 +247,6 @@ def _by_gpu(processes: Iterable[ProcessSubject]) -> dict[int, list[ProcessSubjec
         for gpu_id, (memory, _) in now.gpus.items() if now is not None else ():
             found.setdefault(gpu_id, []).append((memory or 0.0, process))
     return {gpu_id: [p for _, p in sorted(held, key=lambda each: -each[0])] for gpu_id, held in found.items()}
-
-
-def _memory_first(held: tuple[float, ProcessSubject]) -> float:
-    return held[0]
 
 
 def _feed(t_ms: int, looks: Mapping[int, object], series: Mapping[int, Series]) -> None:  # type: ignore[type-arg]
