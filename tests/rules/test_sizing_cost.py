@@ -116,7 +116,7 @@ def test_tokens_that_cost_twice_the_best_hour_are_told_also_in_money() -> None:
     found = server(day).judge(token_cost_above_reference, job=7)
     assert isinstance(found, Finding)
     assert found.waste_gpus == pytest.approx(2 * 2 / 3)
-    assert "3,000 GPU-seconds" in found.title and found.evidence[2].measured == "3.00 a million tokens by your prices"
+    assert "3,000 GPU-seconds" in found.title and found.evidence[2].measured == "3.00 a million"
 
 
 def test_a_reference_of_ones_own_goes_before_the_best_hour() -> None:

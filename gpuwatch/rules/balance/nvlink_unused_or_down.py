@@ -88,7 +88,7 @@ def _down(gpu: GpuSubject, active: int, usual: int) -> Finding:
                 str(usual),
                 "NVML",
             ),
-            Evidence("GPUs of the same product with all of them", "yes", "–", "NVML"),
+            Evidence("others like it with all of them", "yes", "–", "NVML"),
         ),
         gpus=(gpu.id,),
         waste_gpus=None,

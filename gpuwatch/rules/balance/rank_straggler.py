@@ -101,7 +101,7 @@ def _measured(job: JobSubject, scene: Scene, found: Slowest, owns: list[Own], li
         basis=Basis.MEASURED,
         confidence=Confidence.HIGH,
         evidence=(
-            Evidence("others' median own time over its own", f"{found.score:.2f}", f"{limit:.2f}", "hook"),
+            Evidence("others' own time over its own", f"{found.score:.2f}", f"{limit:.2f}", "hook"),
             Evidence("its own time a step", f"{own.seconds:.3g} s", f"{own.seconds * found.score:.3g} s", "hook"),
             Evidence("a whole step", f"{own.step:.3g} s", "–", "hook"),
         ),
@@ -127,9 +127,9 @@ def _inferred(job: JobSubject, scene: Scene, odd: Odd, limit: float) -> Finding:
         basis=Basis.INFERRED,
         confidence=Confidence.MEDIUM,
         evidence=(
-            Evidence(f"{odd.what} against the others' median", values[0], values[1], "NVML"),
-            Evidence("robust standard deviations apart", f"{abs(odd.z):.1f}", f"{scene.limits.of(ID, 'z'):.0f}", "median distance"),
-            Evidence("temperature against the others' median", "–" if hottest is None else f"{hottest:.0f} °C", usual, "NVML"),
+            Evidence(f"{odd.what}, and the others'", values[0], values[1], "NVML"),
+            Evidence("robust deviations apart", f"{abs(odd.z):.1f}", f"{scene.limits.of(ID, 'z'):.0f}", "median distance"),
+            Evidence("temperature, and the others'", "–" if hottest is None else f"{hottest:.0f} °C", usual, "NVML"),
         ),
         waste=waste,
         how=f"(GPUs - 1) x {percent(odd.slower)}: as much as the others can wait for it.",

@@ -77,9 +77,9 @@ def _more(job: JobSubject, scene: Scene, now: float, usual: float, tokens: float
         confidence=Confidence.MEDIUM,
         basis=Basis.MEASURED,
         evidence=(
-            Evidence("joules a token", f"{now:.3g}", f"{usual:.3g}", "energy counter and tokens"),
+            Evidence("joules a token", f"{now:.3g}", f"{usual:.3g}", "energy counter"),
             Evidence(
-                "times its median of 7 days", f"{now / usual:.2f}", f"{scene.limits.of(ID, 'ratio'):.1f}", "hours with a like load"
+                "times its median of 7 days", f"{now / usual:.2f}", f"{scene.limits.of(ID, 'ratio'):.1f}", "hours of like load"
             ),
             Evidence("over the tokens of a day", extra, "–", "energy counter"),
         ),

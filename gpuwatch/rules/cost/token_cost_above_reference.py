@@ -57,7 +57,7 @@ def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio:
     prices = [gpu.facts.price_per_hour for gpu in job.gpus]
     price = sum(p for p in prices if p is not None) / len(prices) if prices and all(p is not None for p in prices) else None
     million = now * 1e6
-    money = "set a price for your GPUs" if price is None else f"{million / 3600 * price:.2f} a million tokens by your prices"
+    money = "set a price for your GPUs" if price is None else f"{million / 3600 * price:.2f} a million"
     held = sum(gpu.gpu.compute_fraction for gpu in job.gpus)
     findings = sorted({rule for rule, subject in scene.open if rule != ID and subject in (job.key, *(gpu.key for gpu in job.gpus))})
     return Finding(
@@ -72,9 +72,9 @@ def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio:
                 "times the reference",
                 f"{ratio:.1f}",
                 f"{scene.limits.of(ID, 'ratio'):.1f}",
-                "your own" if own else "its best hour of 7 days",
+                "your own" if own else "its best hour",
             ),
-            Evidence("in money", money, "–", "prices of the configuration"),
+            Evidence("in money", money, "–", "your prices"),
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),
         waste_gpus=(1 - 1 / ratio) * held if job.gpus else None,

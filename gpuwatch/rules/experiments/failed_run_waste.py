@@ -97,16 +97,16 @@ def _finding(job: JobSubject, scene: Scene, run: RunFacts, ended_ms: int) -> Fin
                 "it ran for", span((ended_ms - run.started_ms) / 1000), span(scene.limits.of(ID, "least_seconds")), "its process"
             ),
             Evidence(
-                "lost since the last checkpoint" if run.last_checkpoint_ms else "lost, without a checkpoint",
+                "lost since its checkpoint" if run.last_checkpoint_ms else "lost, without a checkpoint",
                 span(lost),
                 "–",
                 "hook",
             ),
             Evidence(
-                "failures of this command in a day",
+                "failures like it in a day",
                 str(failures),
                 f"{scene.limits.of(ID, 'alike'):.0f}",
-                "exit codes and last words",
+                "ends of runs",
             ),
         ),
         gpus=tuple(gpu.id for gpu in gpus_of(job, scene)),

@@ -27,7 +27,7 @@ LONGEST = 7200
     window=1200,
     bucket=Bucket.OVERHEAD,
     limits=(
-        ("notice_seconds", 600, "seconds", "pragmatic", "from its start to its first step"),
+        ("notice_seconds", 600, "seconds", "pragmatic", "from start to first step"),
         ("warning_seconds", 1200, "seconds", "S16 vendor", "a warning from here on"),
         ("told_seconds", 1800, "seconds", "pragmatic", "it is told for so long after its first step"),
     ),
@@ -103,7 +103,7 @@ def _finding(job: JobSubject, scene: Scene, seconds: float, since_ms: int, waiti
         confidence=Confidence.HIGH if measured else Confidence.MEDIUM,
         basis=basis,
         evidence=(
-            Evidence("from its start to its first step", span(seconds), span(limit), "hook" if measured else "NVML utilization"),
+            Evidence("from start to first step", span(seconds), span(limit), "hook" if measured else "NVML utilization"),
             Evidence("of it, before the loop began", span(starting) if starting else "–", "–", "hook"),
             Evidence("GPUs that waited", "–" if amount is None else f"{amount:g}", "–", "NVML processes"),
         ),

@@ -99,7 +99,7 @@ def _finding(gpu: GpuSubject, scene: Scene, clock: float, highest: float, busy: 
         basis=Basis.INFERRED,
         evidence=(
             Evidence("SM clock", f"{clock / 1e6:.0f} MHz", f"{scene.limits.of(ID, 'clock') * highest / 1e6:.0f} MHz", "NVML"),
-            Evidence("time with clocks set by somebody", percent(setting), "–", "NVML clock event reasons"),
+            Evidence("time with clocks set", percent(setting), "–", "NVML clock reasons"),
             Evidence("utilization", percent(busy), percent(scene.limits.of(ID, "busy")), "NVML"),
         ),
         gpus=(gpu.id,),

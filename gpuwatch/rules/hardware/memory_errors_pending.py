@@ -70,8 +70,8 @@ def memory_errors_pending(gpu: GpuSubject, scene: Scene) -> Verdict:
         confidence=Confidence.HIGH,
         basis=Basis.MEASURED,
         evidence=(
-            Evidence("rows that could not be remapped", "yes" if state.failed else "no", "no", "NVML"),
-            Evidence("rows that wait to be remapped", "yes" if state.pending else "no", "no", "NVML"),
+            Evidence("rows not remapped", "yes" if state.failed else "no", "no", "NVML"),
+            Evidence("rows waiting for a remap", "yes" if state.pending else "no", "no", "NVML"),
             Evidence("new uncorrected errors", str(state.new_errors), "0", "NVML ECC counters"),
         ),
         gpus=(gpu.id,),

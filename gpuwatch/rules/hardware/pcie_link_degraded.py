@@ -88,9 +88,9 @@ def _finding(gpu: GpuSubject, look: GpuLook) -> Finding:
         confidence=Confidence.HIGH,
         basis=Basis.MEASURED,
         evidence=(
-            Evidence("lanes while busy", f"x{width}", f"x{best_width}", "NVML PCIe link width"),
-            Evidence("generation while busy", str(generation), str(best_generation), "NVML PCIe link generation"),
-            Evidence("of the link's full rate", percent(share), "100%", "lanes x rate of a lane"),
+            Evidence("lanes while busy", f"x{width}", f"x{best_width}", "NVML"),
+            Evidence("generation while busy", str(generation), str(best_generation), "NVML"),
+            Evidence("of the link's full rate", percent(share), "100%", "PCI Express"),
         ),
         gpus=(gpu.id,),
         waste_gpus=None,

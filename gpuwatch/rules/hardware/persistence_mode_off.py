@@ -58,7 +58,7 @@ def persistence_mode_off(gpu: GpuSubject, scene: Scene) -> Verdict:
         evidence=(
             Evidence("persistence mode", "off", "on", "NVML"),
             Evidence(
-                "starts while nobody had it open, in a day",
+                "starts of the driver in a day",
                 str(day.starts),
                 f"{scene.limits.of(ID, 'starts'):.0f}",
                 "NVML processes",

@@ -74,7 +74,7 @@ def power_cap_limited(gpu: GpuSubject, scene: Scene) -> Verdict:
                 "busy time at the power cap",
                 percent(capped.share),
                 percent(scene.limits.of(ID, "share")),
-                "NVML clock event reasons",
+                "NVML clock reasons",
             ),
             Evidence("power limit", f"{limit:.0f} W", f"{default:.0f} W", "NVML"),
             Evidence("lost to lower clocks", percent(capped.lost), "–", "NVML clocks"),

@@ -74,8 +74,8 @@ def _finding(gpu: GpuSubject, hot: Slowed, brakes: float, limit: float, critical
         confidence=Confidence.HIGH,
         basis=Basis.MEASURED,
         evidence=(
-            Evidence("busy time with clocks lowered by heat", percent(hot.share), percent(limit), "NVML clock event reasons"),
-            Evidence("hardware slowdowns a minute", f"{brakes:.1f}", f"{often:.1f}", "NVML clock event reasons"),
+            Evidence("busy time slowed by heat", percent(hot.share), percent(limit), "NVML clock reasons"),
+            Evidence("hardware slowdowns a minute", f"{brakes:.1f}", f"{often:.1f}", "NVML clock reasons"),
             Evidence(
                 "highest temperature",
                 "–" if celsius is None else f"{celsius:.0f} °C",

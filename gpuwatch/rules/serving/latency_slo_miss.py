@@ -113,9 +113,9 @@ def _finding(job: JobSubject, scene: Scene, server: Series[ServerLook], missed: 
         confidence=Confidence.HIGH,
         basis=Basis.MEASURED,
         evidence=(
-            Evidence(f"p{100 * share:.0f} of the time to the {which}", missed.newest.words, f"{missed.slo:g} s", SOURCE),
+            Evidence(f"p{100 * share:.0f}, time to the {which}", missed.newest.words, f"{missed.slo:g} s", SOURCE),
             Evidence(
-                "windows of 5 minutes that missed it",
+                "5-minute windows that missed",
                 f"{missed.windows} of {PARTS}",
                 f"{scene.limits.of(ID, 'windows'):.0f}",
                 SOURCE,

@@ -80,9 +80,7 @@ def _finding(job: JobSubject, scene: Scene, ratio: float, requests: float, mean:
         confidence=Confidence.MEDIUM,
         basis=Basis.INFERRED,
         evidence=(
-            Evidence(
-                "tokens found in the prefix cache", "off" if off else percent(ratio), percent(scene.limits.of(ID, "hits")), SOURCE
-            ),
+            Evidence("tokens found in the cache", "off" if off else percent(ratio), percent(scene.limits.of(ID, "hits")), SOURCE),
             Evidence("requests in the last hour", f"{requests:,.0f}", f"{scene.limits.of(ID, 'requests'):,.0f}", SOURCE),
             Evidence("mean prompt, tokens", f"{mean:,.0f}", f"{scene.limits.of(ID, 'prompt_tokens'):,.0f}", SOURCE),
         ),

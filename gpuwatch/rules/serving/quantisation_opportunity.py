@@ -71,7 +71,7 @@ def quantisation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
         share = output / (output + prompt)
         if share <= scene.limits.of(ID, "output_share"):
             return CLEAR
-        shown = Evidence("generated, of all tokens computed", percent(share), percent(scene.limits.of(ID, "output_share")), SOURCE)
+        shown = Evidence("generated, of all tokens", percent(share), percent(scene.limits.of(ID, "output_share")), SOURCE)
     else:
         return NotEvaluated("neither GPM nor prompt tokens tell whether decoding waits for memory", job.facts.hint)
     return Finding(
