@@ -10,12 +10,15 @@ GPUs are numbered from 1 (their gpu_id); jobs and processes by what the test say
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from gpuwatch.dataclass import replace
 from gpuwatch.model import Gpu
-from gpuwatch.names import Context, TrainingSource
+from gpuwatch.names import Basis, Context, TrainingSource
 from gpuwatch.rules.limits import Limits
 from gpuwatch.rules.looks import (
     BINS,
@@ -38,7 +41,7 @@ from gpuwatch.rules.looks import (
 )
 from gpuwatch.rules.rule import Rule
 from gpuwatch.rules.scene import Scene
-from gpuwatch.rules.types import Verdict
+from gpuwatch.rules.types import Finding, Verdict
 
 START_MS = 1_764_000_000_000
 GIB = 1 << 30
@@ -187,4 +190,28 @@ class Stage:
         self.scene.limits = Limits({f"{rule.id}.{limit.name}": limit for limit in rule.limits}, self.overrides)
         self.scene.open = self.opened
         subject = self.scene.gpus[gpu] if gpu is not None else self.scene.jobs[job] if job is not None else None
-        return rule.check(subject, self.scene)
+        said = rule.check(subject, self.scene)
+        if isinstance(said, Finding):
+            whole(said)
+        return said
+
+
+@cache
+def _store() -> sqlite3.Connection:
+    """An empty store: its public views are what queries of findings may ask."""
+    db = sqlite3.connect(":memory:")
+    db.executescript((resources.files("gpuwatch.store") / "ddl.sql").read_text())
+    return db
+
+
+def whole(found: Finding) -> None:
+    """What every finding must have, whichever test it came out of."""
+    assert len(found.evidence) == 3, "three numbers"
+    assert all(fact.what and fact.measured for fact in found.evidence)
+    assert found.title.endswith("."), "a sentence"
+    assert len(found.name.split()) <= 5, "a few words for a list"
+    assert found.how and found.try_first and found.gain and found.gain_source and found.wrong_if
+    assert found.basis is Basis.MEASURED or found.gain.startswith("up to")
+    assert found.waste_gpus is None or found.waste_gpus >= 0
+    assert found.sql, "the query that reproduces the number"
+    _store().execute("EXPLAIN " + found.sql)
