@@ -19,10 +19,9 @@ def pcie_rate(gpu: GpuSubject) -> float | None:
     return usable * width / 16 if usable else None
 
 
-def has_nvlink(gpu: GpuSubject) -> bool | None:
-    """Whether it has NVLinks; ``None`` if the driver does not tell."""
-    known = [count for count in (gpu.gpu.nvlink_count, gpu.now.nvlink_active if gpu.now else None) if count is not None]
-    return max(known) > 0 if known else None
+def has_nvlink(gpu: GpuSubject) -> bool:
+    """Whether it has an NVLink that is up. The driver names none where there are none."""
+    return bool(gpu.gpu.nvlink_count or (gpu.now.nvlink_active if gpu.now else None))
 
 
 def busy_share(gpu: GpuSubject, seconds: float) -> float | None:

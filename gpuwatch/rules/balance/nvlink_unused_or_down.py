@@ -41,13 +41,12 @@ def nvlink_unused_or_down(gpu: GpuSubject, scene: Scene) -> Verdict:
     May be wrong for jobs whose GPUs have nothing to tell each other, and for bridges that were never on all cards.
     Sources: S19 (DCGM), S21 (gpud).
     """
-    linked = has_nvlink(gpu)
     if gpu.gpu.parent_uuid:
         return Clear("a slice has no links of its own")
     peers = [other for other in scene.gpus.values() if other is not gpu and other.gpu.name == gpu.gpu.name]
     usual = max((count for other in peers if (count := other.series.last("nvlink_active")) is not None), default=0)
-    if not linked and not usual:
-        return Clear("no NVLink") if linked is False else NotEvaluated("the driver does not tell NVLinks")
+    if not usual and not has_nvlink(gpu):
+        return Clear("no NVLink that the driver tells of")
     count = int(scene.limits.of(ID, "looks"))
     recent = gpu.series.looks(10 * count)
     active = [look.nvlink_active for look in recent if look.nvlink_active is not None]

@@ -34,7 +34,7 @@ _TRY = {
 def tensor_parallel_over_pcie(job: JobSubject, scene: Scene) -> Verdict:
     """Each layer of a model is split over GPUs (tensor parallelism), and what they tell each other goes over PCIe.
 
-    Fires when the command line splits over 2 or more, none of the job's GPUs has an NVLink, and PCIe is in use for 30 % of its rate.
+    Fires when the command line splits over 2 or more, no GPU of the job has an NVLink that the driver tells of, and PCIe is in use for 30 % of its rate.
 
     Waste: not known before it is tried.
     Try: pipeline or data parallelism; tensor parallelism only inside NVLink.
@@ -45,11 +45,8 @@ def tensor_parallel_over_pcie(job: JobSubject, scene: Scene) -> Verdict:
     wide = tensor_parallel(job.facts.command)
     if wide < 2 or len(job.gpus) < 2:
         return Clear("no tensor parallelism on its command line")
-    linked = [has_nvlink(gpu) for gpu in job.gpus]
-    if any(linked):
+    if any(has_nvlink(gpu) for gpu in job.gpus):
         return Clear("its GPUs have NVLinks")
-    if any(one is None for one in linked):
-        return NotEvaluated("the driver does not tell NVLinks")
     for gpu in job.gpus:
         if (gap := unseen(gpu.series, WINDOW)) is not None:
             return gap
