@@ -53,7 +53,11 @@ def _costs(report: Report, figures: Figures) -> Table:
         below.append(f"… {len(groups) - MOST} more with --json")
     missed = _missed(report)
     return Table(
-        "Findings by cost", columns if ordered else [], "may overlap", "Rules found nothing in this span.", below=[*below, *missed]
+        "Findings by cost",
+        columns if ordered else [],
+        "may overlap",
+        " ".join(("Rules found nothing in this span.", *missed)),
+        below=[*below, *missed],
     )
 
 
