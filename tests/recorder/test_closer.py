@@ -84,6 +84,40 @@ def test_a_pause_that_ends_was_a_wait_also_in_the_minutes_before(lab: Lab) -> No
     assert all(Bucket.QUIET not in minute for minute in ledger(lab).values())
 
 
+def beside_work(lab: Lab) -> None:
+    """GPU-a works; GPU-b is held by the same job, which leaves it alone after half a minute."""
+
+    def batch(now: float) -> Batch:
+        found = gpu_batch(now)
+        used = replace(found.gpu_samples[1], process_count=1, utilization_ratio=0.0 if now > START + 30 else 1.0, sibling_active=1)
+        return replace(found, gpu_samples=[found.gpu_samples[0], used])
+
+    lab.record(Scripted("nvml", batch), close_minutes=True)
+
+
+def test_a_gpu_that_its_working_job_leaves_alone_is_unused_from_the_start_once_that_is_15_minutes(lab: Lab) -> None:
+    beside_work(lab)
+    lab.tick(900)
+    assert ledger(lab, 2)[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.HELD_IDLE: 30_000}
+    assert ledger(lab, 2)[10] == {Bucket.HELD_IDLE: 60_000}
+    lab.tick(110)
+    booked = ledger(lab, 2)
+    assert booked[0] == {Bucket.BUSY_UNKNOWN: 30_000, Bucket.ALLOCATED_UNUSED: 30_000}
+    assert {n: minute for n, minute in booked.items() if n} == {n: {Bucket.ALLOCATED_UNUSED: 60_000} for n in range(1, 16)}
+
+
+def test_a_killed_recorder_leaves_unused_time_that_the_next_one_finds(file_lab: Lab) -> None:
+    lab = file_lab
+    beside_work(lab)
+    lab.tick(935)
+    assert ledger(lab, 2)[10] == {Bucket.HELD_IDLE: 60_000}
+    lab.reopen()
+    lab.clock.advance(100)
+    lab_with(lab, lambda at: 1.0)
+    lab.tick(80)
+    assert [ledger(lab, 2)[n] for n in (1, 10, 14)] == [{Bucket.ALLOCATED_UNUSED: 60_000}] * 3
+
+
 def test_a_minute_is_final_sixteen_minutes_after_its_end(lab: Lab) -> None:
     lab_with(lab, lambda at: 1.0)
     lab.tick(60 + 16 * 60)
