@@ -43,6 +43,15 @@ def test_near_its_limits_kernels_are_large_enough(said: dict[str, Any]) -> None:
     assert isinstance(launches(**said).judge(launch_bound_small_kernels, gpu=1), Clear)
 
 
+def test_an_open_one_does_not_come_and_go_at_its_limits() -> None:
+    near = {"sm": 0.38, "dram": 0.33, "utilization": 0.55, "power_fraction": 0.49}
+    stage = launches(process={"cpu": 0.85, "thread_cpu": 0.85}, **near)
+    stage.open(launch_bound_small_kernels, "gpu:GPU-1")
+    assert isinstance(stage.judge(launch_bound_small_kernels, gpu=1), Finding)
+    stage.run(900, gpu=SMALL | {"sm": 0.41}, process=THREAD)
+    assert isinstance(stage.judge(launch_bound_small_kernels, gpu=1), Clear)
+
+
 def test_long_steps_and_idle_threads_are_guards() -> None:
     assert isinstance(launches(0.35).judge(launch_bound_small_kernels, gpu=1), Clear)
     assert isinstance(launches(process={"cpu": 0.8, "thread_cpu": 0.8}).judge(launch_bound_small_kernels, gpu=1), Clear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.compute.empty_by_power import by_power
 from gpuwatch.rules.holders import serves, settled, sliced
 from gpuwatch.rules.queries import of_gpus
@@ -62,7 +63,7 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
     used = busy if used is None else used
     if busy is None or used is None:
         return NotEvaluated("neither utilization nor GPM tells how busy it is", "gpuwatch doctor")
-    if used < limits.of(ID, "busy"):
+    if used < Bounds(scene, ID, gpu).least("busy"):
         return CLEAR
     if series.known("sm", seconds) < 0.8:
         if limits.of(ID, "proxy"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.observed import mean_of, unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -56,19 +57,19 @@ def eager_where_compile_pays(job: JobSubject, scene: Scene) -> Verdict:
     if (gap := unseen(job.gpus[0].series, WINDOW)) is not None:
         return gap
     steps, sm = steps_of(job, WINDOW), mean_of(job.gpus, "sm", WINDOW)
+    bounds = Bounds(scene, ID, job)
     each = steps.each(len(ranks)) if steps else None
-    if (sm or 0.0) >= scene.limits.of(ID, "sm") and each is not None and each > scene.limits.of(ID, "long_step"):
+    if (sm or 0.0) >= bounds.most("sm") and each is not None and each > bounds.most("long_step"):
         return Clear("long steps of large matrix products: compiling would not pay")
     launches = any(scene.is_open("launch-bound-small-kernels", gpu) for gpu in job.gpus)
     dram, tensor = mean_of(job.gpus, "dram", WINDOW), mean_of(job.gpus, "tensor", WINDOW)
     if not launches and (dram is None or tensor is None):
         return NotEvaluated("DRAM and tensor activity (GPM: Hopper or newer)", "gpuwatch doctor")
-    limit = scene.limits.of
-    heavy = dram is not None and tensor is not None and dram >= limit(ID, "dram") and tensor < limit(ID, "tensor")
+    heavy = dram is not None and tensor is not None and dram >= bounds.least("dram") and tensor < bounds.most("tensor")
     if not launches and not heavy:
         return CLEAR
     left = _left(job, scene, steps)
-    if left < limit(ID, "compile_times") * _COMPILE_SECONDS:
+    if left < bounds.least("compile_times") * _COMPILE_SECONDS:
         return Clear(f"about {span(left)} are left: too little to pay for compiling")
     return _finding(job, scene, (dram, tensor), launches, left)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.observed import fractions
 from gpuwatch.rules.queries import of_job
 from gpuwatch.rules.rule import rule
@@ -58,7 +59,8 @@ def recompilation_churn(job: JobSubject, scene: Scene) -> Verdict:
     times = [_after(rank, _LONG, after) for rank in ranks]
     count, seconds = max(one[0] for one in counts), max(one[1] for one in times)
     share = seconds / max(_LONG * 0.5, max(one[2] for one in times)) if seconds else 0.0
-    if count < scene.limits.of(ID, "recompiles") and share < scene.limits.of(ID, "share"):
+    bounds = Bounds(scene, ID, job)
+    if count < bounds.least("recompiles") and share < bounds.least("share"):
         return CLEAR
     return _finding(job, scene, count, seconds, share)
 

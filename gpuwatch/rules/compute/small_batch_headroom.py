@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import preallocates, settled
 from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
@@ -72,19 +73,20 @@ def small_batch_headroom(job: JobSubject, scene: Scene) -> Verdict:
     if any(value is None for value in memory):
         return NotEvaluated("GPU memory in use", "gpuwatch doctor")
     most = max(value for value in memory if value is not None)
-    if most >= scene.limits.of(ID, "memory"):
+    bounds = Bounds(scene, ID, job)
+    if most >= bounds.most("memory"):
         return CLEAR
-    if (part_of_time(job, "evaluation", seconds) or 0.0) >= scene.limits.of(ID, "evaluation"):
+    if (part_of_time(job, "evaluation", seconds) or 0.0) >= bounds.most("evaluation"):
         return Clear("it evaluates for a large part of the time")
     waits = part_of_time(job, "data", 300)
     if scene.is_open("input-bound", job) or (waits is not None and waits >= 0.20):
         return Clear("it waits for input: input-bound judges it")
-    if (mean_of(job.gpus, "dram", seconds) or 0.0) >= scene.limits.of(ID, "dram"):
+    if (mean_of(job.gpus, "dram", seconds) or 0.0) >= bounds.most("dram"):
         return Clear("bound by memory")
     busy = mean_of(job.gpus, "busy", seconds)
     if busy is None:
         return NotEvaluated("neither utilization nor GPM tells how busy its GPUs are", "gpuwatch doctor")
-    filled = _filled(job, scene, seconds, busy)
+    filled = _filled(job, bounds, seconds, busy)
     if isinstance(filled, NotEvaluated):
         return filled
     return CLEAR if filled is None else _finding(job, scene, filled, most)
@@ -101,23 +103,23 @@ def _memory(gpu: GpuSubject, job: JobSubject, seconds: float) -> float | None:
     return used[min(len(used) - 1, int(0.95 * len(used)))] / total if used and total else None
 
 
-def _filled(job: JobSubject, scene: Scene, seconds: float, busy: float) -> _Filled | NotEvaluated | None:
-    limit = scene.limits.of
+def _filled(job: JobSubject, bounds: Bounds, seconds: float, busy: float) -> _Filled | NotEvaluated | None:
+    limit = bounds.plain
     sm = mean_of(job.gpus, "sm", seconds)
     if sm is not None:
-        if sm >= limit(ID, "sm"):
+        if sm >= bounds.most("sm"):
             return None
-        return _Filled("SM activity", sm, limit(ID, "sm"), "GPM", max(0.0, busy - sm), Basis.INFERRED)
+        return _Filled("SM activity", sm, limit("sm"), "GPM", max(0.0, busy - sm), Basis.INFERRED)
     tops = [gpu.series.utilization_quantile(0.95, seconds) for gpu in job.gpus]
     top = max((value for value in tops if value is not None), default=None)
-    if top is not None and top < limit(ID, "utilization"):
-        return _Filled("utilization, 95th percentile", top, limit(ID, "utilization"), "NVML utilization", 1 - busy, Basis.INFERRED)
+    if top is not None and top < bounds.most("utilization"):
+        return _Filled("utilization, 95th percentile", top, limit("utilization"), "NVML utilization", 1 - busy, Basis.INFERRED)
     power = mean_of(job.gpus, "power_fraction", seconds)
     if power is None:
         return NotEvaluated("SM activity (GPM: Hopper or newer), or power and its limit", "gpuwatch doctor")
-    if power >= limit(ID, "power"):
+    if power >= bounds.most("power"):
         return None
-    return _Filled("power fraction above the idle floor", power, limit(ID, "power"), "NVML power", busy * (1 - power), Basis.PROXY)
+    return _Filled("power fraction above the idle floor", power, limit("power"), "NVML power", busy * (1 - power), Basis.PROXY)
 
 
 def _finding(job: JobSubject, scene: Scene, filled: _Filled, memory: float) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import serves, settled, sliced
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -60,16 +61,16 @@ def tensor_cores_unused(gpu: GpuSubject, scene: Scene) -> Verdict:
     seconds = settled(gpu.series, scene, holders, WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds
-    series, limit, jobs = gpu.series, scene.limits.of, scene.jobs_on(gpu)
+    series, bounds, jobs = gpu.series, Bounds(scene, ID, gpu), scene.jobs_on(gpu)
     busy, sm, tensor, fp32 = (series.mean(name, seconds) for name in ("busy", "sm", "tensor", "fp32"))
     hooked = next((rank.facts.precision for job in jobs for rank in attached(job) if rank.facts.precision), "")
     if tensor is None or sm is None or fp32 is None:
         return _by_hook(gpu, scene, hooked, busy)
-    if (series.mean("fp64", seconds) or 0.0) >= limit(ID, "fp64"):
+    if (series.mean("fp64", seconds) or 0.0) >= bounds.most("fp64"):
         return Clear("it computes in FP64")
-    if tensor >= limit(ID, "tensor") or sm < limit(ID, "sm") or fp32 < limit(ID, "fp32"):
+    if tensor >= bounds.most("tensor") or sm < bounds.least("sm") or fp32 < bounds.least("fp32"):
         return CLEAR
-    if (series.mean("dram", seconds) or 0.0) >= limit(ID, "dram"):
+    if (series.mean("dram", seconds) or 0.0) >= bounds.most("dram"):
         return Clear("bound by memory")
     if not any(_learns(job) for job in jobs):
         return Clear("no program that is known to multiply matrices")
@@ -81,7 +82,7 @@ def _by_hook(gpu: GpuSubject, scene: Scene, precision: str, busy: float | None) 
         return NotEvaluated(
             "tensor activity (GPM: Hopper or newer), or the precision by the hook", "gpuwatch run -- python train.py"
         )
-    if precision != "fp32" or busy is None or busy < scene.limits.of(ID, "busy"):
+    if precision != "fp32" or busy is None or busy < Bounds(scene, ID, gpu).least("busy"):
         return CLEAR
     return _finding(gpu, scene, (busy, None, None, None), precision)
 

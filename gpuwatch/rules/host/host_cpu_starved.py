@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import serves, settled
 from gpuwatch.rules.host.loaders import room
 from gpuwatch.rules.observed import fractions, mean_of
@@ -67,7 +68,11 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
     throttled = max((v for p in job.processes if (v := p.series.mean("cpu_throttled", seconds)) is not None), default=None)
     load, cores = scene.host.mean("load", seconds), scene.host_facts.cpu_count
     starved = _signs(
-        scene, busy, throttled, scene.host.mean("steal", seconds), load / cores if load is not None and cores else None
+        Bounds(scene, ID, job),
+        busy,
+        throttled,
+        scene.host.mean("steal", seconds),
+        load / cores if load is not None and cores else None,
     )
     if starved is not None:
         return _finding(job, scene, starved, busy)
@@ -76,21 +81,21 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
     return CLEAR
 
 
-def _signs(scene: Scene, busy: float, throttled: float | None, steal: float | None, wanted: float | None) -> _Starved | None:
-    limit = scene.limits.of
-    if busy < limit(ID, "throttled_busy"):
-        if throttled is not None and throttled > limit(ID, "throttled"):
+def _signs(bounds: Bounds, busy: float, throttled: float | None, steal: float | None, wanted: float | None) -> _Starved | None:
+    limit = bounds.plain
+    if busy < bounds.most("throttled_busy"):
+        if throttled is not None and throttled > bounds.least("throttled"):
             words = f"was kept from the CPU by its limit in {percent(throttled)} of the periods"
             evidence = Evidence(
-                "throttled periods of its control group", percent(throttled), percent(limit(ID, "throttled")), "cgroup cpu.stat"
+                "throttled periods of its control group", percent(throttled), percent(limit("throttled")), "cgroup cpu.stat"
             )
             return _Starved(words, evidence)
-        if steal is not None and steal > limit(ID, "steal"):
+        if steal is not None and steal > bounds.least("steal"):
             words = f"shares a host of whose CPU {percent(steal)} went to other virtual machines"
-            return _Starved(words, Evidence("steal", percent(steal), percent(limit(ID, "steal")), "/proc/stat"))
-    if wanted is not None and wanted > limit(ID, "load_per_core") and busy < limit(ID, "busy"):
+            return _Starved(words, Evidence("steal", percent(steal), percent(limit("steal")), "/proc/stat"))
+    if wanted is not None and wanted > bounds.least("load_per_core") and busy < bounds.most("busy"):
         words = f"shares a host on which {wanted:.1f} tasks want each core"
-        return _Starved(words, Evidence("tasks a core", f"{wanted:.1f}", f"{limit(ID, 'load_per_core'):g}", "/proc/loadavg"))
+        return _Starved(words, Evidence("tasks a core", f"{wanted:.1f}", f"{limit('load_per_core'):g}", "/proc/loadavg"))
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import serves, settled, sliced
 from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.queries import of_gpus
@@ -54,19 +55,19 @@ def host_to_device_copy_bound(gpu: GpuSubject, scene: Scene) -> Verdict:
     seconds = settled(gpu.series, scene, scene.holders(gpu), WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds
-    series, limit = gpu.series, scene.limits.of
+    series, bounds = gpu.series, Bounds(scene, ID, gpu)
     received, busy, sm = series.mean("pcie_rx", seconds), series.mean("busy", seconds), series.mean("sm", seconds)
     if received is None:
         return NotEvaluated("PCIe throughput (GPM, or driver 535 and newer)", "gpuwatch doctor")
     if sm is None and busy is None:
         return NotEvaluated("neither utilization nor GPM tells how busy it is", "gpuwatch doctor")
-    if (sm >= limit(ID, "sm")) if sm is not None else ((busy or 0.0) >= limit(ID, "busy")):
+    if (sm >= bounds.most("sm")) if sm is not None else ((busy or 0.0) >= bounds.most("busy")):
         return CLEAR
     usable = _link(
         series.last("pcie_generation") or gpu.gpu.pcie_generation_max, series.last("pcie_width") or gpu.gpu.pcie_width_max
     )
-    full = usable is not None and received >= limit(ID, "link_share") * usable
-    least = limit(ID, "steady_bytes")
+    full = usable is not None and received >= bounds.least("link_share") * usable
+    least = bounds.plain("steady_bytes")
     steady = sm is not None and received >= least and _steady(gpu, seconds, least) >= 0.9
     if full or steady:
         return _finding(gpu, scene, received, usable, (sm, busy))

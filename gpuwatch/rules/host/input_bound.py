@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import command_of, serves, settled
 from gpuwatch.rules.host.input_finding import inferred_finding, measured_finding
 from gpuwatch.rules.host.loaders import main_cpu, worker_cpu
@@ -85,7 +86,7 @@ def _measured(job: JobSubject, scene: Scene, steps: Steps) -> Verdict:
 def _inferred(job: JobSubject, scene: Scene) -> Verdict:
     if not job.gpus:
         return CLEAR
-    limits, seconds = scene.limits, scene.limits.of(ID, "inferred_seconds")
+    bounds, seconds = Bounds(scene, ID, job), scene.limits.of(ID, "inferred_seconds")
     series = job.gpus[0].series
     usable = settled(series, scene, job.on_gpus, seconds)
     if isinstance(usable, NotEvaluated):
@@ -97,11 +98,11 @@ def _inferred(job: JobSubject, scene: Scene) -> Verdict:
     high, low = series.utilization_quantile(0.95, usable), series.utilization_quantile(0.05, usable)
     if busy is None or high is None or low is None:
         return unread
-    if 1 - busy < limits.of(ID, "inferred_wait") or high < limits.of(ID, "high") or low >= limits.of(ID, "low"):
+    if 1 - busy < bounds.least("inferred_wait") or high < bounds.least("high") or low >= bounds.most("low"):
         return unread
     workers, main = worker_cpu(job, usable), main_cpu(job, usable)
-    by_workers = workers is not None and workers >= limits.of(ID, "worker_cpu")
-    alone = not job.workers and main is not None and limits.of(ID, "main_cpu_low") <= main <= limits.of(ID, "main_cpu_high")
+    by_workers = workers is not None and workers >= bounds.least("worker_cpu")
+    alone = not job.workers and main is not None and bounds.least("main_cpu_low") <= main <= bounds.most("main_cpu_high")
     if not by_workers and not alone and not scene.is_open("slow-storage-or-swap", job):
         return unread
-    return inferred_finding(job, scene, usable, busy, (low, high), limits.of(ID, "worker_cpu"))
+    return inferred_finding(job, scene, usable, busy, (low, high), bounds.plain("worker_cpu"))

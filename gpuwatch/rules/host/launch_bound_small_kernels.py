@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import serves, settled, sliced
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -54,28 +55,28 @@ def launch_bound_small_kernels(gpu: GpuSubject, scene: Scene) -> Verdict:
     seconds = settled(gpu.series, scene, holders, WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds
-    series, limit = gpu.series, scene.limits.of
+    series, bounds = gpu.series, Bounds(scene, ID, gpu)
     used, busy, power = series.mean("utilization", seconds), series.mean("busy", seconds), series.mean("power_fraction", seconds)
     if used is None or busy is None:
         return NotEvaluated("utilization", "gpuwatch doctor")
-    if used < limit(ID, "busy"):
+    if used < bounds.least("busy"):
         return CLEAR
-    if power is not None and power >= limit(ID, "power"):
+    if power is not None and power >= bounds.most("power"):
         return CLEAR
     sm, dram = series.mean("sm", seconds), series.mean("dram", seconds)
-    if sm is not None and (sm >= limit(ID, "sm") or (dram or 0.0) >= limit(ID, "dram")):
+    if sm is not None and (sm >= bounds.most("sm") or (dram or 0.0) >= bounds.most("dram")):
         return CLEAR
     step = _step_seconds(gpu, scene, seconds)
-    if step is not None and step > limit(ID, "long_step"):
+    if step is not None and step > bounds.most("long_step"):
         return Clear(f"a step takes {step:.2f} s: its kernels are not small")
     if sm is None and (power is None or step is None):
         return NotEvaluated("SM activity (GPM: Hopper or newer), or step times and power", "gpuwatch run -- python train.py")
-    if sm is None and step is not None and step >= limit(ID, "short_step"):
+    if sm is None and step is not None and step >= bounds.most("short_step"):
         return CLEAR
     cores = [v for p in holders if (v := _thread(p.series.mean("thread_cpu", seconds), p.series.mean("cpu", seconds))) is not None]
     if not cores:
         return NotEvaluated("the CPU time of its processes cannot be read", "gpuwatch doctor")
-    if max(cores) < limit(ID, "thread_cpu"):
+    if max(cores) < bounds.least("thread_cpu"):
         return CLEAR
     return _finding(gpu, scene, (used, busy, sm, power), max(cores), step)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import serves, settled
 from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
@@ -49,7 +50,7 @@ def single_thread_host_bound(job: JobSubject, scene: Scene) -> Verdict:
     """
     if not job.on_gpus:
         return CLEAR
-    limits = scene.limits
+    bounds = Bounds(scene, ID, job)
     host = scene.host.mean("cpu", WINDOW)
     for process in job.on_gpus:
         gpus = [scene.gpus[i] for i in process.gpu_ids if i in scene.gpus]
@@ -61,10 +62,10 @@ def single_thread_host_bound(job: JobSubject, scene: Scene) -> Verdict:
             return NotEvaluated("the CPU time of its processes cannot be read", "gpuwatch doctor")
         if busy is None:
             return NotEvaluated("neither utilization nor GPM tells how busy its GPUs are", "gpuwatch doctor")
-        least = limits.of(ID, "thread_cpu")
-        if cpu < least or cpu > limits.of(ID, "process_cpu"):
+        least = bounds.least("thread_cpu")
+        if cpu < least or cpu > bounds.most("process_cpu"):
             continue
-        if not limits.of(ID, "busy_low") <= busy <= limits.of(ID, "busy_high"):
+        if not bounds.least("busy_low") <= busy <= bounds.most("busy_high"):
             continue
         thread = process.series.mean("thread_cpu", seconds) if process.series.known("thread_cpu", seconds) >= 0.5 else None
         if thread is None and cpu > 1.10:
@@ -73,7 +74,7 @@ def single_thread_host_bound(job: JobSubject, scene: Scene) -> Verdict:
             continue
         if host is None:
             return NotEvaluated("the CPU of the host", "gpuwatch doctor")
-        if host >= limits.of(ID, "host_cpu"):
+        if host >= bounds.most("host_cpu"):
             return Clear("the host as a whole is busy: host-cpu-starved judges it")
         if _waits_for_data(job, busy):
             return Clear("it waits for data: input-bound judges it")

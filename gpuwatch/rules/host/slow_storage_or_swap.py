@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import settled
 from gpuwatch.rules.looks import ProcessLook
 from gpuwatch.rules.observed import fractions, mean_of
@@ -55,34 +56,34 @@ def slow_storage_or_swap(job: JobSubject, scene: Scene) -> Verdict:
     seconds = settled(job.gpus[0].series, scene, job.on_gpus, WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds
-    busy, host, limit = mean_of(job.gpus, "busy", seconds), scene.host, scene.limits.of
+    busy, host, bounds = mean_of(job.gpus, "busy", seconds), scene.host, Bounds(scene, ID, job)
     if busy is None:
         return NotEvaluated("neither utilization nor GPM tells how busy its GPUs are", "gpuwatch doctor")
     iowait, pressure = host.mean("iowait", seconds), host.mean("io_pressure", seconds)
     swap, memory = host.mean("swap_in", _SWAP_WINDOW), host.mean("memory_pressure", _SWAP_WINDOW)
     if iowait is None and pressure is None and swap is None and memory is None:
         return NotEvaluated("neither I/O wait nor pressure nor swapping of the host", "gpuwatch doctor")
-    swapping = (swap is not None and swap > limit(ID, "swap_in_bytes")) or (memory or 0.0) >= limit(ID, "memory_pressure")
+    swapping = (swap is not None and swap > bounds.least("swap_in_bytes")) or (memory or 0.0) >= bounds.least("memory_pressure")
     if swapping and busy < 0.95:
         first = Evidence(
             "swapped in, MB/s",
             "–" if swap is None else f"{swap / 1e6:.0f}",
-            f"{limit(ID, 'swap_in_bytes') / 1e6:.0f}",
+            f"{bounds.plain('swap_in_bytes') / 1e6:.0f}",
             "/proc/vmstat",
         )
-        second = Evidence("all tasks waited for memory", percent(memory), percent(limit(ID, "memory_pressure")), "PSI")
+        second = Evidence("all tasks waited for memory", percent(memory), percent(bounds.plain("memory_pressure")), "PSI")
         return _finding(job, (first, second), busy, "the host swaps", Confidence.MEDIUM)
     waited = max(iowait or 0.0, pressure or 0.0)
-    if (iowait or 0.0) < limit(ID, "iowait") and (pressure or 0.0) < limit(ID, "io_pressure"):
+    if (iowait or 0.0) < bounds.least("iowait") and (pressure or 0.0) < bounds.least("io_pressure"):
         return CLEAR
-    if busy >= limit(ID, "busy"):
+    if busy >= bounds.most("busy"):
         return CLEAR
     read, stuck = _own_reads(job, seconds)
-    if read < limit(ID, "read_bytes") and stuck < 0.2:
+    if read < bounds.least("read_bytes") and stuck < 0.2:
         return Clear("the host waits for I/O, but not for this job's")
-    sure = waited >= limit(ID, "strict_io") and busy <= limit(ID, "strict_busy")
-    first = Evidence("I/O wait of the host", percent(waited), percent(limit(ID, "iowait")), "/proc/stat, PSI")
-    second = Evidence("the job's own reads, MB/s", f"{read / 1e6:.0f}", f"{limit(ID, 'read_bytes') / 1e6:.0f}", "/proc")
+    sure = waited >= bounds.plain("strict_io") and busy <= bounds.plain("strict_busy")
+    first = Evidence("I/O wait of the host", percent(waited), percent(bounds.plain("iowait")), "/proc/stat, PSI")
+    second = Evidence("the job's own reads, MB/s", f"{read / 1e6:.0f}", f"{bounds.plain('read_bytes') / 1e6:.0f}", "/proc")
     words = f"it reads {read / 1e6:.0f} MB/s and the host waits for I/O {percent(waited)} of the time"
     return _finding(job, (first, second), busy, words, Confidence.HIGH if sure else Confidence.MEDIUM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import command_of, quiet_share, settled
 from gpuwatch.rules.observed import fractions
 from gpuwatch.rules.queries import of_gpus
@@ -54,7 +55,7 @@ def allocated_gpu_unused(job: JobSubject, scene: Scene) -> Verdict:
         return NotEvaluated("of one of its GPUs it is not known whether it is quiet", "gpuwatch doctor")
     unused = [gpu for gpu in mine if gpu.now is not None and gpu.now.quiet_run_ms >= 1000 * quiet]
     active = max((1 - (quiet_share(gpu, quiet) or 0) for gpu in mine if gpu not in unused), default=0.0)
-    if not unused or active < scene.limits.of(ID, "sibling_active"):
+    if not unused or active < Bounds(scene, ID, job).least("sibling_active"):
         return CLEAR
     used = len(mine) - len(unused)
     exempt = scene.limits.of(ID, "exempt_used_share")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Context, Severity
 from gpuwatch.rules.balance.roles import takes_turns
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import command_of, interactive, quiet_share, serves, settled, sliced
 from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.queries import of_gpus
@@ -69,7 +70,7 @@ def low_duty_cycle(gpu: GpuSubject, scene: Scene) -> Verdict:
         return NotEvaluated("neither utilization nor GPM tells how busy it is", "gpuwatch doctor")
     if (gpu.series.share(_held, seconds) or 0) < 0.9:
         return Clear("nobody held it for a part of the time")
-    if busy >= scene.limits.of(ID, "clear_busy") or quiet <= scene.limits.of(ID, "quiet"):
+    if busy >= scene.limits.of(ID, "clear_busy") or quiet <= Bounds(scene, ID, gpu).least("quiet"):
         return CLEAR
     if busy >= scene.limits.of(ID, "busy") and not scene.is_open(ID, gpu) and not swings(gpu, scene, seconds):
         return CLEAR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.observed import fractions, unseen
 from gpuwatch.rules.queries import of_job
 from gpuwatch.rules.rule import rule
@@ -70,15 +71,15 @@ def allocator_fragmentation(job: JobSubject, scene: Scene) -> Verdict:
         )
     if (gap := unseen(ranks[0].series, WINDOW)) is not None:
         return gap
-    limit = scene.limits.of
+    bounds = Bounds(scene, ID, job)
     if all(r.series.known("reserved", WINDOW) == 0 and r.series.known("alloc_retries", WINDOW) == 0 for r in ranks):
         return NotEvaluated("the allocator's counts: this framework does not tell them")
-    found = [_of(rank) for rank in ranks if _worth_a_look(rank, limit(ID, "gap_bytes"))]
+    found = [_of(rank) for rank in ranks if _worth_a_look(rank, bounds.least("gap_bytes"))]
     if not found:
         return CLEAR
     worst = max(found, key=lambda one: (one.retries, one.gap))
-    often = worst.retries >= 1 and 100 * worst.retries >= limit(ID, "retries") * max(worst.steps, 1)
-    wide = [one for one in found if one.ratio > limit(ID, "ratio") and one.gap > limit(ID, "gap_bytes")]
+    often = worst.retries >= 1 and 100 * worst.retries >= bounds.least("retries") * max(worst.steps, 1)
+    wide = [one for one in found if one.ratio > bounds.least("ratio") and one.gap > bounds.least("gap_bytes")]
     if not often and not wide:
         return CLEAR
     return _finding(job, scene, worst if often else max(wide, key=lambda one: one.gap), often)

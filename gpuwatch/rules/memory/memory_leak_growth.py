@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Confidence, Severity
+from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import preallocates, serves
 from gpuwatch.rules.memory.trend import parts
 from gpuwatch.rules.observed import ENOUGH, unseen
@@ -72,7 +73,7 @@ def memory_leak_growth(job: JobSubject, scene: Scene) -> Verdict:
     if not found:
         return NotEvaluated("memory of its processes", "gpuwatch run -- python train.py")
     for grown in sorted(found, key=lambda one: -one.growth if one.quarters else 0.0):
-        if _leaks(grown, scene):
+        if _leaks(grown, Bounds(scene, ID, job)):
             return _finding(job, scene, grown)
     return CLEAR
 
@@ -109,8 +110,8 @@ def _quarters(means: list[float | None]) -> list[float]:
     return known if len(known) == len(means) else []
 
 
-def _leaks(grown: _Grown, scene: Scene) -> bool:
-    total, limit = grown.gpu.gpu.memory_total_bytes, scene.limits.of
+def _leaks(grown: _Grown, bounds: Bounds) -> bool:
+    total = grown.gpu.gpu.memory_total_bytes
     if not total or len(grown.quarters) < _PARTS:
         return False
     if any(later <= earlier for earlier, later in zip(grown.quarters, grown.quarters[1:])):
@@ -118,8 +119,8 @@ def _leaks(grown: _Grown, scene: Scene) -> bool:
     smallest = min(later - earlier for earlier, later in zip(grown.quarters, grown.quarters[1:]))
     if smallest * (_PARTS - 1) < 0.3 * (grown.quarters[-1] - grown.quarters[0]):  # one jump is no growth
         return False
-    by_steps = grown.steps is not None and grown.steps >= 1 and grown.growth * 1000 / grown.steps >= limit(ID, "growth") * total
-    return grown.growth >= (limit(ID, "least") if by_steps else limit(ID, "growth")) * total
+    by_steps = grown.steps is not None and grown.steps >= 1 and grown.growth * 1000 / grown.steps >= bounds.least("growth") * total
+    return grown.growth >= (bounds.least("least") if by_steps else bounds.least("growth")) * total
 
 
 def _finding(job: JobSubject, scene: Scene, grown: _Grown) -> Finding:
