@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.advice import Advice, held_idle
 from support.inprocess import Done, run_program
 from support.json_schema import faults
-from support.story import START, Hold, Story, process
+from support.story import START
 
 from gpuwatch.clock import FakeClock
 from gpuwatch.format import cells
-from gpuwatch.names import Basis, Context, Severity
+from gpuwatch.names import Basis, Severity
 from gpuwatch.rules.document import said_text
 from gpuwatch.rules.types import NotEvaluated, Standing
 from gpuwatch.view import schema
@@ -24,17 +21,6 @@ from gpuwatch.view import schema
 T0, MINUTE = round(START * 1000), 60_000
 NOW_MS = T0 + 20 * MINUTE
 RULE = "gpu-memory-held-idle"
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty minutes in which bob holds GPU 1, recorded once."""
-    story = Story(tmp_path_factory.mktemp("recorded") / "store.db", 3)
-    story.gpus[1].context = Context.PROCESS
-    story.holds.append(Hold(process(4711, user="bob", command="python -m ipykernel"), 1, memory_mib=40_000))
-    story.run(1200)
-    story.writer.close()
-    return Path(str(story.writer.path))
 
 
 class Shell:
@@ -52,10 +38,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(recorded: Path, tmp_path: Path) -> Iterator[Shell]:
-    path = Path(shutil.copy(recorded, tmp_path / "store.db"))
-    db = sqlite3.connect(path, isolation_level=None)
-    advice = Advice(db)
+def shell(advice: Advice, tmp_path: Path) -> Shell:
     start = T0 + 2 * MINUTE
     told = {"started_ms": start, "last_ms": NOW_MS}
     advice.finding(
@@ -84,8 +67,7 @@ def shell(recorded: Path, tmp_path: Path) -> Iterator[Shell]:
     )
     missed = Standing("xid-error", "host", "all GPUs", NotEvaluated("kernel log not readable", "sudo usermod -aG adm $USER"))
     advice.said(said_text(NOW_MS, [RULE, "input-bound", "xid-error", "other"], [missed]))
-    yield Shell(path, advice)
-    db.close()
+    return Shell(tmp_path / "store.db", advice)
 
 
 # --------------------------------------------------------------------------------------------------------------- waste

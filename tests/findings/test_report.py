@@ -25,23 +25,23 @@ from gpuwatch.view.period.schema import report as schema
 from gpuwatch.view.period.types import Report, ReportRequest
 
 T0, MINUTE, HOUR = round(START * 1000), 60_000, 3_600_000
-NOW_MS = T0 + 2 * HOUR
+NOW_MS = T0 + 90 * MINUTE
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two hours of two free GPUs, recorded once."""
+def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ninety minutes of two free GPUs, recorded once."""
     story = Story(tmp_path_factory.mktemp("recorded") / "store.db", 2)
     story.close_minutes()
-    story.run(2 * 3600)
+    story.run(90 * 60)
     story.writer.close()
     return Path(str(story.writer.path))
 
 
 @pytest.fixture
-def advice(recorded: Path, tmp_path: Path) -> Iterator[Advice]:
+def advice(hours: Path, tmp_path: Path) -> Iterator[Advice]:
     """Writes into a copy of it."""
-    db = sqlite3.connect(shutil.copy(recorded, tmp_path / "store.db"))
+    db = sqlite3.connect(shutil.copy(hours, tmp_path / "store.db"))
     yield Advice(db)
     db.close()
 
