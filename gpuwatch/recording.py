@@ -59,6 +59,7 @@ class Recording:
         return lease
 
     def _record(self, lease: Lease, stop: threading.Event, duration: float | None) -> int:
+        from gpuwatch.dataclass import replace
         from gpuwatch.recorder import Closer, CostMeter, Recorder
         from gpuwatch.recorder.advisor import Advisor
 
@@ -74,7 +75,7 @@ class Recording:
             runtime.clock,
             watched=lease.watched,
             closer=Closer(writer, keep=runtime.keep()),
-            advisor=Advisor(writer, runtime.clock, advice),
+            advisor=Advisor(writer, runtime.clock, replace(advice, at_once=runtime.simulated)),
             cost=CostMeter(),
             commit_seconds=NETWORK_COMMIT_SECONDS if runtime.place.network else runtime.settings.record.commit_seconds,
             boot_id=runtime.boot_id(),

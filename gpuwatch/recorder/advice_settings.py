@@ -25,6 +25,8 @@ class AdviceSettings:
     """So young a process is not judged."""
     effect_seconds: int = 1800
     """So much time before and after a finding has cleared is compared."""
+    at_once: bool = False
+    """Judge the time before the start too, at the price of the recorder's own: for a demo, whose history nobody judged."""
 
     def reserves(self, index: int, uuid: str) -> bool:
         """Whether this GPU is one of those that are kept free."""

@@ -29,6 +29,8 @@ _FIRST_MS = 60_000
 """A recorder judges nothing in its first minute: no rule holds so early, and a short recording is spared the rules."""
 _PIECE_NS, _WARM_PIECE_NS = 800_000, 4_000_000
 """A tick's share of a look, and of the hour before the first one."""
+_AT_ONCE_NS, _AT_ONCE_FIRST_MS, _AT_ONCE_WARM_MS = 150_000_000, 3000, 1_800_000
+"""The same of a demo: a tick's share while looks wait, when it begins, and what of the time before the start is only looked at."""
 _MOST = 8
 """A look that waits while others come gets so many shares at most."""
 _LATE_MS = 60_000
@@ -67,7 +69,8 @@ class Advisor:
             return
         if self._first_ms is None:
             self._first_ms = ts_ms
-        if ts_ms - self._first_ms < _FIRST_MS or ts_ms < self._rest_until_ms:
+        spared_ms = _AT_ONCE_FIRST_MS if self._settings.at_once else _FIRST_MS
+        if ts_ms - self._first_ms < spared_ms or ts_ms < self._rest_until_ms:
             return
         set_back = committed_ms < self._committed_ms - _MINUTE_MS
         self._committed_ms = committed_ms
@@ -94,6 +97,8 @@ class Advisor:
         """Pieces for as long as a tick has time for them; a job without more work rests itself."""
         late_looks = (self._committed_ms - self._done_ms - _GRACE_MS) // _LOOK_MS
         budget = _WARM_PIECE_NS if self._done_ms < self._judge_from_ms else _PIECE_NS * max(1, min(_MOST, late_looks))
+        if self._settings.at_once and late_looks > 1:
+            budget = _AT_ONCE_NS
         began = self._clock.monotonic_ns()
         while self._due():
             next(job)
@@ -132,6 +137,8 @@ class Advisor:
         rows.end(found for found in known if (found.rule, found.subject) not in engine.open)
         self._judge_from_ms = (self._committed_ms - _GRACE_MS) // _LOOK_MS * _LOOK_MS
         t_ms = self._done_ms = _first_look(db, self._judge_from_ms - WARM_MS)
+        if given.at_once:
+            self._judge_from_ms = min(self._judge_from_ms, t_ms + _AT_ONCE_WARM_MS)
         while True:
             t_ms += _LOOK_MS
             self._busy = True
