@@ -156,7 +156,7 @@ def test_without_a_finding_the_rules_are_counted() -> None:
     waste = replace(sample_waste(NOW_MS), rules_open=0, rules_clear=28)
     rows = lines(view, waste=waste)
     assert "No finding. 28 rules clear, 3 not evaluated." in rows[2]
-    assert "The ledger's waste is 3.6 GPU now" in "\n".join(rows)
+    assert "The ledger counts 3.6 GPUs of waste now" in "\n".join(rows)
     rows = lines(view, (80, 24), waste=waste)
     assert rows[2] == "No finding. 28 rules clear, 3 not evaluated."
 

@@ -61,7 +61,7 @@ def draw_boxed(sheet: Sheet, context: Context, view: View, work: WorkloadView, t
     rows = rows_for(context.height - 4, training_step.rows_wanted(training), training_ranks.rows_wanted(training))
     y = 3
     draw_rates(sheet, context, training, detail, y, rows.rates, places)
-    draw_mfu(sheet, context, training, y, rows.rates, places.split + 1)
+    draw_mfu(sheet, context, view, work, training, y, rows.rates, places.split + 1)
     y += rows.rates
     draw_step(sheet, context, view, work, training, detail, y, rows.step)
     y += rows.step

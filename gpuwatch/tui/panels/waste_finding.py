@@ -100,7 +100,11 @@ def _rule_words(context: Context, finding: FindingView) -> Words:
 def _nothing(view: View) -> str:
     if view.waste_now_gpus is None:
         return "There is nothing to explain."
-    return f"The ledger's waste is {number(view.waste_now_gpus, 1)} GPU now; screen 1 shows in which part. A rule names a cause only where it has the evidence."
+    when = "then" if view.past else "now"
+    return (
+        f"The ledger counts {number(view.waste_now_gpus, 1)} GPUs of waste {when}: screen 1 shows in which part. "
+        "A rule names a cause where it has the evidence for one."
+    )
 
 
 def _sections(place: _Place, top: int, rows: int) -> None:
@@ -141,6 +145,15 @@ def _figures(place: _Place, y: int, rows: int) -> None:
         y + 1, first, cut(f"{since(finding.since_ms, view.at_ms, place.context.tz)}, {length}", second - first - 1), look.white
     )
     sheet.put(y + 1, second, cut(cost_text(finding), place.right + 1 - second), look.white)
+
+
+def _since_text(place: _Place, room: int) -> str:
+    """``08:24, 6 h 8 min``, with one unit where two do not fit, else without the length."""
+    at_ms, since_ms = place.view.at_ms, place.finding.since_ms
+    when = since(since_ms, at_ms, place.context.tz)
+    length = duration(max(0, at_ms - since_ms) / 1000)
+    texts = (f"{when}, {length}", f"{when}, {' '.join(length.split()[:2])}", when)
+    return next((text for text in texts if width_of(text) <= room), cut(when, room))
 
 
 def cost_text(finding: FindingView) -> str:
@@ -245,7 +258,7 @@ def _try(place: _Place, y: int, rows: int) -> None:
     if not fix:
         sheet.put(y + 1, place.left, f"{NOTHING} nothing that a command could change", look.dim)
         return
-    last = y + rows - (rows >= 5)
+    top, last = y, y + rows - (rows >= 5)
     y += 1
     for line in wrap(fix, place.width - 2, max(1, min(4, rows - 2))):
         sheet.ground(y, place.left, place.right, "bar")
@@ -255,7 +268,8 @@ def _try(place: _Place, y: int, rows: int) -> None:
     if len(others) > last - y:
         others = ["; ".join(others)]
     for text in others if y < last else ():
-        y = place.lines(y, text, last - y, look.dim)
+        whole = len(wrap(text, place.width, 9)) <= last - y
+        y = place.lines(y, text, last - y if whole else top + rows - y, look.dim)
 
 
 def _gain(place: _Place, y: int, rows: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gpuwatch.dataclass import dataclass
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet, cut
+from gpuwatch.tui.panels.process_facts import wrap
 from gpuwatch.tui.state import Context
 from gpuwatch.tui.waste import waste_of
 from gpuwatch.view.finding_types import NotEvaluatedView, WasteView
@@ -57,7 +58,9 @@ def draw_unjudged(sheet: Sheet, context: Context, top: int, rows: int, right: in
     box(sheet, top, top + rows - 1, _title(waste), right=right, foot=foot)
     y = top + 1
     if waste is None or not waste.known:
-        sheet.put(y, 2, cut(why_unknown(context, waste), right - 4), look.dim)
+        for line in wrap(why_unknown(context, waste), right - 4, 2):
+            sheet.put(y, 2, line, look.dim)
+            y += 1
         return
     if not groups:
         sheet.put(y, 2, cut("– every rule had what it needs", right - 4), look.dim)
