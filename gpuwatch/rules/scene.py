@@ -27,6 +27,12 @@ from gpuwatch.rules.looks import (
 from gpuwatch.rules.series import Series
 
 _EVENTS_MS = 24 * 3_600_000
+_PROCESS_MS = 62 * 60_000
+"""The longest window over a process is an hour, and there are many of them."""
+
+
+def _of_process() -> Series[ProcessLook]:
+    return Series(_PROCESS_MS)
 
 
 @dataclass(slots=True)
@@ -63,7 +69,7 @@ class ProcessSubject:
     """One process with its looks."""
 
     facts: ProcessFacts
-    series: Series[ProcessLook] = field(default_factory=Series)
+    series: Series[ProcessLook] = field(default_factory=_of_process)
 
     @property
     def now(self) -> ProcessLook | None:

@@ -30,7 +30,8 @@ class Series(Generic[L]):
     ``None`` from a window means that the value was not known in any of its time. All windows are cut at whole looks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_ms: int = _KEEP_MS) -> None:
+        self._keep_ms = keep_ms
         self._ends: list[int] = []
         self._looks: list[L] = []
         self._now_ms = 0
@@ -51,7 +52,7 @@ class Series(Generic[L]):
             self._total(get, look, amounts, counts)
         for test, held, known in self._flags.values():
             self._flag(test, look, held, known)
-        if len(self._ends) > _SLACK and self._ends[_SLACK] < t_ms - _KEEP_MS:
+        if len(self._ends) > _SLACK and self._ends[_SLACK] < t_ms - self._keep_ms:
             self._forget(_SLACK)
 
     def pass_time(self, t_ms: int) -> None:

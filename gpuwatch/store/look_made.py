@@ -17,6 +17,7 @@ from gpuwatch.store.look_numbers import (
     first_known,
     highest,
     highest_clock,
+    hundredths,
     last,
     last_amount,
     lowest_clock,
@@ -24,9 +25,11 @@ from gpuwatch.store.look_numbers import (
     numbers,
     rate,
     ratio,
+    rounded,
     share,
     spread,
     total,
+    whole,
 )
 
 _APPLICATION_CLOCKS = 0x2
@@ -43,11 +46,11 @@ _GPU = (
     Part("fp64", "fp64_active_pm", ratio, 1000),
     Part("fp32", "fp32_active_pm", ratio, 1000),
     Part("occupancy", "sm_occupancy_pm", ratio, 1000),
-    Part("memory_used", "memory_used_mib", mean, _MIB),
+    Part("memory_used", "memory_used_mib", rounded, _MIB),
     Part("power", "power_mw", mean, 1000),
-    Part("power_limit", "power_limit_mw", mean, 1000),
+    Part("power_limit", "power_limit_mw", rounded, 1000),
     Part("power_fraction", "power_fraction_pm", ratio, 1000),
-    Part("temperature", "temperature_c", mean),
+    Part("temperature", "temperature_c", hundredths),
     Part("sm_clock", "sm_clock_mhz", clock, _MEGA),
     Part("sm_clock_min", "sm_clock_mhz", lowest_clock, _MEGA),
     Part("sm_clock_max", "sm_clock_mhz", highest_clock, _MEGA),
@@ -133,10 +136,10 @@ _SERVER = (
     Part("queue_count", "queue_count", total),
 )
 _OF_HOST = (
-    Part("cpu", "cpu_pm", mean, 1000),
-    Part("thread_cpu", "thread_cpu_pm", mean, 1000),
+    Part("cpu", "cpu_pm", hundredths, 1000),
+    Part("thread_cpu", "thread_cpu_pm", hundredths, 1000),
     Part("cpu_throttled", "cpu_throttled_pm", ratio, 1000),
-    Part("rss", "rss_mib", mean, _MIB),
+    Part("rss", "rss_mib", rounded, _MIB),
     Part("read", "read_kib", rate, _KIB),
     Part("write", "write_kib", rate, _KIB),
     Part("run_state", "run_state", last),
@@ -160,9 +163,9 @@ def gpu_look(rows: Rows) -> GpuLook:
     quiet, activity = columns["quiet"], columns["utilization_pm"]
     context = last(rows, columns["context"], 1)
     return GpuLook(
-        ms=rows.ms,
-        known_ms=sum(ms for is_quiet, ms in zip(quiet, dt) if is_quiet is not None),
-        quiet_ms=sum(ms for is_quiet, ms in zip(quiet, dt) if is_quiet),
+        ms=whole(rows.ms),
+        known_ms=whole(sum(ms for is_quiet, ms in zip(quiet, dt) if is_quiet is not None)),
+        quiet_ms=whole(sum(ms for is_quiet, ms in zip(quiet, dt) if is_quiet)),
         quiet_run_ms=columns["quiet_ms"][-1] or 0,
         context=None if context is None else _CONTEXTS.get(context),
         unavailable=bool(columns["unavailable"][-1]),
@@ -200,17 +203,17 @@ class Processes:
     def look(self, proc_id: int, by_gpu: Mapping[int, Rows]) -> ProcessLook:
         """Ten seconds of a process, of whose rows the first has what is known of its host side."""
         on = tuple(
-            (gpu_id, mean(rows, rows.columns["gpu_memory_mib"], _MIB), ratio(rows, rows.columns["sm_pm"], 1000))
+            (gpu_id, rounded(rows, rows.columns["gpu_memory_mib"], _MIB), ratio(rows, rows.columns["sm_pm"], 1000))
             for gpu_id, rows in by_gpu.items()
             if gpu_id
         )
         first = _host_side(by_gpu)
         own = tuple(part.how(first, first.columns[part.column], part.scale) for part in _OF_HOST)
-        said = (max(rows.ms for rows in by_gpu.values()), on, own)
+        said = (whole(max(rows.ms for rows in by_gpu.values())), on, own)
         found = self._before.get(proc_id)
         if found is None or found[0] != said:
             cpu, thread_cpu, throttled, rss, read, write, state = own
-            gpus = {gpu_id: (memory, sm) for gpu_id, memory, sm in on}
+            gpus = found[1].gpus if found is not None and found[0][1] == on else {gpu_id: (memory, sm) for gpu_id, memory, sm in on}
             look = ProcessLook(said[0], gpus, cpu, thread_cpu, throttled, rss, read, write, _LETTERS.get(int(state or 0), ""))
             found = self._before[proc_id] = (said, look)
         return found[1]

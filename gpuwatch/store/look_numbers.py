@@ -1,7 +1,8 @@
 """Columns of rows become the numbers of a look: means weighted by time, sums, rates, last values. Lying values are dealt with here alone.
 
 A ratio outside 0 to 1 is clipped row by row; an amount below 0 was not measured, nor was a clock that stands still. Everything is
-worked out from the store's integers, so that the same rows give the same look, wherever they lie.
+worked out from the store's integers, so that the same rows give the same look, wherever they lie. Means of ratios are rounded to the
+per mille that their rows have: thousands of looks share few numbers then.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ FULL = 1000
 """A ratio of 1 in the store's per mille."""
 _KEPT = 4096
 _numbers: dict[float, float] = {}
+_wholes: dict[int, int] = {}
 _bins: dict[tuple[int, ...], tuple[int, ...]] = {}
 
 
@@ -58,7 +60,7 @@ def ratio(rows: Rows, values: Values, scale: float) -> float | None:
         return None
     if max(known) > FULL or min(known) < 0:
         known = [min(FULL, max(0, value)) for value in known]
-    return same(sum(map(mul, known, dt)) / sum(dt) / scale)
+    return same(round(sum(map(mul, known, dt)) / sum(dt)) / scale)
 
 
 def mean(rows: Rows, values: Values, scale: float) -> float | None:
@@ -67,12 +69,24 @@ def mean(rows: Rows, values: Values, scale: float) -> float | None:
     if values.count(first) == len(values):
         return None if first is None or first < 0 else same(first / scale)
     known, dt = _amounts(rows, values)
-    return same(sum(map(mul, known, dt)) / sum(dt) / scale) if known else None
+    return sum(map(mul, known, dt)) / sum(dt) / scale if known else None
+
+
+def rounded(rows: Rows, values: Values, scale: float) -> float | None:
+    """The same to the store's own integers."""
+    known, dt = _amounts(rows, values)
+    return same(round(sum(map(mul, known, dt)) / sum(dt)) / scale) if known else None
+
+
+def hundredths(rows: Rows, values: Values, scale: float) -> float | None:
+    """The same to a hundredth."""
+    known, dt = _amounts(rows, values)
+    return same(round(sum(map(mul, known, dt)) / sum(dt) / scale, 2)) if known else None
 
 
 def clock(rows: Rows, values: Values, scale: float) -> float | None:
     """The mean of a clock."""
-    return mean(rows, _running(values), scale)
+    return rounded(rows, _running(values), scale)
 
 
 def lowest_clock(rows: Rows, values: Values, scale: float) -> float | None:
@@ -95,13 +109,13 @@ def highest_clock(rows: Rows, values: Values, scale: float) -> float | None:
 def total(rows: Rows, values: Values, scale: float) -> float | None:
     """The sum of amounts."""
     known, _ = _amounts(rows, values)
-    return same(sum(known) / scale) if known else None
+    return sum(known) / scale if known else None
 
 
 def rate(rows: Rows, values: Values, scale: float) -> float | None:
     """The sum of amounts, a second of the time in which they were measured."""
     known, dt = _amounts(rows, values)
-    return same(sum(known) * 1000 / scale / sum(dt)) if known else None
+    return same(round(sum(known) * 1000 / sum(dt)) / scale) if known else None
 
 
 def last(rows: Rows, values: Values, scale: float) -> int | None:
@@ -123,7 +137,7 @@ def share(mask: int) -> Callable[[Rows, Values, float], float | None]:
 
     def found(rows: Rows, values: Values, scale: float) -> float | None:
         known, dt = _known(rows, values)
-        return same(sum(compress(dt, [value & mask for value in known])) / sum(dt)) if known else None
+        return same(round(FULL * sum(compress(dt, [value & mask for value in known])) / sum(dt)) / FULL) if known else None
 
     return found
 
@@ -163,7 +177,7 @@ def spread(rows: Rows, values: Values) -> tuple[int, ...]:
         bins[min(BINS - 1, max(0, value * BINS // FULL))] += ms
     if len(_bins) > _KEPT:
         _bins.clear()
-    return _bins.setdefault(found := tuple(bins), found)
+    return _bins.setdefault(found := tuple(map(whole, bins)), found)
 
 
 def same(value: float) -> float:
@@ -171,6 +185,13 @@ def same(value: float) -> float:
     if len(_numbers) > _KEPT:
         _numbers.clear()
     return _numbers.setdefault(value, value)
+
+
+def whole(value: int) -> int:
+    """The same of a whole number."""
+    if len(_wholes) > _KEPT:
+        _wholes.clear()
+    return _wholes.setdefault(value, value)
 
 
 def _known(rows: Rows, values: Values) -> tuple[Sequence[int], Sequence[int]]:
