@@ -41,6 +41,13 @@ def test_limits_of_notice_warning_and_clear() -> None:
     assert isinstance(busy(utilization=0.79).judge(busy_but_empty_sm, gpu=1), Clear)
 
 
+def test_a_few_empty_minutes_in_a_full_window_are_not_told() -> None:
+    stage = Stage()
+    stage.process(10, gpus=(1,))
+    stage.run(900, gpu=lambda n: FULL | {"sm": 0.06 if n < 20 else 0.9})
+    assert isinstance(stage.judge(busy_but_empty_sm, gpu=1), Clear)
+
+
 def test_memory_bound_work_and_sliced_gpus_are_guards() -> None:
     assert isinstance(busy(dram=0.65).judge(busy_but_empty_sm, gpu=1), Clear)
     sliced = Stage(mig_enabled=True)

@@ -41,8 +41,8 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
     """A GPU is busy all the time, and a large part of its SMs has nothing to do.
 
     "Utilization" says that some kernel was there, not how much of the GPU it used. Fires when utilization is at least 80 % over 15 minutes
-    and SM activity over the busy share is below 80 % (a notice) or 50 % (a warning). Clears above 85 %. Silent where DRAM activity is
-    60 %: such work is bound by memory.
+    and SM activity over the busy share is below 80 % (a notice) or 50 % (a warning), in the mean and in most of the time. Clears above 85 %.
+    Silent where DRAM activity is 60 %: such work is bound by memory.
 
     Without GPM it is not evaluated. The limit "proxy" = 1 lets it judge by power: utilization at least 90 %, power fraction below 35 %, no
     clock limited and the SM clock near its maximum. Power differs with the kind of work: it ranks and does not measure, so a band is told.
@@ -71,7 +71,8 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
         return NotEvaluated("SM activity (GPM: Hopper or newer)", "gpuwatch doctor")
     sm, dram = series.mean("sm", seconds) or 0.0, series.mean("dram", seconds)
     filled = min(1.0, sm / busy) if busy else 1.0
-    if filled >= limits.of(ID, "clear_filled" if scene.is_open(ID, gpu) else "filled"):
+    limit = limits.of(ID, "clear_filled" if scene.is_open(ID, gpu) else "filled")
+    if filled >= limit or _median(gpu, seconds) >= limit:
         return CLEAR
     if dram is not None and dram >= limits.of(ID, "memory_bound"):
         return Clear(f"bound by memory: DRAM activity {percent(dram)}")
