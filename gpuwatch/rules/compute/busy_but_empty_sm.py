@@ -79,6 +79,13 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
     return _finding(gpu, scene, seconds, (used, busy, sm, filled), dram)
 
 
+def _median(gpu: GpuSubject, seconds: float) -> float:
+    """The fill of the middle look: a few minutes without work in a window that is full do not make it empty."""
+    looks = gpu.series.looks(seconds)
+    filled = sorted(min(1.0, look.sm / look.busy) for look in looks if look.sm is not None and look.busy)
+    return filled[len(filled) // 2] if filled else 1.0
+
+
 def _finding(
     gpu: GpuSubject, scene: Scene, seconds: float, shares: tuple[float, float, float, float], dram: float | None
 ) -> Finding:
