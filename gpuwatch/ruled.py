@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gpuwatch.recorder.advice_settings import AdviceSettings
     from gpuwatch.rules.types import Mute
     from gpuwatch.settings import RulesSettings
+    from gpuwatch.store.replay_rules import Terms
 
 
 def checked_limits(limits: Mapping[str, float], where: str) -> Mapping[str, float]:
@@ -100,3 +101,15 @@ def keep_mute(path: Path, mute: Mute, now_ms: int, *, lift: bool = False) -> int
         if lift:
             return mutes.lift(db, host_id, mute.rule, mute.subject, mute.command, now_ms)
         return mutes.add(db, host_id, mute, now_ms)
+
+
+def replay_terms(advice: AdviceSettings) -> Terms:
+    """The same as who judges rows once more takes it."""
+    from gpuwatch.store.replay_rules import Terms
+
+    return Terms(
+        advice.limits,
+        advice.judges,
+        lambda gpu, at_ms: advice.prices.gpu_hour(gpu.name, at_ms),
+        lambda gpu: advice.reserves(gpu.index, gpu.uuid),
+    )

@@ -12,7 +12,6 @@ from gpuwatch.output import is_unicode
 
 if TYPE_CHECKING:
     from gpuwatch.names import Severity
-    from gpuwatch.recorder.advice_settings import AdviceSettings
     from gpuwatch.runtime import Runtime
     from gpuwatch.store.replay_rules import Terms
     from gpuwatch.view.check_types import CheckView
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace, runtime: Runtime) -> int:
 
 def _judged(args: argparse.Namespace, runtime: Runtime) -> CheckView:
     from gpuwatch.configured import limit
-    from gpuwatch.ruled import checked_limits
+    from gpuwatch.ruled import checked_limits, replay_terms
     from gpuwatch.store.window import Window
     from gpuwatch.view.check import check_view, tried
     from gpuwatch.when import unix_s
@@ -82,7 +81,7 @@ def _judged(args: argparse.Namespace, runtime: Runtime) -> CheckView:
     checked_limits(given, "--what-if")
     since = args.since or ("24h" if given else None)
     start_ms = None if since is None else unix_s(since, now=runtime.clock.time(), tz=runtime.tz) * 1000
-    terms = _terms(runtime.advice)
+    terms = replay_terms(runtime.advice)
     with Window(runtime.store_path()) as window:
         return check_view(
             window,
@@ -110,14 +109,3 @@ def _told(given: Mapping[str, float], terms: Terms) -> Mapping[str, tuple[float,
     from gpuwatch.rules.catalogue import LIMITS
 
     return {key: (terms.limits.get(key, LIMITS[key].default), value) for key, value in given.items()}
-
-
-def _terms(advice: AdviceSettings) -> Terms:
-    from gpuwatch.store.replay_rules import Terms
-
-    return Terms(
-        advice.limits,
-        advice.judges,
-        lambda gpu, at_ms: advice.prices.gpu_hour(gpu.name, at_ms),
-        lambda gpu: advice.reserves(gpu.index, gpu.uuid),
-    )

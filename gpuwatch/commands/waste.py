@@ -99,4 +99,10 @@ def _waste(window: Window, view: View, args: argparse.Namespace, runtime: Runtim
     since_ms = unix_s(args.since, now=view.at_ms / 1000, tz=runtime.tz) * 1000
     if since_ms >= view.at_ms:
         raise UsageError(f"--since {args.since} is not before the instant that is shown", "write it as in: --since 7d")
-    return waste_view(window, view, prices=runtime.terms.prices, resolved_ms=view.at_ms - since_ms), since_ms
+    waste = waste_view(window, view, prices=runtime.terms.prices, resolved_ms=view.at_ms - since_ms)
+    if not waste.known and view.recording.simulated and not view.past and runtime.advice.enabled:
+        from gpuwatch.ruled import replay_terms
+        from gpuwatch.view.check import judged_waste
+
+        waste = judged_waste(window, view, replay_terms(runtime.advice), runtime.terms.prices, view.at_ms - since_ms)
+    return waste, since_ms

@@ -1,4 +1,4 @@
-"""``gpuwatch check``'s verdict: from the findings that a recorder stored, or by judging the rows that are kept once more."""
+"""Verdicts of commands: from the findings that a recorder stored, or by judging the rows that are kept once more."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from gpuwatch.dataclass import replace
 from gpuwatch.errors import GpuwatchError
 from gpuwatch.names import Severity
 from gpuwatch.prices import Prices
+from gpuwatch.rules.document import said_of, said_text
 from gpuwatch.rules.mutes import fits
 from gpuwatch.rules.types import OpenFinding
 from gpuwatch.store import findings as stored
 from gpuwatch.store.finding_rows import evidence_line
 from gpuwatch.store.findings import FindingRow
-from gpuwatch.store.replay_rules import Terms
+from gpuwatch.store.looks import looks
+from gpuwatch.store.replay_rules import WARM_MS, Terms
 from gpuwatch.store.replay_rules import findings as replayed
 from gpuwatch.store.window import Window
 from gpuwatch.view.check_types import CheckView
-from gpuwatch.view.finding_types import FindingView
+from gpuwatch.view.finding_types import FindingView, WasteView
 from gpuwatch.view.findings import FRESH_MS, finding_view, findings_at, parsed_text, ranked
+from gpuwatch.view.types import View
+from gpuwatch.view.waste import judged, resolved
 
-NOW_MS = 3_600_000
-"""To judge now from rows alone, so much is judged: what holds now was told within it, or goes on."""
+NOW_MS = 600_000
+"""To judge now from rows alone, so much is judged, after the hour before was looked at: what holds now is told within it."""
 
 
 def check_view(
@@ -116,17 +120,19 @@ def _replayed(
     window: Window, start_ms: int, end_ms: int, terms: Terms, prices: Prices
 ) -> tuple[tuple[FindingView, ...], int, dict[int, int]]:
     """Findings, how many more are muted, and when findings cleared. Ids are those of this answer alone."""
-    gpus = window.gpus()
     found, ended, muted = [], {}, 0
     for number, one in enumerate(replayed(window.connection, window.host_id, start_ms, end_ms, terms), 1):
         if one.muted:
             muted += 1
             continue
-        row = _row(window, one, number)
-        found.append(finding_view(row, one.finding, gpus, prices, at_ms=one.ended_ms or end_ms))
+        found.append(_view(window, one, number, prices, one.ended_ms or end_ms))
         if one.ended_ms is not None:
             ended[number] = one.ended_ms
     return ranked(found), muted, ended
+
+
+def _view(window: Window, one: OpenFinding, number: int, prices: Prices, at_ms: int) -> FindingView:
+    return finding_view(_row(window, one, number), one.finding, window.gpus(), prices, at_ms=at_ms)
 
 
 def _row(window: Window, one: OpenFinding, number: int) -> FindingRow:
@@ -168,3 +174,14 @@ def _row(window: Window, one: OpenFinding, number: int) -> FindingRow:
 def tried(terms: Terms, limits: Mapping[str, float]) -> Terms:
     """The same rules under other limits."""
     return replace(terms, limits={**terms.limits, **limits})
+
+
+def judged_waste(window: Window, view: View, terms: Terms, prices: Prices, resolved_ms: int) -> WasteView:
+    """What a Waste screen shows, judged from the rows that are kept, where no recorder has done so; nothing is written."""
+    at_ms, db, host_id = view.at_ms, window.connection, window.host_id
+    engine, facts = terms.engine(), terms.facts(db, host_id)
+    for look in looks(db, host_id, at_ms - NOW_MS - WARM_MS, at_ms):
+        engine.add(look, facts.facts(look), judge=look.t_ms > at_ms - NOW_MS)
+    found = [_view(window, one, 0, prices, at_ms) for one in engine.open.values()]
+    said = said_of(said_text(at_ms, engine.rules, engine.standings))
+    return judged(ranked(found), (), resolved(window, at_ms - resolved_ms, at_ms), said)

@@ -33,12 +33,19 @@ def waste_view(window: Window, view: View, *, prices: Prices | None = None, reso
     everything = findings_at(past, view.at_ms, live=not view.past, prices=prices)
     muted = tuple(finding for finding in everything if finding.muted)
     said = None if view.past else _fresh(stored.said(window), view.at_ms)
+    return judged(view.findings, muted, resolved(past, view.at_ms - resolved_ms, view.at_ms), said)
+
+
+def judged(
+    found: tuple[FindingView, ...], muted: tuple[FindingView, ...], cleared: tuple[ResolvedView, ...], said: Said | None
+) -> WasteView:
+    """All of it with the counts of rules; ``said`` ``None``: what the rules said is not known."""
     return WasteView(
-        findings=view.findings,
+        findings=found,
         muted=muted,
-        resolved=resolved(past, view.at_ms - resolved_ms, view.at_ms),
+        resolved=cleared,
         not_evaluated=tuple(NotEvaluatedView(*missed) for missed in said.missed) if said else (),
-        **_counts(said, (*view.findings, *muted)),
+        **_counts(said, (*found, *muted)),
         known=said is not None,
     )
 

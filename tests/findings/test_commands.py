@@ -246,3 +246,18 @@ def test_without_a_store_the_next_step_is_said(tmp_path: Path, words: tuple[str,
     done = run_program("--store", str(tmp_path / "none.db"), *words, env=env, clock=FakeClock(START))
     assert done.returncode == 3
     assert "gpuwatch record" in done.stderr
+
+
+def test_a_demo_is_judged_when_it_is_asked_since_nobody_recorded_it(shell: Shell) -> None:
+    shell.advice.db.execute("DELETE FROM meta WHERE key LIKE 'advice:%'")
+    shell.advice.db.execute("DELETE FROM finding")
+    assert "No rule has judged this" in shell("waste").stdout
+    shell.advice.db.execute("UPDATE meta SET value='1' WHERE key='simulated'")
+    document = json.loads(shell("waste", "--json", GPUWATCH_RULES__LIMITS=f"{RULE}.notebook_quiet_seconds=300").stdout)
+    assert document["simulated"]
+    assert [(one["rule"], one["gpu_indices"], one["user"]) for one in document["findings"] if one["rule"] == RULE] == [
+        (RULE, [1], "bob")
+    ]
+    assert document["rules"] == document["rules_open"] + document["rules_clear"] + document["rules_not_evaluated"] > 40
+    off = shell("waste", GPUWATCH_RULES__ENABLED="false").stdout
+    assert "No rule has judged this" in off
