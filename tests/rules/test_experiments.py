@@ -156,3 +156,23 @@ def test_a_little_of_both_is_fine_and_without_a_hook_it_is_not_known() -> None:
     stage = hooked(checkpoint=1.2)
     stage.run(900, {"utilization": 0.9})
     assert isinstance(stage.judge(checkpoint_eval_overhead, job=5), NotEvaluated)
+
+
+def test_pauses_in_which_much_is_written_stand_for_checkpoints() -> None:
+    def paused(writes: float, every: int = 6) -> Stage:
+        stage = Stage(1)
+        stage.job(5, name="train.py")
+        stage.process(51, gpus=(1,), job=5)
+        stage.run(
+            7200,
+            lambda n: {"utilization": 0.0 if n % every == 0 else 0.9},
+            host=lambda n: {"disk_write": writes if n % every == 0 else 1e6},
+        )
+        return stage
+
+    found = paused(400e6).judge(checkpoint_eval_overhead, job=5)
+    assert isinstance(found, Finding)
+    assert (found.severity, found.basis) == (Severity.WARNING, Basis.INFERRED)
+    assert found.waste_gpus == pytest.approx(1 / 6) and "pause 120 times" in found.title
+    assert isinstance(paused(100e6).judge(checkpoint_eval_overhead, job=5), NotEvaluated)
+    assert isinstance(paused(400e6, every=400).judge(checkpoint_eval_overhead, job=5), NotEvaluated)

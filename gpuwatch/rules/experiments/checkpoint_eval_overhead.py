@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gpuwatch.dataclass import NamedTuple
+from gpuwatch.dataclass import NamedTuple, replace
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
+from gpuwatch.rules.experiments.dips import FEWEST, dips
 from gpuwatch.rules.experiments.runs import held
 from gpuwatch.rules.observed import unseen
-from gpuwatch.rules.queries import of_job
+from gpuwatch.rules.queries import of_gpus, of_job
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import JobSubject, Scene
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
@@ -45,7 +46,8 @@ class _Parts(NamedTuple):
 def checkpoint_eval_overhead(job: JobSubject, scene: Scene) -> Verdict:
     """A training spends 5 % or more of its time writing checkpoints and evaluating.
 
-    Fires by its hook over two hours: a notice from 5 % on, a warning from 15 %.
+    Fires by its hook over two hours: a notice from 5 % on, a warning from 15 %. Inferred without one: three pauses or more in which the host
+    writes 200 MB a second, that take as much.
 
     Waste: that time times its GPUs. Evaluation is work: below 15 % it is overhead, and not called waste elsewhere.
     Try: checkpoints in the background, less often (Young and Daly: every sqrt(2 x its cost x the time between failures)); fewer evaluation
@@ -57,7 +59,7 @@ def checkpoint_eval_overhead(job: JobSubject, scene: Scene) -> Verdict:
     if job.facts.kind != "training":
         return Clear("no training")
     if not job.ranks:
-        return NotEvaluated("seconds in checkpoints and evaluation", "gpuwatch run COMMAND")
+        return _by_dips(job, scene)
     if (gap := unseen(job.ranks[0].series, WINDOW)) is not None:
         return gap
     parts = _parts(job)
@@ -66,6 +68,41 @@ def checkpoint_eval_overhead(job: JobSubject, scene: Scene) -> Verdict:
     if parts.share < scene.limits.of(ID, "clear_notice" if scene.is_open(ID, job) else "notice"):
         return CLEAR
     return _finding(job, scene, parts)
+
+
+def _by_dips(job: JobSubject, scene: Scene) -> Verdict:
+    """Without a hook: pauses of its GPU, again and again, in which the host writes much."""
+    if job.gpus and (gap := unseen(job.gpus[0].series, WINDOW)) is not None:
+        return gap
+    found = dips(job, scene, WINDOW)
+    if found is None:
+        return NotEvaluated("seconds in checkpoints and evaluation", "gpuwatch run COMMAND")
+    if found.times < FEWEST or found.share < scene.limits.of(ID, "clear_notice" if scene.is_open(ID, job) else "notice"):
+        return NotEvaluated(
+            "seconds in checkpoints and evaluation; its pauses with much writing take less than the limit", "gpuwatch run COMMAND"
+        )
+    parts = _Parts(found.share, 0.0, 1.0, 0.0)
+    made = _finding(job, scene, parts)
+    each = span(found.share * WINDOW / found.times)
+    evidence = (
+        Evidence("pauses while the host writes", percent(found.share), percent(scene.limits.of(ID, "notice")), "NVML and /proc"),
+        Evidence("of them in two hours", f"{found.times}, {each} each", str(FEWEST), "NVML and /proc"),
+        Evidence("written meanwhile, a second", "200 MB or more", "200 MB", "/proc/diskstats"),
+    )
+    title = (
+        f"The GPUs of {job.label} pause {found.times} times in two hours while much is written: {percent(found.share)} of the time."
+    )
+    return replace(
+        made,
+        title=title,
+        confidence=Confidence.MEDIUM,
+        basis=Basis.INFERRED,
+        evidence=evidence,
+        how="The time in which its GPU is quiet and the host writes 200 MB a second or more, times its GPUs.",
+        gain=f"up to {percent(found.share)} of its time if checkpoints are written in the background",
+        wrong_if=(*made.wrong_if, "another program writes"),
+        sql=of_gpus("quiet_seconds", job.gpus, WINDOW),
+    )
 
 
 def _parts(job: JobSubject) -> _Parts | None:
