@@ -142,7 +142,7 @@ class Engine:
 
     def _open(self, rule: Rule, subject: Subject, key: Key, finding: Finding, changes: list[Change]) -> None:
         t_ms = self.scene.t_ms
-        since = finding.since_ms if finding.since_ms is not None else t_ms - round(rule.window * 1000)
+        since = finding.since_ms if finding.since_ms is not None else max(t_ms - round(rule.window * 1000), _seen_ms(subject))
         since = min(max(since, self._born_ms(subject)), t_ms)
         cost = finding.cost_gpu_seconds
         if cost is None:
@@ -232,6 +232,12 @@ class Engine:
 
     def _born_ms(self, subject: Subject) -> int:
         return subject.facts.root_start_ms if isinstance(subject, JobSubject) else 0
+
+
+def _seen_ms(subject: Subject) -> int:
+    """Since when it is looked at: nothing is known of before."""
+    watched = [subject] if isinstance(subject, GpuSubject) else subject.gpus if subject is not None else ()
+    return min((first for gpu in watched if (first := gpu.series.first_ms) is not None), default=0)
 
 
 def _due(rule: Rule, t_ms: int) -> bool:

@@ -69,7 +69,7 @@ class Host:
 
 def test_it_is_told_at_the_second_look_and_counts_from_the_start_of_its_window() -> None:
     host = Host()
-    assert host.go([90]) == []
+    assert host.go([70] * 6 + [90]) == []
     (change,) = host.look(90)
     found = change.finding
     assert change.what == "opened" and found.raised_ms == host.t_ms and found.started_ms == host.t_ms - 60_000
@@ -78,6 +78,13 @@ def test_it_is_told_at_the_second_look_and_counts_from_the_start_of_its_window()
         host.look(90)
     assert found.cost_gpu_seconds == pytest.approx(0.5 * 120) and found.last_ms == host.t_ms
     assert host.engine.scene.is_open("hot", "gpu:GPU-1")
+
+
+def test_what_was_before_the_first_look_is_not_counted() -> None:
+    host = Host()
+    host.go([90])
+    (change,) = host.look(90)
+    assert change.finding.started_ms == host.t_ms - 2 * LOOK_MS and change.finding.cost_gpu_seconds == pytest.approx(10)
 
 
 def test_a_single_look_is_not_told_unless_the_rule_says_so() -> None:
