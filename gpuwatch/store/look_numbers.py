@@ -74,12 +74,18 @@ def mean(rows: Rows, values: Values, scale: float) -> float | None:
 
 def rounded(rows: Rows, values: Values, scale: float) -> float | None:
     """The same to the store's own integers."""
+    first = values[0]
+    if values.count(first) == len(values):
+        return None if first is None or first < 0 else same(first / scale)
     known, dt = _amounts(rows, values)
     return same(round(sum(map(mul, known, dt)) / sum(dt)) / scale) if known else None
 
 
 def hundredths(rows: Rows, values: Values, scale: float) -> float | None:
     """The same to a hundredth."""
+    first = values[0]
+    if values.count(first) == len(values):
+        return None if first is None or first < 0 else same(round(first / scale, 2))
     known, dt = _amounts(rows, values)
     return same(round(sum(map(mul, known, dt)) / sum(dt) / scale, 2)) if known else None
 
@@ -196,8 +202,11 @@ def whole(value: int) -> int:
 
 def _known(rows: Rows, values: Values) -> tuple[Sequence[int], Sequence[int]]:
     """What was measured, and for how long each."""
-    if None not in values:
+    unknown = values.count(None)
+    if not unknown:
         return values, rows.dt  # type: ignore[return-value]
+    if unknown == len(values):
+        return (), ()
     there = [value is not None for value in values]
     return list(compress(values, there)), list(compress(rows.dt, there))  # type: ignore[arg-type]
 
