@@ -12,6 +12,7 @@ from gpuwatch.report.period_tables import Head, Table
 from gpuwatch.report.period_words import Times, on
 from gpuwatch.view.period.finding_row import FindingRow
 from gpuwatch.view.period.types import Report
+from gpuwatch.view.waste import effect_words
 
 MOST = 12
 """So many rows of a kind are told; the JSON has all."""
@@ -95,7 +96,7 @@ def _resolved(rows: Sequence[FindingRow], report: Report) -> Table:
         Head("user", [row.user or NOTHING for row in ordered], "left", name=True),
         Head("saves GPU-h a day", [_saved(row) for row in ordered]),
         Head("cleared", [times.stamp(row.ended_ms) if row.ended_ms is not None else NOTHING for row in ordered], "left", drop=1),
-        Head("before and after", [row.effect for row in ordered], "left", drop=2),
+        Head("before and after", [effect_words(row.effect) for row in ordered], "left", drop=2),
     ]
     below = [f"… {len(rows) - MOST} more with --json"] if len(rows) > MOST else []
     return Table("Resolved", columns, "measured: 30 min before and after", below=below)
@@ -105,4 +106,4 @@ def _saved(row: FindingRow) -> str:
     if row.saved_gpus is None:
         return NOTHING
     per_day = fmt.number(row.saved_gpus * 24, 1)
-    return "no effect" if per_day.strip(fmt.MINUS) == "0.0" else per_day
+    return "no effect" if per_day.strip(fmt.MINUS) == "0.0" or row.effect.startswith("no effect") else per_day

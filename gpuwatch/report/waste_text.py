@@ -13,7 +13,7 @@ from gpuwatch.text import clean
 from gpuwatch.view.finding_types import FindingView, NotEvaluatedView, ResolvedView, WasteView
 from gpuwatch.view.parts import waste_ms
 from gpuwatch.view.types import View
-from gpuwatch.view.waste import saving_words
+from gpuwatch.view.waste import effect_words, saving_words
 
 MIN_WIDTH = 60
 FEW = 5
@@ -159,7 +159,7 @@ def _resolved(
     ordered = sorted(found, key=lambda one: (one.saved_gpus is None, -(one.saved_gpus or 0.0)))
     for one in ordered if everything else ordered[:FEW]:
         out.append(resolved_line(one, view.now_ms, width, tz))
-        out += wrapped(clean(one.effect), width, indent=4, first="    ", style="dim")
+        out += wrapped(clean(effect_words(one.effect)), width, indent=4, first="    ", style="dim")
     return out + _more(len(ordered), everything=everything)
 
 

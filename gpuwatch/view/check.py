@@ -184,4 +184,4 @@ def judged_waste(window: Window, view: View, terms: Terms, prices: Prices, resol
         engine.add(look, facts.facts(look), judge=look.t_ms > at_ms - NOW_MS)
     found = [_view(window, one, 0, prices, at_ms) for one in engine.open.values()]
     said = said_of(said_text(at_ms, engine.rules, engine.standings))
-    return judged(ranked(found), (), resolved(window, at_ms - resolved_ms, at_ms), said)
+    return judged(ranked(found), (), resolved(window, at_ms - resolved_ms, at_ms, live=True), said)

@@ -6,7 +6,6 @@ from gpuwatch.format import number
 from gpuwatch.prices import Prices
 from gpuwatch.rules.document import Said, finding_of
 from gpuwatch.store import findings as stored
-from gpuwatch.store.findings import FindingRow
 from gpuwatch.store.window import Window
 from gpuwatch.view.finding_types import FindingHistory, FindingView, NotEvaluatedView, ResolvedView, WasteView
 from gpuwatch.view.findings import FRESH_MS, findings_at, gpu_ids, indices
@@ -14,8 +13,10 @@ from gpuwatch.view.types import View
 
 DAY_MS = 86_400_000
 RESOLVED_MS = 7 * DAY_MS
-EFFECT_MS = 1_800_000
-"""So long after it cleared its effect is measured."""
+EFFECT_MS = 2_940_000
+"""So long after it cleared its effect is known: half an hour, and until the ledger of that is final."""
+NOT_YET = "not measured yet: half an hour after it cleared"
+_PREFIXES = ("no effect: ", "worse: ")
 
 
 def waste_view(window: Window, view: View, *, prices: Prices | None = None, resolved_ms: int = RESOLVED_MS) -> WasteView:
@@ -33,7 +34,7 @@ def waste_view(window: Window, view: View, *, prices: Prices | None = None, reso
     everything = findings_at(past, view.at_ms, live=not view.past, prices=prices)
     muted = tuple(finding for finding in everything if finding.muted)
     said = None if view.past else _fresh(stored.said(window), view.at_ms)
-    return judged(view.findings, muted, resolved(past, view.at_ms - resolved_ms, view.at_ms), said)
+    return judged(view.findings, muted, resolved(past, view.at_ms - resolved_ms, view.at_ms, live=not view.past), said)
 
 
 def judged(
@@ -68,15 +69,15 @@ def _counts(said: Said | None, everything: tuple[FindingView, ...]) -> dict[str,
 # ------------------------------------------------------------------------------------------------------------ resolved
 
 
-def resolved(window: Window, start_ms: int, end_ms: int) -> tuple[ResolvedView, ...]:
-    """The findings that cleared in a span, the newest first."""
+def resolved(window: Window, start_ms: int, end_ms: int, *, live: bool = False) -> tuple[ResolvedView, ...]:
+    """The findings that cleared in a span, the newest first. ``live``: its end is the present, and all that is known counts."""
     if not stored.knows_findings(window):
         return ()
     gpus = window.gpus()
     out = []
     for row in stored.ended_between(window, start_ms, end_ms):
         told, ended_ms = finding_of(row.detail), row.ended_ms or end_ms
-        measured = end_ms - ended_ms >= EFFECT_MS
+        measured = bool(row.effect) and (live or end_ms - ended_ms >= EFFECT_MS)
         out.append(
             ResolvedView(
                 rule=row.rule,
@@ -84,7 +85,7 @@ def resolved(window: Window, start_ms: int, end_ms: int) -> tuple[ResolvedView, 
                 user=row.user,
                 gpu_indices=indices(gpu_ids(row, told), gpus),
                 ended_ms=ended_ms,
-                effect=_effect(row, measured=measured),
+                effect=row.effect if measured else NOT_YET,
                 saved_gpus=row.saved_gpu_ms_day / DAY_MS if measured and row.saved_gpu_ms_day is not None else None,
                 before_ratio=None if row.before_pm is None else row.before_pm / 1000,
                 after_ratio=row.after_pm / 1000 if measured and row.after_pm is not None else None,
@@ -94,20 +95,23 @@ def resolved(window: Window, start_ms: int, end_ms: int) -> tuple[ResolvedView, 
     return tuple(out)
 
 
-def _effect(row: FindingRow, *, measured: bool) -> str:
-    if not measured:
-        return "not measured yet: 30 min after it cleared"
-    return row.effect or "not measured"
-
-
 def saving_words(one: ResolvedView) -> str:
     """What came of it: ``saves 3.1 GPU·h a day``, ``no effect``, ``worse by 1.2 GPU·h a day``, ``cleared`` where it is not measured."""
     if one.saved_gpus is None:
         return "cleared"
+    if one.effect.startswith("no effect"):
+        return "no effect"
     per_day = number(abs(one.saved_gpus) * 24, 1)
     if per_day == "0.0":
         return "no effect"
     return f"saves {per_day} GPU·h a day" if one.saved_gpus > 0 else f"worse by {per_day} GPU·h a day"
+
+
+def effect_words(effect: str) -> str:
+    """``overhead 11 -> 5 %``: the effect without the word that :func:`saving_words` says already."""
+    for prefix in _PREFIXES:
+        effect = effect.removeprefix(prefix)
+    return effect
 
 
 # ------------------------------------------------------------------------------------------------------------- history

@@ -17,7 +17,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
 from gpuwatch.view.terms import Terms
 from gpuwatch.view.types import View
-from gpuwatch.view.waste import finding_history, resolved, saving_words, waste_view
+from gpuwatch.view.waste import NOT_YET, finding_history, resolved, saving_words, waste_view
 
 T0 = round(START * 1000)
 MINUTE = 60_000
@@ -188,7 +188,7 @@ def test_what_cleared_is_told_with_its_effect_once_that_is_measured(advice: Advi
     filled(advice)
     with opened(advice) as window:
         (early,) = resolved(window, T0, T0 + 12 * MINUTE)
-        assert (early.saved_gpus, early.after_ratio, early.effect) == (None, None, "not measured yet: 30 min after it cleared")
+        assert (early.saved_gpus, early.after_ratio, early.effect) == (None, None, NOT_YET)
         assert saving_words(early) == "cleared"
         (one,) = resolved(window, T0, T0 + 60 * MINUTE)
         assert (one.name, one.gpu_indices, one.effect, one.before_ratio, one.after_ratio) == (

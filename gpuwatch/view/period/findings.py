@@ -14,7 +14,7 @@ from gpuwatch.store.window import Window
 from gpuwatch.view.findings import FRESH_MS, gpu_ids
 from gpuwatch.view.period.finding_row import Advice, FindingRow, NotEvaluatedRow
 from gpuwatch.view.period.host import HostPart
-from gpuwatch.view.waste import DAY_MS, EFFECT_MS
+from gpuwatch.view.waste import DAY_MS
 
 
 def advice(parts: Iterable[HostPart], now_ms: int) -> Advice:
@@ -32,7 +32,7 @@ def advice(parts: Iterable[HostPart], now_ms: int) -> Advice:
         rows = stored.touching(window, start_ms, end_ms, host_id)
         judged = judged or bool(rows) or (said is not None and said.t_ms >= start_ms)
         mutes = stored.mutes(window, host_id) if rows else []
-        found += [_row(window, row, part.host.name, part.gpus, (start_ms, end_ms), mutes, now_ms) for row in rows]
+        found += [_row(window, row, part.host.name, part.gpus, (start_ms, end_ms), mutes) for row in rows]
         if said is not None and now_ms - said.t_ms <= FRESH_MS and now_ms - end_ms <= DAY_MS:
             missed += [NotEvaluatedRow(part.host.name, *each) for each in said.missed]
             for rule, word in said.rules.items():
@@ -48,11 +48,10 @@ def _row(
     gpus: Mapping[int, Mapping[str, Any]],
     span: tuple[int, int],
     mutes: Iterable[MuteRow],
-    now_ms: int,
 ) -> FindingRow:
     told = finding_of(row.detail)
     ended_ms = row.ended_ms if row.ended_ms is not None and row.ended_ms <= span[1] else None
-    measured = ended_ms is not None and now_ms - ended_ms >= EFFECT_MS and row.saved_gpu_ms_day is not None
+    measured = ended_ms is not None and bool(row.effect) and row.saved_gpu_ms_day is not None
     places = sorted({(host, int(gpus[i]["gpu_index"])) for i in gpu_ids(row, told) if i in gpus})
     muted = any(mute.holds(span[1]) and fits(mute.mute, row.rule, row.subject, row.command) for mute in mutes)
     return FindingRow(
@@ -74,7 +73,7 @@ def _row(
         evidence=row.evidence,
         advice=row.advice,
         gain=told.gain if told else "",
-        effect=row.effect if measured or ended_ms is not None else "",
+        effect=row.effect if ended_ms is not None else "",
         before_ratio=None if row.before_pm is None or ended_ms is None else row.before_pm / 1000,
         after_ratio=None if row.after_pm is None or not measured else row.after_pm / 1000,
         saved_gpus=row.saved_gpu_ms_day / DAY_MS if measured and row.saved_gpu_ms_day is not None else None,
