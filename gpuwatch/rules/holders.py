@@ -60,6 +60,11 @@ def interactive(processes: Iterable[ProcessSubject]) -> bool:
     return any(word in process.facts.command for process in processes for word in NOTEBOOKS)
 
 
+def hangs(scene: Scene, jobs: Iterable[JobSubject]) -> bool:
+    """Whether one of them looks busy without getting on: then how well it uses its GPUs is not the question."""
+    return any(scene.is_open("busy-but-no-progress", job) for job in jobs)
+
+
 def sliced(gpu: GpuSubject) -> bool:
     """Whether it is a GPU cut into MIG instances: each of them is judged, and of the whole nothing is defined."""
     return gpu.gpu.mig_enabled and not gpu.gpu.parent_uuid

@@ -123,6 +123,13 @@ def test_few_useful_operations_are_told_with_what_the_tensor_cores_did() -> None
     assert "OFU" not in found(training(1800, SLOW | {"tensor": None}, rank=LARGE).judge(low_mfu, job=5)).title
 
 
+def test_a_run_that_hangs_has_another_trouble() -> None:
+    assert isinstance(training(1800, SLOW, rank=LARGE, spent={"rank_steps": 0.0}).judge(low_mfu, job=5), Clear)
+    stage = training(1800, SLOW, rank=LARGE)
+    stage.opened.add(("busy-but-no-progress", f"job:5:{START_MS - 3_600_000}:0"))
+    assert isinstance(stage.judge(low_mfu, job=5), Clear)
+
+
 def test_good_runs_small_models_and_unknown_ones() -> None:
     assert isinstance(training(1800, SLOW | {"mfu": 0.36}, rank=LARGE).judge(low_mfu, job=5), Clear)
     stage = training(1800, SLOW | {"mfu": 0.36}, rank=LARGE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
 from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.compute.empty_by_power import by_power
-from gpuwatch.rules.holders import serves, settled, sliced
+from gpuwatch.rules.holders import hangs, serves, settled, sliced
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
@@ -72,6 +72,8 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
     sm, dram = series.mean("sm", seconds) or 0.0, series.mean("dram", seconds)
     filled = min(1.0, sm / busy) if busy else 1.0
     limit = limits.of(ID, "clear_filled" if scene.is_open(ID, gpu) else "filled")
+    if hangs(scene, scene.jobs_on(gpu)):
+        return Clear("no step ends: busy-but-no-progress judges it")
     if filled >= limit or _median(gpu, seconds) >= limit:
         return CLEAR
     if dram is not None and dram >= limits.of(ID, "memory_bound"):

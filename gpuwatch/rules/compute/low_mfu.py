@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
 from gpuwatch.peaks import achievable_share
+from gpuwatch.rules.holders import hangs
 from gpuwatch.rules.observed import fractions, mean_of, unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -59,6 +60,8 @@ def low_mfu(job: JobSubject, scene: Scene) -> Verdict:
         return Clear(f"a model of {size / 1e9:.2f}B parameters: too small for a judgement")
     if (gap := unseen(job.gpus[0].series, WINDOW) or unseen(ranks[0].series, WINDOW)) is not None:
         return gap
+    if hangs(scene, (job,)) or not any(rank.series.total("rank_steps", WINDOW) for rank in ranks):
+        return Clear("no step ends: busy-but-no-progress judges it")
     mfu, busy = mean_of(job.gpus, "mfu", WINDOW), mean_of(job.gpus, "busy", WINDOW)
     if mfu is None or not size:
         return NotEvaluated(

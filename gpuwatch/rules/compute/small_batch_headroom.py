@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
 from gpuwatch.rules.bounds import Bounds
-from gpuwatch.rules.holders import preallocates, settled
+from gpuwatch.rules.holders import hangs, preallocates, settled
 from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -66,6 +66,8 @@ def small_batch_headroom(job: JobSubject, scene: Scene) -> Verdict:
         return CLEAR
     if preallocates(job.on_gpus, (job,)):
         return Clear("its framework takes memory without needing it: memory says nothing")
+    if hangs(scene, (job,)):
+        return Clear("no step ends: busy-but-no-progress judges it")
     seconds = settled(job.gpus[0].series, scene, job.on_gpus, WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds

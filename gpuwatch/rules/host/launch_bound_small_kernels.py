@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.bounds import Bounds
-from gpuwatch.rules.holders import serves, settled, sliced
+from gpuwatch.rules.holders import hangs, serves, settled, sliced
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
@@ -73,6 +73,8 @@ def launch_bound_small_kernels(gpu: GpuSubject, scene: Scene) -> Verdict:
         return NotEvaluated("SM activity (GPM: Hopper or newer), or step times and power", "gpuwatch run -- python train.py")
     if sm is None and step is not None and step >= bounds.most("short_step"):
         return CLEAR
+    if hangs(scene, scene.jobs_on(gpu)):
+        return Clear("no step ends: busy-but-no-progress judges it")
     cores = [v for p in holders if (v := _thread(p.series.mean("thread_cpu", seconds), p.series.mean("cpu", seconds))) is not None]
     if not cores:
         return NotEvaluated("the CPU time of its processes cannot be read", "gpuwatch doctor")
