@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parent.parent / "screenshots"
 NOW = 1_763_130_727.0
 """Fri 14 Nov 2025 14:32:07 UTC."""
+JUDGED_MS = 3_600_000
+SAID = "INSERT INTO meta(key,value) VALUES(?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value"
 GROUND = {"truecolor": (14, 19, 24), "256": (18, 18, 18), "16": (0, 0, 0), "none": (0, 0, 0)}
 XTERM = [
     (0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0), (0, 0, 170), (205, 0, 205), (0, 205, 205), (204, 204, 204),
@@ -73,6 +75,11 @@ SHOTS = {
     "workload-training-80x24": Shot(scenario="train", size=(80, 24), keys=("enter",)),
     "workload-training-hang-120x40": Shot(scenario="nccl-hang", keys=("tab", "tab", "enter")),
     "workload-not-attached-120x40": Shot(keys=(*["down"] * 4, "enter")),
+    "waste-120x40": Shot(keys=("4", "down", "down")),
+    "waste-200x60": Shot(size=(200, 60), keys=("4", "down", "down")),
+    "waste-80x24": Shot(size=(80, 24), keys=("4",)),
+    "waste-finding-80x24": Shot(size=(80, 24), keys=("4", "down", "down", "enter")),
+    "waste-serve-120x40": Shot(scenario="serve", keys=("4",)),
     "help-120x40": Shot(keys=("question_mark",)),
 }
 
@@ -84,10 +91,28 @@ def window_of(scenario: str) -> Window:
 
     args = build_parser().parse_args([f"--demo={scenario}", "--tz", "UTC"])
     runtime = Runtime.from_args(args, {"HOME": "/nonexistent"}, FakeClock(NOW))
+    judge(runtime)
     window = Window(runtime.store_path())
     atexit.register(runtime.close)
     atexit.register(window.close)
     return window
+
+
+def judge(runtime: Runtime) -> None:
+    """Keep in the demo's store what a recorder's rules would have told in its last hour, after half an hour of looking only."""
+    from gpuwatch.rules.document import said_key, said_text
+    from gpuwatch.store.finding_rows import FindingRows
+    from gpuwatch.store.looks import looks
+    from gpuwatch.store.replay_rules import Terms
+
+    writer, terms, now_ms = runtime.open_writer(runtime.store_path()), Terms(), round(NOW * 1000)
+    (host_id,) = writer.connection.execute("SELECT host_id FROM host").fetchone()
+    engine, facts, rows = terms.engine(), terms.facts(writer.connection, host_id), FindingRows(writer, host_id)
+    for look in looks(writer.connection, host_id, now_ms - JUDGED_MS, now_ms):
+        rows.take(engine.add(look, facts.facts(look), judge=look.t_ms > now_ms - JUDGED_MS // 2), look.t_ms)
+    writer.later(SAID, said_key(host_id), said_text(now_ms, engine.rules, engine.standings))
+    writer.commit()
+    writer.close()
 
 
 def view_of(scenario: str, cells: int) -> View:

@@ -96,18 +96,26 @@ def fix_of(finding: FindingView) -> str:
 
 
 def fact_of(finding: FindingView, room: int) -> str:
-    """One line about it that fits: its sentence, else its name and first evidence, else its name; only the last is ever cut."""
+    """One line about it that fits: its sentence, else its name with its first evidence and whose it is, else its name."""
     name = finding.name or finding.rule
-    texts = [finding.title]
+    if finding.title and width_of(finding.title) <= room:
+        return finding.title
+    texts = [name]
     if finding.facts:
-        first = finding.facts[0]
-        texts += [f"{name}: {first.what} {first.measured}", f"{name}: {first.measured}"]
-    return next((text for text in texts if text and width_of(text) <= room), cut(name, room))
+        first, whose = finding.facts[0], f", {finding.user}" if finding.user else ""
+        texts = [f"{name}: {first.what} {first.measured}", f"{name}: {first.measured}"]
+        texts = [f"{text}{whose}" for text in texts] + [texts[1], name]
+    return next((text for text in texts if width_of(text) <= room), cut(name, room))
 
 
-def second_line(finding: FindingView) -> str:
-    """``evidence · first thing to try``."""
-    return " · ".join(text for text in (finding.evidence, finding.advice or fix_of(finding)) if text)
+def second_line(finding: FindingView, room: int) -> str:
+    """``evidence · first thing to try``: what :func:`fact_of` did not say in the same room, and as much of it as leaves room to try."""
+    fix = finding.advice or fix_of(finding)
+    said = bool(finding.facts) and fact_of(finding, room) != finding.title
+    facts = [f"{fact.what} {fact.measured}" for fact in finding.facts[said : said + 2]]
+    texts = [finding.evidence] * (not said) + [" · ".join(facts), *facts[:1]]
+    lines = [" · ".join(part for part in (text, fix) if part) for text in (*texts, "")]
+    return next((line for line in lines if line and width_of(line) <= room), cut(fix or finding.evidence, room))
 
 
 def of_gpu(view: View, gpu_index: int) -> tuple[int, FindingView] | None:

@@ -169,7 +169,8 @@ def test_the_past_says_what_is_not_kept_of_it() -> None:
 
 def test_what_one_signal_would_enable_stands_together() -> None:
     hook = ("run is not attached", "gpuwatch run -- python x.py")
-    missed = [NotEvaluatedView(f"rule-{i}", f"GPU {i % 2} · ana", *hook) for i in range(5)]
+    missed = [NotEvaluatedView(f"rule-{i}", f"GPU {i % 2} · ana", *hook) for i in range(4)]
+    missed.append(NotEvaluatedView("rule-4", "GPU 0 · ana", "another signal", hook[1]))
     groups = groups_of([*missed, NotEvaluatedView("xid-error", "all GPUs", "kernel log", "")])
     assert [(group.head, group.where) for group in groups] == [("rule-0 +4", "2 places"), ("xid-error", "all GPUs")]
 

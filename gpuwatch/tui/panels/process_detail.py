@@ -163,4 +163,4 @@ def _finding(sheet: Sheet, context: Context, view: View, process: ProcessView, p
     at = sheet.put(y, at, cut(finding.name or finding.rule, place.right + 1 - at), look.white)
     if place.right - at > 12 and finding.title:
         sheet.put(y, at + 2, cut(finding.title, place.right - 1 - at), look.fg)
-    sheet.put(y + 1, place.label, cut(findings.second_line(finding), place.right + 1 - place.label), look.dim)
+    sheet.put(y + 1, place.label, findings.second_line(finding, place.right + 1 - place.label), look.dim)

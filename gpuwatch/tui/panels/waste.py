@@ -120,7 +120,7 @@ def _finding(sheet: Sheet, context: Context, view: View, finding: FindingView, r
     sheet.put(y, 17, findings.gpus_text(finding.gpu_indices, 8), look.white)
     sheet.put(y, 26, findings.fact_of(finding, right - 28), look.fg)
     if step > 1:
-        sheet.put(y + 1, 26, cut(findings.second_line(finding), right - 28), look.dim)
+        sheet.put(y + 1, 26, findings.second_line(finding, right - 28), look.dim)
 
 
 def rows_needed(view: View) -> int:

@@ -178,9 +178,10 @@ def _evidence(place: _Place, y: int, rows: int) -> None:
         sheet.put(y + 1, place.left, cut(finding.evidence or "– the text of this finding was erased", place.width), look.fg)
         return
     source, limit = place.right, place.right - max(11, _widest(facts, "source") + 2)
-    if limit - place.left < 44:  # where it comes from is told last
+    beside = max(9, _widest(facts, "limit") + 2)
+    if limit - beside - _widest(facts, "measured") - 1 - place.left < _widest(facts, "what"):  # where it comes from is told last
         source, limit = -1, place.right
-    measured = limit - max(9, _widest(facts, "limit") + 2)
+    measured = limit - beside
     for x, word in ((measured, "measured"), (limit, "limit"), (source, "source")):
         if x > place.left + 20:
             sheet.right(y, x, word, look.dim)
@@ -198,7 +199,7 @@ def _evidence(place: _Place, y: int, rows: int) -> None:
 
 
 def _widest(facts: tuple[EvidenceView, ...], name: str) -> int:
-    return min(20, max(width_of(getattr(fact, name)) for fact in facts))
+    return min(36 if name == "what" else 20, max(width_of(getattr(fact, name)) for fact in facts))
 
 
 def _course(place: _Place, y: int, rows: int) -> None:

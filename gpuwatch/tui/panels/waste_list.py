@@ -21,7 +21,10 @@ Words = list[tuple[str, Style]]
 def draw_open(sheet: Sheet, context: Context, view: View, top: int, rows: int, right: int) -> None:
     """The boxed panel in columns 0 to ``right``."""
     look = context.look
-    box(sheet, top, top + rows - 1, _title(view), right=right, note=ledger_words(context, view), foot=_foot(context, view))
+    hidden = len(listed(context, view)) - (rows - 3) // 2
+    more = [(f"{hidden} more, ↑↓ · ", look.dim)] if hidden > 0 else []
+    foot = [*more, *_foot(context, view)]
+    box(sheet, top, top + rows - 1, _title(view), right=right, note=ledger_words(context, view), foot=foot)
     y = top + 1
     if not view.findings:
         sheet.put(y, 2, cut(nothing_text(context), right - 4), look.fg)

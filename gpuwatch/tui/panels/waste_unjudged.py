@@ -17,7 +17,7 @@ DOCTOR = "gpuwatch doctor explains every missing signal"
 
 @dataclass(slots=True)
 class Group:
-    """All that one signal would enable."""
+    """All that one command or setting would enable; ``signal`` is what the first of them missed."""
 
     signal: str
     enable: str
@@ -36,10 +36,10 @@ class Group:
 
 
 def groups_of(missed: Sequence[NotEvaluatedView]) -> list[Group]:
-    """By what would enable them, in their order."""
-    out: dict[tuple[str, str], Group] = {}
+    """By what would enable them, in their order; what nothing would enable by its signal."""
+    out: dict[str, Group] = {}
     for one in missed:
-        group = out.setdefault((one.signal, one.enable), Group(one.signal, one.enable, [], []))
+        group = out.setdefault(one.enable or one.signal, Group(one.signal, one.enable, [], []))
         if one.rule not in group.rules:
             group.rules.append(one.rule)
         if one.where not in group.places:
@@ -51,10 +51,14 @@ def draw_unjudged(sheet: Sheet, context: Context, top: int, rows: int, right: in
     """The boxed panel in columns 0 to ``right``."""
     look, waste = context.look, waste_of(context)
     groups = groups_of(waste.not_evaluated) if waste is not None else []
-    room = rows - 2 - 2
-    each = next((each for each in (4, 3) if len(groups) * each <= room + (each == 4)), 3)
-    shown = groups[: max(0, (room + (each == 4)) // each)]
-    foot = [(f"+{len(groups) - len(shown)} more: gpuwatch explain", look.dim)] if len(groups) > len(shown) else []
+    texts = [wrap(group.signal, right - 4, 2) for group in groups]
+    needs = [1 + len(lines) + bool(group.enable) for group, lines in zip(groups, texts)]
+    room, spaced = rows - 4, sum(needs) + len(needs) <= rows - 4
+    shown = 0
+    while shown < len(groups) and needs[shown] <= room:
+        room -= needs[shown] + spaced
+        shown += 1
+    foot = [(f"+{len(groups) - shown} more: gpuwatch explain", look.dim)] if len(groups) > shown else []
     box(sheet, top, top + rows - 1, _title(waste), right=right, foot=foot)
     y = top + 1
     if waste is None or not waste.known:
@@ -64,18 +68,27 @@ def draw_unjudged(sheet: Sheet, context: Context, top: int, rows: int, right: in
         return
     if not groups:
         sheet.put(y, 2, cut("– every rule had what it needs", right - 4), look.dim)
-    for group in shown:
-        at = sheet.put(y, 2, cut(group.head, right - 4), look.white)
-        if at + 2 + len(group.where) <= right - 1:
-            sheet.right(y, right - 2, group.where, look.dim)
-        sheet.put(y + 1, 2, cut(group.signal, right - 4), look.fg)
-        if group.enable:
-            at = sheet.put(y + 2, 2, "enable ", look.dim)
-            sheet.put(y + 2, at, cut(group.enable, right - 1 - at), look.acc)
-        y += each
+    for group, lines in zip(groups[:shown], texts):
+        y = _group(sheet, group, lines, y, right) + spaced
     if rows >= 6:
         _counts(sheet, context, waste, top + rows - 3, 2, right)
         sheet.put(top + rows - 2, 2, cut(DOCTOR, right - 4), look.dim)
+
+
+def _group(sheet: Sheet, group: Group, lines: Sequence[str], y: int, right: int) -> int:
+    """Head, the ``lines`` of its signal, what enables it; returns the row after."""
+    look = sheet.look
+    at = sheet.put(y, 2, cut(group.head, right - 4), look.white)
+    if at + 2 + len(group.where) <= right - 1:
+        sheet.right(y, right - 2, group.where, look.dim)
+    for line in lines:
+        y += 1
+        sheet.put(y, 2, line, look.fg)
+    if group.enable:
+        y += 1
+        at = sheet.put(y, 2, "enable ", look.dim)
+        sheet.put(y, at, cut(group.enable, right - 1 - at), look.acc)
+    return y + 1
 
 
 def draw_unjudged_narrow(sheet: Sheet, context: Context, top: int, bottom: int) -> None:
