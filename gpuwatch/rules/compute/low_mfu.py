@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
 from gpuwatch.peaks import achievable_share
 from gpuwatch.rules.holders import hangs
+from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.observed import fractions, mean_of, unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -31,6 +32,7 @@ WINDOW = 1800
         ("clear_mfu", 0.38, "ratio", "pragmatic", "it clears above"),
         ("warning_mfu", 0.15, "ratio", "S8 study", "a warning below"),
         ("target", 0.40, "ratio", "S8 study", "of the peak: what the waste is counted against (Llama 3: 38 to 43 %)"),
+        ("stepping", 0.50, "ratio", "pragmatic", "of the time has steps; less is another matter"),
         ("parameters", 1e9, "count", "pragmatic", "smaller models are not judged"),
     ),
 )
@@ -62,7 +64,9 @@ def low_mfu(job: JobSubject, scene: Scene) -> Verdict:
         return gap
     if hangs(scene, (job,)) or not any(rank.series.total("rank_steps", WINDOW) for rank in ranks):
         return Clear("no step ends: busy-but-no-progress judges it")
-    mfu, busy = mean_of(job.gpus, "mfu", WINDOW), mean_of(job.gpus, "busy", WINDOW)
+    mfu, busy = _of_steps(job, scene), mean_of(job.gpus, "busy", WINDOW)
+    if isinstance(mfu, Clear):
+        return mfu
     if mfu is None or not size:
         return NotEvaluated(
             "MFU: size of the model, tokens, precision, or the GPU's peak is not known", "gpuwatch_track.track(model=model)"
@@ -70,6 +74,21 @@ def low_mfu(job: JobSubject, scene: Scene) -> Verdict:
     if mfu >= scene.limits.of(ID, "clear_mfu" if scene.is_open(ID, job) else "mfu"):
         return CLEAR
     return _finding(job, scene, (mfu, 1.0 if busy is None else busy), size)
+
+
+def _steps(look: GpuLook) -> bool | None:
+    return None if look.mfu is None else look.mfu > 0
+
+
+def _of_steps(job: JobSubject, scene: Scene) -> float | Clear | None:
+    """MFU over the time in which steps ended within a minute: checkpoints and evaluation are another matter."""
+    whole, shares = mean_of(job.gpus, "mfu", WINDOW), [gpu.series.share(_steps, WINDOW) for gpu in job.gpus]
+    least = min((share for share in shares if share is not None), default=None)
+    if whole is None or least is None:
+        return None
+    if least < scene.limits.of(ID, "stepping"):
+        return Clear(f"it steps only {percent(least)} of the time")
+    return whole / least
 
 
 def activity(gpus: tuple[GpuSubject, ...], seconds: float) -> float | None:
