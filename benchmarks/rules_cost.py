@@ -1,7 +1,7 @@
 """What the rules cost: CPU a tick beside a recorder, its memory with and without them, and a replayed day.
 
 ``python benchmarks/rules_cost.py [--ticks 9000]`` runs the recorder of ``recorder_tick.py`` (8 GPUs at 1 Hz, 64 processes every two
-seconds) twice, each in a process of its own, without and with rules, and prints the CPU of the advisor per tick (mean, p99, longest),
+seconds, or ``--per-gpu``) twice, each in a process of its own, without and with rules, and prints the CPU of the advisor per tick (mean, p99, longest),
 what each look takes to make and to judge, and the resident memory of both. Then it replays what was recorded through the rules and
 prints CPU seconds per day of history. Reading the driver is not in it. A fixed piece of work is timed beside it: the last figures are
 by its best time, as on a quiet machine. ``--servers 8`` and ``--ranks 8`` add them.
@@ -33,7 +33,6 @@ from gpuwatch.recorder.advisor import Advisor
 from gpuwatch.store import connection
 from gpuwatch.store.writer import StoreWriter
 
-PER_GPU = 8
 DAY_S, LOOK_S = 86_400, 10
 YARDSTICK_TICKS = 50
 
@@ -70,9 +69,9 @@ class Quick(FakeClock):
         return super().monotonic_ns() + round(time.process_time() * 1e9)
 
 
-def record(path: Path, ticks: int, servers: int, ranks: int, *, rules: bool) -> dict[str, Any]:
+def record(path: Path, ticks: int, per_gpu: int, servers: int, ranks: int, *, rules: bool) -> dict[str, Any]:
     """A life of a recorder; what it took."""
-    recorder_tick.PER_GPU = PER_GPU
+    recorder_tick.PER_GPU = per_gpu
     drivers, clock = Drivers(), Quick(START)
     if servers:
         drivers.make["inference"] = Servers(servers).batch
@@ -159,18 +158,32 @@ def report(name: str, found: dict[str, Any], ticks: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--ticks", type=int, default=9000, help="ticks to measure (default 9000: 2.5 hours)")
+    parser.add_argument("--per-gpu", type=int, default=8, help="processes on each of 8 GPUs (default 8)")
     parser.add_argument("--servers", type=int, default=0, help="inference servers beside them (default 0)")
     parser.add_argument("--ranks", type=int, default=0, help="ranks of a training beside them (default 0)")
     parser.add_argument("--one", choices=("with", "without"), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(record(args.store, args.ticks, args.servers, args.ranks, rules=args.one == "with")))
+        print(json.dumps(record(args.store, args.ticks, args.per_gpu, args.servers, args.ranks, rules=args.one == "with")))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         for one in ("without", "with"):
             path = Path(folder) / f"{one}.db"
-            given = ["--ticks", args.ticks, "--servers", args.servers, "--ranks", args.ranks, "--one", one, "--store", path]
+            given = [
+                "--ticks",
+                args.ticks,
+                "--per-gpu",
+                args.per_gpu,
+                "--servers",
+                args.servers,
+                "--ranks",
+                args.ranks,
+                "--one",
+                one,
+                "--store",
+                path,
+            ]
             done = subprocess.run([sys.executable, __file__, *map(str, given)], capture_output=True, text=True, check=True)
             report(f"{one} rules", json.loads(done.stdout.splitlines()[-1]), args.ticks)
         print(f"a replayed day: {replayed(path):.1f} s CPU")
