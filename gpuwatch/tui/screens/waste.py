@@ -12,7 +12,8 @@ from gpuwatch.tui import findings
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.options import MuteWish
 from gpuwatch.tui.panels.starting import draw_starting
-from gpuwatch.tui.panels.waste_finding import draw_finding, draw_finding_narrow, mute_keys
+from gpuwatch.tui.panels.waste_advice import mute_keys
+from gpuwatch.tui.panels.waste_finding import draw_finding, draw_finding_narrow
 from gpuwatch.tui.panels.waste_list import draw_open, draw_open_narrow, narrow_rows
 from gpuwatch.tui.panels.waste_manual import draw_manual
 from gpuwatch.tui.panels.waste_resolved import draw_resolved, draw_resolved_narrow
