@@ -293,3 +293,9 @@ def test_loads_that_rise_together_and_steady_ones_are_no_turns() -> None:
     stage = training(2)
     stage.run(1800, gpus={1: _turns(True)}, unseen=(2,))
     assert isinstance(stage.judge(rollout_learner_idle, job=5), NotEvaluated)
+
+
+def test_a_gpu_that_did_nothing_for_a_while_is_no_imbalance() -> None:
+    stage = training(2)
+    stage.run(1800, {"utilization": 0.9}, gpus={2: lambda n: {"utilization": 0.0 if n < 40 else 0.3}})
+    assert isinstance(stage.judge(rank_imbalance, job=5), Clear)

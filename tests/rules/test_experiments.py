@@ -176,3 +176,16 @@ def test_pauses_in_which_much_is_written_stand_for_checkpoints() -> None:
     assert found.waste_gpus == pytest.approx(1 / 6) and "pause 120 times" in found.title
     assert isinstance(paused(100e6).judge(checkpoint_eval_overhead, job=5), NotEvaluated)
     assert isinstance(paused(400e6, every=400).judge(checkpoint_eval_overhead, job=5), NotEvaluated)
+
+
+def test_ranks_tell_their_first_step_where_there_is_no_run() -> None:
+    stage = Stage(1)
+    stage.job(5, name="train.py")
+    stage.process(51, gpus=(1,), job=5, start_ms=START_MS)
+    stage.ranks(5, (51,))
+    stage.run(720, {"utilization": 0.5})
+    found = stage.judge(slow_first_step, job=5)
+    assert isinstance(found, Finding) and found.basis is Basis.MEASURED
+    stage.ranks(5, (51,), first_step_ms=START_MS + 120_000)
+    stage.run(10, {"utilization": 0.5})
+    assert isinstance(stage.judge(slow_first_step, job=5), Clear)

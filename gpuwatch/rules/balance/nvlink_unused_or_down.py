@@ -12,6 +12,7 @@ from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, 
 
 ID = "nvlink-unused-or-down"
 WINDOW = 600
+"""How long nothing went over NVLink; links that are down are looked at each time."""
 
 
 @rule(
@@ -21,7 +22,7 @@ WINDOW = 600
     phase=1,
     severity=Severity.CRITICAL,
     confidence=Confidence.HIGH,
-    window=WINDOW,
+    window=60,
     bucket=Bucket.WAIT,
     limits=(
         ("looks", 2, "count", "S21 vendor", "a link is down in so many looks one after the other"),
@@ -50,7 +51,7 @@ def nvlink_unused_or_down(gpu: GpuSubject, scene: Scene) -> Verdict:
     count = int(scene.limits.of(ID, "looks"))
     recent = gpu.series.looks(10 * count)
     active = [look.nvlink_active for look in recent if look.nvlink_active is not None]
-    if len(active) >= count and max(active) < usual:
+    if usual > 0 and len(active) >= count and 0 <= max(active) < usual:
         return _down(gpu, active[-1], usual)
     return _unused(gpu, scene)
 
@@ -69,7 +70,7 @@ def _unused(gpu: GpuSubject, scene: Scene) -> Verdict:
     busy = gpu.series.mean("utilization", WINDOW) or 0.0
     if nvlink > 0 or min(received, sent) < scene.limits.of(ID, "pcie_bytes") or busy < scene.limits.of(ID, "busy"):
         return CLEAR
-    return _idle(gpu, job, received, sent)
+    return _idle(gpu, job, received, sent, scene.t_ms - 1000 * WINDOW)
 
 
 def _down(gpu: GpuSubject, active: int, usual: int) -> Finding:
@@ -104,7 +105,7 @@ def _down(gpu: GpuSubject, active: int, usual: int) -> Finding:
     )
 
 
-def _idle(gpu: GpuSubject, job: JobSubject, received: float, sent: float) -> Finding:
+def _idle(gpu: GpuSubject, job: JobSubject, received: float, sent: float, since_ms: int) -> Finding:
     return Finding(
         name="NVLink unused",
         title=f"{job.label} moves {(received + sent) / 1e9:.1f} GB/s over PCIe and nothing over the NVLinks of its {len(job.gpus)} GPUs.",
@@ -127,5 +128,6 @@ def _idle(gpu: GpuSubject, job: JobSubject, received: float, sent: float) -> Fin
         bucket=Bucket.WAIT,
         cause=Cause.PEERS,
         measured=None,
+        since_ms=since_ms,
         sql=of_gpus("nvlink_rx_bytes, nvlink_tx_bytes, pcie_rx_bytes, pcie_tx_bytes", job.gpus, WINDOW),
     )

@@ -67,5 +67,5 @@ def slowest(owns: list[Own]) -> Slowest | None:
     if worst.seconds <= 0 or worst.step <= 0:
         return None
     part = max(worst.parts, key=lambda name: worst.parts[name] - median([own.parts.get(name, 0.0) for own in others]))
-    waits = sum(max(0.0, worst.seconds - own.seconds) / worst.step for own in others)
+    waits = sum(min(1.0, max(0.0, worst.seconds - own.seconds) / worst.step) for own in others)
     return Slowest(worst, usual / worst.seconds, worst.seconds - usual, part, waits)

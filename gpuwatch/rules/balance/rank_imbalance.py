@@ -36,6 +36,7 @@ _TRAINING = ("sampler = DistributedSampler(dataset, drop_last=True)", "batches o
         ("memory", 1.5, "ratio", "pragmatic", "or most over least memory in use"),
         ("clear_memory", 1.35, "ratio", "pragmatic", "it clears below"),
         ("least_busy", 0.05, "ratio", "pragmatic", "a GPU that does less than this is not used at all"),
+        ("quiet_seconds", 300, "seconds", "pragmatic", "nor is one that is quiet for so long at a stretch"),
     ),
 )
 def rank_imbalance(job: JobSubject, scene: Scene) -> Verdict:
@@ -66,6 +67,9 @@ def rank_imbalance(job: JobSubject, scene: Scene) -> Verdict:
         return NotEvaluated("utilization of its GPUs")
     if min(busy) < scene.limits.of(ID, "least_busy"):
         return Clear("a GPU of it is not used: allocated-gpu-unused judges it")
+    longest = max(gpu.series.highest("quiet_run_ms", WINDOW) or 0 for gpu in job.gpus)
+    if longest >= 1000 * scene.limits.of(ID, "quiet_seconds"):
+        return Clear("a GPU of it did nothing for a while: allocated-gpu-unused judges it")
     opened = scene.is_open(ID, job)
     varies = variation(busy)
     if varies > scene.limits.of(ID, "clear_variation" if opened else "variation"):

@@ -58,7 +58,7 @@ def recompilation_churn(job: JobSubject, scene: Scene) -> Verdict:
     counts = [_after(rank, _SHORT, after) for rank in ranks]
     times = [_after(rank, _LONG, after) for rank in ranks]
     count, seconds = max(one[0] for one in counts), max(one[1] for one in times)
-    share = seconds / max(_LONG * 0.5, max(one[2] for one in times)) if seconds else 0.0
+    share = min(1.0, seconds / max(_LONG * 0.5, max(one[2] for one in times))) if seconds else 0.0
     bounds = Bounds(scene, ID, job)
     if count < bounds.least("recompiles") and share < bounds.least("share"):
         return CLEAR

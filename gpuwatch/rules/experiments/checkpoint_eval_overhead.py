@@ -25,7 +25,7 @@ class _Parts(NamedTuple):
 
     @property
     def share(self) -> float:
-        return (self.checkpoint + self.evaluation) / self.attached
+        return min(1.0, (self.checkpoint + self.evaluation) / self.attached)
 
 
 @rule(

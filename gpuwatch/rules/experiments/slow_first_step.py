@@ -47,12 +47,13 @@ def slow_first_step(job: JobSubject, scene: Scene) -> Verdict:
     if job.facts.kind != "training":
         return Clear("no training")
     run = job.facts.run
-    if run is not None and (run.first_step_ms is not None or job.facts.ranks):
-        if run.ended_ms is not None and run.first_step_ms is None:
+    first_ms, started_ms = _first_step(job), _started(job)
+    if started_ms is not None and (first_ms is not None or job.facts.ranks):
+        if run is not None and run.ended_ms is not None and first_ms is None:
             return Clear("it ended before its first step")
-        until = run.first_step_ms if run.first_step_ms is not None else scene.t_ms
-        seconds, waiting, basis = (until - run.started_ms) / 1000, run.first_step_ms is None, Basis.MEASURED
-        since_ms = run.started_ms
+        until = first_ms if first_ms is not None else scene.t_ms
+        seconds, waiting, basis = (until - started_ms) / 1000, first_ms is None, Basis.MEASURED
+        since_ms = started_ms
     else:
         if not job.gpus or not job.on_gpus:
             return Clear("it holds no GPU")
@@ -70,6 +71,19 @@ def slow_first_step(job: JobSubject, scene: Scene) -> Verdict:
     if not waiting and scene.t_ms - until > 1000 * scene.limits.of(ID, "told_seconds"):
         return Clear("it was told")
     return _finding(job, scene, seconds, since_ms, waiting, basis)
+
+
+def _first_step(job: JobSubject) -> int | None:
+    """When its first rank made its first step."""
+    run, ranks = job.facts.run, [rank.first_step_ms for rank in job.facts.ranks if rank.first_step_ms is not None]
+    return run.first_step_ms if run is not None and run.first_step_ms is not None else min(ranks, default=None)
+
+
+def _started(job: JobSubject) -> int | None:
+    """When it was started: by its run, else by the oldest of its ranks that are there."""
+    if job.facts.run is not None:
+        return job.facts.run.started_ms
+    return min((rank.process.facts.start_ms for rank in job.ranks if rank.process is not None), default=None)
 
 
 def _worked(looks: list[GpuLook]) -> bool:

@@ -129,7 +129,7 @@ def _finding(job: JobSubject, scene: Scene, rank: _Rank, often: bool) -> Finding
     each = 100 * rank.retries / max(rank.steps, 1)
     retried = f"PyTorch had to free its cache and try again {rank.retries:.0f} times in {rank.steps:.0f} steps of {job.label}."
     kept = f"PyTorch keeps {gib(rank.reserved)} for {job.label}, of which {gib(rank.gap)} were never in use at once."
-    waste = lost * fractions(job.gpus) if lost is not None else None
+    waste = min(1.0, lost) * fractions(job.gpus) if lost is not None else None
     return Finding(
         name="memory in pieces",
         title=retried if often else kept,
