@@ -96,6 +96,17 @@ def test_without_a_hook_and_without_signs_it_says_how_to_attach() -> None:
     assert isinstance(logged.judge(input_bound, job=5), NotEvaluated)
 
 
+def test_notebooks_and_programs_that_are_no_python_are_not_asked_to_attach() -> None:
+    other = unhooked(0.3, kind="other")
+    assert isinstance(other.judge(input_bound, job=5), NotEvaluated)
+    other.process(10, gpus=(1,), job=5, command="gmx mdrun", name="gmx")
+    other.run(10, gpu=SLOW)
+    assert isinstance(other.judge(input_bound, job=5), Clear)
+    other.process(10, gpus=(1,), job=5, command="python -m ipykernel_launcher")
+    other.run(10, gpu=SLOW)
+    assert isinstance(other.judge(input_bound, job=5), Clear)
+
+
 def test_more_workers_than_cores_are_not_suggested() -> None:
     stage = hooked(5.0)
     stage.host_facts = type(stage.host_facts)("box", 8, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpuwatch.names import Bucket, Confidence, Severity
 from gpuwatch.rules.bounds import Bounds
-from gpuwatch.rules.holders import command_of, serves, settled
+from gpuwatch.rules.holders import command_of, interactive, serves, settled
 from gpuwatch.rules.host.input_finding import inferred_finding, measured_finding
 from gpuwatch.rules.host.loaders import main_cpu, worker_cpu
 from gpuwatch.rules.observed import mean_of, unseen
@@ -84,7 +84,7 @@ def _measured(job: JobSubject, scene: Scene, steps: Steps) -> Verdict:
 
 
 def _inferred(job: JobSubject, scene: Scene) -> Verdict:
-    if not job.gpus:
+    if not job.gpus or interactive(job.on_gpus):
         return CLEAR
     bounds, seconds = Bounds(scene, ID, job), scene.limits.of(ID, "inferred_seconds")
     series = job.gpus[0].series
@@ -94,7 +94,9 @@ def _inferred(job: JobSubject, scene: Scene) -> Verdict:
     busy = mean_of(job.gpus, "busy", usable)
     if busy is not None and busy >= _BUSY_ENOUGH:
         return Clear("its GPUs are busy")
-    unread = NotEvaluated("the run is not attached: no step or data-wait times", ENABLE + command_of(job.on_gpus, job))
+    unread: Verdict = NotEvaluated("the run is not attached: no step or data-wait times", ENABLE + command_of(job.on_gpus, job))
+    if job.facts.kind != "training" and not any("python" in f"{p.facts.name} {p.facts.command}" for p in job.on_gpus):
+        unread = Clear("no Python that could be asked")
     high, low = series.utilization_quantile(0.95, usable), series.utilization_quantile(0.05, usable)
     if busy is None or high is None or low is None:
         return unread
