@@ -78,6 +78,8 @@ def advice_settings(rules: RulesSettings, prices: Prices, sources: Mapping[str, 
         on=rules.on,
         limits=checked_limits(rules.limits, where("limits")),
         prices=prices,
+        patience_seconds=rules.patience_seconds,
+        effect_seconds=round(rules.effect_seconds),
     )
 
 

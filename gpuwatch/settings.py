@@ -114,6 +114,10 @@ class RulesSettings:
     """Rules that judge though they are off by default."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """``"rule.limit" = value`` in place of the default (``gpuwatch explain RULE`` lists them)."""
+    patience_seconds: float = 300.0
+    """So young a process is not judged."""
+    effect_seconds: float = 1800.0
+    """So much time before and after a finding has cleared is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +325,8 @@ def _check_ranges(settings: Settings, sources: Mapping[str, str]) -> None:
         "store.max_mb": (settings.store.max_mb or 1_000_000, 64, 1_000_000),
         "inference.ttft_seconds": (settings.inference.ttft_seconds, 0.001, 600.0),
         "inference.itl_seconds": (settings.inference.itl_seconds, 0.0001, 60.0),
+        "rules.patience_seconds": (settings.rules.patience_seconds, 0.0, 86_400.0),
+        "rules.effect_seconds": (settings.rules.effect_seconds, 60.0, 86_400.0),
         "inference.target_ratio": (settings.inference.target_ratio, 0.01, 1.0),
         "price.kwh": (settings.price.kwh or 0.0, 0.0, 1000.0),
     }
