@@ -85,7 +85,12 @@ def ledger_view(period: str) -> View:
         Col("workload", "w.name", "text", "Workload of the owner; NULL if none"),
         Col("bucket", words("m.bucket", Bucket), "word", "Where the time went"),
         Col("cause", words("m.cause", Cause), "word", "Why it waits; none for other buckets"),
-        Col("tier", words("m.tier", Tier), "word", "Evidence behind the split of busy time: n, p, h, g"),
+        Col(
+            "tier",
+            words("m.tier", Tier),
+            "word",
+            "Evidence behind the split of busy time, or behind the cause of a wait: n, p, h, g",
+        ),
         Col("ms", "m.ms", "milliseconds", "Time, a whole number, so that sums are exact"),
         Col(
             "energy_mj",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gpuwatch.ledger import facts
 from gpuwatch.ledger.ratios import WASTE
-from gpuwatch.ledger.types import HOLD_MS
+from gpuwatch.ledger.types import HOLD_MS, UNUSED_MS
 from gpuwatch.measure import measures
 from gpuwatch.model import GpuSample, HostSample, InferenceSample, ProcessSample, RecorderSample
-from gpuwatch.names import Bucket, Missing, State
+from gpuwatch.names import Bucket, Cause, Missing, State, Tier
 from gpuwatch.training import TrainingSample
+from gpuwatch.view import ledger_words as words
 from gpuwatch.view.parts import PARTS
 from gpuwatch.view.track import SMOOTH_MS, THROTTLED_BELOW_PM
 
@@ -34,7 +37,7 @@ _STATES = {
     State.THROTTLED: "busy with clocks lowered by more than {lowered} % by power, heat or a lowered limit",
     State.QUIET: "held, no work in the last {smooth} s, and not yet {hold} minutes: not named, never waste",
     State.HELD_IDLE: "held and quiet for {hold} minutes or more, counted from the start of the run",
-    State.UNUSED: "allocated to a job that does not use it",
+    State.UNUSED: "quiet for {unused} minutes or more, while another GPU of the job that has it worked in the last minute",
     State.FREE: "nobody holds it",
     State.IDLE_UNATTRIBUTED: "quiet, and it cannot be known whether anybody holds it",
     State.UNAVAILABLE: "there, but it cannot be used or read",
@@ -93,14 +96,15 @@ below the energy of `v_gpu_minute`, which counts all rows."""  # fmt: skip
 
 
 def _states() -> str:
-    words = {
+    figures = {
         "smooth": f"{SMOOTH_MS // 1000}",
         "lowered": f"{(1000 - THROTTLED_BELOW_PM) / 10:g}",
         "hold": f"{HOLD_MS // 60_000}",
+        "unused": f"{UNUSED_MS // 60_000}",
     }
     lines = ["## State of a GPU", "", "Made when reading, from the facts; the past is named with what is known today.", ""]
     lines += ["| state | means |", "|---|---|"]
-    lines += [f"| `{state.label}` | {text.format(**words)} |" for state, text in _STATES.items()]
+    lines += [f"| `{state.label}` | {text.format(**figures)} |" for state, text in _STATES.items()]
     return "\n".join(lines)
 
 
@@ -116,6 +120,12 @@ def _ledger() -> str:
     for part in PARTS:
         buckets = ", ".join(f"`{bucket.label}`" for bucket in part.buckets)
         lines.append(f"| {part.word} | {buckets} | {'yes' if WASTE & set(part.buckets) else ''} |")
-    unknown = Bucket.BUSY_UNKNOWN.label
-    lines += ["", f"Without a fill signal busy time is `{unknown}`, and the efficiency is a range, never a point."]
-    return "\n".join(lines)
+    lines += ["", "From the top down each line takes its share of what the lines above left.", "", *_table("bucket", words.BUCKETS)]
+    lines += ["", "Why it waits:", "", *_table("cause", words.CAUSES), "", words.PER_CAUSE]
+    lines += ["", "The evidence behind the split of busy time:", "", *_table("tier", words.TIERS), "", words.IDLE_FLOOR]
+    return "\n".join([*lines, "", words.RATIOS, "", words.OWNERS])
+
+
+def _table(name: str, meanings: Mapping[Bucket, str] | Mapping[Cause, str] | Mapping[Tier, str]) -> list[str]:
+    rows = [f"| `{word.label}` | {meaning} |" for word, meaning in meanings.items()]
+    return [f"| {name} | means |", "|---|---|", *rows]

@@ -6,7 +6,7 @@ import pytest
 
 from gpuwatch.measure import measures
 from gpuwatch.model import GpuSample, HostSample, ProcessSample
-from gpuwatch.names import Bucket, Missing, State
+from gpuwatch.names import Bucket, Cause, Missing, State, Tier
 from gpuwatch.view import parts
 from gpuwatch.view.metrics import metrics_document
 
@@ -15,7 +15,7 @@ def test_everything_measured_is_in_the_document() -> None:
     text = metrics_document()
     for sample in (GpuSample, ProcessSample, HostSample):
         assert [name for name, m in measures(sample).items() if f"| `{name}` | {m.unit} | {m.help} |" not in text] == []
-    for word in (*Missing, *State):
+    for word in (*Missing, *State, *Bucket, *(cause for cause in Cause if cause), *Tier):
         assert f"| `{word.label}` |" in text
     for part in parts.PARTS:
         assert f"| {part.word} |" in text
