@@ -38,6 +38,8 @@ _RANKS = (
     "SELECT workload_id, proc_id, source, rank, world, gpu_uuid, framework, model, parameters, flops_per_token, sequence_tokens, "
     "precision, attached_ms, first_step_ms, total_steps, ended_ms FROM trainer WHERE proc_id IN ({})"
 )
+_ATTACHED = 11
+"""Where ``attached_ms`` stands behind the workload."""
 _RUNS = (
     "SELECT workload_id, started_ms, first_step_ms, last_step_ms, last_checkpoint_ms, ended_ms, outcome, exit_code, command, detail, "
     "steps FROM run WHERE workload_id IN ({})"
@@ -75,6 +77,7 @@ class FactsReader:
         self._stepped: dict[int, int] = {}
         """Rank -> end of the last look in which it made a step, and the same of checkpoints."""
         self._saved: dict[int, int] = {}
+        self._processes: dict[int, ProcessFacts] = {}
         self._made: dict[tuple[str, int], tuple[Any, Any]] = {}
 
     def facts(self, look: Look) -> Facts:
@@ -86,19 +89,22 @@ class FactsReader:
         """The same in pieces; the last of what it gives is true."""
         t_ms = look.t_ms
         self._remember(look)
-        processes = {row[0]: self._process(row) for row in self._rows(_PROCESSES, sorted(self._seen))}
+        there = look.processes.keys() | look.trainings.keys()  # who has gone does not change any more: there may be thousands
+        for row in self._rows(_PROCESSES, sorted(there | (self._seen.keys() - self._processes.keys()))):
+            self._processes[row[0]] = self._process(row)
         yield Facts()
+        processes = {proc_id: self._processes[proc_id] for proc_id in sorted(self._seen) if proc_id in self._processes}
         gpus = {row[0]: self._gpu(row, t_ms) for row in self._db.execute(_GPUS, (self._host_id,))}
         ranks: dict[int, list[RankFacts]] = {}
-        for workload_id, *row in self._rows(_RANKS, sorted(self._seen)):
-            if row[11] <= t_ms:
-                ranks.setdefault(workload_id, []).append(self._rank(row, t_ms))
+        for workload_id, *told in self._rows(_RANKS, sorted(self._seen)):
+            if told[_ATTACHED] <= t_ms:
+                ranks.setdefault(workload_id, []).append(self._rank(told, t_ms))
         ids = {p.workload_id for p in processes.values() if p.workload_id} | set(self._served) | set(ranks)
         runs = {row[0]: row[1:] for row in self._rows(_RUNS, sorted(ids))}
         jobs = {}
-        for told in self._rows(_WORKLOADS, sorted(ids)):
-            mine = tuple(sorted(ranks.get(told[0], ()), key=_by_rank))
-            jobs[told[0]] = _job(told, mine, self._run(runs.get(told[0]), mine, t_ms), t_ms)
+        for found in self._rows(_WORKLOADS, sorted(ids)):
+            mine = tuple(sorted(ranks.get(found[0], ()), key=_by_rank))
+            jobs[found[0]] = _job(found, mine, self._run(runs.get(found[0]), mine, t_ms), t_ms)
         yield Facts()
         for _ in self._days.steps(t_ms):
             yield Facts()
@@ -122,7 +128,7 @@ class FactsReader:
         for known in (self._seen, self._served):
             for gone in [i for i, last_ms in known.items() if last_ms <= t_ms - SEEN_MS]:
                 del known[gone]
-                for more in (self._stepped, self._saved) if known is self._seen else ():
+                for more in (self._stepped, self._saved, self._processes) if known is self._seen else ():
                     more.pop(gone, None)
 
     def _rows(self, sql: str, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:

@@ -224,3 +224,17 @@ def test_who_was_seen_is_told_for_ten_minutes_more(store: Store) -> None:
     first, second = told[0].gpus.values()
     assert (first.idle_power, first.price_per_hour, first.reserved) == (73.5, 2.5, False)
     assert (second.idle_power, second.price_per_hour, second.reserved) == (None, None, True)
+
+
+def test_hundreds_of_short_processes_are_read_once_each(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for look in range(1, 7):
+        people = [process(1000 * look + n) for n in range(40)]
+        rows = [process_row(each.pid, None, 2000, cpu_ratio=0.5) for each in people]
+        store.tick(10 * look, processes=people, process_rows=rows)
+    reader = FactsReader(store.db, 1)
+    asked: list[int] = []
+    real = reader._rows
+    monkeypatch.setattr(reader, "_rows", lambda sql, ids: asked.append(len(ids)) or real(sql, ids))
+    counts = [len(reader.facts(look).processes) for look in store.looks(60)]
+    assert counts == [40, 80, 120, 160, 200, 240]
+    assert asked[:: len(asked) // 6] == [40] * 6, "who has gone is known already"
