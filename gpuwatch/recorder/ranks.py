@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import itemgetter
@@ -20,10 +20,16 @@ from gpuwatch.training import Trainer, TrainingSample
 WINDOW_MS = 60_000
 """Model FLOPs utilization is over so much time at least, from step to step."""
 _NAMES = tuple(measures(TrainingSample))
-_TIMES = itemgetter(
-    *(_NAMES.index(f"{name}_seconds") for name in ("attached", "data_wait", "other", "starting", "checkpoint", "eval", "compile"))
+_ATTACHED, _TOKENS = _NAMES.index("attached_seconds"), _NAMES.index("tokens_total")
+_PHASES = itemgetter(
+    *(
+        _NAMES.index(f"{name}_seconds")
+        for name in ("data_wait", "other", "starting", "checkpoint", "eval", "compile", "forward", "backward", "optimizer")
+    )
 )
-_TOKENS = _NAMES.index("tokens_total")
+_NO_TIMES: tuple[float, ...] = (0.0,) * 9
+_LONGEST_MS = 300_000
+"""What is told late is remembered for so much time at most."""
 
 
 class Parts(NamedTuple):
@@ -34,6 +40,29 @@ class Parts(NamedTuple):
     host: int | None
     peers: int | None
     mfu: int | None
+
+
+class Backlog:
+    """Phases whose time is told late: a rank tells of the micro-batches of a long step when the step ends, ten seconds in one, say.
+
+    A reading has room for its own time only; what is more fills the next ones, so that all that is told counts once.
+    """
+
+    __slots__ = ("_late",)
+
+    def __init__(self) -> None:
+        self._late = _NO_TIMES
+
+    def shares(self, attached: int, told: Sequence[int | None]) -> list[float | None]:
+        """The share of each phase in a reading about ``attached`` milliseconds; a phase that is not told has none."""
+        times = [None if time is None else time + late for time, late in zip(told, self._late)]
+        total = sum([time for time in times if time])
+        if total <= attached:
+            self._late = _NO_TIMES
+            return [None if time is None else time / attached for time in times]
+        kept = min(total - attached, _LONGEST_MS) / total
+        self._late = tuple([(time or 0.0) * kept for time in times])
+        return [None if time is None else time / total for time in times]
 
 
 class TokenTrack:
@@ -84,6 +113,7 @@ class _Rank:
     held_up: float | None = None
     """In data, checkpoints, evaluation or compiling: it does not reach the next collective operation, and the others wait for it."""
     tokens: TokenTrack = field(default_factory=TokenTrack)
+    backlog: Backlog = field(default_factory=Backlog)
 
 
 class Ranks:
@@ -120,9 +150,13 @@ class Ranks:
             rank = self._ranks[key] = _Rank(root)
         self._version = -1
         rank.root, rank.until_ms = root, ts_ms + PERIODS * pace_ms
-        attached, data, other, starting, *held_up = _TIMES(values)
-        rank.overhead, rank.held_up = _share(attached, (starting, *held_up)), _share(attached, (data, *held_up))
-        rank.input, rank.host = _share(attached, (data,)), _share(attached, (other,))
+        if attached := values[_ATTACHED]:
+            data, host, starting, checkpoint, evaluation, compiling, *_ = rank.backlog.shares(attached, _PHASES(values))
+            rank.overhead = _sum(starting, checkpoint, evaluation, compiling)
+            rank.input, rank.host, rank.held_up = data, host, _sum(data, checkpoint, evaluation, compiling)
+        else:  # of an unknown time
+            rank.overhead = rank.input = rank.host = rank.held_up = None
+            rank.backlog = Backlog()
         rank.tokens.add(ts_ms, values[_TOKENS])
 
     def by_gpu(self, ts_ms: int, holders: Holders) -> dict[str, Parts]:
@@ -177,18 +211,10 @@ def _operations(trainer: Trainer | None, tokens: float | None, gpus: int) -> flo
     return tokens * trainer.flops_per_token / gpus
 
 
-def _share(attached: int | None, times: tuple[int | None, ...]) -> float | None:
-    """What the known ones of these times are together of the time that the reading is about."""
-    if not attached:
-        return None
-    try:
-        total = sum(times)  # type: ignore[arg-type]
-    except TypeError:  # some are not told
-        known = [time for time in times if time is not None]
-        if not known:
-            return None
-        total = sum(known)
-    return min(1.0, total / attached)
+def _sum(*shares: float | None) -> float | None:
+    """Of the known ones."""
+    known = [share for share in shares if share is not None]
+    return sum(known) if known else None
 
 
 def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:

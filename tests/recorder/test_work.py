@@ -127,9 +127,24 @@ def test_ranks_that_share_a_gpu_are_averaged():
     assert (row["input"], row["overhead"], row["peers"]) == (300, 200, 100)
 
 
+def test_what_is_told_late_fills_the_rows_that_follow_and_counts_once():
+    """Of a step of ten seconds only its end tells what was in it: here three seconds of data, one of a checkpoint, six of work."""
+    room, rows = Room(), []
+    for second in range(40):
+        told = {"data_wait": 3.0, "checkpoint": 1.0, "forward": 6.0} if second % 10 == 9 else {"forward": 0.0}
+        rows.append(room.at(second, rank(10, **told))[0])
+    assert [facts(row) for row in rows[9:]] == [{"overhead": 100, "input": 300, "host": 0}] * 31
+
+
+def test_a_phase_that_runs_is_seen_while_it_runs():
+    room = Room()
+    room.at(0, rank(10, forward=0.9, data_wait=0.1))
+    assert facts(room.at(1, rank(10, eval=1.0))[0])["overhead"] == 1000
+
+
 def test_parts_never_exceed_the_whole():
-    (row, _) = Room().at(0, rank(10, data_wait=0.7, other=0.7, eval=0.6), rank(11, data_wait=1.0, eval=1.0))
-    assert (row["overhead"], row["input"], row["host"], row["peers"]) == (600, 400, 0, 0)
+    (row, _) = Room().at(0, rank(10, data_wait=0.6, other=0.8, eval=0.6), rank(11, data_wait=1.0, eval=1.0))
+    assert (row["overhead"], row["input"], row["host"], row["peers"]) == (300, 300, 400, 0)
 
 
 TRAINER = Trainer(10, 1000, *ROOT, TrainingSource.HOOK, 0, flops_per_token=1e12, precision="bf16")
