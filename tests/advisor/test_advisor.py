@@ -173,3 +173,15 @@ def test_a_failing_rule_stops_the_rules_and_not_the_recorder(
         lab.run(150)
     assert [record.levelname for record in caplog.records if "rules failed" in record.message] == ["ERROR"]
     assert lab.rows("SELECT count(*) FROM gpu_sample") == [(150,)]
+
+
+def test_what_came_of_a_finding_is_told_by_the_ledger_of_the_same_recorder(tmp_path: Path, engines: list[QuietEngine]) -> None:
+    lab = Lab(tmp_path / "effect.db", AdviceSettings(effect_seconds=120), gpus=1)
+    lab.run(60)
+    lab.util[0] = 0.0
+    lab.run(420)
+    lab.util[0] = 1.0
+    lab.run(560)
+    (row,) = lab.rows("SELECT effect, before_ratio, after_ratio, saved_gpu_seconds_per_day FROM v_finding")
+    assert row == ("held idle 100 -> 0 %", 1.0, 0.0, 86_400.0)
+    lab.writer.close()
