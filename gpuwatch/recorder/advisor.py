@@ -31,6 +31,8 @@ _PIECE_NS, _WARM_PIECE_NS = 800_000, 4_000_000
 """A tick's share of a look, and of the hour before the first one."""
 _AT_ONCE_NS, _AT_ONCE_FIRST_MS, _AT_ONCE_WARM_MS = 150_000_000, 3000, 1_800_000
 """The same of a demo: a tick's share while looks wait, when it begins, and what of the time before the start is only looked at."""
+_WARM_PIECES, _LATE_PIECES = 10, 4
+"""So many at least, where time runs faster than the machine: a look has about forty."""
 _MOST = 8
 """A look that waits while others come gets so many shares at most."""
 _LATE_MS = 60_000
@@ -79,6 +81,7 @@ class Advisor:
             if not self._writer.host_id:
                 return
             self._job, self._busy = self._life(self._writer.host_id), True
+            self._done_ms = self._judge_from_ms = 0
         try:
             self._share(self._job)
         except sqlite3.Error as error:
@@ -96,13 +99,19 @@ class Advisor:
     def _share(self, job: Iterator[None]) -> None:
         """Pieces for as long as a tick has time for them; a job without more work rests itself."""
         late_looks = (self._committed_ms - self._done_ms - _GRACE_MS) // _LOOK_MS
-        budget = _WARM_PIECE_NS if self._done_ms < self._judge_from_ms else _PIECE_NS * max(1, min(_MOST, late_looks))
+        if not self._done_ms:  # it is only getting ready
+            budget, least = _PIECE_NS, 1
+        elif self._done_ms < self._judge_from_ms:
+            budget, least = _WARM_PIECE_NS, _WARM_PIECES
+        else:
+            budget, least = _PIECE_NS * max(1, min(_MOST, late_looks)), _LATE_PIECES * min(_MOST, late_looks - 1)
         if self._settings.at_once and late_looks > 1:
             budget = _AT_ONCE_NS
-        began = self._clock.monotonic_ns()
+        began, pieces = self._clock.monotonic_ns(), 0
         while self._due():
             next(job)
-            if self._clock.monotonic_ns() - began >= budget:
+            pieces += 1
+            if pieces >= least and self._clock.monotonic_ns() - began >= budget:
                 return
 
     def _due(self) -> bool:
