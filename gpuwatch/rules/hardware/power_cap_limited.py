@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuwatch.names import Basis, Bucket, Confidence, Severity
-from gpuwatch.rules.hardware.reasons import never, power_cap, slowed
+from gpuwatch.rules.hardware.reasons import Slowed, never, power_cap, slowed
 from gpuwatch.rules.observed import unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
@@ -61,6 +61,10 @@ def power_cap_limited(gpu: GpuSubject, scene: Scene) -> Verdict:
         return NotEvaluated("the power limit or its default is not known")
     if limit >= scene.limits.of(ID, "lowered") * default:
         return Clear(f"the power limit holds it in {percent(capped.share)} of its busy time, at its default: as it should")
+    return _finding(gpu, scene, capped, limit, default)
+
+
+def _finding(gpu: GpuSubject, scene: Scene, capped: Slowed, limit: float, default: float) -> Finding:
     index, usual = gpu.gpu.index, f"{percent(limit / default)} of its default"
     lost = None if capped.lost is None else capped.lost * gpu.gpu.compute_fraction
     return Finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
 from gpuwatch.rules.queries import of_job
 from gpuwatch.rules.rule import rule
@@ -15,6 +16,17 @@ ID = "tensor-parallel-too-wide"
 WINDOW = 3600
 _USABLE = 0.9
 """Of a GPU's memory, for weights and cache together."""
+
+
+class _Split(NamedTuple):
+    """``half``: the room for a KV cache on half the GPUs, of that on all."""
+
+    wide: int
+    weights: float
+    memory: int
+    running: float
+    peak: float
+    half: float
 
 
 @rule(
@@ -65,6 +77,11 @@ def tensor_parallel_too_wide(job: JobSubject, scene: Scene) -> Verdict:
     room, half = wide * _USABLE * memory - weights, wide / 2 * _USABLE * memory - weights
     if peak * room > scene.limits.of(ID, "kv_cache") * half:
         return CLEAR
+    return _finding(job, scene, _Split(wide, weights, memory, running, peak, half / room))
+
+
+def _finding(job: JobSubject, scene: Scene, split: _Split) -> Finding:
+    wide, weights, memory, running, peak, _ = split
     instead = {
         "vllm": (
             f"--tensor-parallel-size 1 --data-parallel-size {wide}",
@@ -81,7 +98,7 @@ def tensor_parallel_too_wide(job: JobSubject, scene: Scene) -> Verdict:
         basis=Basis.INFERRED,
         evidence=(
             Evidence("weights", gib(weights), f"{scene.limits.of(ID, 'weights') * memory / GIB:.0f} GiB", "the model's name"),
-            Evidence("fullest KV cache in 24 hours", percent(peak), percent(scene.limits.of(ID, "kv_cache") * half / room), SOURCE),
+            Evidence("fullest KV cache in 24 hours", percent(peak), percent(scene.limits.of(ID, "kv_cache") * split.half), SOURCE),
             Evidence("requests at once", f"{running:.1f}", f"{scene.limits.of(ID, 'running'):.0f}", SOURCE),
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),

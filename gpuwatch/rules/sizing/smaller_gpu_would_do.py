@@ -7,7 +7,7 @@ from gpuwatch.rules.observed import unseen
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import GpuSubject, Scene
-from gpuwatch.rules.sizing.cards import smaller_card
+from gpuwatch.rules.sizing.cards import Card, smaller_card
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import gib, percent
 
@@ -67,19 +67,20 @@ def smaller_gpu_would_do(gpu: GpuSubject, scene: Scene) -> Verdict:
         scene.limits.of(ID, "load"),
         scene.limits.of(ID, "memory"),
     )
-    if found is None:
-        return CLEAR
-    card, load = found
+    return CLEAR if found is None else _finding(gpu, scene, *found, day.memory_p99, day.sm_active)
+
+
+def _finding(gpu: GpuSubject, scene: Scene, card: Card, load: float, memory: float, sm: float) -> Finding:
     price = gpu.facts.price_per_hour
     return Finding(
         name="smaller card would do",
-        title=f"{gpu.label} needed {gib(day.memory_p99)} and {percent(day.sm_active)} of its SMs in a day: one {card.name} would do.",
+        title=f"{gpu.label} needed {gib(memory)} and {percent(sm)} of its SMs in a day: one {card.name} would do.",
         severity=Severity.NOTICE,
         confidence=Confidence.LOW,
         basis=Basis.INFERRED,
         evidence=(
-            Evidence("p99 of memory in use, 24 h", gib(day.memory_p99), gib(scene.limits.of(ID, "memory") * card.memory), "NVML"),
-            Evidence("SM activity, 24 h", percent(day.sm_active), "–", "GPM"),
+            Evidence("p99 of memory in use, 24 h", gib(memory), gib(scene.limits.of(ID, "memory") * card.memory), "NVML"),
+            Evidence("SM activity, 24 h", percent(sm), "–", "GPM"),
             Evidence(f"the same on {card.name}", percent(load), percent(scene.limits.of(ID, "load")), "data sheets"),
         ),
         gpus=(gpu.id,),
