@@ -16,6 +16,7 @@ from gpuwatch.tui.draw.line import width_of
 from gpuwatch.tui.palette import TIERS, Look
 from gpuwatch.tui.panels import training_narrow
 from gpuwatch.tui.panels.training_boxed import rows_for
+from gpuwatch.tui.panels.training_mfu import tensor_use
 from gpuwatch.tui.panels.training_rates import top_of, top_text
 from gpuwatch.tui.panels.training_step import rows_wanted
 from gpuwatch.tui.phases import PHASES, in_order, split
@@ -99,6 +100,17 @@ def test_the_formula_is_broken_before_an_operator_and_never_inside_a_number() ->
         "  × 4 096 wide × 4 096 tokens",
         "bf16 from autocast, parameters counted by the hook",
     ]
+
+
+def test_what_the_tensor_cores_did_stands_beside_mfu_with_its_caveat() -> None:
+    rows = [row[68:118].rstrip() for row in lines("rich")]
+    assert "OFU 39% now = tensor active 44% × clock 89%" in rows
+    assert "recomputed and padded work counts too; no FLOPs" in "\n".join(lines("rich", (120, 50)))
+    view = with_trainings("rich")
+    without = replace(view, gpus=tuple(replace(gpu, tensor_active_ratio=None) for gpu in view.gpus))
+    assert tensor_use(without, work_named(without)) is None
+    one = replace(view, gpus=(replace(view.gpus[0], sm_clock_hertz=None), *view.gpus[1:]))
+    assert tensor_use(one, work_named(one)) is None
 
 
 def test_columns_of_the_phases() -> None:

@@ -17,7 +17,7 @@ from gpuwatch.view.types import View, WorkloadView
 
 COMPARE = "Llama 3 405B on H100s: 38 to 43%"
 """The BF16 MFU of the training of Llama 3 405B ("The Llama 3 Herd of Models", arXiv 2407.21783, table 4)."""
-CAVEAT = "counts recomputed and padded work too; no FLOP count"
+CAVEAT = "recomputed and padded work counts too; no FLOPs"
 """What OFU is not: pipe activity cannot be turned into FLOP (an NVIDIA maintainer, DCGM issue 164)."""
 BREAKS = (" + ", " × ", " ÷ ", " = ", " (")
 """Where a line of the formula may go on in the next row."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from gpuwatch.dataclass import replace
 from gpuwatch.tui.draw.frame import box
 from gpuwatch.tui.draw.line import Sheet
 from gpuwatch.tui.panels.server_boxed import draw_boxed
@@ -42,6 +43,14 @@ class WorkloadScreen(PanelScreen):
         Binding("y", "copy", "copy what would give its numbers, else its name, model and address", show=False),
         Binding("space", "app.pause", "keep this picture; the recording goes on", show=False),
     ]
+
+    def draw(self, context: Context) -> Sheet:
+        """With the key of its finding where there is one."""
+        view = context.view
+        work = chosen(context, view) if view is not None else None
+        if view is not None and work is not None and finding_of(view, work) is not None:
+            context = replace(context, keys=(*context.keys, ("4", "finding")))
+        return super().draw(context)
 
     def body(self, sheet: Sheet, context: Context) -> None:
         """By what it tells: the panels of a server or of a training, or why there are none."""
