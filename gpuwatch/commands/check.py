@@ -81,7 +81,10 @@ def _judged(args: argparse.Namespace, runtime: Runtime) -> CheckView:
     checked_limits(given, "--what-if")
     since = args.since or ("24h" if given else None)
     start_ms = None if since is None else unix_s(since, now=runtime.clock.time(), tz=runtime.tz) * 1000
-    terms = replay_terms(runtime.advice)
+
+    def terms() -> Terms:
+        return replay_terms(runtime.advice)
+
     with Window(runtime.store_path()) as window:
         return check_view(
             window,
@@ -90,8 +93,8 @@ def _judged(args: argparse.Namespace, runtime: Runtime) -> CheckView:
             fail_on=_level(args.fail_on),
             prices=runtime.terms.prices,
             terms=terms,
-            other=tried(terms, given) if given else None,
-            limits=_told(given, terms),
+            other=(lambda: tried(terms(), given)) if given else None,
+            limits=_told(given, runtime.advice.limits),
             again=args.replay,
         )
 
@@ -102,10 +105,10 @@ def _level(word: str) -> Severity:
     return next(each for each in Severity if each.label == word)
 
 
-def _told(given: Mapping[str, float], terms: Terms) -> Mapping[str, tuple[float, float]]:
+def _told(given: Mapping[str, float], in_force: Mapping[str, float]) -> Mapping[str, tuple[float, float]]:
     """Each other limit with the one in force."""
     if not given:
         return {}
     from gpuwatch.rules.catalogue import LIMITS
 
-    return {key: (terms.limits.get(key, LIMITS[key].default), value) for key, value in given.items()}
+    return {key: (in_force.get(key, LIMITS[key].default), value) for key, value in given.items()}

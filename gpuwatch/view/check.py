@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.dataclass import replace
 from gpuwatch.errors import GpuwatchError
@@ -13,17 +13,16 @@ from gpuwatch.rules.document import said_of, said_text
 from gpuwatch.rules.mutes import fits
 from gpuwatch.rules.types import OpenFinding
 from gpuwatch.store import findings as stored
-from gpuwatch.store.finding_rows import evidence_line
 from gpuwatch.store.findings import FindingRow
-from gpuwatch.store.looks import looks
-from gpuwatch.store.replay_rules import WARM_MS, Terms
-from gpuwatch.store.replay_rules import findings as replayed
 from gpuwatch.store.window import Window
 from gpuwatch.view.check_types import CheckView
 from gpuwatch.view.finding_types import FindingView, WasteView
 from gpuwatch.view.findings import FRESH_MS, finding_view, findings_at, parsed_text, ranked
 from gpuwatch.view.types import View
 from gpuwatch.view.waste import judged, resolved
+
+if TYPE_CHECKING:
+    from gpuwatch.store.replay_rules import Terms
 
 NOW_MS = 600_000
 """To judge now from rows alone, so much is judged, after the hour before was looked at: what holds now is told within it."""
@@ -36,8 +35,8 @@ def check_view(
     start_ms: int | None,
     fail_on: Severity,
     prices: Prices,
-    terms: Terms,
-    other: Terms | None = None,
+    terms: Callable[[], Terms],
+    other: Callable[[], Terms] | None = None,
     limits: Mapping[str, tuple[float, float]] | None = None,
     again: bool = False,
 ) -> CheckView:
@@ -49,8 +48,8 @@ def check_view(
         start_ms: start of the span; ``None``: now alone.
         fail_on: the least severity that fails.
         prices: for money.
-        terms: the rules and limits in force.
-        other: with other limits; then rows are judged by both.
+        terms: makes the rules and limits in force, where rows are judged: what is stored needs no rules to be loaded.
+        other: makes those with other limits; then rows are judged by both.
         limits: what is other in them, to be told.
         again: judge rows although findings are stored.
 
@@ -77,13 +76,13 @@ def check_view(
     made = replace(made, start_ms=begin_ms, end_ms=max(now_ms, last_ms))
     if said is not None and not again and other is None:
         return _stored(window, made, prices)
-    found, muted, ended = _replayed(window, begin_ms, last_ms, terms, prices)
+    found, muted, ended = _replayed(window, begin_ms, last_ms, terms(), prices)
     if other is None:
         if start_ms is None:
             found = tuple(one for one in found if one.finding_id not in ended)
             made = replace(made, start_ms=made.end_ms)
         return replace(made, findings=found, muted=muted, ended=ended, replayed=True)
-    tried, muted, ended = _replayed(window, begin_ms, last_ms, other, prices)
+    tried, muted, ended = _replayed(window, begin_ms, last_ms, other(), prices)
     return replace(made, findings=tried, muted=muted, ended=ended, replayed=True, before=found, limits=dict(limits or {}))
 
 
@@ -120,6 +119,8 @@ def _replayed(
     window: Window, start_ms: int, end_ms: int, terms: Terms, prices: Prices
 ) -> tuple[tuple[FindingView, ...], int, dict[int, int]]:
     """Findings, how many more are muted, and when findings cleared. Ids are those of this answer alone."""
+    from gpuwatch.store.replay_rules import findings as replayed
+
     found, ended, muted = [], {}, 0
     for number, one in enumerate(replayed(window.connection, window.host_id, start_ms, end_ms, terms), 1):
         if one.muted:
@@ -137,6 +138,8 @@ def _view(window: Window, one: OpenFinding, number: int, prices: Prices, at_ms: 
 
 def _row(window: Window, one: OpenFinding, number: int) -> FindingRow:
     """As it would stand in the store."""
+    from gpuwatch.store.finding_rows import evidence_line
+
     finding = one.finding
     who = window.identities([one.proc_id]).get(one.proc_id) if one.proc_id else None
     values: dict[str, Any] = {
@@ -178,6 +181,9 @@ def tried(terms: Terms, limits: Mapping[str, float]) -> Terms:
 
 def judged_waste(window: Window, view: View, terms: Terms, prices: Prices, resolved_ms: int) -> WasteView:
     """What a Waste screen shows, judged from the rows that are kept, where no recorder has done so; nothing is written."""
+    from gpuwatch.store.looks import looks
+    from gpuwatch.store.replay_rules import WARM_MS
+
     at_ms, db, host_id = view.at_ms, window.connection, window.host_id
     engine, facts = terms.engine(), terms.facts(db, host_id)
     for look in looks(db, host_id, at_ms - NOW_MS - WARM_MS, at_ms):

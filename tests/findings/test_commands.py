@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -262,3 +264,16 @@ def test_a_demo_is_judged_when_it_is_asked_since_nobody_recorded_it(shell: Shell
     assert document["rules"] == document["rules_open"] + document["rules_clear"] + document["rules_not_evaluated"] > 40
     off = shell("waste", GPUWATCH_RULES__ENABLED="false").stdout
     assert "No rule has judged this" in off
+
+
+def test_what_is_stored_is_told_without_loading_the_rules(shell: Shell) -> None:
+    code = (
+        "import sys; from gpuwatch.cli import main\n"
+        "for words in (['status'], ['waste', '--since', '30d'], ['check', '--since', '2025-11-14'], ['mute', '--list']):\n"
+        "    main(['--store', sys.argv[1], *words])\n"
+        "print(sorted({'gpuwatch.rules.catalogue', 'textual', 'rich', 'sqlalchemy', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(shell.path)], capture_output=True, text=True, timeout=60, check=True)
+    assert "held idle" not in done.stdout.split("FAIL")[0]  # nobody judges any more
+    assert "FAIL  2 findings" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
