@@ -28,6 +28,7 @@ _PHASES = itemgetter(
     )
 )
 _NO_TIMES: tuple[float, ...] = (0.0,) * 9
+_UNTOLD: list[float | None] = [None] * 4
 _LONGEST_MS = 300_000
 """What is told late is remembered for so much time at most."""
 
@@ -53,16 +54,18 @@ class Backlog:
     def __init__(self) -> None:
         self._late = _NO_TIMES
 
-    def shares(self, attached: int, told: Sequence[int | None]) -> list[float | None]:
-        """The share of each phase in a reading about ``attached`` milliseconds; a phase that is not told has none."""
-        times = [None if time is None else time + late for time, late in zip(told, self._late)]
-        total = sum([time for time in times if time])
+    def take(self, attached: int, told: Sequence[float | None]) -> tuple[Sequence[float | None], float]:
+        """(time of each phase, the time that they are parts of) of a reading about ``attached`` milliseconds."""
+        late = self._late
+        if late is not _NO_TIMES:
+            told = [None if time is None else time + more for time, more in zip(told, late)]
+        total = _total(told)
         if total <= attached:
             self._late = _NO_TIMES
-            return [None if time is None else time / attached for time in times]
+            return told, attached
         kept = min(total - attached, _LONGEST_MS) / total
-        self._late = tuple([(time or 0.0) * kept for time in times])
-        return [None if time is None else time / total for time in times]
+        self._late = tuple([(time or 0.0) * kept for time in told])
+        return told, total
 
 
 class TokenTrack:
@@ -151,9 +154,12 @@ class Ranks:
         self._version = -1
         rank.root, rank.until_ms = root, ts_ms + PERIODS * pace_ms
         if attached := values[_ATTACHED]:
-            data, host, starting, checkpoint, evaluation, compiling, *_ = rank.backlog.shares(attached, _PHASES(values))
-            rank.overhead = _sum(starting, checkpoint, evaluation, compiling)
-            rank.input, rank.host, rank.held_up = data, host, _sum(data, checkpoint, evaluation, compiling)
+            times, whole = rank.backlog.take(attached, _PHASES(values))
+            data, host, *overhead = times[:6]
+            rank.input, rank.host = _share(data, whole), _share(host, whole)
+            rank.overhead = None if overhead == _UNTOLD else _total(overhead) / whole
+            overhead[0] = data  # in the place of starting, in which nobody waits for it
+            rank.held_up = None if overhead == _UNTOLD else _total(overhead) / whole
         else:  # of an unknown time
             rank.overhead = rank.input = rank.host = rank.held_up = None
             rank.backlog = Backlog()
@@ -211,10 +217,16 @@ def _operations(trainer: Trainer | None, tokens: float | None, gpus: int) -> flo
     return tokens * trainer.flops_per_token / gpus
 
 
-def _sum(*shares: float | None) -> float | None:
+def _total(times: Sequence[float | None]) -> float:
     """Of the known ones."""
-    known = [share for share in shares if share is not None]
-    return sum(known) if known else None
+    try:
+        return sum(times)  # type: ignore[arg-type]
+    except TypeError:
+        return sum([time for time in times if time is not None])
+
+
+def _share(time: float | None, whole: float) -> float | None:
+    return None if time is None else time / whole
 
 
 def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:
@@ -225,20 +237,35 @@ def _peers(rank: _Rank, worst: dict[Key, list[float]]) -> float | None:
     return max(0.0, shares[0] - rank.held_up)
 
 
-def _upto(left: int, shares: list[float | None]) -> tuple[int | None, int]:
-    """(the mean of the known shares in per mille, at most what is ``left``, what is left then)."""
-    known = [share for share in shares if share is not None] if None in shares else shares
-    if not known:
+def _mean(shares: list[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _upto(left: int, share: float | None) -> tuple[int | None, int]:
+    """(a share in per mille, at most what is ``left``; what is left then)."""
+    if share is None:
         return None, left
-    share = min(left, round(1000 * sum(known) / len(known)))  # type: ignore[arg-type]
-    return share, left - share
+    found = min(left, round(1000 * share))
+    return found, left - found
 
 
 def _parts(found: list[tuple[_Rank, float | None]], worst: dict[Key, list[float]]) -> Parts:
     """One GPU: the mean over its ranks, and the sum of what they compute. Waiting for peers fills what is left at most."""
-    overhead, left = _upto(1000, [rank.overhead for rank, _ in found])
-    data, left = _upto(left, [rank.input for rank, _ in found])
-    host, left = _upto(left, [rank.host for rank, _ in found])
-    peers, _ = _upto(left, [_peers(rank, worst) for rank, _ in found])
-    used = [share for _, share in found if share is not None]
-    return Parts(overhead, data, host, peers, round(1000 * sum(used)) if len(used) == len(found) else None)
+    if len(found) == 1:
+        ((rank, mfu),) = found
+        shares = rank.overhead, rank.input, rank.host, _peers(rank, worst)
+    else:
+        ranks, used = [rank for rank, _ in found], [share for _, share in found if share is not None]
+        mfu = sum(used) if len(used) == len(found) else None
+        shares = (
+            _mean([rank.overhead for rank in ranks]),
+            _mean([rank.input for rank in ranks]),
+            _mean([rank.host for rank in ranks]),
+            _mean([_peers(rank, worst) for rank in ranks]),
+        )
+    overhead, left = _upto(1000, shares[0])
+    data, left = _upto(left, shares[1])
+    host, left = _upto(left, shares[2])
+    peers, _ = _upto(left, shares[3])
+    return Parts(overhead, data, host, peers, None if mfu is None else round(1000 * mfu))
