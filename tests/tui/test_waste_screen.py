@@ -137,7 +137,7 @@ def test_sections_stand_where_they_stood_whatever_a_finding_says() -> None:
 
 def test_every_height_gives_all_rows_to_sections_in_their_order() -> None:
     for rows in range(4, 90):
-        found = rows_for(rows)
+        found = rows_for(rows, 1 + rows % 2)
         assert sum(found.values()) == rows and list(found) == [name for name in SECTIONS if name in found]
         assert {"fact", "try"} <= set(found)
 
@@ -233,6 +233,9 @@ def test_on_a_narrow_screen_a_finding_has_its_own() -> None:
             assert "Open 5" in text_of(app)
             await pilot.press("escape")
             assert app.screen.NAME == "Overview"
+        async with mounted(sample_view(), (80, 24), mute=lambda _: None) as (app, pilot):
+            await pilot.press("4", "m")
+            assert "mute:  h 1 hour  d 24 hours  c this command  f for ever  Esc leaves" in text_of(app)
 
     asyncio.run(run())
 

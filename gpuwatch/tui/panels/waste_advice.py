@@ -9,6 +9,7 @@ from gpuwatch.tui.draw.frame import words_width
 from gpuwatch.tui.draw.line import cut, width_of
 from gpuwatch.tui.panels.process_facts import wrap
 from gpuwatch.tui.panels.waste_place import Place, Words
+from gpuwatch.tui.state import Context
 from gpuwatch.view.finding_types import FindingView
 
 BASIS = {
@@ -103,14 +104,19 @@ def mute_keys(finding: FindingView, *, muted: bool) -> tuple[tuple[str, str], ..
 
 def draw_mute(place: Place, y: int, rows: int) -> None:
     """The keys that mute it, or the open question for how long."""
-    look, asked = place.sheet.look, place.context.ui.mute_asked
-    y += rows - 1
-    head = look.amber if asked else look.dim
-    words: Words = [("m", look.title), (" mute: ", head)] if not asked else [("mute: ", head)]
-    for key, word in mute_keys(place.finding, muted=place.listed.rank == 0):
+    asked = place.context.ui.mute_asked
+    words = mute_words(place.context, place.finding, place.width, muted=place.listed.rank == 0, asked=asked)
+    place.sheet.words(y + rows - 1, place.left, words)
+
+
+def mute_words(context: Context, finding: FindingView, room: int, *, muted: bool, asked: bool) -> Words:
+    """``m mute:  h 1 hour  d 24 hours …`` as far as there is room; bright while the question is ``asked``."""
+    look = context.look
+    words: Words = [("mute: ", look.amber)] if asked else [("m", look.title), (" mute: ", look.dim)]
+    for key, word in mute_keys(finding, muted=muted):
         words += [(f" {key} ", look.title), (f"{word} ", look.fg if asked else look.dim)]
-    if asked and words_width(words) + 11 <= place.width:
+    if asked:
         words += [(" Esc ", look.title), ("leaves", look.dim)]
-    while words_width(words) > place.width:
+    while words_width(words) > room:
         words = words[:-2]
-    place.sheet.words(y, place.left, words)
+    return words

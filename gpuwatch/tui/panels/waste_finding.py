@@ -67,7 +67,8 @@ def _nothing(view: View) -> str:
 
 def _sections(place: Place, top: int, rows: int) -> None:
     y = top
-    for name, height in rows_for(rows).items():
+    title = len(wrap(place.finding.title, place.width, 2))
+    for name, height in rows_for(rows, title).items():
         _DRAW[name](place, y, height)
         y += height
 

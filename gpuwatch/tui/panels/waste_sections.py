@@ -47,9 +47,9 @@ _GROWTH = (
 """Who gets the next rows, up to how many, with its head and the blank row behind it."""
 
 
-def rows_for(rows: int) -> dict[str, int]:
-    """Rows of each section in their order; what is left over goes to the last but two."""
-    out = dict(_LEAST)
+def rows_for(rows: int, title: int = 1) -> dict[str, int]:
+    """Rows of each section in their order where the sentence wants ``title`` of them; what is left over goes to the last but two."""
+    out = _LEAST | {"fact": 1 + max(1, min(2, title))}
     if rows < _COURSE_FROM:
         del out["course"]
     for name in _DROPS:

@@ -12,7 +12,7 @@ from gpuwatch.tui import findings
 from gpuwatch.tui.draw.line import Sheet, cut
 from gpuwatch.tui.options import MuteWish
 from gpuwatch.tui.panels.starting import draw_starting
-from gpuwatch.tui.panels.waste_advice import mute_keys
+from gpuwatch.tui.panels.waste_advice import mute_keys, mute_words
 from gpuwatch.tui.panels.waste_finding import draw_finding, draw_finding_narrow
 from gpuwatch.tui.panels.waste_list import draw_open, draw_open_narrow, narrow_rows
 from gpuwatch.tui.panels.waste_manual import draw_manual
@@ -66,6 +66,10 @@ class WasteScreen(PanelScreen):
             sheet.put(bottom, 1, cut(ui.notice, context.width - 2), context.look.amber)
         found = selected(context, view)
         if is_narrow(context):
+            if ui.mute_asked and found is not None and not ui.open_finding:
+                bottom -= 1
+                words = mute_words(context, found.finding, context.width, muted=found.rank == 0, asked=True)
+                sheet.words(bottom, 0, words)
             _narrow(sheet, context, view, found, bottom)
         else:
             _boxed(sheet, context, view, bottom)
