@@ -26,7 +26,12 @@ CONFIDENCE_PM = {Confidence.LOW: 500, Confidence.MEDIUM: 750, Confidence.HIGH: 9
 _STATE = ("last_ms", "ended_ms", "severity", "confidence_pm", "title", "evidence", "advice", "cost_gpu_ms", "cost_energy_mj", "gpus", "gpu_id", "detail", "sql", "basis", "waste_pm")  # fmt: skip
 _WHO = ("finding_id", "host_id", "rule", "subject", "owner_id", "workload_id", "command", "started_ms")
 _INSERT = insert_sql("finding", (*_WHO, *_STATE))
-_UPDATE = f"UPDATE finding SET {','.join(f'{name}=?' for name in _STATE)} WHERE finding_id=?"
+_TEXTS = ("title", "evidence", "advice", "detail", "sql")
+_UPDATE = (  # what was erased, since somebody was forgotten, is not said again
+    "UPDATE finding SET "
+    + ",".join(f"{name}=CASE WHEN detail='' THEN {name} ELSE ? END" if name in _TEXTS else f"{name}=?" for name in _STATE)
+    + " WHERE finding_id=?"
+)
 _END = "UPDATE finding SET ended_ms=last_ms WHERE finding_id=?"
 _MINUTE = insert_sql("finding_minute", ("finding_id", "t", "measured_pm", "waste_pm", "cost_gpu_ms"))
 _EVENT = insert_sql("event", ("event_id", "ts_ms", "host_id", "gpu_id", "proc_id", "kind", "severity", "detail"))

@@ -91,3 +91,18 @@ def test_they_can_be_exported(db: sqlite3.Connection, what: str, count: int) -> 
     rows = [dict(zip(names, row, strict=True)) for row in export.rows(db, source, second, second + 240)]
     assert [row["rule"] for row in rows] == ["held"] * count
     assert list(export.rows(db, source, second + 4000, second + 5000)) == []
+
+
+def test_a_recorder_does_not_say_again_what_was_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_rules, "Engine", QuietEngine)
+    lab = Lab(tmp_path / "running.db")
+    lab.util[0] = 0.0
+    lab.run(90)
+    with open_beside(lab.path) as db:
+        forget(db, "ana")
+    lab.run(90)
+    lab.util[0] = 0.9
+    lab.run(60)
+    (row,) = lab.rows("SELECT title, detail, command, ended_ms IS NULL, cost_gpu_ms>100000 FROM finding WHERE title='held'")
+    assert row == ("held", "", "", 0, 1), "it goes on, and has ended, without a word"
+    lab.writer.close()
