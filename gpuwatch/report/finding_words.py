@@ -45,7 +45,8 @@ def cost(finding: FindingView) -> str:
     if finding.cost_money is not None:
         words += f" ≈ {Prices(finding.currency or '$').money(finding.cost_money)}"
     if finding.cost_energy_joules is not None:
-        words += f", {number(finding.cost_energy_joules / JOULES_PER_KWH, 1)} kWh"
+        energy = number(finding.cost_energy_joules / JOULES_PER_KWH, 1)
+        words += f", {'<0.1' if energy == '0.0' and finding.cost_energy_joules else energy} kWh"
     return words
 
 
