@@ -44,6 +44,8 @@ SAMPLE = {
     "clocks_mem": Field("memory_clock_hertz", "hertz", "mhz"),
     "clocks_event_reasons_active": Field("clock_event_reasons", "mask", "mask"),
     "pstate": Field("performance_state", "pstate", "pstate"),
+    "pcie_link_gen_current": Field("pcie_link_generation", "count", "count"),
+    "pcie_link_width_current": Field("pcie_link_width", "count", "count"),
     "ecc_errors_uncorrected_volatile_total": Field("ecc_uncorrected_total", "count", "count"),
 }
 STATIC = {

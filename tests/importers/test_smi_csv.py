@@ -149,9 +149,9 @@ def test_messages_between_rows_are_named(read):
 
 
 def test_unused_columns_are_named_once(read):
-    head = "timestamp, index, fan.speed [%], pcie.link.gen.current, utilization.gpu [%]\n"
+    head = "timestamp, index, fan.speed [%], pcie.link.gen.gpumax, utilization.gpu [%]\n"
     found = read(head + "2026/03/31 12:00:00, 0, 30 %, 4, 5 %\n" * 1 + head + "2026/03/31 12:00:01, 0, 30 %, 4, 5 %\n")
-    assert found.problems == [(1, "columns not used: fan.speed [%], pcie.link.gen.current", 1)]
+    assert found.problems == [(1, "columns not used: fan.speed [%], pcie.link.gen.gpumax", 1)]
 
 
 def test_several_gpus_by_uuid_with_what_is_known_of_them(read):
