@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuwatch import __version__, format
 from gpuwatch.dataclass import dataclass
-from gpuwatch.errors import StoreError
+from gpuwatch.errors import StoreError, UsageError
 from gpuwatch.names import Missing, ServerState
 from gpuwatch.settings import known_keys
 
@@ -55,7 +55,7 @@ def collect(runtime: Runtime) -> list[Check]:
         found.append(Check("store.readable", "store", "readable", "missing", error.message, error.hint))
     else:
         found += [*_sources(view), *_servers(view), *_gpus(view)]
-    return [*found, *_processes(runtime), *_training(runtime), *_store(runtime), *_terminal(runtime)]
+    return [*found, *_processes(runtime), *_training(runtime), *_store(runtime), *_rules(runtime), *_terminal(runtime)]
 
 
 def settings_rows(runtime: Runtime) -> list[tuple[str, Any, str]]:
@@ -81,6 +81,23 @@ def _listed(runtime: Runtime) -> Iterator[tuple[str, Any, str]]:
     for listed in runtime.settings.gpu_prices:
         steps = ", ".join(f"{step.price:g}" + (f" from {step.since}" if step.since else "") for step in listed.steps)
         yield f"price.{listed.pattern}", steps, sources.get(f"price.{listed.pattern}", "")
+
+
+def _rules(runtime: Runtime) -> Iterator[Check]:
+    """Whether a recorder of this configuration would look for waste."""
+    try:
+        advice = runtime.advice
+    except UsageError as error:
+        yield Check("rules.configured", "rules", "configuration", "missing", error.message, error.hint or "correct that line")
+        return
+    changed = [(len(advice.limits), "limit is", "limits are", "changed"), (len(advice.off), "rule is", "rules are", "off")]
+    told = "".join(f"; {count} {one if count == 1 else many} {how}" for count, one, many, how in changed if count)
+    if advice.enabled:
+        yield Check("rules.configured", "rules", "configuration", "ok", f"look for waste while a recorder runs{told}")
+    else:
+        yield Check(
+            "rules.configured", "rules", "configuration", "warn", "switched off: nobody looks for waste", "[rules] enabled = true"
+        )
 
 
 def _program() -> Iterator[Check]:

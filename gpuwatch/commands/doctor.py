@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch.commands import checks
@@ -69,7 +69,14 @@ def _print_text(found: Sequence[Check], settings: Sequence[tuple[str, Any, str]]
     print("\nsettings (default unless a source is named)")
     wide = max(len(key) for key, _, _ in settings) + 2
     for key, value, source in settings:
-        shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+        shown = _shown(value)
         print(f"     {key:<{wide}}{shown or '(standard)'}{f'   from {source}' if source else ''}")
     missing = sum(1 for c in found if c.state == "missing")
     print(f"\n{len(found)} checks, {missing} missing. Stable ids: gpuwatch doctor --json")
+
+
+def _shown(value: Any) -> str:
+    """A setting in one line: lists with commas, tables as ``name=value``."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={each:g}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

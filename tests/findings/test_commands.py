@@ -277,3 +277,15 @@ def test_what_is_stored_is_told_without_loading_the_rules(shell: Shell) -> None:
     assert "held idle" not in done.stdout.split("FAIL")[0]  # nobody judges any more
     assert "FAIL  2 findings" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_doctor_shows_what_is_configured_of_rules_and_names_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(f'[rules]\nreserve = [0, "GPU-x"]\n[rules.limits]\n"{RULE}.quiet_seconds" = 900\n')
+    text = shell("--config", str(config), "doctor").stdout
+    assert "look for waste while a recorder runs; 1 limit is changed" in text
+    assert "0, GPU-x   from" in text and f"{RULE}.quiet_seconds=900   from" in text
+    config.write_text('[rules]\noff = ["gpu-memory"]\n')
+    wrong = shell("--config", str(config), "doctor")
+    assert wrong.returncode == 0 and "there is no rule 'gpu-memory'" in wrong.stdout
+    assert "nobody looks for waste" in shell("doctor", GPUWATCH_RULES__ENABLED="false").stdout
