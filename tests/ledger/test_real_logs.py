@@ -72,3 +72,10 @@ def test_bursts_of_a_resident_model_are_work_and_waiting_and_never_held_idle(sha
     assert sum(found.values()) == observed
     quiet_but_not_zero = ask(store, "SELECT sum(quiet_ms) FROM gpu_minute")[0][0] * 0.05
     assert 0 <= busy - found[Bucket.BUSY_UNKNOWN] + 1 <= quiet_but_not_zero + 2
+
+
+def test_a_link_that_is_slow_only_while_nothing_is_done_is_no_finding(shared: Path, tmp_path: Path) -> None:
+    store = imported(shared, tmp_path, "qwen3-asr-gpu-log.csv", "--host", "asr")
+    done = run_program("check", "--store", str(store), "--replay", "--fail-on", "info", "--since", "2026-04-01T19:23+09:00")
+    assert done.returncode == 0, done.stdout
+    assert "pcie-link-degraded" not in done.stdout
