@@ -9,9 +9,9 @@ from zlib import crc32
 from gpuwatch.rules.catalogue import LIMITS, RULES
 from gpuwatch.rules.course import Course, course_of
 from gpuwatch.rules.limits import Limits
-from gpuwatch.rules.looks import Facts, Look
+from gpuwatch.rules.looks import LOOK_MS, Facts, Look
 from gpuwatch.rules.mutes import muted
-from gpuwatch.rules.patience import PATIENCE_SECONDS, too_young
+from gpuwatch.rules.patience import PATIENCE_SECONDS, too_young, waits
 from gpuwatch.rules.ranking import Places
 from gpuwatch.rules.rule import Rule
 from gpuwatch.rules.scene import GpuSubject, JobSubject, Scene
@@ -20,7 +20,7 @@ from gpuwatch.rules.types import Change, Clear, Finding, Mute, NotEvaluated, Ope
 Subject = GpuSubject | JobSubject | None
 Key = tuple[str, str]
 HOST = "host"
-_SHORT_SECONDS, _SELDOM_MS = 120, 30_000
+_SHORT_SECONDS, _TURNS = 120, 3
 """Rules with a longer window are asked every 30 seconds, each at its own one of three looks."""
 _PIECE = 4
 """So many questions are one piece of work."""
@@ -46,6 +46,7 @@ class Engine:
         self.scene = Scene(limits or Limits(LIMITS), patience_seconds)
         chosen = {rule.id: rule for rule in RULES.values() if rule.on} if rules is None else rules
         self.rules: dict[str, Rule] = dict(chosen)
+        self._turns = [[(rule, waits(rule)) for rule in self.rules.values() if _due(rule, turn)] for turn in range(_TURNS)]
         self.mutes: tuple[Mute, ...] = tuple(mutes)
         self.open: dict[Key, OpenFinding] = {}
         self._patience = patience_seconds
@@ -82,11 +83,10 @@ class Engine:
         if not judge:
             return
         asked, changes = 0, list[Change]()
-        for rule in self.rules.values():
-            if not _due(rule, look.t_ms):
-                continue
-            for subject in list(self.scene.subjects(rule.about)):
-                self._ask(rule, subject, changes)
+        asked_about = {about: self._asked_about(about) for about in ("gpu", "job", "host")}
+        for rule, patient in self._turns[look.t_ms // LOOK_MS % _TURNS]:
+            for subject, key, young in asked_about[rule.about]:
+                self._ask(rule, subject, (rule.id, key), patient and young, changes)
                 asked += 1
                 if asked % _PIECE == 0:
                     yield changes
@@ -101,10 +101,14 @@ class Engine:
 
     # ----------------------------------------------------------------------------------------------------------- judging
 
-    def _ask(self, rule: Rule, subject: Subject, changes: list[Change]) -> None:
+    def _asked_about(self, about: str) -> list[tuple[Subject, str, bool]]:
+        """The subjects of this look with their keys, and whether they are too young for patient rules."""
+        return [(one, _key(one), too_young(one, self.scene, self._patience)) for one in self.scene.subjects(about)]
+
+    def _ask(self, rule: Rule, subject: Subject, key: Key, young: bool, changes: list[Change]) -> None:
         """One rule about one subject."""
-        t_ms, key = self.scene.t_ms, (rule.id, _key(subject))
-        verdict = self._verdict(rule, subject, key)
+        t_ms = self.scene.t_ms
+        verdict = self._verdict(rule, subject, key, young)
         course = self._courses.get(key)
         if course is None:
             if not isinstance(verdict, Finding):
@@ -127,8 +131,8 @@ class Engine:
             verdict = Clear("it holds, and is told when it goes on")
         self._said[key] = (subject, verdict)
 
-    def _verdict(self, rule: Rule, subject: Subject, key: Key) -> Verdict:
-        if key not in self.open and too_young(rule, subject, self.scene, self._patience):
+    def _verdict(self, rule: Rule, subject: Subject, key: Key, young: bool) -> Verdict:
+        if young and key not in self.open:
             return Clear("younger than the patience that a start is given")
         try:
             verdict: Verdict = rule.check(subject, self.scene)
@@ -240,11 +244,8 @@ def _seen_ms(subject: Subject) -> int:
     return min((first for gpu in watched if (first := gpu.series.first_ms) is not None), default=0)
 
 
-def _due(rule: Rule, t_ms: int) -> bool:
-    if rule.window <= _SHORT_SECONDS or rule.confirms_at_once:
-        return True
-    turn = crc32(rule.id.encode()) % 3
-    return t_ms // 10_000 % (_SELDOM_MS // 10_000) == turn
+def _due(rule: Rule, turn: int) -> bool:
+    return rule.window <= _SHORT_SECONDS or rule.confirms_at_once or crc32(rule.id.encode()) % _TURNS == turn
 
 
 def _key(subject: Subject) -> str:

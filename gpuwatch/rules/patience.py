@@ -11,12 +11,14 @@ _AT_ONCE = frozenset({"A1", "I1", "I3"})
 """These are about nobody, about the start itself, and about the end."""
 
 
-def too_young(rule: Rule, subject: GpuSubject | JobSubject | None, scene: Scene, patience: float) -> bool:
-    """Whether a rule has to wait: of a job until its root is old enough, of a GPU until one of its holders is.
+def waits(rule: Rule) -> bool:
+    """Whether a rule is patient. Those about hardware are not: an error is one in the first minute as well."""
+    return not rule.code.startswith("F") and rule.code not in _AT_ONCE
 
-    Rules about hardware do not wait: an error is one in the first minute as well.
-    """
-    if rule.code.startswith("F") or rule.code in _AT_ONCE or subject is None:
+
+def too_young(subject: GpuSubject | JobSubject | None, scene: Scene, patience: float) -> bool:
+    """Whether patient rules wait: of a job until its root is old enough, of a GPU until one of its holders is."""
+    if subject is None:
         return False
     if isinstance(subject, JobSubject):
         started_ms = subject.facts.root_start_ms
