@@ -196,11 +196,11 @@ def _more(count: int, *, everything: bool) -> Block:
 def _end(view: View, waste: WasteView, width: int) -> Block:
     """The count of all rules, which adds up, and what the costs are not."""
     if not waste.known:
-        said = (
-            "What rules could not judge is not kept of the past."
-            if view.past
-            else "No rule has judged this: a recorder looks for waste while it runs (gpuwatch record)."
-        )
+        said = "No rule has judged this: a recorder looks for waste while it runs (gpuwatch record)."
+        if view.past:
+            said = "What rules could not judge is not kept of the past."
+        elif view.recording.live:
+            said = "No rule has judged this yet: a recorder begins a minute after its start, unless [rules] enabled is false."
         return wrapped(said, width, style="dim")
     counts = f"{waste.rules_open} open · {waste.rules_clear} clear · {waste.rules_not_evaluated} not evaluated"
     out = wrapped(f"{fmt.counted(waste.rules, 'rule')}: {counts}", width)
