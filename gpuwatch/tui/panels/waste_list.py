@@ -49,7 +49,7 @@ def draw_open_narrow(sheet: Sheet, context: Context, view: View, top: int, botto
         sheet.words_right(top, right, words)
     if not view.findings:
         sheet.put(top + 1, 0, cut(nothing_text(context), context.width), look.fg)
-    _rows(sheet, context, view, listed(context, view), top + 1 + (not view.findings), bottom, -2, right)
+    _rows(sheet, context, view, listed(context, view), top + 1 + (not view.findings), bottom, -1, right)
 
 
 def narrow_rows(context: Context, view: View, most: int) -> int:
@@ -73,7 +73,7 @@ def _rows(sheet: Sheet, context: Context, view: View, found: list[Listed], top: 
 
 def _finding(sheet: Sheet, context: Context, view: View, row: Listed, y: int, left: int, right: int) -> None:
     look, finding = context.look, row.finding
-    sheet.right(y, left + 2, str(row.rank) if row.rank else "m", look.dim)
+    sheet.right(y, left + 2, (str(row.rank) if row.rank < 100 else "+") if row.rank else "m", look.dim)
     findings.put_tick(sheet, view, finding, left + 4, (y, y + 1))
     quiet = row.rank == 0
     style = look.dim if quiet else findings.amount_style(look, view, finding)
