@@ -24,6 +24,8 @@ class Holders:
         self._of_process: dict[Key, tuple[str, ...]] = {}
         self._of_job: dict[Key, tuple[str, ...]] = {}
         self._others: dict[str, frozenset[str]] = {}
+        self._given_ms: dict[str, int] = {}
+        self._on: frozenset[str] = frozenset()
 
     def look(self, rows: Iterable[ProcessRow]) -> None:
         """Take in all processes that are watched now."""
@@ -47,6 +49,14 @@ class Holders:
         """The other GPUs of the jobs that hold this one or were given it; ``None``: no job is known to have it."""
         return self._others.get(uuid)
 
+    def held(self, uuid: str) -> bool:
+        """Whether a process is on this GPU."""
+        return uuid in self._on
+
+    def given_ms(self, uuid: str) -> int | None:
+        """Since when a process is there that was given this GPU (unix milliseconds); ``None``: there is none."""
+        return self._given_ms.get(uuid)
+
     def _work_out(self) -> None:
         of_process: dict[Key, list[str]] = {}
         held: dict[Key, dict[str, None]] = {}
@@ -60,8 +70,13 @@ class Holders:
             jobs[key] = root = _job(key, who.get(key))
             held.setdefault(root, {})[uuid] = None
         given = {root: set(uuids) for root, uuids in held.items()}
+        self._on = frozenset(uuid for uuid, _, _, _ in self._seen)
+        self._given_ms = {}
         for key, process in who.items():
-            given[jobs[key]].update(self._named(process, of_process[key]))
+            named = self._named(process, of_process[key])
+            given[jobs[key]].update(named)
+            for uuid in named:
+                self._given_ms[uuid] = min(key[1], self._given_ms.get(uuid, key[1]))
         others: dict[str, set[str]] = {}
         for uuids in given.values():
             for uuid in uuids:

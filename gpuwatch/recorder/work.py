@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from gpuwatch.ledger.facts import power_fraction
+from gpuwatch.ledger.types import UNUSED_MS
 from gpuwatch.measure import measures
 from gpuwatch.model import GpuSample
 from gpuwatch.names import Cause
@@ -70,6 +71,9 @@ class WorkFacts:
             values = row.values
             ranks, served = parts.get(uuid), traffic.get(uuid)
             others = holders.others(uuid)
+            if others is not None and not holders.held(uuid):
+                given_ms = holders.given_ms(uuid)  # a job that starts takes its GPUs one after the other
+                others = others if given_ms is not None and ts_ms - given_ms >= UNUSED_MS else None
             cause = self.inferred.get(uuid, Cause.NONE)
             facts: Values = (
                 *(ranks[:4] if ranks else _NOT_TRAINED),

@@ -25,6 +25,8 @@ _SHORT_SECONDS, _TURNS = 120, 3
 _PIECE = 4
 """So many questions are one piece of work."""
 _MINUTE_MS = 60_000
+_GAP_MS = 600_000
+"""After so long without a row (or a window, if that is longer) an open finding is not continued."""
 
 
 class Engine:
@@ -120,6 +122,9 @@ class Engine:
         else:
             course.judge(t_ms, isinstance(verdict, Finding))
         known = self.open.get(key)
+        if known is not None and isinstance(verdict, Finding) and t_ms - known.last_ms > max(course.window_ms, _GAP_MS):
+            self._clear(key, t_ms, changes)  # nobody saw it for so long: what holds now is another one
+            known, course.not_before_ms = None, 0
         if known is not None:
             self._go_on(known, course, verdict, changes)
         elif isinstance(verdict, Finding) and course.may_open(t_ms, at_once=rule.confirms_at_once):
@@ -173,7 +178,8 @@ class Engine:
         t_ms, key = self.scene.t_ms, (known.rule, known.subject)
         if isinstance(verdict, Finding):
             before = self._judged_ms.get(key, known.last_ms)
-            grown = known.cost_gpu_seconds + (verdict.waste_gpus or 0.0) * max(0, t_ms - before) / 1000
+            seen_ms = min(max(0, t_ms - before), _MINUTE_MS)  # a time that nobody recorded costs nothing that is known
+            grown = known.cost_gpu_seconds + (verdict.waste_gpus or 0.0) * seen_ms / 1000
             same_run = verdict.cost_gpu_seconds is not None and (verdict.since_ms or 0) <= known.started_ms + _MINUTE_MS
             known.cost_gpu_seconds = max(known.cost_gpu_seconds, verdict.cost_gpu_seconds or 0.0) if same_run else grown
             minute = known.last_ms // _MINUTE_MS

@@ -293,6 +293,14 @@ def test_a_gpu_that_a_job_was_given_and_does_not_use_is_its_own(visible: str, mo
     assert [row["sibling_active"] for row in room.at(0, util=(BUSY, IDLE))] == [0, expected]
 
 
+def test_a_job_that_starts_takes_its_gpus_one_after_the_other():
+    room = Room()
+    room.processes.clear()
+    room.put(10, 0, visible_gpus="0,1")
+    assert [row["sibling_active"] for row in room.at(-150, util=(BUSY, IDLE))] == [0, None], "14 minutes after it began"
+    assert [row["sibling_active"] for row in room.at(0, util=(BUSY, IDLE))] == [0, 1]
+
+
 def test_numbers_mean_nothing_where_gpus_differ():
     room = Room()
     room.gpus[1] = replace(room.gpus[1], name="NVIDIA A100-SXM4-80GB")

@@ -190,6 +190,19 @@ def test_another_engine_goes_on_with_what_was_open() -> None:
     assert second.go([70] * 5) == [(2, "cleared")]
 
 
+def test_over_a_gap_nothing_is_known_to_have_been_wasted() -> None:
+    host = Host()
+    host.go([90] * 10)
+    (known,) = host.engine.open.values()
+    cost = known.cost_gpu_seconds
+    short, long = Host(known=[known]), Host(known=[known])
+    short.t_ms = host.t_ms + 300_000
+    assert short.go([90]) == [] and known.cost_gpu_seconds == pytest.approx(cost + 0.5 * 60), "a minute of the five at most"
+    long.t_ms, held_ms = short.t_ms + 3_600_000, known.last_ms
+    assert long.go([90] * 3) == [(1, "cleared"), (2, "opened")], "after an hour it is another one"
+    assert known.ended_ms == held_ms
+
+
 def test_what_is_gone_is_over() -> None:
     host = Host()
     host.go([90] * 10)
