@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gpuwatch.prices import Prices
     from gpuwatch.recorder.advice_settings import AdviceSettings
     from gpuwatch.rules.types import Mute
-    from gpuwatch.settings import RulesSettings
+    from gpuwatch.settings import InferenceSettings, RulesSettings
     from gpuwatch.store.replay_rules import Terms
 
 
@@ -59,7 +59,9 @@ def checked_rules(names: Sequence[str], where: str) -> None:
             raise UsageError(f"{where}: there is no rule '{name}'{near(name, RULES)}")
 
 
-def advice_settings(rules: RulesSettings, prices: Prices, sources: Mapping[str, str]) -> AdviceSettings:
+def advice_settings(
+    rules: RulesSettings, prices: Prices, sources: Mapping[str, str], inference: InferenceSettings | None = None
+) -> AdviceSettings:
     """What the advisor is given. Raises :class:`UsageError` for a rule or a limit that there is not."""
     from gpuwatch.recorder.advice_settings import AdviceSettings
 
@@ -76,11 +78,18 @@ def advice_settings(rules: RulesSettings, prices: Prices, sources: Mapping[str, 
         reserve=tuple(str(each) for each in rules.reserve),
         off=rules.off,
         on=rules.on,
-        limits=checked_limits(rules.limits, where("limits")),
+        limits={**_fast_enough(inference, sources), **checked_limits(rules.limits, where("limits"))},
         prices=prices,
         patience_seconds=rules.patience_seconds,
         effect_seconds=round(rules.effect_seconds),
     )
+
+
+def _fast_enough(inference: InferenceSettings | None, sources: Mapping[str, str]) -> dict[str, float]:
+    """What somebody has said is fast enough holds for the rule about it too; what nobody has said is the rule's own."""
+    named = (("ttft_seconds", "ttft_seconds"), ("itl_seconds", "itl_seconds"), ("target_ratio", "percentile"))
+    told = [(own, limit) for own, limit in named if f"inference.{own}" in sources]
+    return {f"latency-slo-miss.{limit}": float(getattr(inference, own)) for own, limit in told} if inference else {}
 
 
 def manual_of(rule: str, limits: Mapping[str, float]) -> str:
@@ -114,4 +123,5 @@ def replay_terms(advice: AdviceSettings) -> Terms:
         advice.judges,
         lambda gpu, at_ms: advice.prices.gpu_hour(gpu.name, at_ms),
         lambda gpu: advice.reserves(gpu.index, gpu.uuid),
+        advice.patience_seconds,
     )

@@ -120,6 +120,17 @@ def test_a_rule_or_limit_that_there_is_not_is_one_line(tmp_path: Path, text: str
     assert "config.toml: rules." in caught.value.message
 
 
+def test_what_is_called_fast_enough_holds_for_the_rule_about_it_if_somebody_said_so(tmp_path: Path) -> None:
+    def limits(text: str) -> dict[str, float]:
+        loaded = load(tmp_path, text)
+        return dict(advice_settings(loaded.settings.rules, Prices(), loaded.sources, loaded.settings.inference).limits)
+
+    assert limits("[rules]\nenabled = true\n") == {}
+    assert limits("[inference]\nttft_seconds = 0.3\n") == {"latency-slo-miss.ttft_seconds": 0.3}
+    both = "[inference]\nttft_seconds = 0.3\ntarget_ratio = 0.9\n[rules.limits]\nlatency-slo-miss.ttft_seconds = 0.7\n"
+    assert limits(both) == {"latency-slo-miss.ttft_seconds": 0.7, "latency-slo-miss.percentile": 0.9}
+
+
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
