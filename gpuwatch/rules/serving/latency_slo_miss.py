@@ -57,8 +57,9 @@ def latency_slo_miss(job: JobSubject, scene: Scene) -> Verdict:
     """More than one in twenty answers of a server begins, or goes on, later than its limit allows.
 
     Fires when the 95th percentile of the time to the first token, or of the time between tokens, is above its limit in 3 of 5 windows of
-    five minutes. Your own limits count: [inference] ttft_seconds, itl_seconds, target_ratio, or this rule's; the defaults are MLPerf's for a 70B model in its server scenario (interactive: 0.45 s and 0.04 s;
-    8B: 0.5 s and 0.03 s interactive, 2 s and 0.1 s server; 405B: 4.5 s and 0.08 s, 6 s and 0.175 s).
+    five minutes. Your own limits count: [inference] ttft_seconds, itl_seconds, target_ratio, or this rule's; the defaults are MLPerf's
+    for a 70B model in its server scenario (interactive: 0.45 s and 0.04 s; 8B: 0.5 s and 0.03 s interactive, 2 s and 0.1 s server;
+    405B: 4.5 s and 0.08 s, 6 s and 0.175 s).
 
     Waste: none in time; tokens beyond the limit are not what users asked for.
     Try by where the time goes: the queue (more room, another replica), prefill (larger batches of prompt tokens, prefix cache), decode
