@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from gpuwatch.model import Process
 from gpuwatch.recorder.people import People
 from gpuwatch.store.rows import ProcessRow
+from gpuwatch.visible import named_gpus
 
 Key = tuple[int, int]
 """(pid, start_ms) of a process, or of the root of its job."""
@@ -86,29 +87,11 @@ class Holders:
         self._others = {uuid: frozenset(found) for uuid, found in others.items()}
 
     def _named(self, process: Process, held: list[str]) -> set[str]:
-        """The GPUs that ``CUDA_VISIBLE_DEVICES`` of a process names.
-
-        UUIDs (or beginnings of them) mean what they say. Numbers are CUDA's own order of what this process can see: they are the
-        driver's only on a host of equal, whole GPUs, outside of containers and of schedulers that hide devices, and then the GPUs that
-        it holds are among them.
-        """
+        """The GPUs that ``CUDA_VISIBLE_DEVICES`` of a process names."""
         if not process.visible_gpus:
             return set()
-        gpus = self._people.gpus
-        words = [word.strip() for word in process.visible_gpus.split(",")]
-        if not words[0].isdecimal():
-            return {uuid for word in words if len(word) > 4 for uuid in gpus if uuid.startswith(word)}
-        whole = [gpu for gpu in gpus.values() if not gpu.parent_uuid]
-        alike = len({gpu.name for gpu in whole}) == 1 and not any(gpu.mig_enabled for gpu in whole)
-        if not alike or process.container or process.job.startswith(("slurm:", "pod:")):
-            return set()
-        by_index = {str(gpu.index): gpu.uuid for gpu in whole}
-        named = set[str]()
-        for word in words:
-            if word not in by_index:
-                break  # CUDA takes none after one that it does not know
-            named.add(by_index[word])
-        return named if named.issuperset(held) else set()
+        gpus = self._people.gpus.values()
+        return named_gpus(process.visible_gpus, held, gpus, container=process.container, job=process.job)
 
 
 def _job(key: Key, process: Process | None) -> Key:

@@ -124,6 +124,16 @@ def test_a_gpu_that_was_only_named_to_the_job_counts_too() -> None:
     assert isinstance(taken.judge(allocated_gpu_unused, job=5), Clear)
 
 
+def test_numbers_that_mean_other_gpus_inside_name_none_outside() -> None:
+    stage = pair(gpus=(1,))
+    stage.process(10, gpus=(1,), job=5, command="python train.py", visible_gpus="0,1", container="docker:1f")
+    stage.run(10, gpus={1: BUSY, 2: QUIET})
+    assert isinstance(stage.judge(allocated_gpu_unused, job=5), Clear)
+    other = pair(gpus=(2,), visible="0")
+    other.run(10, gpus={1: QUIET, 2: BUSY})
+    assert isinstance(other.judge(allocated_gpu_unused, job=5), Clear), "CUDA counts in its own order here"
+
+
 def test_without_an_identity_it_is_inferred() -> None:
     one = found(pair(visible="").judge(allocated_gpu_unused, job=5))
     assert one.basis == Basis.INFERRED and one.gain.startswith("up to")

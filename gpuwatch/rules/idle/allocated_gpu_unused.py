@@ -12,6 +12,7 @@ from gpuwatch.rules.scene import GpuSubject, JobSubject, Scene
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import gpus as numbers
 from gpuwatch.rules.words import percent, span
+from gpuwatch.visible import named_gpus
 
 ID = "allocated-gpu-unused"
 
@@ -35,8 +36,9 @@ def allocated_gpu_unused(job: JobSubject, scene: Scene) -> Verdict:
     """A job has several GPUs and leaves some of them alone.
 
     Fires when at least one GPU of a job with two or more stays quiet for 15 minutes while another one is active in a quarter of them. A
-    job's GPUs are those that its processes hold and those that CUDA_VISIBLE_DEVICES names to them, if nobody else holds them. A whole job
-    that is quiet is gpu-memory-held-idle's.
+    job's GPUs are those that its processes hold and those that CUDA_VISIBLE_DEVICES names to them, if nobody else holds them (its numbers
+    say which only on a host of equal GPUs, outside of containers and of schedulers). A whole job that is quiet is
+    gpu-memory-held-idle's.
 
     Waste: the unused GPUs x the time.
     Try: start one process for each GPU, or ask for fewer GPUs; look whether the code is pinned to cuda:0.
@@ -67,10 +69,12 @@ def allocated_gpu_unused(job: JobSubject, scene: Scene) -> Verdict:
 def job_gpus(job: JobSubject, scene: Scene) -> list[GpuSubject]:
     """Those that its processes hold, and those that they were given and nobody holds."""
     found = {gpu.id: gpu for gpu in job.gpus}
-    named = {word.strip() for p in job.on_gpus for word in p.facts.visible_gpus.split(",") if word.strip()}
+    whole, named = [gpu.gpu for gpu in scene.gpus.values()], set[str]()
+    for process in job.on_gpus if any(p.facts.visible_gpus for p in job.on_gpus) else ():
+        facts, held = process.facts, [scene.gpus[i].gpu.uuid for i in process.gpu_ids if i in scene.gpus]
+        named |= named_gpus(facts.visible_gpus, held, whole, container=facts.container, job=facts.job)
     for gpu in scene.gpus.values() if named else ():
-        by_name = str(gpu.gpu.index) in named or any(len(w) >= 8 and gpu.gpu.uuid.startswith(w) for w in named)
-        if by_name and not gpu.gpu.mig_enabled and gpu.id not in found and not scene.holders(gpu):
+        if gpu.gpu.uuid in named and not gpu.gpu.mig_enabled and gpu.id not in found and not scene.holders(gpu):
             found[gpu.id] = gpu
     return [found[i] for i in sorted(found)]
 
