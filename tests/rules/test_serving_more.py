@@ -162,6 +162,7 @@ def test_a_cache_that_was_never_a_third_full_in_a_day_is_told() -> None:
         (JobDay(24, kv_cache_peak=0.0, waiting_peak=0, requests=0), Clear),
         (JobDay(10, kv_cache_peak=0.2, waiting_peak=0, requests=5000), NotEvaluated),
         (JobDay(24, requests=5000), NotEvaluated),
+        (JobDay(24, kv_cache_peak=0.2, requests=5000), NotEvaluated),
     ],
 )
 def test_a_cache_that_is_used_or_not_known_is_not(day: JobDay, said: type) -> None:
@@ -278,6 +279,15 @@ def test_single_answers_that_could_be_drafted_ahead(server: dict[str, float], gp
     assert isinstance(stage.judge(speculation_opportunity, job=7), said)
 
 
+def test_drafts_that_a_page_does_not_count_are_seen_on_the_command_line() -> None:
+    for command, said in (("text-generation-launcher --speculate 2", Clear), ("text-generation-launcher", Finding)):
+        stage = served(command=command)
+        stage.run(3600, {"utilization": 0.9, "dram": 0.6, "tensor": 0.05}, server={7: SINGLE | {"draft_tokens": None}})
+        found = stage.judge(speculation_opportunity, job=7)
+        assert isinstance(found, said)
+        assert not isinstance(found, Finding) or "no option of it asks for drafts" in found.title
+
+
 # ----------------------------------------------------------------------------------------------------------- names, options
 
 
@@ -289,7 +299,11 @@ def test_single_answers_that_could_be_drafted_ahead(server: dict[str, float], gp
         ("Qwen3-30B-A3B-FP8", 30, 1),
         ("TheBloke/llama-2-13b-AWQ", 13, 0.5),
         ("qwen2.5:0.5b-q4_K_M", 0.5, 0.5),
-        ("gpt-oss", None, 2),
+        ("gpt-j", None, 2),
+        ("openai/gpt-oss-20b", 20, 0.5),
+        ("deepseek-ai/DeepSeek-V3.1", None, 1),
+        ("unsloth/DeepSeek-V3-bf16", None, 2),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", 8, 2),
     ],
 )
 def test_what_a_models_name_tells(model: str, billions: float | None, width: float) -> None:

@@ -122,7 +122,10 @@ def _finding(
     )
 
 
-_MORE_AT_ONCE = {"vllm": "vllm serve … --max-num-seqs 256", "sglang": "python -m sglang.launch_server … --max-running-requests 256"}
+_MORE_AT_ONCE = {
+    "vllm": "vllm serve … --max-num-seqs HIGHER",
+    "sglang": "python -m sglang.launch_server … --max-running-requests HIGHER",
+}
 
 
 def _try(gpu: GpuSubject, scene: Scene) -> str:

@@ -37,7 +37,7 @@ _OTHER = ("a smaller KV cache, and a second model in what it leaves",)
 def kv_cache_over_provisioned(job: JobSubject, scene: Scene) -> Verdict:
     """In a whole day the KV cache was never 30 % full, and no request ever waited.
 
-    Fires by the last 24 hours, where requests came. Look at seven days before you change anything.
+    Fires by the last 24 hours, where requests came and answers are not late. Look at seven days before you change anything.
 
     Waste: none in time; memory: (0.8 - its peak) x the cache.
     Try: a second model beside it, a smaller GPU or slice, fewer GPUs in tensor parallelism; or use it: more sequences, longer contexts.
@@ -52,10 +52,14 @@ def kv_cache_over_provisioned(job: JobSubject, scene: Scene) -> Verdict:
         return NotEvaluated(f"{scene.limits.of(ID, 'hours'):.0f} observed hours in the last day")
     if day.kv_cache_peak is None:
         return NotEvaluated("its page does not tell the KV cache in use", job.facts.hint)
+    if day.waiting_peak is None:
+        return NotEvaluated("its page does not tell waiting requests", job.facts.hint)
     if not day.requests and not day.tokens:
         return Clear("no traffic: replica-no-traffic judges it")
-    if day.kv_cache_peak >= scene.limits.of(ID, "peak") or (day.waiting_peak or 0) > 0:
+    if day.kv_cache_peak >= scene.limits.of(ID, "peak") or day.waiting_peak > 0:
         return CLEAR
+    if scene.is_open("latency-slo-miss", job):
+        return Clear("its answers come late: latency-slo-miss judges it")
     spare = scene.limits.of(ID, "target") - day.kv_cache_peak
     tokens = job.facts.kv_cache_tokens
     room = f"{spare * tokens:,.0f} tokens" if tokens else f"{percent(spare)} of the cache"
@@ -67,7 +71,7 @@ def kv_cache_over_provisioned(job: JobSubject, scene: Scene) -> Verdict:
         basis=Basis.INFERRED,
         evidence=(
             Evidence("fullest in 24 hours", percent(day.kv_cache_peak), percent(scene.limits.of(ID, "peak")), SOURCE),
-            Evidence("most that waited", f"{day.waiting_peak or 0:.0f}", "0", SOURCE),
+            Evidence("most that waited", f"{day.waiting_peak:.0f}", "0", SOURCE),
             Evidence("observed", f"{day.observed_hours:.0f} h", f"{scene.limits.of(ID, 'hours'):.0f} h", "gpuwatch"),
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),

@@ -75,7 +75,7 @@ def low_batch_occupancy(job: JobSubject, scene: Scene) -> Verdict:
     May be wrong where a short answer is worth more than many: mute it for such a server.
     Sources: S23 (SGLang), S25 (Triton).
     """
-    server = page_of(job, WINDOW, "running")
+    server = page_of(job, WINDOW, "running", "waiting")
     if isinstance(server, (Clear, NotEvaluated)):
         return server
     load = _Load(

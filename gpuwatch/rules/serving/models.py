@@ -11,6 +11,9 @@ _MANY = re.compile(r"(?<![\w.])(\d+)\s*x\s*(\d+(?:\.\d+)?)\s*b(?![a-z])", re.IGN
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*b(?![a-z])", re.IGNORECASE)
 _EIGHT = ("fp8", "int8", "w8a8", "8bit", "q8_0", "-8bit")
 _FOUR = ("awq", "gptq", "int4", "w4a", "4bit", "nvfp4", "mxfp4", "q4_", "iq4", "nf4", "fp4")
+_BORN_EIGHT = re.compile(r"deepseek[-_ ]?(v3|r1)(?!.*distill)|kimi[-_ ]?k2", re.IGNORECASE)
+_BORN_FOUR = re.compile(r"gpt[-_ ]?oss", re.IGNORECASE)
+"""Models whose makers publish them in fewer than 16 bits, without a word of it in the name."""
 _QUANTIZATION = ("--quantization", "-q", "--quantize")
 _TENSOR_PARALLEL = ("--tensor-parallel-size", "-tp", "--tp", "--tp-size", "--num-shard", "--tp_size")
 
@@ -31,7 +34,11 @@ def weight_bytes(facts: JobFacts) -> float:
     said = f"{facts.model} {option(facts.command, *_QUANTIZATION)}".lower()
     if any(word in said for word in _FOUR):
         return 0.5
-    return 1.0 if any(word in said for word in _EIGHT) else 2.0
+    if any(word in said for word in _EIGHT):
+        return 1.0
+    if "bf16" in said or "16bit" in said:
+        return 2.0
+    return 0.5 if _BORN_FOUR.search(said) else 1.0 if _BORN_EIGHT.search(said) else 2.0
 
 
 def quantized(facts: JobFacts) -> bool:

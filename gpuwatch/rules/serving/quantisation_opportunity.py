@@ -55,8 +55,11 @@ def quantisation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
         return Clear("no option of this engine for it")
     if quantized(job.facts):
         return Clear("its weights have fewer than 16 bits")
-    if any(_capability(gpu.gpu.compute_capability) < scene.limits.of(ID, "capability") for gpu in job.gpus):
+    capabilities = [_capability(gpu.gpu.compute_capability) for gpu in job.gpus]
+    if any(known is not None and known < scene.limits.of(ID, "capability") for known in capabilities):
         return Clear("its GPUs do not compute in FP8")
+    if None in capabilities:
+        return NotEvaluated("the compute capability of its GPUs", "gpuwatch doctor")
     if not job.facts.command and not job.facts.model:
         return NotEvaluated("its command line, which would tell its precision")
     dram, tensor = mean_of(job.gpus, "dram", WINDOW), mean_of(job.gpus, "tensor", WINDOW)
@@ -98,6 +101,6 @@ def quantisation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
     )
 
 
-def _capability(text: str) -> float:
+def _capability(text: str) -> float | None:
     major, _, minor = text.partition(".")
-    return float(f"{major}.{minor or 0}") if major.isdigit() and (minor or "0").isdigit() else 0.0
+    return float(f"{major}.{minor or 0}") if major.isdigit() and (minor or "0").isdigit() else None

@@ -15,7 +15,7 @@ from gpuwatch.rules.words import percent
 ID = "spec-decode-unprofitable"
 WINDOW = 900
 _TRY = {
-    "vllm": ("""--speculative-config '{"method":"mtp","num_speculative_tokens":1}'""", "without --speculative-config"),
+    "vllm": ("""--speculative-config '{"method":AS_NOW,"num_speculative_tokens":1}'""", "without --speculative-config"),
     "sglang": ("--speculative-num-steps 1 --speculative-num-draft-tokens 2", "without the --speculative options"),
     "tgi": ("--speculate 1", "without --speculate"),
 }

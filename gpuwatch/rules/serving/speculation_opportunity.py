@@ -56,7 +56,8 @@ def speculation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
     server = page_of(job, WINDOW, "running")
     if isinstance(server, (Clear, NotEvaluated)):
         return server
-    if (server.total("draft_tokens", WINDOW) or 0) > 0:
+    drafted = server.total("draft_tokens", WINDOW)
+    if drafted or "--specul" in job.facts.command:
         return Clear("it drafts tokens: spec-decode-unprofitable judges it")
     at_once, itl = server.mean("running", WINDOW) or 0.0, mean_seconds(server.looks(WINDOW), "itl")
     if at_once > scene.limits.of(ID, "running") or (server.share(running, WINDOW) or 0.0) < scene.limits.of(ID, "served"):
@@ -71,7 +72,8 @@ def speculation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
         return CLEAR
     return Finding(
         name="could speculate",
-        title=f"{of(job)} runs {at_once:.1f} requests at once, {1 / itl:.0f} tokens a second each, and drafts none.",
+        title=f"{of(job)} runs {at_once:.1f} requests at once, {1 / itl:.0f} tokens a second each"
+        + (", and drafts none." if drafted is not None else ", and no option of it asks for drafts."),
         severity=Severity.INFO,
         confidence=Confidence.LOW,
         basis=Basis.INFERRED,
