@@ -38,18 +38,14 @@ def some(positives: int = POSITIVES, negatives: int = NEGATIVES, few: int = FEW)
             else:
                 continue
             yield name, story, seed, gpus
-            if quiet == negatives and found and min(found.values()) >= positives and name not in _MANY:
+            if quiet == negatives and min(found.values(), default=positives) >= positives:
                 break
 
 
-_MANY = {"errors"}
-"""Stories of more than one rule."""
-
-
 def every(seeds: range) -> Iterator[Cast]:
-    """All stories with all these seeds, those near a threshold too."""
+    """All stories with all these seeds, those near a threshold too; a third of them where nothing may be found."""
     for name, (story, gpus) in STORIES_ALL.items():
-        for seed in seeds:
+        for seed in seeds[: -(-len(seeds) // 3)] if name in QUIET_ONES else seeds:
             yield name, story, seed, gpus
 
 

@@ -13,7 +13,7 @@ from gpuwatch.names import Latency
 
 def crowded(place: Place, dice: random.Random) -> Truth:
     """A KV cache that is fuller or emptier while requests wait."""
-    kv, waiting = dice.uniform(0.6, 1.0), dice.choice((0.0, 6.0, 6.0))
+    kv, waiting = dice.uniform(0.85, 1.0), dice.choice((0.0, 6.0, 6.0))
     truth = Truth(may={"latency-slo-miss"})
     serves(place, dice, kv_cache=kv, kv_cache_fullest=kv, waiting=waiting, running=90.0)
     place.minutes = 14

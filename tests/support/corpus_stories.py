@@ -45,9 +45,9 @@ def held(place: Place, dice: random.Random) -> Truth:
         minutes += 20
     (gpu,), truth = place.gpus, Truth(may={"low-duty-cycle"} if not notebook else set())
     holder(place, "python -m ipykernel_launcher -f k.json" if notebook else "python train.py")
-    place.minutes = 8 + minutes + 2
+    place.minutes = 2 + minutes + 2
     busy, quiet = well(dice), {**well(dice)(0), **QUIET}  # type: ignore[operator]
-    place.gpu[gpu] = lambda n: quiet if 8 <= n / LOOKS_A_MINUTE < 8 + minutes else busy(n)  # type: ignore[operator]
+    place.gpu[gpu] = lambda n: quiet if 2 <= n / LOOKS_A_MINUTE < 2 + minutes else busy(n)  # type: ignore[operator]
     place.process[place.job] = lambda n: {"cpu": 0.02, "run_state": "S", "memory": 30.0 * GIB}
     decide(truth, "gpu-memory-held-idle", minutes, limit - 1, limit + 2)
     truth.waste["gpu-memory-held-idle"] = 1.0
@@ -213,7 +213,7 @@ def hangs(place: Place, dice: random.Random) -> Truth:
 
 def full(place: Place, dice: random.Random) -> Truth:
     """Nearly all of the GPU's memory is in use: by a training, or by a server that takes it all at its start."""
-    left, server = dice.uniform(0.3, 8.0), dice.random() < 0.25
+    left, server = dice.uniform(0.3, 4.2), dice.random() < 0.2
     (gpu,), truth = place.gpus, Truth()
     holder(place, "python -m vllm.entrypoints.openai.api_server --model m" if server else "python train.py")
     place.stage.job(place.job, "other", name="train.py", user="ana", command="vllm serve m" if server else "python train.py", engine="vllm" if server else "")  # fmt: skip
@@ -312,7 +312,7 @@ def nvlink(place: Place, dice: random.Random) -> Truth:
 
 def errors(place: Place, dice: random.Random) -> Truth:
     """The driver reports something: an XID, a row to remap, or nothing of the kind."""
-    what = dice.choice(("xid", "xid", "remap_pending", "remap_failed", "none", "none", "other"))
+    what = dice.choice(("xid", "xid", "xid", "remap_pending", "remap_failed", "remap_failed", "none", "other"))
     (gpu,), truth = place.gpus, Truth()
     holder(place)
     place.gpu[gpu] = well(dice)
@@ -356,7 +356,7 @@ def fails(place: Place, dice: random.Random) -> Truth:
     """A run ends: well, badly, or because its user wanted it."""
     minutes, outcome = (
         dice.uniform(3, 40),
-        dice.choice((RunOutcome.FAILED, RunOutcome.DIED, RunOutcome.FINISHED, RunOutcome.STOPPED)),
+        dice.choice((RunOutcome.FAILED, RunOutcome.DIED, RunOutcome.DIED, RunOutcome.FINISHED, RunOutcome.STOPPED)),
     )
     (gpu,), truth = place.gpus, Truth()
     stage = place.stage
