@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 def generated() -> Mapping[str, Callable[[], str]]:
     """Path in the checkout -> function that returns its text."""
     from gpuwatch.collectors.inference.engines.document import engines_document
+    from gpuwatch.rules.handbook import rules_document
     from gpuwatch.store.document import schema_document
     from gpuwatch.store.generate import ddl
     from gpuwatch.view.metrics import metrics_document
@@ -53,6 +54,7 @@ def generated() -> Mapping[str, Callable[[], str]]:
         "docs/schema.md": schema_document,
         "docs/metrics.md": metrics_document,
         "docs/engines.md": engines_document,
+        "docs/rules.md": rules_document,
         "docs/gpuwatch.1": man_page,
         "docs/completions/gpuwatch.bash": lambda: completion("bash"),
         "docs/completions/_gpuwatch": lambda: completion("zsh"),

@@ -42,16 +42,8 @@ def find(word: str) -> Rule | None:
 
 def page(rule: Rule, overrides: Mapping[str, float] | None = None) -> str:
     """The whole page; ``overrides``: limits in force in place of the defaults, ``{"rule.limit": value}``."""
-    out = [f"{rule.id} ({rule.code})", "", *_reflowed(cleandoc(rule.manual).replace("``", "")), ""]
-    facts = [
-        f"judges {_ABOUT[rule.about]}",
-        f"up to {rule.severity.label}",
-        f"{rule.confidence.label} confidence",
-        f"looks back {span(rule.window)}" if rule.window else "looks at what is now",
-    ]
-    facts += [f"explains {rule.bucket.label.replace('_', ' ')}"] if rule.bucket is not None else []
-    facts += [] if rule.on else ["off unless the configuration turns it on"]
-    told = "; ".join(facts)
+    out = [f"{rule.id} ({rule.code})", "", *reflowed(cleandoc(rule.manual).replace("``", "")), ""]
+    told = "; ".join(facts(rule))
     out += [told[0].upper() + told[1:] + "."]
     if rule.limits:
         out += ["", "Limits:", *_limits(rule, overrides or {})]
@@ -61,7 +53,20 @@ def page(rule: Rule, overrides: Mapping[str, float] | None = None) -> str:
     return "\n".join(out) + "\n"
 
 
-def _reflowed(text: str) -> list[str]:
+def facts(rule: Rule) -> list[str]:
+    """What it judges, how loud and how sure it may be, what it looks back over, what it explains."""
+    known = [
+        f"judges {_ABOUT[rule.about]}",
+        f"up to {rule.severity.label}",
+        f"{rule.confidence.label} confidence",
+        f"looks back {span(rule.window)}" if rule.window else "looks at what is now",
+    ]
+    known += [f"explains {rule.bucket.label.replace('_', ' ')}"] if rule.bucket is not None else []
+    known += [] if rule.on else ["off unless the configuration turns it on"]
+    return known
+
+
+def reflowed(text: str) -> list[str]:
     """Lines of sentences: a line that goes on in the next one is joined with it."""
     out: list[str] = []
     for text_line in text.splitlines():
