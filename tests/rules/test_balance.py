@@ -214,6 +214,15 @@ def test_without_nvlinks_there_is_nothing_to_judge(count: int | None) -> None:
     assert stage.judge(nvlink_unused_or_down, gpu=1) == Clear("no NVLink that the driver tells of")
 
 
+def test_a_card_that_never_had_a_bridge_has_no_link_that_is_down() -> None:
+    stage = training(2, nvlink_count=0)
+    stage.run(20, BUSY | {"nvlink_active": 4}, gpus={2: {"nvlink_active": 0}})
+    assert isinstance(stage.judge(nvlink_unused_or_down, gpu=2), Clear)
+    stage.gpu(2, nvlink_count=4)
+    stage.run(20, BUSY | {"nvlink_active": 4}, gpus={2: {"nvlink_active": 0}})
+    assert isinstance(stage.judge(nvlink_unused_or_down, gpu=2), Finding)
+
+
 def test_links_that_carry_who_knows_what_are_not_judged() -> None:
     stage = training(2, nvlink_count=18)
     stage.run(600, BUSY)

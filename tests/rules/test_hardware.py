@@ -248,6 +248,14 @@ def test_an_error_of_the_driver_is_told_by_its_number_for_an_hour(number: int, s
     assert isinstance(stage.judge(xid_error, gpu=1), Clear)
 
 
+def test_advice_on_an_error_is_about_the_gpu_that_had_it_alone() -> None:
+    stage = Stage(2)
+    event = LookEvent(START_MS + 5000, "xid", Severity.CRITICAL, "XID 95: uncontained", gpu_id=2)
+    stage.run(10, {"utilization": 0.5}, events=[event])
+    found = stage.judge(xid_error, gpu=2)
+    assert isinstance(found, Finding) and found.try_first == ("nvidia-smi -r -i 1",), "without -i all GPUs would be reset"
+
+
 def test_the_worst_error_is_told_and_one_that_made_the_gpu_unusable_stays() -> None:
     stage = Stage()
     stage.run(10, {"utilization": 0.5}, events=[_event("xid", "XID 79: off the bus"), _event("xid", "XID 13: a fault", ago=5)])

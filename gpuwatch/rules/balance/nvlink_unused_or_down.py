@@ -51,7 +51,9 @@ def nvlink_unused_or_down(gpu: GpuSubject, scene: Scene) -> Verdict:
     count = int(scene.limits.of(ID, "looks"))
     recent = gpu.series.looks(10 * count)
     active = [look.nvlink_active for look in recent if look.nvlink_active is not None]
-    if usual > 0 and len(active) >= count and 0 <= max(active) < usual:
+    if usual and active and not max(active) and not gpu.gpu.nvlink_count:
+        return Clear("none of its NVLinks was ever up: bridges are not on all cards")
+    if usual > 0 and len(active) >= count and max(active) < usual:
         return _down(gpu, active[-1], usual)
     return _unused(gpu, scene)
 

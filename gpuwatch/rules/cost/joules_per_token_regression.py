@@ -69,6 +69,7 @@ def _draws_much(gpu: GpuSubject, scene: Scene) -> bool:
 
 
 def _more(job: JobSubject, scene: Scene, now: float, usual: float, tokens: float | None) -> Finding:
+    only = ",".join(str(gpu.gpu.index) for gpu in job.gpus)
     extra = "–" if not tokens else f"{(now - usual) * tokens / 3.6e6:.1f} kWh"
     return Finding(
         name="more energy a token",
@@ -86,7 +87,7 @@ def _more(job: JobSubject, scene: Scene, now: float, usual: float, tokens: float
         gpus=tuple(gpu.id for gpu in job.gpus),
         waste_gpus=None,
         how="No GPU time; energy: (joules a token now - its median) x tokens.",
-        try_first=("nvidia-smi -q -d POWER,CLOCK", "nvidia-smi -rgc"),
+        try_first=(f"nvidia-smi -i {only} -q -d POWER,CLOCK", f"nvidia-smi -i {only} -rgc"),
         then="a sweep of the power limit that keeps the knee (Zeus); fewer replicas",
         gain=f"{1 - usual / now:.0%} of its energy" + (f", {extra} a day" if tokens else ""),
         gain_source="its own median of seven days",

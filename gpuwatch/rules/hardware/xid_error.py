@@ -29,7 +29,7 @@ _TRY = {
     79: ("nvidia-smi -q", "it fell off the bus: look at power and riser, then reboot the host"),
     92: ("nvidia-smi -q -d ECC", "a high rate of corrected errors: run dcgmi diag -r 3 when it is free"),
     94: ("nvidia-smi -q -d ECC,ROW_REMAPPER", "only the process that was hit must end; reset the GPU when it is free"),
-    95: ("nvidia-smi -r", "all its processes must end; reset the GPU"),
+    95: ("nvidia-smi -r -i INDEX", "all its processes must end; reset the GPU"),
     119: ("nvidia-bug-report.sh", "its system processor does not answer: reset the GPU, else reboot"),
     120: ("nvidia-bug-report.sh", "its system processor failed: reset the GPU, else reboot"),
 }
@@ -107,7 +107,7 @@ def _finding(gpu: GpuSubject, scene: Scene, recent: list[tuple[int, LookEvent]])
         gpus=(gpu.id,),
         waste_gpus=gpu.gpu.compute_fraction if gpu.now is not None and gpu.now.unavailable else None,
         how="The whole GPU while it is unusable; else no amount: a run that died of it is failed-run-waste's.",
-        try_first=(first,),
+        try_first=(first.replace("INDEX", str(gpu.gpu.index)),),
         then=then,
         gain="runs that do not die of it",
         gain_source="NVIDIA's XID catalogue",
