@@ -54,6 +54,7 @@ def test_memory_stands_for_the_process_list_that_cannot_be_read() -> None:
     stage.run(900, gpu=QUIET | {"context": None})
     one = found(stage.judge(gpu_idle_unallocated, gpu=1))
     assert one.basis == Basis.INFERRED and one.gain.startswith("up to")
+    assert one.title.endswith("who holds it cannot be seen.") and "No process" not in one.title
     stage.run(10, gpu=QUIET | {"context": None, "memory_used": 3 * GIB})
     assert isinstance(stage.judge(gpu_idle_unallocated, gpu=1), Clear)
     stage.run(10, gpu={"utilization": 0.0, "context": None})

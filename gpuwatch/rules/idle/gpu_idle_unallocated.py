@@ -76,8 +76,10 @@ def _finding(gpu: GpuSubject, scene: Scene, now: GpuLook, seconds: float, limit:
     inferred = now.context is None
     index = gpu.gpu.index
     return Finding(
-        name="free",
-        title=f"No process holds {gpu.label}, and it has done nothing for {span(quiet)}.",
+        name="seems free" if inferred else "free",
+        title=f"{gpu.label} has done nothing for {span(quiet)} with next to no memory in use; who holds it cannot be seen."
+        if inferred
+        else f"No process holds {gpu.label}, and it has done nothing for {span(quiet)}.",
         severity=Severity.WARNING if quiet >= scene.limits.of(ID, "warning_seconds") else Severity.NOTICE,
         confidence=Confidence.MEDIUM if inferred else Confidence.HIGH,
         basis=Basis.INFERRED if inferred else Basis.MEASURED,
