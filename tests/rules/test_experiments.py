@@ -38,6 +38,19 @@ def test_a_run_that_fails_loses_what_it_did_since_its_last_checkpoint() -> None:
     assert found.try_first[0] == "PYTORCH_ALLOC_CONF=expandable_segments:True"
 
 
+@pytest.mark.parametrize(
+    ("detail", "first"),
+    [
+        ("RuntimeError: CUDA out of memory", "PYTORCH_ALLOC_CONF=expandable_segments:True"),
+        ("ValueError: loss is nan", "torch.autograd.set_detect_anomaly(True)"),
+        ("FileNotFoundError: finance/room_3.csv", "a dry run on one GPU with 20 steps"),
+    ],
+)
+def test_advice_on_a_failed_run_goes_by_whole_words_of_its_error(detail: str, first: str) -> None:
+    found = ended(RunOutcome.FAILED, detail=detail).judge(failed_run_waste, job=5)
+    assert isinstance(found, Finding) and found.try_first[0] == first
+
+
 def test_one_without_a_checkpoint_loses_it_all_and_three_a_day_are_a_warning() -> None:
     stage = ended(RunOutcome.DIED)
     stage.job_days[5] = JobDay(24, failures=3)
@@ -118,6 +131,8 @@ def test_without_a_hook_the_first_busy_minute_stands_for_the_first_step() -> Non
     found = _unhooked(START_MS).judge(slow_first_step, job=5)
     assert isinstance(found, Finding)
     assert found.basis is Basis.INFERRED and found.gain.startswith("up to")
+    assert "have not been 30% busy for a minute" in found.title and "first step" not in found.title
+    assert isinstance(_unhooked(START_MS, gpu={"utilization": None}).judge(slow_first_step, job=5), NotEvaluated)
     worked = _unhooked(START_MS, gpu=lambda n: {"utilization": 0.8 if 30 <= n < 36 else 0.0})
     assert isinstance(worked.judge(slow_first_step, job=5), Clear)
     short = _unhooked(START_MS, gpu=lambda n: {"utilization": 0.8 if 30 <= n < 35 else 0.0})
@@ -148,6 +163,7 @@ def test_checkpoints_and_evaluation_cost_their_share_of_the_time() -> None:
     assert "async_save" in found.try_first[0]
     found = hooked(evaluation=0.6).judge(checkpoint_eval_overhead, job=5)
     assert isinstance(found, Finding) and found.severity is Severity.NOTICE and "fewer batches" in found.try_first[0]
+    assert found.waste_gpus is None, "evaluation is work"
 
 
 def test_a_little_of_both_is_fine_and_without_a_hook_it_is_not_known() -> None:

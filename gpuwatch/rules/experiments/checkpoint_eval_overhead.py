@@ -49,7 +49,7 @@ def checkpoint_eval_overhead(job: JobSubject, scene: Scene) -> Verdict:
     Fires by its hook over two hours: a notice from 5 % on, a warning from 15 %. Inferred without one: three pauses or more in which the host
     writes 200 MB a second, that take as much.
 
-    Waste: that time times its GPUs. Evaluation is work: below 15 % it is overhead, and not called waste elsewhere.
+    Waste: that time times its GPUs. Evaluation is work: below 15 % together only the checkpoints count.
     Try: checkpoints in the background, less often (Young and Daly: every sqrt(2 x its cost x the time between failures)); fewer evaluation
     batches, or on another GPU.
     Gain: up to the checkpoints' share.
@@ -122,7 +122,8 @@ def _parts(job: JobSubject) -> _Parts | None:
 
 
 def _finding(job: JobSubject, scene: Scene, parts: _Parts) -> Finding:
-    amount = held(job, scene)
+    amount, warned = held(job, scene), parts.share >= scene.limits.of(ID, "warning")
+    counted = parts.share if warned else parts.checkpoint / parts.attached
     ranks = max(1, len(job.ranks))
     saving = parts.checkpoint >= parts.evaluation
     each = parts.checkpoint / parts.checkpoints if parts.checkpoints else None
@@ -135,7 +136,7 @@ def _finding(job: JobSubject, scene: Scene, parts: _Parts) -> Finding:
             f"{job.label} spends {percent(parts.share)} of its time on "
             f"checkpoints ({percent(parts.checkpoint / parts.attached)}) and evaluation ({percent(parts.evaluation / parts.attached)})."
         ),
-        severity=Severity.WARNING if parts.share >= scene.limits.of(ID, "warning") else Severity.NOTICE,
+        severity=Severity.WARNING if warned else Severity.NOTICE,
         confidence=Confidence.HIGH,
         basis=Basis.MEASURED,
         evidence=(
@@ -144,8 +145,10 @@ def _finding(job: JobSubject, scene: Scene, parts: _Parts) -> Finding:
             Evidence("evaluation, each rank", span(parts.evaluation / ranks), "–", "hook"),
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),
-        waste_gpus=None if amount is None else parts.share * amount,
-        how="(seconds in checkpoints + in evaluation) over all its seconds, times its GPUs.",
+        waste_gpus=None if amount is None or not counted else counted * amount,
+        how="(seconds in checkpoints + in evaluation) over all its seconds, times its GPUs."
+        if warned
+        else "Seconds in checkpoints over all its seconds, times its GPUs; evaluation is work.",
         try_first=rarer if saving else fewer,
         then="a checkpoint every √(2 x its cost x the time between failures), after Young and Daly",
         gain=f"{percent(parts.checkpoint / parts.attached)} of its time if checkpoints are written in the background",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gpuwatch.names import Basis, Bucket, Confidence, RunOutcome, Severity
 from gpuwatch.rules.experiments.runs import gpus_of, held
 from gpuwatch.rules.looks import RunFacts
@@ -14,16 +16,16 @@ from gpuwatch.rules.words import gpu_hours, span
 ID = "failed-run-waste"
 _CAUSES = (
     (
-        ("outofmemory", "out of memory", "oom"),
+        r"outofmemory|out of memory|\boom\b",
         "PYTORCH_ALLOC_CONF=expandable_segments:True",
         "it ran out of memory: a smaller micro-batch",
     ),
     (
-        ("nccl", "distbackend", "distnetwork", "timeout"),
+        r"nccl|distbackend|distnetwork|collective",
         "NCCL_DEBUG=INFO",
         "ranks lost each other: look at the one that failed first",
     ),
-    (("nan", "inf loss"), "torch.autograd.set_detect_anomaly(True)", "a value was no number: look at the step before"),
+    (r"\bnan\b|\binf loss", "torch.autograd.set_detect_anomaly(True)", "a value was no number: look at the step before"),
 )
 
 
@@ -131,9 +133,7 @@ def _finding(job: JobSubject, scene: Scene, run: RunFacts, ended_ms: int) -> Fin
 
 def _advice(detail: str) -> tuple[str, str]:
     low = detail.lower()
-    return next(
-        ((first, then) for words, first, then in _CAUSES if any(word in low for word in words)), ("", "save a checkpoint sooner")
-    )
+    return next(((first, then) for words, first, then in _CAUSES if re.search(words, low)), ("", "save a checkpoint sooner"))
 
 
 def _nth(number: int) -> str:

@@ -9,7 +9,7 @@ from gpuwatch.rules.queries import is_job
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import JobSubject, Scene
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
-from gpuwatch.rules.words import gpu_hours, span
+from gpuwatch.rules.words import gpu_hours, percent, span
 
 ID = "slow-first-step"
 ACTIVE = 0.3
@@ -59,6 +59,8 @@ def slow_first_step(job: JobSubject, scene: Scene) -> Verdict:
             return Clear("it holds no GPU")
         if any(_worked(gpu.series.looks(LONGEST)) for gpu in job.gpus):
             return CLEAR
+        if any(gpu.series.known("busy", SUSTAINED) < 0.5 for gpu in job.gpus):
+            return NotEvaluated("neither utilization nor GPM tells how busy its GPUs are", "gpuwatch doctor")
         since_ms = min(process.facts.start_ms for process in job.on_gpus)
         first = [gpu.series.first_ms for gpu in job.gpus]
         if any(start is None or start > since_ms + 60_000 for start in first):
@@ -90,7 +92,7 @@ def _worked(looks: list[GpuLook]) -> bool:
     """Whether it was active for a minute without a break."""
     active = 0
     for look in looks:
-        active = active + look.ms if (look.utilization or 0.0) >= ACTIVE else 0
+        active = active + look.ms if (look.busy or 0.0) >= ACTIVE else 0
         if active >= SUSTAINED * 1000:
             return True
     return False
@@ -104,12 +106,14 @@ def _finding(job: JobSubject, scene: Scene, seconds: float, since_ms: int, waiti
     starting = sum(total for rank in job.ranks if (total := rank.series.total("starting", LONGEST)) is not None) / max(
         1, len(job.ranks)
     )
+    measured = basis is Basis.MEASURED
     title = (
-        f"{job.label} has run for {span(seconds)} without a first step."
+        f"{job.label} started {span(seconds)} ago, and its GPUs have not been {percent(ACTIVE)} busy for a minute yet."
+        if not measured
+        else f"{job.label} has run for {span(seconds)} without a first step."
         if waiting
         else f"{job.label} took {span(seconds)} to its first step."
     )
-    measured = basis is Basis.MEASURED
     return Finding(
         name="slow start",
         title=title,
@@ -117,7 +121,12 @@ def _finding(job: JobSubject, scene: Scene, seconds: float, since_ms: int, waiti
         confidence=Confidence.HIGH if measured else Confidence.MEDIUM,
         basis=basis,
         evidence=(
-            Evidence("from start to first step", span(seconds), span(limit), "hook" if measured else "NVML utilization"),
+            Evidence(
+                "from start to first step" if measured else "from its start, without a busy minute",
+                span(seconds),
+                span(limit),
+                "hook" if measured else "NVML utilization",
+            ),
             Evidence("of it, before the loop began", span(starting) if starting else "–", "–", "hook"),
             Evidence("GPUs that waited", "–" if amount is None else f"{amount:g}", "–", "NVML processes"),
         ),
