@@ -89,6 +89,11 @@ def test_each_sign_of_too_little_cpu_is_told(process: dict[str, Any], host: dict
     assert words in one.title and one.waste_gpus == pytest.approx(0.58)
 
 
+def test_a_process_that_wants_no_cpu_does_not_starve_on_a_busy_host() -> None:
+    for host in ({"steal": 0.08}, {"load": 110.0}):
+        assert isinstance(at(0.0, host=host, cpu=0.01, thread_cpu=0.01).judge(host_cpu_starved, job=5), Clear)
+
+
 def test_near_the_limits_or_with_busy_gpus_the_cpu_is_enough() -> None:
     assert isinstance(at(cpu_throttled=0.09).judge(host_cpu_starved, job=5), Clear)
     assert isinstance(at(host={"steal": 0.04}).judge(host_cpu_starved, job=5), Clear)
@@ -100,7 +105,9 @@ def test_a_vllm_server_with_too_few_cores_is_told_at_once() -> None:
     stage = at(0.5, age=10, job={"kind": "inference", "engine": "vllm"})
     stage.host_facts = type(stage.host_facts)("box", 2, None)
     stage.run(10, gpu={"utilization": 0.5}, process=ONE_THREAD, host=IDLE_HOST)
-    assert "vLLM server on 1 GPU of a host with 2 cores" in found(stage.judge(host_cpu_starved, job=5)).title
+    one = found(stage.judge(host_cpu_starved, job=5))
+    assert "vLLM server on 1 GPU of a host with 2 cores" in one.title
+    assert one.waste_gpus is None, "its GPU may wait for requests alone"
     stage.host_facts = type(stage.host_facts)("box", 3, None)
     stage.run(10, gpu={"utilization": 0.5}, process=ONE_THREAD, host=IDLE_HOST)
     assert isinstance(stage.judge(host_cpu_starved, job=5), NotEvaluated)

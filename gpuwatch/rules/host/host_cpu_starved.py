@@ -11,11 +11,13 @@ from gpuwatch.rules.observed import fractions, mean_of
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
 from gpuwatch.rules.scene import JobSubject, Scene
-from gpuwatch.rules.types import CLEAR, Evidence, Finding, NotEvaluated, Verdict
+from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import percent
 
 ID = "host-cpu-starved"
 WINDOW = 600
+_WANTS = 0.2
+"""Cores: a process that uses less has not much to do."""
 
 
 class _Starved(NamedTuple):
@@ -49,7 +51,9 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
     Fires when over 10 minutes their control group was throttled in 10 % of its periods, or the hypervisor took 5 % of the CPU, or more than
     1.5 tasks wanted each core while the GPUs were busy less than 75 %; at once where a vLLM server has fewer cores than 2 + its GPUs.
 
-    Waste: time x (1 - busy).
+    Processes that use less than a fifth of a core do not want more: a host that is busy with others' work is no matter of theirs.
+
+    Waste: time x (1 - busy); too few cores alone are a cause without an amount.
     Try: a larger CPU request; OMP_NUM_THREADS = cores / ranks; end the neighbour.
     Gain: not quantified; the vLLM guide says "significantly".
     May be wrong if a short burst of compiling is behind it.
@@ -59,7 +63,7 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
         return CLEAR
     busy = mean_of(job.gpus, "busy", WINDOW)
     if (few := _too_few_for_server(job, scene)) is not None:
-        return _finding(job, scene, few, busy)
+        return _finding(job, scene, few, busy, None)
     seconds = settled(job.gpus[0].series, scene, job.on_gpus, WINDOW)
     if isinstance(seconds, NotEvaluated):
         return seconds
@@ -67,6 +71,9 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
         return NotEvaluated("neither utilization nor GPM tells how busy its GPUs are", "gpuwatch doctor")
     throttled = max((v for p in job.processes if (v := p.series.mean("cpu_throttled", seconds)) is not None), default=None)
     load, cores = scene.host.mean("load", seconds), scene.host_facts.cpu_count
+    used = [v for p in job.processes if (v := p.series.mean("cpu", seconds)) is not None]
+    if used and max(used) < _WANTS and not throttled:
+        return Clear("its processes use next to no CPU")
     starved = _signs(
         Bounds(scene, ID, job),
         busy,
@@ -75,7 +82,7 @@ def host_cpu_starved(job: JobSubject, scene: Scene) -> Verdict:
         load / cores if load is not None and cores else None,
     )
     if starved is not None:
-        return _finding(job, scene, starved, busy)
+        return _finding(job, scene, starved, busy, (1 - busy) * fractions(job.gpus))
     if throttled is None and (load is None or any(p.facts.container for p in job.on_gpus)):
         return NotEvaluated("the CPU limits of its container are not visible", "mount /sys/fs/cgroup read-only")
     return CLEAR
@@ -111,9 +118,8 @@ def _too_few_for_server(job: JobSubject, scene: Scene) -> _Starved | None:
     return _Starved(f"is a vLLM server on {gpus} of a host with {cores} cores", evidence)
 
 
-def _finding(job: JobSubject, scene: Scene, starved: _Starved, busy: float | None) -> Finding:
-    whole, cores = fractions(job.gpus), scene.host_facts.cpu_count
-    waste = None if busy is None else (1 - busy) * whole
+def _finding(job: JobSubject, scene: Scene, starved: _Starved, busy: float | None, waste: float | None) -> Finding:
+    cores = scene.host_facts.cpu_count
     each = min(room(scene) or 8, max(1, (cores or 8) // max(1, len(job.on_gpus))))
     host = scene.host.mean("cpu", WINDOW)
     return Finding(
@@ -129,7 +135,9 @@ def _finding(job: JobSubject, scene: Scene, starved: _Starved, busy: float | Non
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),
         waste_gpus=waste,
-        how="Time x (1 - busy share) x its GPUs, an upper bound.",
+        how="No amount: what too few cores cost is not known before more are there."
+        if waste is None
+        else "Time x (1 - busy share) x its GPUs, an upper bound.",
         try_first=(f"sbatch --cpus-per-task={each} …", f"export OMP_NUM_THREADS={each}"),
         then="Kubernetes: raise resources.limits.cpu; Docker: --cpus; end the neighbour that uses the cores",
         gain="up to " + (f"{waste:.1f} GPU" if waste is not None else "the time that the GPUs wait") + ", not quantified elsewhere",
