@@ -21,6 +21,8 @@ _DAY_S, _WEEK_S, _SETTLED_S = 86_400, 7 * 86_400, 1500
 _MINUTE_MS, _DAY_MS = 60_000, 86_400_000
 _UTILIZATION, _MEMORY = (next(n for n, m in METRICS.items() if m.column == c) for c in ("utilization_pm", "memory_used_mib"))
 _LIKE_PROMPT, _LIKE_LOAD = 0.25, 0.5
+_MOST = 0.9
+"""A sum stands for a day if it is of so much of what is known of it."""
 _FLOOR_RATIO, _FLOOR_WATTS = 0.15, 75.0
 """The idle power of a GPU that was never seen idle: this share of its limit, at most so much."""
 _GPUS = (
@@ -163,9 +165,11 @@ def _gpu_day(row: Sequence[Any], floor: tuple[int | None, float | None], spread:
     return GpuDay(
         observed_hours=obs / 3_600_000,
         active_hours=None if active is None else active / 3_600_000,
-        utilization_active=_ratio(util / 1000 / active) if active and util_obs and util is not None else None,
+        utilization_active=_ratio(util / 1000 / active)
+        if active and (util_obs or 0) >= _MOST * known and util is not None
+        else None,
         utilization_p99=None if utilization is None else _ratio(utilization / 1000),
-        sm_active=_ratio(sm / 1000 / active) if active and gpm_obs and sm is not None else None,
+        sm_active=_ratio(sm / 1000 / active) if active and (gpm_obs or 0) >= _MOST * known and sm is not None else None,
         power_fraction_active=fraction,
         memory_p99=None if memory is None else memory * 1024**2,
         energy_joules=energy / 1000 if source else None,

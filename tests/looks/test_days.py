@@ -77,6 +77,13 @@ def test_a_gpu_that_worked_a_quarter_of_two_hours(db: sqlite3.Connection) -> Non
     assert (day.sm_active, day.memory_p99, day.starts) == (None, None, 0)
 
 
+@pytest.mark.parametrize(("told", "share"), [(H, 0.8), (H // 2, None)])
+def test_activity_that_was_told_of_half_the_day_is_not_the_days(db: sqlite3.Connection, told: int, share: float | None) -> None:
+    known = {"obs_ms": H, "quiet_known_ms": H, "quiet_ms": H // 2}
+    _hour(db, "gpu_hour", END - HOUR_S, gpu_id=1, gpm_obs_ms=told, sm_active_pm_ms=800 * told // 2, **known)
+    assert _days(db).gpus[1].sm_active == (None if share is None else pytest.approx(share))
+
+
 def test_who_came_to_a_gpu_that_no_other_held(db: sqlite3.Connection) -> None:
     lives = {1: (END - 7200, END - 5000), 2: (END - 6000, END - 4000), 3: (END - 3000, END - 100)}
     for proc_id, (first, last) in lives.items():
