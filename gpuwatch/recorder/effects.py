@@ -21,12 +21,14 @@ _NOTICED = 0.02
 """A change of less is none."""
 _IDLE = (Bucket.UNALLOCATED, Bucket.IDLE_UNATTRIBUTED, Bucket.ALLOCATED_UNUSED, Bucket.HELD_IDLE)
 """Their end is the end of who held the GPU, or a beginning: who it is does not count."""
+_WITHOUT_WORK = (Bucket.ALLOCATED_UNUSED, Bucket.HELD_IDLE, Bucket.WAIT)
+"""A GPU that is used a little again is no longer held idle, and still waits for most of the time: all that it did not work is compared."""
 _DUE = (
     "SELECT finding_id, detail, workload_id, started_ms, last_ms, ended_ms FROM finding WHERE host_id=? AND ended_ms<=? AND effect='' "
     "ORDER BY ended_ms LIMIT 1"
 )
 _SUM = (
-    "SELECT coalesce(sum(m.ms), 0), coalesce(sum(CASE WHEN m.bucket={bucket} THEN m.ms END), 0), "
+    "SELECT coalesce(sum(m.ms), 0), coalesce(sum(CASE WHEN m.bucket IN ({buckets}) THEN m.ms END), 0), "
     "coalesce(sum(CASE WHEN o.workload_id={workload} THEN m.ms END), 0) FROM ledger_minute m LEFT JOIN owner o ON o.owner_id=m.owner_id "
     "WHERE m.t>=? AND m.t<? AND m.gpu_id IN ({gpus})"
 )
@@ -64,7 +66,9 @@ def _measured(db: sqlite3.Connection, row: tuple[str, int, int, int, int], longe
     end = last_ms // 1000 // _MINUTE_S * _MINUTE_S
     span = max(_MINUTE_S, min(longest, end - started_ms // 1000 // _MINUTE_S * _MINUTE_S))
     begin = -(-ended_ms // (1000 * _MINUTE_S)) * _MINUTE_S
-    sql = _SUM.format(bucket=int(finding.bucket), workload=int(workload_id), gpus=",".join(str(int(i)) for i in finding.gpus))
+    buckets = _WITHOUT_WORK if finding.bucket in _WITHOUT_WORK[:2] else (finding.bucket,)
+    numbers = ",".join(str(int(bucket)) for bucket in buckets)
+    sql = _SUM.format(buckets=numbers, workload=int(workload_id), gpus=",".join(str(int(i)) for i in finding.gpus))
     seen, held, _ = db.execute(sql, (end - span, end)).fetchone()
     seen_after, held_after, of_job = db.execute(sql, (begin, begin + longest)).fetchone()
     whole = 1000 * _weight(db, finding.gpus)
@@ -76,7 +80,8 @@ def _measured(db: sqlite3.Connection, row: tuple[str, int, int, int, int], longe
         return Effect("not measured: the job has ended")
     before, after = held / seen, held_after / seen_after
     saved = round((before - after) * _weight(db, finding.gpus) * _DAY_MS)
-    line = f"{finding.bucket.label.replace('_', ' ')} {100 * before:.0f} -> {100 * after:.0f} %"
+    what = "held without work" if len(buckets) > 1 else finding.bucket.label.replace("_", " ")
+    line = f"{what} {100 * before:.0f} -> {100 * after:.0f} %"
     if abs(before - after) < _NOTICED:
         line = f"no effect: {line}"
     elif after > before:

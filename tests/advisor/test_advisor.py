@@ -183,5 +183,5 @@ def test_what_came_of_a_finding_is_told_by_the_ledger_of_the_same_recorder(tmp_p
     lab.util[0] = 1.0
     lab.run(560)
     (row,) = lab.rows("SELECT effect, before_ratio, after_ratio, saved_gpu_seconds_per_day FROM v_finding")
-    assert row == ("held idle 100 -> 0 %", 1.0, 0.0, 86_400.0)
+    assert row == ("held without work 100 -> 0 %", 1.0, 0.0, 86_400.0)
     lab.writer.close()

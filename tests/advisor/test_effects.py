@@ -93,7 +93,15 @@ def test_who_held_a_gpu_idle_and_ended_has_given_it_back(lab: Lab) -> None:
     _found(lab, bucket=Bucket.HELD_IDLE)
     _booked(lab, T0 - 1800, 30, Bucket.HELD_IDLE, 60_000)
     _booked(lab, T0, 30, Bucket.UNALLOCATED, 60_000, workload=0)
-    assert _effect(lab) == ("held idle 100 -> 0 %", 1.0, 0.0, 2 * 86_400)
+    assert _effect(lab) == ("held without work 100 -> 0 %", 1.0, 0.0, 2 * 86_400)
+
+
+def test_a_gpu_that_is_used_a_little_again_still_waits_for_most_of_the_time(lab: Lab) -> None:
+    _found(lab, bucket=Bucket.HELD_IDLE)
+    _booked(lab, T0 - 1800, 30, Bucket.HELD_IDLE, 60_000)
+    _booked(lab, T0, 30, Bucket.WAIT, 45_000)
+    told = _effect(lab)
+    assert told is not None and told[1:3] == (1.0, 0.75)
 
 
 @pytest.mark.parametrize("before", [True, False])
