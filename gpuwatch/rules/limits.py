@@ -33,10 +33,14 @@ class Limits:
 
     def __init__(self, table: Mapping[str, Limit], overrides: Mapping[str, float] | None = None) -> None:
         self._values = {key: limit.default for key, limit in table.items()}
+        self.raised_seconds = 0.0
+        """The longest time that was made longer than its default."""
         for key, value in (overrides or {}).items():
             if key not in self._values:
                 raise UsageError(f"no rule has a limit {key!r}", nearest(key, self._values))
             self._values[key] = value
+            if table[key].unit == "seconds" and value > table[key].default:
+                self.raised_seconds = max(self.raised_seconds, value)
 
     def of(self, rule: str, name: str) -> float:
         """One limit of a rule."""

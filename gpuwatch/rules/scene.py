@@ -25,14 +25,11 @@ from gpuwatch.rules.looks import (
     TrainingLook,
 )
 from gpuwatch.rules.series import Series
+from gpuwatch.rules.worn import FRESH_GPU_MS, FRESH_PROCESS_MS, worn_gpu, worn_process
 
 _EVENTS_MS = 24 * 3_600_000
 _PROCESS_MS = 62 * 60_000
 """The longest window over a process is an hour, and there are many of them."""
-
-
-def _of_process() -> Series[ProcessLook]:
-    return Series(_PROCESS_MS)
 
 
 @dataclass(slots=True)
@@ -69,7 +66,7 @@ class ProcessSubject:
     """One process with its looks."""
 
     facts: ProcessFacts
-    series: Series[ProcessLook] = field(default_factory=_of_process)
+    series: Series[ProcessLook] = field(default_factory=Series)
 
     @property
     def now(self) -> ProcessLook | None:
@@ -186,10 +183,15 @@ class Scene:
         """The next look. Things that it does not list pass the time unobserved; what has ended is forgotten by :meth:`prune`."""
         self.t_ms, self.look_ms, self.facts = look.t_ms, look.ms, facts
         for gpu_id, gpu_facts in facts.gpus.items():
-            gpu = self.gpus.setdefault(gpu_id, GpuSubject(gpu_facts))
+            gpu = self.gpus.get(gpu_id)
+            if gpu is None:
+                gpu = self.gpus[gpu_id] = GpuSubject(gpu_facts, Series(worn=worn_gpu, fresh_ms=self._fresh(FRESH_GPU_MS)))
             gpu.facts = gpu_facts
         for proc_id, process_facts in facts.processes.items():
-            process = self.processes.setdefault(proc_id, ProcessSubject(process_facts))
+            process = self.processes.get(proc_id)
+            if process is None:
+                series: Series[ProcessLook] = Series(_PROCESS_MS, worn_process, self._fresh(FRESH_PROCESS_MS))
+                process = self.processes[proc_id] = ProcessSubject(process_facts, series)
             process.facts = process_facts
         _feed(look.t_ms, look.gpus, {i: g.series for i, g in self.gpus.items()})
         _feed(look.t_ms, look.processes, {i: p.series for i, p in self.processes.items()})
@@ -201,6 +203,10 @@ class Scene:
             self.host.pass_time(look.t_ms)
         self.events = [e for e in (*self.events, *look.events) if e.ts_ms > look.t_ms - _EVENTS_MS]
         self._prune(facts)
+
+    def _fresh(self, usual_ms: int) -> int:
+        """How long looks are kept whole: longer where the user made a window longer."""
+        return max(usual_ms, round(min(self.limits.raised_seconds, _EVENTS_MS / 1000) * 1000) + 60_000)
 
     def _feed_jobs(self, look: Look, facts: Facts) -> None:
         for job_facts in facts.jobs.values():

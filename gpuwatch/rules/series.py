@@ -1,4 +1,7 @@
-"""The looks of one thing over time, and windows over them in constant time: sums are kept from the first moment a rule asks for one."""
+"""The looks of one thing over time, and windows over them in constant time: sums are kept for as long as the longest window asks for.
+
+Old looks may wear off: of those that only the longest windows reach, what no rule asks so far back is forgotten.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +25,75 @@ _KEEP_MS = 125 * 60_000
 _SLACK = 64
 _JITTER_MS = 5_000
 """Rows do not lie on the looks' borders: two looks with less than this between them follow each other without a break."""
+_SPANS = (60, 600, 900, 1800, 3600, 7200)
+"""Sums are kept for the shortest of these, seconds, that a window fits in."""
+_WRAP = 0xFFFFFFFF
+"""Milliseconds and counts are summed in 32 bits: differences over a window are right where the sums have wrapped."""
+Add = Callable[[Any, Any, "array[Any]", "array[int]"], None]
+
+
+class _Sums:
+    """Sums up to each of the newest looks: what a look adds, and of it how much was known."""
+
+    __slots__ = ("add", "amounts", "get", "known", "seconds")
+
+    def __init__(self, add: Add, get: Callable[[Any], Any], seconds: float) -> None:
+        self.add, self.get = add, get
+        self.seconds = next((span for span in _SPANS if span >= seconds), float("inf"))
+        self.amounts: array[Any] = array("I" if add is _flag else "d")
+        self.known: array[int] = array("I")
+
+    def since(self, count: int, until: int = 0) -> tuple[float, int]:
+        """The sums over the newest ``count`` looks, without the newest ``until`` of them."""
+        if count <= until:
+            return 0.0, 0
+        end, first = len(self.known) - until - 1, len(self.known) - count - 1
+        if first < 0:
+            return self.amounts[end], self.known[end]
+        amount = self.amounts[end] - self.amounts[first]
+        return amount & _WRAP if self.add is _flag else amount, (self.known[end] - self.known[first]) & _WRAP
+
+    def forget(self, count: int) -> None:
+        """Keep the sums over the newest ``count`` looks."""
+        over = len(self.known) - count - 1
+        if over > 0:
+            del self.amounts[:over], self.known[:over]
+
+
+def _sum(get: Callable[[Any], Any], look: Any, amounts: array[Any], times: array[int]) -> None:
+    value = get(look)
+    amounts.append((amounts[-1] if amounts else 0.0) + (value * look.ms if value is not None else 0))
+    times.append(((times[-1] if times else 0) + (look.ms if value is not None else 0)) & _WRAP)
+
+
+def _total(get: Callable[[Any], Any], look: Any, amounts: array[Any], counts: array[int]) -> None:
+    value = get(look)
+    amounts.append((amounts[-1] if amounts else 0.0) + (value if value is not None else 0))
+    counts.append(((counts[-1] if counts else 0) + (value is not None)) & _WRAP)
+
+
+def _flag(test: Callable[[Any], bool | None], look: Any, held: array[Any], known: array[int]) -> None:
+    found = test(look)
+    held.append(((held[-1] if held else 0) + (look.ms if found else 0)) & _WRAP)
+    known.append(((known[-1] if known else 0) + (look.ms if found is not None else 0)) & _WRAP)
 
 
 class Series(Generic[L]):
     """Looks of one GPU, process, rank, server or the host, oldest first. A window of ``seconds`` ends with the newest look of all.
 
-    ``None`` from a window means that the value was not known in any of its time. All windows are cut at whole looks.
+    ``None`` from a window means that the value was not known in any of its time. All windows are cut at whole looks. Looks that are
+    older than ``fresh_ms`` become what ``worn`` makes of them.
     """
 
-    def __init__(self, keep_ms: int = _KEEP_MS) -> None:
-        self._keep_ms = keep_ms
+    def __init__(self, keep_ms: int = _KEEP_MS, worn: Callable[[L], Any] | None = None, fresh_ms: int = _KEEP_MS) -> None:
+        self._keep_ms, self._fresh_ms = keep_ms, fresh_ms
+        self._worn = worn
+        self._last_worn: tuple[Any, Any] = (None, None)
+        self._worn_count = 0
         self._ends: list[int] = []
         self._looks: list[L] = []
         self._now_ms = 0
-        self._sums: dict[str, tuple[Callable[[L], Any], array[float], array[int]]] = {}
-        self._totals: dict[str, tuple[Callable[[L], Any], array[float], array[int]]] = {}
-        self._flags: dict[object, tuple[Callable[[L], bool | None], array[int], array[int]]] = {}
+        self._sums: dict[tuple[Add, object], _Sums] = {}
 
     # ------------------------------------------------------------------------------------------------------------ feeding
 
@@ -46,45 +102,30 @@ class Series(Generic[L]):
         self._now_ms = t_ms
         self._ends.append(t_ms)
         self._looks.append(look)
-        for get, amounts, times in self._sums.values():
-            self._sum(get, look, amounts, times)
-        for get, amounts, counts in self._totals.values():
-            self._total(get, look, amounts, counts)
-        for test, held, known in self._flags.values():
-            self._flag(test, look, held, known)
+        for sums in self._sums.values():
+            sums.add(sums.get, look, sums.amounts, sums.known)
+        if self._worn is not None:
+            self._wear(t_ms - self._fresh_ms)
         if len(self._ends) > _SLACK and self._ends[_SLACK] < t_ms - self._keep_ms:
-            self._forget(_SLACK)
+            del self._ends[:_SLACK], self._looks[:_SLACK]
+            self._worn_count = max(0, self._worn_count - _SLACK)
+        if not len(self._ends) % _SLACK:
+            for sums in self._sums.values():
+                sums.forget(len(self._ends) - self._first(sums.seconds))
 
     def pass_time(self, t_ms: int) -> None:
         """Time goes on without a look: windows end there, and this thing was not observed."""
         self._now_ms = t_ms
 
-    def _forget(self, count: int) -> None:
-        del self._ends[:count], self._looks[:count]
-        for _, amounts, times in self._sums.values():
-            del amounts[:count], times[:count]
-        for _, amounts, counts in self._totals.values():
-            del amounts[:count], counts[:count]
-        for _, held, known in self._flags.values():
-            del held[:count], known[:count]
-
-    @staticmethod
-    def _sum(get: Callable[[Any], Any], look: Any, amounts: array[float], times: array[int]) -> None:
-        value = get(look)
-        amounts.append((amounts[-1] if amounts else 0.0) + (value * look.ms if value is not None else 0))
-        times.append((times[-1] if times else 0) + (look.ms if value is not None else 0))
-
-    @staticmethod
-    def _total(get: Callable[[Any], Any], look: Any, amounts: array[float], counts: array[int]) -> None:
-        value = get(look)
-        amounts.append((amounts[-1] if amounts else 0.0) + (value if value is not None else 0))
-        counts.append((counts[-1] if counts else 0) + (value is not None))
-
-    @staticmethod
-    def _flag(test: Callable[[Any], bool | None], look: Any, held: array[int], known: array[int]) -> None:
-        found = test(look)
-        held.append((held[-1] if held else 0) + (look.ms if found else 0))
-        known.append((known[-1] if known else 0) + (look.ms if found is not None else 0))
+    def _wear(self, before_ms: int) -> None:
+        number = self._worn_count
+        while self._ends[number] < before_ms:
+            look = self._looks[number]
+            if look is not self._last_worn[0]:  # the looks of a thing that rests are one object
+                self._last_worn = look, self._worn(look)  # type: ignore[misc]
+            self._looks[number] = self._last_worn[1]
+            number += 1
+        self._worn_count = number
 
     # ------------------------------------------------------------------------------------------------------------- asking
 
@@ -117,13 +158,12 @@ class Series(Generic[L]):
 
     def means(self, name: str, seconds: float, parts: int) -> list[float | None]:
         """The means of a field over equal parts of a window, the oldest part first."""
-        self._window(name, seconds)
-        _, amounts, times = self._sums[name]
-        edges = [self._first(seconds * (parts - part) / parts) for part in range(parts)] + [len(self._ends)]
+        sums, count = self._kept(_sum, name, seconds), len(self._ends)
+        edges = [count - self._first(seconds * (parts - part) / parts) for part in range(parts)] + [0]
         found: list[float | None] = []
         for first, end in pairwise(edges):
-            known = times[end - 1] - (times[first - 1] if first else 0) if end > first else 0
-            found.append((amounts[end - 1] - (amounts[first - 1] if first else 0.0)) / known if known else None)
+            amount, known = sums.since(first, end)
+            found.append(amount / known if known else None)
         return found
 
     def known(self, name: str, seconds: float) -> float:
@@ -132,18 +172,8 @@ class Series(Generic[L]):
 
     def total(self, name: str, seconds: float) -> float | None:
         """The sum of a look's field (an amount in the look, not a rate) over a window."""
-        found = self._totals.get(name)
-        if found is None:
-            found = self._totals[name] = (attrgetter(name), array("d"), array("q"))
-            for look in self._looks:
-                self._total(found[0], look, found[1], found[2])
-        first = self._first(seconds)
-        if first == len(self._ends):
-            return None
-        _, amounts, counts = found
-        if counts[-1] == (counts[first - 1] if first else 0):
-            return None
-        return amounts[-1] - (amounts[first - 1] if first else 0.0)
+        amount, count = self._kept(_total, name, seconds).since(len(self._ends) - self._first(seconds))
+        return amount if count else None
 
     def highest(self, name: str, seconds: float) -> float | None:
         """The highest value of a field in a window."""
@@ -166,17 +196,8 @@ class Series(Generic[L]):
 
         Pass the same function object each time (a function of the module, not a lambda made anew): its answers are kept.
         """
-        found = self._flags.get(test)
-        if found is None:
-            found = self._flags[test] = (test, array("q"), array("q"))
-            for look in self._looks:
-                self._flag(test, look, found[1], found[2])
-        first = self._first(seconds)
-        if first == len(self._ends):
-            return None
-        _, held, known = found
-        whole = known[-1] - (known[first - 1] if first else 0)
-        return (held[-1] - (held[first - 1] if first else 0)) / whole if whole else None
+        held, known = self._kept(_flag, test, seconds).since(len(self._ends) - self._first(seconds))
+        return held / known if known else None
 
     def run_seconds(self, test: Callable[[L], bool | None]) -> float:
         """How long ``test`` has held without a break up to now (0 where the newest look is missing)."""
@@ -194,7 +215,7 @@ class Series(Generic[L]):
         """A quantile of a GPU's utilization by steps of 5 %: the middle of the step that holds it."""
         bins = [0] * BINS
         for look in self.looks(seconds):
-            for number, ms in enumerate(look.utilization_bins):  # type: ignore[attr-defined]
+            for number, ms in enumerate(look.utilization_bins or ()):  # type: ignore[attr-defined]
                 bins[number] += ms
         whole = sum(bins)
         if not whole:
@@ -211,17 +232,16 @@ class Series(Generic[L]):
     def _first(self, seconds: float) -> int:
         return bisect_right(self._ends, self._now_ms - seconds * 1000)
 
+    def _kept(self, add: Add, of: Any, seconds: float) -> _Sums:
+        sums = self._sums.get((add, of))
+        if sums is None or sums.seconds < seconds:
+            sums = self._sums[add, of] = _Sums(add, attrgetter(of) if isinstance(of, str) else of, seconds)
+            for look in self._looks[self._first(sums.seconds) :]:
+                add(sums.get, look, sums.amounts, sums.known)
+        return sums
+
     def _window(self, name: str, seconds: float) -> tuple[float, int]:
-        found = self._sums.get(name)
-        if found is None:
-            found = self._sums[name] = (attrgetter(name), array("d"), array("q"))
-            for look in self._looks:
-                self._sum(found[0], look, found[1], found[2])
-        first = self._first(seconds)
-        if first == len(self._ends):
-            return 0.0, 0
-        _, amounts, times = found
-        return amounts[-1] - (amounts[first - 1] if first else 0.0), times[-1] - (times[first - 1] if first else 0)
+        return self._kept(_sum, name, seconds).since(len(self._ends) - self._first(seconds))
 
     def _known(self, name: str, seconds: float) -> int:
         return self._window(name, seconds)[1]
