@@ -51,17 +51,9 @@ def quantisation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
     server = page_of(job, WINDOW, "output_tokens")
     if isinstance(server, (Clear, NotEvaluated)):
         return server
-    if job.facts.engine not in _TRY or not job.gpus:
-        return Clear("no option of this engine for it")
-    if quantized(job.facts):
-        return Clear("its weights have fewer than 16 bits")
-    capabilities = [_capability(gpu.gpu.compute_capability) for gpu in job.gpus]
-    if any(known is not None and known < scene.limits.of(ID, "capability") for known in capabilities):
-        return Clear("its GPUs do not compute in FP8")
-    if None in capabilities:
-        return NotEvaluated("the compute capability of its GPUs", "gpuwatch doctor")
-    if not job.facts.command and not job.facts.model:
-        return NotEvaluated("its command line, which would tell its precision")
+    other = _elsewhere(job, scene)
+    if other is not None:
+        return other
     dram, tensor = mean_of(job.gpus, "dram", WINDOW), mean_of(job.gpus, "tensor", WINDOW)
     output, prompt = server.total("output_tokens", WINDOW) or 0.0, server.total("prefill_tokens", WINDOW)
     if not output:
@@ -99,6 +91,22 @@ def quantisation_opportunity(job: JobSubject, scene: Scene) -> Verdict:
         measured=None,
         sql=of_gpus("dram_active_ratio, tensor_active_ratio", job.gpus, WINDOW),
     )
+
+
+def _elsewhere(job: JobSubject, scene: Scene) -> Clear | NotEvaluated | None:
+    """What to say where it does not apply, or where that is not known."""
+    if job.facts.engine not in _TRY or not job.gpus:
+        return Clear("no option of this engine for it")
+    if quantized(job.facts):
+        return Clear("its weights have fewer than 16 bits")
+    capabilities = [_capability(gpu.gpu.compute_capability) for gpu in job.gpus]
+    if any(known is not None and known < scene.limits.of(ID, "capability") for known in capabilities):
+        return Clear("its GPUs do not compute in FP8")
+    if None in capabilities:
+        return NotEvaluated("the compute capability of its GPUs", "gpuwatch doctor")
+    if not job.facts.command and not job.facts.model:
+        return NotEvaluated("its command line, which would tell its precision")
+    return None
 
 
 def _capability(text: str) -> float | None:
