@@ -142,7 +142,9 @@ class Advisor:
         rows = FindingRows(writer, host_id)
         yield
         known = rows.known()
-        engine, reader, facts = terms.engine(known), LookReader(db, host_id), terms.facts(db, host_id)
+        told = rows.told(self._committed_ms)
+        yield
+        engine, reader, facts = terms.engine([*told, *known]), LookReader(db, host_id), terms.facts(db, host_id)
         rows.end(found for found in known if (found.rule, found.subject) not in engine.open)
         self._judge_from_ms = (self._committed_ms - _GRACE_MS) // _LOOK_MS * _LOOK_MS
         t_ms = self._done_ms = _first_look(db, self._judge_from_ms - WARM_MS)

@@ -32,8 +32,9 @@ _GAP_MS = 600_000
 class Engine:
     """Judges every rule on every subject after each look. The same looks give the same changes, whoever feeds them.
 
-    ``known`` are findings that were open when another engine stopped; ``mutes`` can be replaced at any time. A rule that raises is
-    not evaluated from then on until it answers again, and the others go on.
+    ``known`` are findings of another engine, in the order in which it told them: those that were open when it stopped go on, those that
+    had cleared keep their place among the three of a GPU and day, and the wait before they are told again. ``mutes`` can be replaced
+    at any time. A rule that raises is not evaluated from then on until it answers again, and the others go on.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class Engine:
         if rule is None:
             return  # turned off since: whoever stores findings closes what is not continued
         key = (found.rule, found.subject)
-        self.open[key] = found
-        course = self._courses[key] = course_of(rule)
+        course = self._courses.setdefault(key, course_of(rule))
         course.opened(found.raised_ms)
+        self._places.take(key, found.finding, found.raised_ms)
+        if found.ended_ms is not None:
+            course.cleared(found.ended_ms)
+            return
+        self.open[key] = found
         self.scene.open.add(key)
         self._judged_ms[key] = found.last_ms
-        self._places.resume([(key, found.finding, found.raised_ms)])
 
     # ------------------------------------------------------------------------------------------------------------- looks
 

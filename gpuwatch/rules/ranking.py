@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.names import Severity
 from gpuwatch.rules.types import Finding
@@ -49,11 +47,6 @@ class Places:
         for gpu_id in finding.gpus:
             others = sorted((told for told in self._of(gpu_id, t_ms) if told.key != key), key=lambda told: told.rank)
             self._told[gpu_id] = [*others[max(0, len(others) - PER_DAY + 1) :], _Told(t_ms, key, rank(finding))]
-
-    def resume(self, told: Iterable[tuple[tuple[str, str], Finding, int]]) -> None:
-        """What another engine told."""
-        for key, finding, at_ms in told:
-            self.take(key, finding, at_ms)
 
     def _of(self, gpu_id: int, t_ms: int) -> list[_Told]:
         return [told for told in self._told.get(gpu_id, ()) if told.at_ms > t_ms - _DAY_MS]

@@ -40,6 +40,12 @@ _OPEN = (
     "coalesce(f.cost_gpu_ms, 0), f.cost_energy_mj, (SELECT min(t) FROM finding_minute m WHERE m.finding_id=f.finding_id) "
     "FROM finding f LEFT JOIN owner o ON o.owner_id=f.owner_id WHERE f.host_id=? AND f.ended_ms IS NULL ORDER BY f.finding_id"
 )
+_TOLD = (
+    "SELECT f.rule, f.subject, f.detail, f.started_ms, f.last_ms, f.ended_ms, "
+    "(SELECT min(t) FROM finding_minute m WHERE m.finding_id=f.finding_id) "
+    "FROM finding f WHERE f.host_id=? AND f.ended_ms>? ORDER BY f.finding_id"
+)
+_DAY_MS = 86_400_000
 _DRAWN = "SELECT sum(energy_used_mj), sum(obs_ms) FROM gpu_minute WHERE t>=? AND t<? AND energy_src>0 AND gpu_id IN ({})"
 _LATELY_S = 240
 
@@ -76,6 +82,15 @@ class FindingRows:
             raised_ms = started_ms if told is None else max(started_ms, told * 1000)
             who = (workload_id, proc_id, command, cost_ms / 1000)
             out.append(OpenFinding(rule, subject, finding, started_ms, raised_ms, last_ms, *who, finding_id=finding_id))
+        return out
+
+    def told(self, now_ms: int) -> list[OpenFinding]:
+        """The findings that have cleared within a day, in the order in which they were told."""
+        out = []
+        for rule, subject, text, started_ms, last_ms, ended_ms, told in self._db.execute(_TOLD, (self._host_id, now_ms - _DAY_MS)):
+            if subject and (finding := finding_of(text)) is not None:
+                raised_ms = started_ms if told is None else max(started_ms, told * 1000)
+                out.append(OpenFinding(rule, subject, finding, started_ms, raised_ms, last_ms, ended_ms=ended_ms))
         return out
 
     def end(self, findings: Iterable[OpenFinding]) -> None:

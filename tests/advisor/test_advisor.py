@@ -14,7 +14,7 @@ from support.advised import START, Lab, QuietEngine, finding
 from gpuwatch.names import Cause
 from gpuwatch.recorder.advice_settings import AdviceSettings
 from gpuwatch.rules.document import finding_of
-from gpuwatch.rules.types import Mute
+from gpuwatch.rules.types import Mute, OpenFinding
 from gpuwatch.store import mutes, replay_rules
 from gpuwatch.store.beside import open_beside
 
@@ -93,6 +93,23 @@ def test_an_open_finding_is_found_again_by_the_next_recorder(lab: Lab, engines: 
     lab.util[0] = 0.9
     lab.run(60)
     assert lab.rows("SELECT count(*), count(ended_ms) FROM finding") == [(1, 1)]
+
+
+def test_the_next_recorder_knows_what_was_told_today_and_has_cleared(
+    lab: Lab, engines: list[QuietEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.util[0] = 0.0
+    lab.run(150)
+    lab.util[0] = 0.9
+    lab.run(60)
+    lab.end()
+    known: list[OpenFinding] = []
+    monkeypatch.setattr(QuietEngine, "resume", lambda self, found: known.extend(found))
+    lab.begin()
+    lab.run(70)
+    assert [(found.rule, found.finding, found.ended_ms) for found in known] == [
+        ("held", finding(), lab.rows("SELECT ended_ms FROM finding")[0][0])
+    ]
 
 
 def test_a_finding_whose_text_was_erased_ends_where_it_was_last_seen(lab: Lab, engines: list[QuietEngine]) -> None:

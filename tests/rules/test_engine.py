@@ -190,6 +190,18 @@ def test_another_engine_goes_on_with_what_was_open() -> None:
     assert second.go([70] * 5) == [(2, "cleared")]
 
 
+def test_another_engine_counts_and_waits_as_the_one_before() -> None:
+    rules = [hot(f"mild-{n}", Severity.NOTICE, waste=0.5 - 0.1 * n) for n in range(4)]
+    first = Host(*rules[:3])
+    told = [change.finding for _ in range(3) for change in first.look(90) if change.what == "opened"]
+    first.go([70] * 12)
+    assert len(told) == 3 and all(found.ended_ms for found in told)
+    for known, expected in (((), ["mild-0", "mild-1", "mild-2"]), (told, [])):
+        second = Host(*rules, known=known)
+        second.t_ms = max(found.ended_ms or 0 for found in told) + 20_000
+        assert [c.finding.rule for _ in range(3) for c in second.look(90) if c.what == "opened"] == expected
+
+
 def test_over_a_gap_nothing_is_known_to_have_been_wasted() -> None:
     host = Host()
     host.go([90] * 10)

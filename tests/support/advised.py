@@ -133,7 +133,12 @@ class QuietEngine:
         patience_seconds: float = 0.0,
     ) -> None:
         self.rules, self.mutes, self.seen = rules, tuple(mutes), []
-        self.open = {(each.rule, each.subject): each for each in known}
+        known = tuple(known)
+        self.resume(known)
+        self.open = {(each.rule, each.subject): each for each in known if each.ended_ms is None}
+
+    def resume(self, known: Iterable[OpenFinding]) -> None:
+        """For tests that want to see what it is given."""
 
     def steps(self, look: Look, facts: Facts, *, judge: bool = True) -> Iterator[list[Change]]:
         self.seen.append((look.t_ms, judge))
