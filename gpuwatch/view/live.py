@@ -104,6 +104,7 @@ class Rows:
                 self.fine_ms, start = closed_ms, fine
                 self._meet(window.gpu_rows(last - LATE_TICKS, last))
                 coarse.load(window, self._track, self.cell_ms, first, fine - 1, last)
+                self._follow(start)
         shares, _ = window.tick_range(newest_ms - WASTE_MS - _SHARES_MS, newest_ms)
         if first <= shares < start:  # who was there when the single rows begin
             self._hold_before(max(first, shares), start, again)
@@ -111,6 +112,17 @@ class Rows:
         self._take(max(start, shares), last, with_processes=True, without=again)
         self._recall(first, last)
         return last
+
+    def _follow(self, start: int) -> None:
+        """What was before the short quiet runs of unknown holders that the single rows begin in."""
+        firsts: dict[int, GpuFacts] = {}
+        for row in self._window.gpu_rows(start, start + LATE_TICKS):
+            firsts.setdefault(row.gpu_id, row)
+        for gpu_id, row in firsts.items():
+            if row.quiet == 1 and row.context is None and row.dt_ms < row.quiet_ms < HOLD_MS:
+                begun_ms = row.ts_ms - row.quiet_ms
+                for before in self._window.gpu_rows(*self._window.tick_range(begun_ms, begun_ms), gpu_id):
+                    self.tracks[gpu_id].follow(before)
 
     def _hold_before(self, first: int, start: int, without: frozenset[int]) -> None:
         """The last processes of the ticks from ``first`` up to, but without ``start``."""

@@ -63,6 +63,7 @@ class GpuTrack:
         """Start of the first row that speaks for any time."""
         self._frozen = False
         self._last: LedgerRow | None = None
+        self._behind: LedgerRow | None = None
         self._run: QuietRun | None = None
         self._strip = Strip(cell_ms)
         self._seeded: dict[int, _Seeds] = {}
@@ -107,6 +108,10 @@ class GpuTrack:
             if sibling:
                 seeds.beside[index] = seeds.beside.get(index, 0) + ms
 
+    def follow(self, facts: GpuFacts) -> None:
+        """The quiet run of the first row began behind this one: whether somebody worked there may name it."""
+        self._behind = ledger_row(facts, whole=self.weight == 1)
+
     def freeze(self) -> None:
         """From here on rows only tell how an open quiet run goes on: the view stands at the last row before."""
         self._frozen = True
@@ -149,7 +154,10 @@ class GpuTrack:
             self._run = None
         if quiet:
             if run is None or not goes_on:
-                run = self._run = QuietRun(before, row.ts_ms - row.dt_ms, row)
+                first_ms = row.ts_ms - row.dt_ms
+                if self._behind is not None and self._behind.ts_ms == row.ts_ms - row.quiet_ms:
+                    before, first_ms = self._behind, self._behind.ts_ms
+                run = self._run = QuietRun(before, first_ms, row)
                 seeded = self._seeded.pop(row.ts_ms - row.quiet_ms, _Seeds())
                 run.pending.update(seeded.pending)
                 run.beside.update(seeded.beside)
