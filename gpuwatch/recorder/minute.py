@@ -53,7 +53,7 @@ def split_minute(
     rows: Sequence[LedgerRow], own: Weight, minute: int, *, silent: bool = False, look_ahead: Sequence[LedgerRow] = ()
 ) -> list[BucketRow]:
     """The buckets of one GPU in the minute that starts at unix second ``minute``; ``silent``: no row will join the last one."""
-    if own.sliced:  # the board's energy is its instances' too and belongs to none of them alone
+    if own.sliced or own.fraction != 1:  # the board's energy is its instances' too and belongs to none of them alone
         rows = [replace(row, energy_mj=None) for row in rows]
     if silent:  # a row that speaks for no time says that there was a gap
         look_ahead = [*look_ahead, LedgerRow(rows[-1].ts_ms + 1, 0, None, 0, None, None)]

@@ -177,7 +177,7 @@ def test_the_instances_and_the_rest_of_a_sliced_gpu_sum_to_one_gpu(lab: Lab) -> 
     children = [Gpu(f"MIG-{n}", n, "H100", parent_uuid="GPU-a", compute_fraction=part) for n, part in enumerate((3 / 7, 2 / 7))]
     samples = [
         GpuSample("GPU-a", energy_joules=500.0),
-        *(GpuSample(one.uuid, graphics_active_ratio=1.0, process_count=1) for one in children),
+        *(GpuSample(one.uuid, graphics_active_ratio=1.0, power_watts=200.0, process_count=1) for one in children),
     ]
     lab.record(
         Scripted("nvml", lambda now: Batch("nvml", int(now), gpus=[parent, *children], gpu_samples=samples)), close_minutes=True
