@@ -37,11 +37,12 @@ def estimated(finding: FindingView) -> str:
 
 
 def cost(finding: FindingView) -> str:
-    """``7.1 GPU·h ≈ $18, 2.1 kWh``; a part that is not known is left out."""
+    """``7.1 GPU·h ≈ $18, 2.1 kWh``, ``up to`` before it unless it is measured; a part that is not known is left out."""
     if finding.cost_gpu_seconds is None:
         return NOTHING
     hours = gpu_hours(finding.cost_gpu_seconds * 1000)
-    words = f"{'<0.1' if hours == '0.0' and finding.cost_gpu_seconds else hours} GPU·h"
+    up_to = "" if finding.basis.label == "measured" or not finding.cost_gpu_seconds else "up to "
+    words = f"{up_to}{'<0.1' if hours == '0.0' and finding.cost_gpu_seconds else hours} GPU·h"
     if finding.cost_money is not None:
         words += f" ≈ {Prices(finding.currency or '$').money(finding.cost_money)}"
     if finding.cost_energy_joules is not None:
