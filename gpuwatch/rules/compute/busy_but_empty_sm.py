@@ -13,6 +13,8 @@ from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, 
 from gpuwatch.rules.words import percent
 
 ID = "busy-but-empty-sm"
+_MOST_BUSY = 1.02
+"""Rounded shares add up to a little more than all of the time; more is a driver that lies."""
 WINDOW = 900
 
 
@@ -63,6 +65,8 @@ def busy_but_empty_sm(gpu: GpuSubject, scene: Scene) -> Verdict:
     used = busy if used is None else used
     if busy is None or used is None:
         return NotEvaluated("neither utilization nor GPM tells how busy it is", "gpuwatch doctor")
+    if max(busy, used) > _MOST_BUSY:
+        return NotEvaluated(f"a utilization of {percent(max(busy, used))} cannot be", "gpuwatch doctor")
     if used < Bounds(scene, ID, gpu).least("busy"):
         return CLEAR
     if series.known("sm", seconds) < 0.8:
