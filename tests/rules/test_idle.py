@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpuwatch.names import Basis, Context, Severity
+from gpuwatch.names import Basis, Context, ServerState, Severity
 from gpuwatch.rules.idle import gpu_idle_unallocated, gpu_memory_held_idle, gpu_zombie_context
 from gpuwatch.rules.types import Clear, Finding, NotEvaluated
 from tests.support.rule_scene import GIB, START_MS, Stage
@@ -108,8 +108,10 @@ def test_little_memory_servers_and_siblings_at_work_are_others_business() -> Non
     assert isinstance(small.judge(gpu_memory_held_idle, gpu=1), Clear)
     server = held()
     server.job(5, kind="inference", served=True)
-    server.run(60, gpu=QUIET)
+    server.run(60, gpu=QUIET, server={5: {"state": ServerState.UP, "running": 0.0}})
     assert isinstance(server.judge(gpu_memory_held_idle, gpu=1), Clear)
+    server.run(120, gpu=QUIET, server={5: {"state": ServerState.METRICS_OFF}})
+    assert isinstance(server.judge(gpu_memory_held_idle, gpu=1), Finding), "nobody else can tell that no request comes"
     sibling = held()
     sibling.run(900, gpu=QUIET | {"sibling": True})
     assert isinstance(sibling.judge(gpu_memory_held_idle, gpu=1), Clear)

@@ -7,7 +7,8 @@ from gpuwatch.rules.holders import interactive, sliced
 from gpuwatch.rules.looks import GpuLook
 from gpuwatch.rules.queries import of_gpus
 from gpuwatch.rules.rule import rule
-from gpuwatch.rules.scene import GpuSubject, ProcessSubject, Scene
+from gpuwatch.rules.scene import GpuSubject, JobSubject, ProcessSubject, Scene
+from gpuwatch.rules.serving.traffic import tells
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import gib, gpu_hours, span, who
 
@@ -26,7 +27,7 @@ _UNKNOWN_HOLDER = 0.05
     bucket=Bucket.HELD_IDLE,
     limits=(
         ("quiet_seconds", 1800, "seconds", "S12 study", "one unbroken quiet run"),
-        ("notebook_quiet_seconds", 3600, "seconds", "S15 vendor", "the same where a notebook or an interactive job holds it"),
+        ("notebook_quiet_seconds", 3600, "seconds", "S15 vendor", "the same where a notebook holds it"),
         ("memory_bytes", 500 * 1024**2, "bytes", "pragmatic", "a holder has at least this"),
         ("memory_ratio", 0.02, "ratio", "pragmatic", "or this share of the GPU's memory"),
     ),
@@ -35,11 +36,11 @@ def gpu_memory_held_idle(gpu: GpuSubject, scene: Scene) -> Verdict:
     """Somebody holds GPU memory and has started no work for half an hour.
 
     Fires when a process holds more than max(500 MiB, 2 %) of the memory and the GPU stays quiet in one unbroken run of 30 minutes (60
-    where the holder is a notebook kernel or an interactive Slurm job). Clears after 60 s of activity. Where the driver does not tell
-    who holds how much, more than 5 % of the memory in use stands for a holder.
+    where the holder is a notebook kernel). Clears after 60 s of activity. Where the driver does not tell who holds how much, more than
+    5 % of the memory in use stands for a holder.
 
     Waste: the whole run, counted back to its start, times one GPU: nobody else could use it.
-    Known servers go to replica-no-traffic, a GPU whose job works on another one to allocated-gpu-unused, a stopped holder to
+    Servers whose page tells requests go to replica-no-traffic, a GPU whose job works on another one to allocated-gpu-unused, a stopped holder to
     gpu-zombie-context. A holder that keeps a CPU core half busy is told as "working on the CPU".
     May be wrong if the holder waits for an input that is worth the wait (a person in a debugger, a scheduled burst).
     Source: S12 (Princeton), S13, S15 (gpu-pruner): 30 minutes at zero.
@@ -64,13 +65,18 @@ def gpu_memory_held_idle(gpu: GpuSubject, scene: Scene) -> Verdict:
 
 
 def _judged_elsewhere(gpu: GpuSubject, holders: list[ProcessSubject], scene: Scene) -> Clear | None:
-    if any((job := scene.job_of(p)) is not None and job.facts.served for p in holders):
+    if any((job := scene.job_of(p)) is not None and _is_judged(job) for p in holders):
         return Clear("a server holds it: replica-no-traffic judges it")
     if scene.is_open("gpu-zombie-context", gpu) or any(p.now and p.now.run_state in ("T", "Z") for p in holders):
         return Clear("its holder is stopped or hangs: gpu-zombie-context judges it")
     if (gpu.series.share(_sibling, 900) or 0) >= 0.25:
         return Clear("its job works on another GPU: allocated-gpu-unused judges it")
     return None
+
+
+def _is_judged(job: JobSubject) -> bool:
+    """Whether it is a server whose page tells requests or tokens: without them nobody but this rule sees that none come."""
+    return job.facts.served and job.server is not None and (job.server.share(tells, 900) or 0.0) >= 0.5
 
 
 def _sibling(look: GpuLook) -> bool:
