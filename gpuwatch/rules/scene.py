@@ -28,6 +28,8 @@ from gpuwatch.rules.series import Series
 from gpuwatch.rules.worn import FRESH_GPU_MS, FRESH_PROCESS_MS, worn_gpu, worn_process
 
 _EVENTS_MS = 24 * 3_600_000
+LASTING = ("remap_failed", "remap_pending", "recovery_action")
+"""Kinds of events that say how a GPU is until the next one of it says otherwise, however long ago."""
 _PROCESS_MS = 62 * 60_000
 """The longest window over a process is an hour, and there are many of them."""
 
@@ -134,7 +136,7 @@ class Scene:
     host: Series[HostLook] = field(default_factory=Series)
     facts: Facts = field(default_factory=Facts)
     events: list[LookEvent] = field(default_factory=list)
-    """Of the last 24 hours, oldest first."""
+    """Of the last 24 hours, oldest first; those of :data:`LASTING` kinds for as long as anybody looks."""
     open: set[tuple[str, str]] = field(default_factory=set)
     """(rule, subject key) that is open now: a rule clears at another limit than it fires at."""
     _ranks: dict[int, RankSubject] = field(default_factory=dict)
@@ -201,7 +203,7 @@ class Scene:
             self.host.add(look.t_ms, look.host)
         else:
             self.host.pass_time(look.t_ms)
-        self.events = [e for e in (*self.events, *look.events) if e.ts_ms > look.t_ms - _EVENTS_MS]
+        self.events = [e for e in (*self.events, *look.events) if e.ts_ms > look.t_ms - _EVENTS_MS or e.kind in LASTING]
         self._prune(facts)
 
     def _fresh(self, usual_ms: int) -> int:

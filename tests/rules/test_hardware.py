@@ -218,6 +218,18 @@ def test_a_row_that_waits_for_a_reset_is_a_warning_until_the_driver_says_that_it
     assert isinstance(stage.judge(memory_errors_pending, gpu=1), Clear)
 
 
+def test_a_row_that_waits_for_a_reset_waits_for_days() -> None:
+    stage = Stage(ecc_enabled=True)
+    stage.run(
+        10, {"utilization": 0.5}, events=[_event("remap_pending", "GPU 0 has a memory row to remap"), _event("xid", "XID 13")]
+    )
+    stage.t_ms += 3 * 86_400_000
+    stage.run(10, {"utilization": 0.5})
+    found = stage.judge(memory_errors_pending, gpu=1)
+    assert isinstance(found, Finding) and found.title.endswith("3 d 0 h ago.")
+    assert [event.kind for event in stage.scene.events] == ["remap_pending"], "other events are of a day"
+
+
 def test_a_failed_remap_and_a_new_uncorrected_error_are_critical() -> None:
     stage = Stage(2, ecc_enabled=True)
     failed = _event("remap_failed", "GPU 0 could not remap a memory row: have it replaced", Severity.CRITICAL)

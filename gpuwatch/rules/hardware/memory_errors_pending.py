@@ -9,13 +9,11 @@ from gpuwatch.names import Basis, Bucket, Confidence, Severity
 from gpuwatch.rules.looks import LookEvent
 from gpuwatch.rules.queries import text
 from gpuwatch.rules.rule import rule
-from gpuwatch.rules.scene import GpuSubject, Scene
+from gpuwatch.rules.scene import LASTING, GpuSubject, Scene
 from gpuwatch.rules.types import CLEAR, Clear, Evidence, Finding, NotEvaluated, Verdict
 from gpuwatch.rules.words import span
 
 ID = "memory-errors-pending"
-DAY = 86_400
-KINDS = ("remap_failed", "remap_pending", "recovery_action")
 
 
 class _State(NamedTuple):
@@ -42,7 +40,7 @@ def memory_errors_pending(gpu: GpuSubject, scene: Scene) -> Verdict:
     """Memory of the GPU is failing: a row waits to be replaced, could not be, or an error could not be corrected.
 
     Fires at once: critical where a remap failed or an uncorrected error is new (within two hours), a warning where a remap waits for a
-    reset or the driver asks for a recovery. It goes by events of the last 24 hours and clears when the driver says that it is over.
+    reset or the driver asks for a recovery. It goes by what the driver told last and clears when the driver says that it is over.
 
     Waste: none yet; from an error that stops the GPU on, all of it ("unavailable" in the ledger).
     Try: let its work end, then reset the GPU or reboot (a pending remap applies at a reset); after a failed remap run dcgmi diag -r 3.
@@ -92,10 +90,10 @@ def memory_errors_pending(gpu: GpuSubject, scene: Scene) -> Verdict:
 
 def _state(gpu: GpuSubject, scene: Scene) -> _State:
     newest: dict[str, LookEvent] = {}
-    for event in scene.events_of(KINDS, DAY, gpu):
+    for event in scene.events_of(LASTING, float("inf"), gpu):
         newest[event.kind] = event
     standing = {kind: event for kind, event in newest.items() if event.severity > Severity.INFO}
-    failed, pending, recovery = (standing.get(kind) for kind in KINDS)
+    failed, pending, recovery = (standing.get(kind) for kind in LASTING)
     return _State(failed, pending, recovery, _new_errors(gpu))
 
 
