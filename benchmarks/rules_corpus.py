@@ -1,7 +1,8 @@
 """Play the corpus of stories through all rules: the confusion of each rule with 95 % intervals, printed and kept in docs/accuracy.md.
 
-python benchmarks/rules_corpus.py                      seeds 0 to 59 and a tuned day, written to docs/accuracy.md
-python benchmarks/rules_corpus.py --seeds 1000:1060    seeds that were kept aside; nothing is written
+- ``rules_corpus.py``: seeds 0 to 59, written to docs/accuracy.md
+- ``rules_corpus.py --seeds 1000:1060``: seeds that were kept aside; nothing is written
+- ``rules_corpus.py --pipeline --seeds 0:2``: some stories at 1 Hz through a recorder and its store, beside the looks
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing import Pool
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from support.corpus_pipeline import TOLD_BY_DEVICES, Recorded, record
 from support.corpus_run import QUIET_ONES, STORIES_ALL, Cast, Count, count, every, hosts, play, wilson
 from support.corpus_world import GATED, Played
 
@@ -38,6 +41,32 @@ def played(cast: Sequence[Cast], jobs: int) -> list[Played]:
     names: list[Names] = [[(name, seed) for name, _, seed, _ in host] for host in hosts(cast)]
     with Pool(jobs) as pool:
         return [one for host in pool.imap_unordered(_host, names) for one in host]
+
+
+def _recorded(cast: tuple[str, int]) -> tuple[Played, Recorded]:
+    """A story by its looks, and second by second through a recorder and its store."""
+    name, seed = cast
+    (looked,) = _host([cast])
+    with TemporaryDirectory() as folder:
+        return looked, record(name, seed, Path(folder))
+
+
+def pipeline(seeds: range, jobs: int) -> int:
+    """Compare what the two ways find; the number of stories in which they differ."""
+    with Pool(jobs) as pool:
+        both = pool.map(_recorded, [(name, seed) for name in TOLD_BY_DEVICES for seed in seeds], 1)
+    differ = 0
+    for looked, kept in both:
+        may = looked.truth.may
+        ways = [{rule for rule in opened if rule in GATED and rule not in may} for opened in (looked.opened, kept.opened)]
+        differ += ways[0] != ways[1]
+        mark = "" if ways[0] == ways[1] else "   DIFFERS"
+        print(f"{looked.name:18} {looked.seed:5}  {', '.join(sorted(ways[0])) or '–':28} {', '.join(sorted(ways[1])) or '–'}{mark}")
+    true = sum(bool(looked.truth.must & set(kept.opened)) for looked, kept in both)
+    print(
+        f"\n{len(both)} stories at 1 Hz through the recorder: {true} with the finding that is true, {differ} differ from the looks"
+    )
+    return differ
 
 
 def passes(found: Count) -> bool:
@@ -120,9 +149,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", metavar="FIRST:END", default=f"{SEEDS.start}:{SEEDS.stop}", help="END is not played")
     parser.add_argument("--jobs", type=int, default=2, help="hosts at once")
+    parser.add_argument("--pipeline", action="store_true", help="some stories at 1 Hz through a recorder and its store instead")
     options = parser.parse_args()
     first, _, end = options.seeds.partition(":")
     seeds = range(int(first), int(end))
+    if options.pipeline:
+        return 1 if pipeline(seeds, options.jobs) else 0
     told = sorted(played(list(every(seeds)), options.jobs), key=lambda one: (one.name, one.seed))
     counts = count(told)
     print("\n".join(table(counts)))
