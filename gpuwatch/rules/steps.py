@@ -14,7 +14,7 @@ ENABLE = "gpuwatch run -- "
 class Steps(NamedTuple):
     """Sums over the ranks of a job in the last ``seconds``: ``steps`` is the mean of a rank, the others are seconds of all ranks.
 
-    ``whole`` is the time of steps: without starting, compiling, checkpoints and evaluation.
+    ``whole`` is the time of steps: without starting, compiling, checkpoints and evaluation; ``attached`` is all time that was read.
     """
 
     seconds: float
@@ -22,6 +22,12 @@ class Steps(NamedTuple):
     whole: float
     data: float
     other: float
+    attached: float
+
+    @property
+    def stepping(self) -> float:
+        """The share of all time in which it made steps."""
+        return min(1.0, self.whole / self.attached) if self.attached else 1.0
 
     @property
     def data_share(self) -> float:
@@ -59,11 +65,14 @@ def steps_of(job: JobSubject, seconds: float, least: float = 0) -> Steps | None:
 
 def _sums(ranks: list[RankSubject], seconds: float) -> Steps | None:
     spent = dict.fromkeys(_PARTS, 0.0)
-    steps, known = 0.0, False
+    steps, attached_seconds, known = 0.0, 0.0, False
     for rank in ranks:
         for name in _PARTS:
             amount = rank.series.total(name, seconds)
             known |= name == "data" and amount is not None
             spent[name] += amount or 0.0
         steps += rank.series.total("rank_steps", seconds) or 0.0
-    return Steps(seconds, steps / len(ranks), sum(spent.values()), spent["data"], spent["other"]) if known else None
+        attached_seconds += rank.series.total("attached", seconds) or 0.0
+    if not known:
+        return None
+    return Steps(seconds, steps / len(ranks), sum(spent.values()), spent["data"], spent["other"], attached_seconds)

@@ -39,6 +39,15 @@ def test_the_share_of_steps_that_waits_is_told_as_measured() -> None:
     assert one.evidence[0].what == "data wait, 1.16 of 2.00 s a step"
 
 
+def test_time_without_steps_is_no_wait_for_data() -> None:
+    stage = hooked(4.0)
+    half = {"attached": 20.0, "rank_steps": 5.0, "data": 4.0, "forward": 2.5, "backward": 2.5, "other": 1.0, "checkpoint": 10.0}
+    stage.run(7200, gpu={"utilization": 0.3}, training={10: half, 11: half})
+    one = found(stage.judge(input_bound, job=5))
+    assert "40% of each training step" in one.title and one.waste_gpus == pytest.approx(2 * 0.2)
+    assert "x the 50% of the time with steps" in one.how
+
+
 def test_a_small_share_is_a_notice_and_a_tuned_one_is_clear() -> None:
     assert found(hooked(0.8).judge(input_bound, job=5)).severity == Severity.NOTICE
     assert isinstance(hooked(0.45).judge(input_bound, job=5), Clear)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuwatch.names import Bucket, Confidence, Severity
 from gpuwatch.rules.bounds import Bounds
 from gpuwatch.rules.holders import command_of, interactive, serves, settled
-from gpuwatch.rules.host.input_finding import inferred_finding, measured_finding
+from gpuwatch.rules.host.input_finding import inferred_finding, measured_finding, wasted_share
 from gpuwatch.rules.host.loaders import main_cpu, worker_cpu
 from gpuwatch.rules.observed import mean_of, unseen
 from gpuwatch.rules.rule import rule
@@ -52,7 +52,7 @@ def input_bound(job: JobSubject, scene: Scene) -> Verdict:
     loader workers use 85 % of a core each, or there are none and the main process uses one core, or slow-storage-or-swap holds.
     Without either it is not evaluated, unless the GPUs are busy for 80 % of the time.
 
-    Waste: measured, time x min(data wait share, 1 - busy); inferred, time x (1 - busy), "up to".
+    Waste: measured, time x min(data wait share x the share of the time with steps, 1 - busy); inferred, time x (1 - busy), "up to".
     Try: more loader workers that stay alive and read ahead, pinned memory and copies that do not block; then data that is tokenised or
     decoded before, in shards; then decoding on the GPU (DALI). More workers than cores make it worse.
     Gain: at most 1 / (1 - share); in a synthetic benchmark a step fell from 5.39 to 0.84 from 0 to 3 workers (S20).
@@ -75,7 +75,7 @@ def _measured(job: JobSubject, scene: Scene, steps: Steps) -> Verdict:
         return NotEvaluated(f"it has done {steps.steps:.0f} of the {least:.0f} steps that are judged")
     first = scene.limits.of(ID, "clear_share" if scene.is_open(ID, job) else "share")
     busy = mean_of(job.gpus, "busy", steps.seconds)
-    wasted = steps.data_share if busy is None else min(steps.data_share, 1 - busy)
+    wasted = wasted_share(steps, busy)
     if steps.data_share < first or wasted < scene.limits.of(ID, "least_waste"):
         return CLEAR
     warning = scene.limits.of(ID, "warning_share")

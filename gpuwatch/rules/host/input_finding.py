@@ -16,14 +16,21 @@ from gpuwatch.rules.words import percent, span
 _BENCHMARK = "a loader benchmark, 0 to 3 workers: 5.39 to 0.84 a step (synthetic data, S20)"
 
 
+def wasted_share(steps: Steps, busy: float | None) -> float:
+    """The share of the GPUs' time that waiting for data takes: no more than that in which they were not busy."""
+    share = steps.data_share * steps.stepping
+    return share if busy is None else min(share, 1 - busy)
+
+
 def measured_finding(job: JobSubject, scene: Scene, steps: Steps, busy: float | None, severity: Severity, limit: float) -> Finding:
     """The share of each step that waits for data, by the hook in every rank."""
     share, ranks = steps.data_share, len(attached(job))
-    wasted, each = share if busy is None else min(share, 1 - busy), steps.each(ranks)
+    wasted, each = wasted_share(steps, busy), steps.each(ranks)
     whole = fractions(job.gpus)
     times = f", {each * share:.2f} of {each:.2f} s a step" if each is not None else ""
     better = f", step {each:.2f} → {each * (1 - share):.2f} s at best" if each is not None else ""
     amount = wasted * whole if job.gpus else None
+    while_stepping = f" x the {percent(steps.stepping)} of the time with steps" if steps.stepping < 0.995 else ""
     return Finding(
         name="waits for input",
         title=f"{percent(share)} of each training step of {job.label} waits for data.",
@@ -39,7 +46,7 @@ def measured_finding(job: JobSubject, scene: Scene, steps: Steps, busy: float | 
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),
         waste_gpus=amount,
-        how="Sum of data wait ÷ sum of step time, capped by the share of time the GPUs were not busy"
+        how=f"Sum of data wait ÷ sum of step time{while_stepping}, capped by the share of time the GPUs were not busy"
         + (f": {whole:g} GPU × {percent(wasted)} = {amount:.2f} GPU." if amount is not None else "."),
         try_first=_try(job, scene),
         then=_then(job, scene),
