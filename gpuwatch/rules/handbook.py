@@ -51,7 +51,7 @@ def _rule(rule: Rule) -> str:
 
 def _page(rule: Rule) -> str:
     """Its manual page: each sentence that begins with a label becomes a paragraph of its own."""
-    out = []
+    out = list[str]()
     for line in reflowed(cleandoc(rule.manual).replace("``", "`")):
         found = _LABEL.match(line)
         text = line if found is None else f"**{found[0]}**{line[found.end() :]}"
