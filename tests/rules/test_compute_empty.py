@@ -89,3 +89,7 @@ def test_power_stands_in_only_where_it_is_asked_for_and_as_a_band() -> None:
     assert isinstance(by_power(power_cap=0.5).judge(busy_but_empty_sm, gpu=1), Clear)
     assert isinstance(by_power(sm_clock=1.2e9).judge(busy_but_empty_sm, gpu=1), Clear)
     assert isinstance(by_power(power_fraction=None).judge(busy_but_empty_sm, gpu=1), NotEvaluated)
+
+
+def test_a_utilization_that_cannot_be_is_not_judged() -> None:
+    assert isinstance(busy(utilization=40.0, busy=40.0).judge(busy_but_empty_sm, gpu=1), NotEvaluated)
