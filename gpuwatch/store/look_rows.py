@@ -43,6 +43,8 @@ TABLES = {
         (HOST, "host_sample", (), HOST_COLUMNS),
     )
 }
+_MANY = 16
+"""What so many entities said is put together in a piece of its own."""
 
 
 class Timed(NamedTuple):
@@ -62,20 +64,30 @@ class Timed(NamedTuple):
 
 def hot(db: sqlite3.Connection, host_id: int, kind: int, from_ms: int, to_ms: int) -> dict[Key, Timed]:
     """The rows of the hot tables that end in ``(from_ms, to_ms]``."""
+    *_, found = hot_steps(db, host_id, kind, [from_ms, to_ms])
+    return found
+
+
+def hot_steps(db: sqlite3.Connection, host_id: int, kind: int, borders_ms: Sequence[int]) -> Iterator[dict[Key, Timed]]:
+    """The same between the first and the last of some instants, in pieces from each to the next; what comes last is true.
+
+    Each piece is a query of its own: none is open while others write.
+    """
     table = TABLES[kind]
-    width = len(table.key)
-    rows = db.execute(_sql(table), {"t0": from_ms, "t1": to_ms, "host": host_id})
+    width, sql = len(table.key), _sql(table)
     by_key: dict[Key, list[tuple[Any, ...]]] = {}
-    if not width:
-        found = rows.fetchall()
-        return {(): _timed(table, found, 0)} if found else {}
-    for row in rows:
-        key = row[:width]
-        if key in by_key:
-            by_key[key].append(row)
-        else:
-            by_key[key] = [row]
-    return {key: _timed(table, some, width) for key, some in by_key.items()}
+    for from_ms, to_ms in pairwise(borders_ms):
+        if by_key:
+            yield {}
+        for row in db.execute(sql, {"t0": from_ms, "t1": to_ms, "host": host_id}):
+            key = row[:width]
+            if key in by_key:
+                by_key[key].append(row)
+            else:
+                by_key[key] = [row]
+    if len(by_key) > _MANY:
+        yield {}
+    yield {key: _timed(table, some, width) for key, some in by_key.items()}
 
 
 def _sql(table: Table) -> str:

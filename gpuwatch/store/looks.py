@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 from gpuwatch.model import OPEN_US
 from gpuwatch.names import WAITS, Latency, Severity
@@ -19,13 +19,13 @@ from gpuwatch.store.archive.slices import OF_HOST
 from gpuwatch.store.ledger_rows import ONCE
 from gpuwatch.store.look_made import Processes, gpu_look, host_look, server_look, training_look
 from gpuwatch.store.look_numbers import Rows
-from gpuwatch.store.look_rows import Key, Past, Timed, hot
+from gpuwatch.store.look_rows import Key, Past, Timed, hot_steps
 from gpuwatch.store.window import Window
 
 _SPAN_MS = 600_000
 """Rows of so much time are read at once."""
 _MINUTE_MS = 60_000
-_PIECE = 20
+_PIECE = 16
 """Processes of one piece."""
 OWN_EVENTS = "finding_"
 """How the kinds of events begin that findings themselves have made: no rule sees them."""
@@ -46,7 +46,9 @@ _LATENCY_KEPT = "SELECT " + _LATENCY_OF.format(
     "latency_minute s JOIN workload w ON w.workload_id=s.workload_id AND w.host_id=:host WHERE s.t>=:t0/1000 AND s.t<:t1/1000 AND",
 )
 _SEVERITIES = {int(severity): severity for severity in Severity}
-Read = Callable[[int], dict[Key, Rows]]
+_PARTS = {GPU: 2, PROCESS: 5}
+"""The rows of a look are read in so many pieces."""
+Read = Callable[[int], Iterator[dict[Key, Rows]]]
 Counts = Counter[tuple[float, float]]
 
 
@@ -65,35 +67,35 @@ class LookReader:
         The last is ``None`` too where nothing was observed.
         """
 
-        def read(kind: int) -> dict[Key, Rows]:
-            rows = hot(self._db, self._host_id, kind, t_ms - LOOK_MS, t_ms)
-            return {key: timed.between(0, len(timed.ts)) for key, timed in rows.items()}
+        def read(kind: int) -> Iterator[dict[Key, Rows]]:
+            span = LOOK_MS // _PARTS.get(kind, 1)
+            borders = range(t_ms - LOOK_MS, t_ms + 1, span)
+            for rows in hot_steps(self._db, self._host_id, kind, borders):
+                yield {key: timed.between(0, len(timed.ts)) for key, timed in rows.items()}
 
         yield from self.made(t_ms, read, sealed=False)
 
     def made(self, t_ms: int, read: Read, *, sealed: bool) -> Iterator[Look | None]:
-        """The same of rows that ``read`` gives, for one kind after the other."""
-        gpu_rows = read(GPU)
-        yield None
+        """The same of rows that ``read`` gives, for one kind after the other; what it gives last counts."""
+        gpu_rows = yield from _pieces(read(GPU))
         gpus: dict[int, GpuLook] = {}
         for (gpu_id, *_), rows in gpu_rows.items():
             gpus[gpu_id] = gpu_look(rows)
-            if len(gpus) % 4 == 0:
+            if len(gpus) % 2 == 0:
                 yield None
         by_process: dict[int, dict[int, Rows]] = {}
-        for (proc_id, gpu_id), rows in read(PROCESS).items():
+        process_rows = yield from _pieces(read(PROCESS))
+        for (proc_id, gpu_id), rows in process_rows.items():
             by_process.setdefault(proc_id, {})[gpu_id] = rows
-        yield None
         processes: dict[int, ProcessLook] = {}
         for proc_id, by_gpu in by_process.items():
             processes[proc_id] = self._processes.look(proc_id, by_gpu)
             if len(processes) % _PIECE == 0:
                 yield None
         self._processes.keep(processes)
-        trainings = {key[0]: training_look(rows) for key, rows in read(TRAINING).items()}
-        yield None
-        servers = {key[0]: server_look(rows) for key, rows in read(INFERENCE).items()}
-        host = {key: host_look(rows) for key, rows in read(HOST).items()}.get(())
+        trainings = {key[0]: training_look(rows) for key, rows in (yield from _pieces(read(TRAINING))).items()}
+        servers = {key[0]: server_look(rows) for key, rows in (yield from _pieces(read(INFERENCE))).items()}
+        host = {key: host_look(rows) for key, rows in (yield from _pieces(read(HOST))).items()}.get(())
         if t_ms % _MINUTE_MS == 0:
             self._wait(t_ms, sealed=sealed)
         self._told(servers)
@@ -138,14 +140,25 @@ def looks(source: sqlite3.Connection | Window, host_id: int, t0_ms: int, t1_ms: 
         if any(rows.values()):
             for t_ms in range(start + LOOK_MS, end + 1, LOOK_MS):
                 sealed = hot_from_ms is None or hot_from_ms > t_ms - _MINUTE_MS
-                found = {kind: _cut(each, t_ms) for kind, each in rows.items()}
-                yield from (look for look in reader.made(t_ms, found.__getitem__, sealed=sealed) if look is not None)
+                found = {kind: [_cut(each, t_ms)] for kind, each in rows.items()}
+                made = reader.made(t_ms, lambda kind, found=found: iter(found[kind]), sealed=sealed)  # type: ignore[misc]
+                yield from (look for look in made if look is not None)
             start = end
         else:
             later = past.nearest_ms(end)
             if later is None:
                 return
             start = max(end, later - later % LOOK_MS)
+
+
+def _pieces(steps: Iterator[dict[Key, Rows]]) -> Generator[None, None, dict[Key, Rows]]:
+    """A piece each; what the last one gave."""
+    found = next(steps)
+    yield
+    for following in steps:
+        found = following
+        yield
+    return found
 
 
 def _cut(rows: Mapping[Key, Timed], t_ms: int) -> dict[Key, Rows]:
