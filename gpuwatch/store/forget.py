@@ -202,9 +202,10 @@ def _blank(db: sqlite3.Connection) -> None:
         "UPDATE event SET detail='', pid=NULL WHERE proc_id IS NULL AND pid>0 AND EXISTS (SELECT 1 FROM gone_workload g"
         " WHERE g.host_id=event.host_id AND g.pid=event.pid AND g.start_ms<=event.ts_ms)"
     )
-    db.execute(
+    db.execute(  # also those about a GPU whose holder has changed: they name who holds it last
         "UPDATE finding SET title=rule, evidence='', advice='', subject='', command='', detail='', sql='' WHERE owner_id IN"
-        f" (SELECT owner_id FROM gone_owner) OR workload_id IN {workloads}"
+        f" (SELECT owner_id FROM gone_owner) OR workload_id IN {workloads} OR (detail<>'' AND EXISTS (SELECT 1 FROM gone_process p"
+        " WHERE p.host_id=finding.host_id AND p.start_ms<=finding.last_ms AND instr(finding.detail, 'PID '||p.pid||' ')>0))"
     )
     db.execute(
         "DELETE FROM meta WHERE key GLOB 'advice:*'"

@@ -61,6 +61,13 @@ def test_who_is_forgotten_leaves_no_word_in_findings_and_mutes(path: Path, db: s
     assert not [word for word in (b"train.py", b"4711", b"ana ") if word in path.read_bytes()]
 
 
+def test_a_finding_that_names_another_holder_than_its_first_is_emptied_with_him(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE finding SET owner_id=0, workload_id=0, command='', title='PID 4711 (ana, python train.py) holds 38 GiB.'")
+    db.execute("UPDATE finding SET detail=json_set(detail, '$.title', title)")
+    forget(db, "ana")
+    assert db.execute("SELECT title, detail FROM finding").fetchall() == [("held", "")]
+
+
 def test_findings_age_from_when_they_cleared(db: sqlite3.Connection) -> None:
     def left(days: int) -> tuple[int, ...]:
         for _ in aged(db, T0 + days * DAY_MS, Keep(minute_days=30, hour_days=60)):
