@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gpuwatch.store.window import Window
 
 EVER = "ever"
+_LONGEST_S = 100 * 365 * 86_400
+_MOST = 2**63 - 1
+"""No id in a store is greater."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -104,17 +107,21 @@ def _until(text: str, now_ms: int) -> int | None:
 
     try:
         seconds = seconds_of(text)
-    except UsageError:
+    except (UsageError, OverflowError):
         raise UsageError(f"'{text}' is not how long", "write it as 1h, 24h, 7d or ever") from None
     if seconds <= 0:
         raise UsageError("a mute of no time mutes nothing", "write it as 1h, 24h, 7d or ever")
+    if seconds > _LONGEST_S:
+        raise UsageError(f"'{text}' is longer than a hundred years", "write it as 1h, 24h, 7d or ever")
     return now_ms + seconds * 1000
 
 
 def _text(text: str | None, option: str) -> str:
     """Foreign text made harmless. Raises :class:`UsageError` for one that would fit everything by mistake."""
-    from gpuwatch.text import clean
+    from gpuwatch.text import MAX_LENGTH, clean
 
+    if len(text or "") > MAX_LENGTH:
+        raise UsageError(f"{option} is longer than {MAX_LENGTH} characters", "name a part of it")
     if text is not None and not text.strip() and option == "--command":
         raise UsageError("--command is empty and would fit every command line", "leave it out, or name a part of one")
     return clean(text or "").strip()
@@ -157,7 +164,7 @@ def _lift(number: int, runtime: Runtime) -> int:
     with Window(path) as window:
         host_id = window.host_id
     with open_beside(path) as db:
-        lifted = mutes.lift_one(db, host_id, number, runtime.now_ms())
+        lifted = 0 < number <= _MOST and mutes.lift_one(db, host_id, number, runtime.now_ms())
     if not lifted:
         raise UsageError(f"there is no mute {number} in force", "gpuwatch mute --list")
     print(f"Mute {number} is lifted.")

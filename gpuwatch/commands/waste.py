@@ -100,7 +100,8 @@ def _waste(window: Window, view: View, args: argparse.Namespace, runtime: Runtim
     if since_ms >= view.at_ms:
         raise UsageError(f"--since {args.since} is not before the instant that is shown", "write it as in: --since 7d")
     waste = waste_view(window, view, prices=runtime.terms.prices, resolved_ms=view.at_ms - since_ms)
-    if not waste.known and view.recording.simulated and not view.past and runtime.advice.enabled:
+    judges = view.recording.simulated and not view.past and runtime.advice.enabled and not window.outdated()
+    if judges and not waste.known:
         from gpuwatch.ruled import replay_terms
         from gpuwatch.view.check import judged_waste
 

@@ -10,11 +10,14 @@ from typing import Any
 
 from gpuwatch.dataclass import NamedTuple, fields
 from gpuwatch.names import Basis, Bucket, Cause, Confidence, Severity
+from gpuwatch.rules.sound import sound
 from gpuwatch.rules.types import Evidence, Finding, NotEvaluated, Standing
 
 _WORDS = {"severity": Severity, "confidence": Confidence, "basis": Basis, "cause": Cause}
 _LISTS = ("gpus", "try_first", "wrong_if")
 _KNOWN = frozenset(each.name for each in fields(Finding))
+_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What a text that is none, or that somebody has edited, can lead to."""
 _OPEN, _CLEAR, _NOT_EVALUATED = "open", "clear", "not_evaluated"
 
 
@@ -37,8 +40,9 @@ def finding_of(text: str) -> Finding | None:
         values |= {name: tuple(values[name]) for name in _LISTS}
         values["evidence"] = tuple(Evidence(*each) for each in values["evidence"])
         values["bucket"] = None if values.get("bucket") is None else Bucket(values["bucket"])
-        return Finding(**values)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        finding = Finding(**values)
+        return finding if sound(finding) else None
+    except _DAMAGED:
         return None
 
 
@@ -90,8 +94,10 @@ def said_of(text: str) -> Said | None:
     try:
         found: dict[str, Any] = json.loads(text)
         missed = tuple(Missed(*each) for each in found["missed"])
-        return Said(int(found["t_ms"]), dict(found["rules"]), missed)
-    except (ValueError, TypeError, KeyError):
+        made = Said(int(found["t_ms"]), dict(found["rules"]), missed)
+        texts = (*made.rules, *made.rules.values(), *(text for each in missed for text in each))
+        return made if all(isinstance(text, str) for text in texts) else None
+    except _DAMAGED:
         return None
 
 

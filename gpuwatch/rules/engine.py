@@ -15,6 +15,7 @@ from gpuwatch.rules.patience import PATIENCE_SECONDS, too_young, waits
 from gpuwatch.rules.ranking import Places
 from gpuwatch.rules.rule import Rule
 from gpuwatch.rules.scene import GpuSubject, JobSubject, Scene
+from gpuwatch.rules.sound import sound
 from gpuwatch.rules.types import Change, Clear, Finding, Mute, NotEvaluated, OpenFinding, Standing, Verdict
 
 Subject = GpuSubject | JobSubject | None
@@ -145,6 +146,8 @@ class Engine:
             return Clear("younger than the patience that a start is given")
         try:
             verdict: Verdict = rule.check(subject, self.scene)
+            if not isinstance(verdict, Finding | Clear | NotEvaluated) or (isinstance(verdict, Finding) and not sound(verdict)):
+                raise TypeError("what it gave is no verdict")
         except Exception as error:  # the border to rules, a plugin's too: one that fails judges nothing, all others go on
             if rule.id not in self._failed:
                 self._failed.add(rule.id)

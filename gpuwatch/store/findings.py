@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuwatch.dataclass import NamedTuple
+from gpuwatch.names import Basis, Severity
 from gpuwatch.rules.document import Said, said_key, said_of
 from gpuwatch.rules.types import Mute
 
@@ -85,6 +86,45 @@ class MuteRow(NamedTuple):
         return self.made_ms <= at_ms and all(at_ms < ms for ms in ends)
 
 
+def _kinds(names: Sequence[str], texts: Sequence[str], none: Sequence[str]) -> tuple[tuple[type, object], ...]:
+    """Each column's type, and what stands for a value that has another one."""
+    return tuple((str, "") if name in texts else (int, None if name in none else 0) for name in names)
+
+
+_TEXTS = (
+    "rule",
+    "title",
+    "evidence",
+    "advice",
+    "subject",
+    "gpus",
+    "command",
+    "detail",
+    "effect",
+    "sql",
+    "user",
+    "workload",
+    "reason",
+)
+_NONE = ("ended_ms", "confidence_pm", "cost_gpu_ms", "cost_energy_mj", "before_pm", "after_pm", "waste_pm", "saved_gpu_ms_day", "measured_pm", "until_ms", "lifted_ms")  # fmt: skip
+_FINDING, _GROWN = _kinds(FindingRow._fields, _TEXTS, _NONE), _kinds(MinuteRow._fields, _TEXTS, _NONE)
+_MUTE_KINDS = _kinds(MuteRow._fields, _TEXTS, _NONE)
+_SEVERITIES, _BASES = frozenset(Severity), frozenset(Basis)
+
+
+def _typed(row: Iterable[object], kinds: Sequence[tuple[type, object]]) -> list[Any]:
+    """A row's values; what somebody wrote by hand, of another type than its column's, is missing."""
+    return [value if isinstance(value, kind) else other for value, (kind, other) in zip(row, kinds, strict=True)]
+
+
+def _finding(row: Iterable[object]) -> FindingRow:
+    found = FindingRow._make(_typed(row, _FINDING))
+    if found.severity in _SEVERITIES and (not found.basis or found.basis in _BASES):
+        return found
+    severity = found.severity if found.severity in _SEVERITIES else int(Severity.NOTICE)
+    return found._replace(severity=severity, basis=found.basis if found.basis in _BASES else 0)
+
+
 _OWN = FindingRow._fields[: FindingRow._fields.index("proc_id")]
 _SELECT = (
     f"SELECT {', '.join('f.' + name for name in _OWN)}, coalesce(o.proc_id, 0), coalesce(p.pid, 0), "
@@ -105,7 +145,7 @@ def knows_findings(window: Window) -> bool:
 
 
 def _rows(window: Window, where: str, values: Sequence[object]) -> list[FindingRow]:
-    return [FindingRow._make(row) for row in window.rows(_SELECT + where, values)]
+    return [_finding(row) for row in window.rows(_SELECT + where, values)]
 
 
 def open_at(window: Window, at_ms: int) -> list[FindingRow]:
@@ -164,19 +204,23 @@ def first_minute(window: Window, finding_id: int) -> int | None:
 def minute_at(window: Window, finding_id: int, at_ms: int) -> MinuteRow | None:
     """How it stood at an instant: its newest minute up to then."""
     rows = window.rows(_MINUTE + "WHERE finding_id=? AND t<=? ORDER BY t DESC LIMIT 1", (finding_id, at_ms // 1000))
-    return MinuteRow._make(rows[0]) if rows else None
+    return MinuteRow._make(_typed(rows[0], _GROWN)) if rows else None
 
 
 def minutes(window: Window, finding_id: int, start_ms: int, end_ms: int) -> list[MinuteRow]:
     """How it grew in ``[start_ms, end_ms)``."""
     where = "WHERE finding_id=? AND t>=? AND t<? ORDER BY t"
-    return [MinuteRow._make(row) for row in window.rows(_MINUTE + where, (finding_id, start_ms // 1000, -(-end_ms // 1000)))]
+    return [
+        MinuteRow._make(_typed(row, _GROWN))
+        for row in window.rows(_MINUTE + where, (finding_id, start_ms // 1000, -(-end_ms // 1000)))
+    ]
 
 
 def mutes(window: Window, host_id: int | None = None) -> list[MuteRow]:
-    """All mutes of a host that were ever made and are kept."""
+    """All mutes of a host that were ever made and are kept; one that was edited into nonsense mutes nothing."""
     sql = f"SELECT {', '.join(MuteRow._fields)} FROM mute WHERE host_id=? ORDER BY mute_id"
-    return [MuteRow._make(row) for row in window.rows(sql, (window.host_id if host_id is None else host_id,))]
+    rows = window.rows(sql, (window.host_id if host_id is None else host_id,))
+    return [MuteRow._make(row) for row in rows if list(row) == _typed(row, _MUTE_KINDS)]
 
 
 def said(window: Window, host_id: int | None = None) -> Said | None:

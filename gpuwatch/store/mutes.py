@@ -53,4 +53,9 @@ def in_force(db: sqlite3.Connection, host_id: int, at_ms: int) -> list[Kept]:
     """The mutes that hold at an instant, the oldest first."""
     sql = f"SELECT mute_id, rule, subject, command, until_ms, reason, made_ms FROM mute WHERE {_HOLDS} ORDER BY mute_id"
     rows = db.execute(sql, (host_id, at_ms, at_ms, at_ms))
-    return [Kept(mute_id, Mute(*mute), made_ms) for mute_id, *mute, made_ms in rows]
+    return [Kept(mute_id, Mute(*mute), made_ms) for mute_id, *mute, made_ms in rows if _sound(*mute)]
+
+
+def _sound(rule: object, subject: object, command: object, until_ms: object, reason: object) -> bool:
+    """Whether it is a mute at all: one that was edited into nonsense by hand mutes nothing."""
+    return all(isinstance(text, str) for text in (rule, subject, command, reason)) and isinstance(until_ms, int | None)

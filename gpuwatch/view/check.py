@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gpuwatch.dataclass import replace
@@ -12,6 +14,7 @@ from gpuwatch.prices import Prices
 from gpuwatch.rules.document import said_of, said_text
 from gpuwatch.rules.mutes import fits
 from gpuwatch.rules.types import OpenFinding
+from gpuwatch.store import connection
 from gpuwatch.store import findings as stored
 from gpuwatch.store.findings import FindingRow
 from gpuwatch.store.window import Window
@@ -54,7 +57,7 @@ def check_view(
         again: judge rows although findings are stored.
 
     Raises:
-        GpuwatchError: nothing was recorded in the span.
+        GpuwatchError: nothing was recorded in the span, or the store is too old to be judged, or damaged.
     """
     host, last_ms = window.host(), _last_ms(window)
     if host is None or last_ms is None:
@@ -122,7 +125,9 @@ def _replayed(
     from gpuwatch.store.replay_rules import findings as replayed
 
     found, ended, muted = [], {}, 0
-    for number, one in enumerate(replayed(window.connection, window.host_id, start_ms, end_ms, terms), 1):
+    with _explained(window):
+        told = replayed(window.connection, window.host_id, start_ms, end_ms, terms)
+    for number, one in enumerate(told, 1):
         if one.muted:
             muted += 1
             continue
@@ -130,6 +135,15 @@ def _replayed(
         if one.ended_ms is not None:
             ended[number] = one.ended_ms
     return ranked(found), muted, ended
+
+
+@contextmanager
+def _explained(window: Window) -> Iterator[None]:
+    """Rows are read without the window: what fails there is told in one line all the same."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise connection.explain(error, window.path or ":memory:") from error
 
 
 def _view(window: Window, one: OpenFinding, number: int, prices: Prices, at_ms: int) -> FindingView:
@@ -186,8 +200,9 @@ def judged_waste(window: Window, view: View, terms: Terms, prices: Prices, resol
 
     at_ms, db, host_id = view.at_ms, window.connection, window.host_id
     engine, facts = terms.engine(), terms.facts(db, host_id)
-    for look in looks(db, host_id, at_ms - NOW_MS - WARM_MS, at_ms):
-        engine.add(look, facts.facts(look), judge=look.t_ms > at_ms - NOW_MS)
+    with _explained(window):
+        for look in looks(db, host_id, at_ms - NOW_MS - WARM_MS, at_ms):
+            engine.add(look, facts.facts(look), judge=look.t_ms > at_ms - NOW_MS)
     found = [_view(window, one, 0, prices, at_ms) for one in engine.open.values()]
     said = said_of(said_text(at_ms, engine.rules, engine.standings))
     return judged(ranked(found), (), resolved(window, at_ms - resolved_ms, at_ms, live=True), said)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import pytest
 from support.rule_scene import START_MS
 
+from gpuwatch.dataclass import replace
 from gpuwatch.model import Gpu
 from gpuwatch.names import Basis, Confidence, Severity
 from gpuwatch.rules.engine import Engine
@@ -156,6 +157,15 @@ def test_a_rule_that_raises_judges_nothing_and_stops_nobody(caplog: pytest.LogCa
     assert said["broken"] == NotEvaluated("the rule failed: ZeroDivisionError: nothing to divide")
     assert len([r for r in caplog.records if "broken" in r.message]) == 1, "once, not at each look"
     assert [change.finding.rule for _ in range(2) for change in host.look(90)] == ["broken", "sound"]
+
+
+@pytest.mark.parametrize("given", [None, "hot", float("nan"), -1.0])
+def test_what_is_no_verdict_is_a_rule_that_failed(given: object) -> None:
+    odd = hot("odd", waste=given) if isinstance(given, float) else replace(hot("odd"), check=lambda _gpu, _scene: given)
+    host = Host(odd, hot("sound"))  # type: ignore[arg-type]
+    assert [change.finding.rule for _ in range(2) for change in host.look(90)] == ["sound"]
+    said = {standing.rule: standing.verdict for standing in host.engine.standings}
+    assert said["odd"] == NotEvaluated("the rule failed: TypeError: what it gave is no verdict")
 
 
 def test_muted_ones_are_open_and_say_so() -> None:
