@@ -19,6 +19,8 @@ from gpuwatch.view.finding_types import EvidenceView, FindingView
 FRESH_MS = 180_000
 """Without a tick for so long nobody judges, and what was found before is no longer known to hold."""
 JOULES_PER_KWH = 3.6e6
+TOLD_LATER = "(as told later)"
+"""Behind words of after the instant that is shown: the store keeps the last ones alone."""
 
 Pids = Callable[[FindingRow, Sequence[int]], tuple[int, ...]]
 """The processes that a finding is about, by its row and the GPUs (gpu_ids)."""
@@ -179,8 +181,8 @@ def _as_of(
 ) -> FindingView | None:
     """A finding as it stood at a past instant; ``None`` where it had not been told yet.
 
-    Its words are those of the last time that it was told; amount and cost are those of that minute. How much energy it had cost
-    by then is not kept.
+    Its words are those of the last time that it was told, and say so; amount and cost are those of that minute. How much energy it
+    had cost by then is not kept.
     """
     told_s = stored.first_minute(window, view.finding_id)
     if told_s is None:
@@ -197,6 +199,7 @@ def _as_of(
     cost_money = money(cost, None, ids, gpus, prices, at_ms)
     return replace(
         view,
+        title=f"{view.title} {TOLD_LATER}",
         waste_gpus=None if minute.waste_pm is None else minute.waste_pm / 1000,
         cost_gpu_seconds=cost,
         cost_energy_joules=None,

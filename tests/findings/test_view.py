@@ -127,6 +127,7 @@ def test_an_instant_of_the_past_shows_what_was_told_by_then_and_what_it_had_cost
         assert held.cost_gpu_seconds == 4 * 60
         assert held.cost_money == pytest.approx(4 / 60 * 2.0)
         assert held.cost_energy_joules is None
+        assert held.title.endswith(". (as told later)"), "its words are not those of that minute"
 
 
 def test_what_nobody_judges_any_more_is_not_open(advice: Advice) -> None:
