@@ -13,7 +13,7 @@ from support.corpus_serving import SERVING
 from support.corpus_stories import LONELY, STORIES
 from support.corpus_world import GATED, GPUS, Host, Played, Story
 
-POSITIVES, NEGATIVES, FEW = 20, 12, 3
+POSITIVES, NEGATIVES, FEW = 20, 8, 3
 """What the tests play: of each story so many seeds in which its rule must tell, and in which none may; of confusers so many in all."""
 KEPT_ASIDE = range(1000, 2000)
 """Seeds that nobody looks at while rules are written."""
