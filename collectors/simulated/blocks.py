@@ -179,8 +179,9 @@ def process(row: object, where: str, places: list[str]) -> ProcessPlan:
         raise UsageError(f"{where}: a process needs a slot")
     gpus = Reader(r.table.get("gpus", {}), f"{where}.gpus", places)
     return ProcessPlan(
-        slot=r.word("slot"), copies=r.whole("copies", 1), kind=r.choice("kind", ("C", "G", "M"), "C"), user=r.word("user", "root"),
-        uid=r.whole("uid", 1000), job=r.word("job"), name=clean(r.word("name", "python3")), command=clean(r.text("command")),
+        slot=r.word("slot"), copies=r.whole("copies", 1), kind=r.choice("kind", ("C", "G", "M"), "C"),
+        user=clean(r.word("user", "root")), uid=r.whole("uid", 1000), job=r.word("job"), name=clean(r.word("name", "python3")),
+        command=clean(r.text("command")),
         gpus={place: gpus.number(place) for place in gpus.table}, share=r.number("share", 1.0), age_ms=r.span("age"),
         ended_ms=r.span("ended"), born_ms=r.span("born"), lives_ms=r.span("lives"), cpu=r.number("cpu"),
         cpu_noise=r.number("cpu_noise", 0.03), rss=r.number("rss", 0.1), read=r.number("read"), write=r.number("write"),
