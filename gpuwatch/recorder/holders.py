@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gpuwatch.model import Process
+from gpuwatch.measure import measures
+from gpuwatch.model import Process, ProcessSample
 from gpuwatch.recorder.people import People
 from gpuwatch.store.rows import ProcessRow
 from gpuwatch.visible import named_gpus
@@ -12,6 +13,9 @@ from gpuwatch.visible import named_gpus
 Key = tuple[int, int]
 """(pid, start_ms) of a process, or of the root of its job."""
 _NOTHING: tuple[str, ...] = ()
+_NOBODY: frozenset[Key] = frozenset()
+_MEMORY, _ASIDE_MIB = tuple(measures(ProcessSample)).index("gpu_memory_bytes"), 1024
+"""Who holds less (a monitor of GPUs, a desktop) takes no part in the work of a GPU."""
 
 
 class Holders:
@@ -20,10 +24,12 @@ class Holders:
     def __init__(self, people: People) -> None:
         self.version = 0
         self._people = people
-        self._seen: list[tuple[str, int, int, Process | None]] = []
+        self._seen: list[tuple[str, int, int, Process | None, bool]] = []
         self._known_gpus = 0
         self._of_process: dict[Key, tuple[str, ...]] = {}
         self._of_job: dict[Key, tuple[str, ...]] = {}
+        self._job: dict[Key, Key] = {}
+        self._jobs: dict[str, frozenset[Key]] = {}
         self._others: dict[str, frozenset[str]] = {}
         self._given_ms: dict[str, int] = {}
         self._on: frozenset[str] = frozenset()
@@ -31,7 +37,11 @@ class Holders:
     def look(self, rows: Iterable[ProcessRow]) -> None:
         """Take in all processes that are watched now."""
         find = self._people.find
-        seen = [(row.gpu_uuid, row.pid, row.start_ms, find(row.pid)) for row in rows if row.gpu_uuid]
+        seen = [
+            (row.gpu_uuid, row.pid, row.start_ms, find(row.pid), (memory := row.values[_MEMORY]) is None or memory >= _ASIDE_MIB)
+            for row in rows
+            if row.gpu_uuid
+        ]
         if seen == self._seen and self._known_gpus == len(self._people.gpus):
             return
         self._seen, self._known_gpus = seen, len(self._people.gpus)
@@ -45,6 +55,10 @@ class Holders:
     def of_job(self, root: Key) -> tuple[str, ...]:
         """The GPUs on which processes of a job are."""
         return self._of_job.get(root, _NOTHING)
+
+    def strangers(self, uuid: str, process: Key, root: Key) -> bool:
+        """Whether work of other jobs than that of a process (or of this root) is on a GPU."""
+        return not self._jobs.get(uuid, _NOBODY) <= {root, self._job.get(process, root)}
 
     def others(self, uuid: str) -> frozenset[str] | None:
         """The other GPUs of the jobs that hold this one or were given it; ``None``: no job is known to have it."""
@@ -63,15 +77,18 @@ class Holders:
         held: dict[Key, dict[str, None]] = {}
         jobs: dict[Key, Key] = {}
         who: dict[Key, Process] = {}
-        for uuid, pid, start_ms, process in self._seen:
+        working: dict[str, set[Key]] = {}
+        for uuid, pid, start_ms, process, works in self._seen:
             key = pid, start_ms
             of_process.setdefault(key, []).append(uuid)
             if process is not None and process.key == key:
                 who[key] = process
             jobs[key] = root = _job(key, who.get(key))
             held.setdefault(root, {})[uuid] = None
+            if works:
+                working.setdefault(uuid, set()).add(root)
         given = {root: set(uuids) for root, uuids in held.items()}
-        self._on = frozenset(uuid for uuid, _, _, _ in self._seen)
+        self._on = frozenset(uuid for uuid, *_ in self._seen)
         self._given_ms = {}
         for key, process in who.items():
             named = self._named(process, of_process[key])
@@ -84,6 +101,8 @@ class Holders:
                 others.setdefault(uuid, set()).update(uuids - {uuid})
         self._of_process = {key: tuple(uuids) for key, uuids in of_process.items()}
         self._of_job = {root: tuple(uuids) for root, uuids in held.items()}
+        self._job = jobs
+        self._jobs = {uuid: frozenset(roots) for uuid, roots in working.items()}
         self._others = {uuid: frozenset(found) for uuid, found in others.items()}
 
     def _named(self, process: Process, held: list[str]) -> set[str]:

@@ -69,36 +69,47 @@ class Backlog:
 
 
 class TokenTrack:
-    """Tokens a second over at least a minute, from one reading with tokens to another: between those lie whole steps."""
+    """Tokens a second over at least a minute of work, from one reading with tokens to another: between those lie whole steps.
 
-    __slots__ = ("_counted", "_edges")
+    What the rank spent on checkpoints, evaluation and the like in between is no part of it: the ledger takes such time off first.
+    """
+
+    __slots__ = ("_aside", "_aside_ms", "_counted", "_edges")
 
     def __init__(self) -> None:
-        self._edges: deque[tuple[int, int]] = deque()
-        self._counted = 0
-        """Tokens that came after the first edge."""
+        self._edges: deque[tuple[int, int, int]] = deque()
+        """When, and the tokens and the time aside since the edge before."""
+        self._counted = self._aside_ms = 0
+        """Tokens and time aside that came after the first edge."""
+        self._aside = 0
+        """Time aside since the last edge."""
 
-    def add(self, ts_ms: int, tokens: int | None) -> None:
+    def add(self, ts_ms: int, tokens: int | None, aside_ms: int = 0) -> None:
         """What was counted up to ``ts_ms`` since the reading before; ``None``: the count is broken and begins anew."""
         edges = self._edges
         if tokens is None:
             edges.clear()
-            self._counted = 0
-        elif tokens:
+            self._counted = self._aside_ms = self._aside = 0
+            return
+        self._aside += aside_ms
+        if tokens:
             if edges:
                 self._counted += tokens
-            edges.append((ts_ms, tokens))
-            while len(edges) > 2 and ts_ms - edges[1][0] >= WINDOW_MS:
+                self._aside_ms += self._aside
+            edges.append((ts_ms, tokens, self._aside))
+            self._aside = 0
+            while len(edges) > 2 and ts_ms - edges[1][0] - (self._aside_ms - edges[1][2]) >= WINDOW_MS:
                 edges.popleft()
                 self._counted -= edges[0][1]
+                self._aside_ms -= edges[0][2]
 
     def rate(self, ts_ms: int) -> float | None:
         """Tokens a second at ``ts_ms``; 0 when none came for a minute and two of the longest steps, ``None``: not known yet."""
         edges = self._edges
-        if not edges or (span_ms := edges[-1][0] - edges[0][0]) < WINDOW_MS:
+        if not edges or (span_ms := edges[-1][0] - edges[0][0] - self._aside_ms) < WINDOW_MS:
             return None
         if (still_ms := ts_ms - edges[-1][0]) > WINDOW_MS:
-            longest_ms = max(after - before for (before, _), (after, _) in pairwise(edges))
+            longest_ms = max(after - before for (before, _, _), (after, _, _) in pairwise(edges))
             if still_ms > 2 * longest_ms:
                 return 0.0
         return 1000 * self._counted / span_ms
@@ -163,7 +174,7 @@ class Ranks:
         else:  # of an unknown time
             rank.overhead = rank.input = rank.host = rank.held_up = None
             rank.backlog = Backlog()
-        rank.tokens.add(ts_ms, values[_TOKENS])
+        rank.tokens.add(ts_ms, values[_TOKENS], round((attached or 0) * (rank.overhead or 0.0)))
 
     def by_gpu(self, ts_ms: int, holders: Holders) -> dict[str, Parts]:
         """What is known of each GPU on which one of them computes: the mean over its ranks."""
@@ -177,8 +188,9 @@ class Ranks:
             trainer = self._trainers.get(key)
             gpus = (trainer.gpu_uuid,) if trainer is not None and trainer.gpu_uuid else holders.of_process(key)
             operations = _operations(trainer, rank.tokens.rate(ts_ms), len(gpus))
-            for uuid in gpus:
-                on_gpu.setdefault(uuid, []).append((rank, self._utilization(uuid, trainer, operations)))
+            for uuid in gpus:  # what others compute there is in nobody's count
+                used = None if holders.strangers(uuid, key, rank.root) else self._utilization(uuid, trainer, operations)
+                on_gpu.setdefault(uuid, []).append((rank, used))
         worst = self._worst()
         self._found = {uuid: _parts(found, worst) for uuid, found in on_gpu.items()}
         return self._found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gpuwatch.dataclass import NamedTuple
 from gpuwatch.measure import measures
 from gpuwatch.model import InferenceSample
@@ -20,6 +22,7 @@ _PREFILL, _DRAFTS, _DRAFTED, _ACCEPTED = (
 class _Reading(NamedTuple):
     """The last reading of a server: 1000 where nobody asks it, else 0; per mille of its tokens that were drafted and rejected."""
 
+    ts_ms: int
     until_ms: int
     demand: int | None
     redone: int | None
@@ -37,22 +40,26 @@ class Traffic:
 
     def read(self, ts_ms: int, row: WorkloadRow, pace_ms: int) -> None:
         """One server was read; its next reading is due in ``pace_ms``."""
-        reading = _Reading(ts_ms + PERIODS * pace_ms, _demand(row.values), _redone(row.values))
+        reading = _Reading(ts_ms, ts_ms + PERIODS * pace_ms, _demand(row.values), _redone(row.values))
         self._servers[row.root_pid, row.root_start_ms, row.port] = reading
 
-    def by_gpu(self, ts_ms: int, holders: Holders) -> dict[str, tuple[int | None, int | None]]:
+    def by_gpu(self, ts_ms: int, holders: Holders, active: Collection[str] = ()) -> dict[str, tuple[int | None, int | None]]:
         """(demand, redone) of each GPU on which processes of a server are.
 
-        Of several servers all must be without requests, and what they throw away is the mean of those that tell it.
+        Of several servers all must be without requests, and what they throw away is the mean of those that tell it. A GPU that has
+        been ``active`` since a server was without requests may well be at work for one that came in between.
         """
-        found: dict[str, list[_Reading]] = {}
+        demands: dict[str, list[int | None]] = {}
+        wasted: dict[str, list[int | None]] = {}
         for key, reading in list(self._servers.items()):
             if ts_ms > reading.until_ms:
                 del self._servers[key]
                 continue
             for uuid in holders.of_job(key[:2]):
-                found.setdefault(uuid, []).append(reading)
-        return {uuid: (_least([one.demand for one in all_]), _mean([one.redone for one in all_])) for uuid, all_ in found.items()}
+                since = uuid in active and reading.ts_ms != ts_ms
+                demands.setdefault(uuid, []).append(None if since and reading.demand else reading.demand)
+                wasted.setdefault(uuid, []).append(reading.redone)
+        return {uuid: (_least(found), _mean(wasted[uuid])) for uuid, found in demands.items()}
 
 
 def _demand(values: Values) -> int | None:

@@ -65,8 +65,8 @@ class WorkFacts:
     def fill(self, ts_ms: int, rows: dict[str, GpuRow]) -> None:
         """Put the facts into the rows of a tick, whose trainings, servers and processes have been told before."""
         holders = self._holders
-        parts, traffic = self._ranks.by_gpu(ts_ms, holders), self._traffic.by_gpu(ts_ms, holders)
         active = {uuid for uuid, row in rows.items() if row.quiet is False}
+        parts, traffic = self._ranks.by_gpu(ts_ms, holders), self._traffic.by_gpu(ts_ms, holders, active)
         for uuid, row in rows.items():
             values = row.values
             ranks, served = parts.get(uuid), traffic.get(uuid)
@@ -83,8 +83,8 @@ class WorkFacts:
                 None if others is None else int(not active.isdisjoint(others)),
                 int(cause) if cause is not Cause.NONE else None,
             )
-            if ranks and served:  # a training computes there: whatever the server has to do, the GPU is wanted
-                facts = (*facts[:4], 0, *facts[5:])
+            if ranks and served:  # a training is there too: the GPU is wanted, and what either says of its work is not of all of it
+                facts = (*facts[:4], 0, None, None, *facts[7:])
             rows[uuid] = _with(row, facts)
 
     def _power_fraction(self, uuid: str, values: Values) -> int | None:

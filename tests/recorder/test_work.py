@@ -26,13 +26,15 @@ class Room:
         self.merger = Merger({"all": 1.0})
         self.gpus = [Gpu(f"GPU-{n}", n, name) for n in range(count)]
         self.processes: dict[int, tuple[Process, tuple[int, ...]]] = {}
+        self.memory: dict[int, float] = {}
         self.trainers: list[Trainer] = []
         for n in range(count):
             self.put(10 + n, n)
 
-    def put(self, pid: int, *on: int, root: tuple[int, int] = ROOT, **more: object) -> None:
+    def put(self, pid: int, *on: int, root: tuple[int, int] = ROOT, memory: float | None = None, **more: object) -> None:
         process = Process(pid, 1000, "python", workload_pid=root[0], workload_start_ms=root[1], **more)  # type: ignore[arg-type]
         self.processes[pid] = process, on
+        self.memory[pid] = 8.0 * 1024**3 if memory is None else memory
 
     def at(self, second: int, *samples: object, util: tuple[float | None, ...] = (BUSY, BUSY), **of_gpu: object) -> list[dict]:
         """The facts of each GPU's row."""
@@ -42,7 +44,11 @@ class Room:
             second,
             gpus=self.gpus,
             processes=[process for process, _ in self.processes.values()],
-            process_samples=[ProcessSample(pid, 1000, f"GPU-{n}") for pid, (_, on) in self.processes.items() for n in on],
+            process_samples=[
+                ProcessSample(pid, 1000, f"GPU-{n}", gpu_memory_bytes=self.memory[pid])
+                for pid, (_, on) in self.processes.items()
+                for n in on
+            ],
             gpu_samples=[
                 GpuSample(gpu.uuid, utilization_ratio=u, **of_gpu)  # type: ignore[arg-type]
                 for gpu, u in zip(self.gpus, util, strict=True)
@@ -194,6 +200,24 @@ def test_one_that_shares_its_gpu_with_a_rank_of_unknown_work_has_none():
     assert room.at(61, rank(10, tokens=100.0), rank(12))[0]["mfu"] is None
 
 
+def test_one_that_shares_its_gpu_with_work_of_another_job_has_none_and_a_monitor_is_no_work():
+    room = Room()
+    room.trainers = [TRAINER]
+    assert mfu(room) is not None
+    room.put(20, 0, root=(20, 1000), memory=100 * 1024**2)
+    assert room.at(61, rank(10, tokens=100.0))[0]["mfu"] is not None
+    room.put(20, 0, root=(20, 1000), memory=4 * 1024**3)
+    assert room.at(62, rank(10, tokens=100.0))[0]["mfu"] is None
+
+
+def test_evaluation_and_checkpoints_are_no_time_of_steps():
+    track = TokenTrack()
+    for second in range(400):
+        resting = second % 50 >= 30  # 30 s of steps, 20 s of evaluation
+        track.add(second * 1000, 0 if resting else 10, 1000 if resting else 0)
+    assert track.rate(399_000) == pytest.approx(10.0)
+
+
 def test_long_steps_are_counted_whole():
     track = TokenTrack()
     for second in range(400):
@@ -246,7 +270,25 @@ def test_of_two_servers_on_a_gpu_one_with_work_is_enough():
 def test_a_server_is_known_for_its_own_pace():
     room = Room()
     room.at(0, server(interval_seconds=30.0))
-    assert (room.at(90)[0]["demand"], room.at(91)[0]["demand"]) == (1000, None)
+    idle = IDLE, IDLE
+    assert (room.at(90, util=idle)[0]["demand"], room.at(91, util=idle)[0]["demand"]) == (1000, None)
+
+
+def test_a_gpu_that_works_between_two_readings_of_its_server_may_have_got_a_request():
+    room = Room()
+    assert room.at(0, server(interval_seconds=6.0))[0]["demand"] == 1000, "nothing came up to then"
+    assert [row["demand"] for row in room.at(1, util=(BUSY, IDLE))] == [None, 1000]
+    assert room.at(6, server(interval_seconds=6.0, requests_total=1))[0]["demand"] == 0
+    assert room.at(7, util=(IDLE, IDLE))[0]["demand"] == 0
+
+
+def test_what_a_training_computes_is_not_redone_by_a_server_beside_it_nor_all_that_is_computed():
+    drafted = {"drafts_total": 100, "draft_tokens_total": 300, "accepted_tokens_total": 240, "prefill_tokens_total": 200}
+    room = Room()
+    room.trainers = [TRAINER]
+    mfu(room)
+    (row, _) = room.at(61, rank(10, tokens=100.0), server(**drafted))
+    assert (row["demand"], row["redone"], row["mfu"]) == (0, None, None)
 
 
 def test_rejected_drafts_are_work_for_nothing():
