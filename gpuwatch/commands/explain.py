@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gpuwatch.report.lines import Block
     from gpuwatch.runtime import Runtime
 
+_LEAST = 30
+"""Cells in which a sentence is folded; in fewer it is cut."""
 _STYLES = {"open": "notice", "clear": "effective", "not evaluated": "dim", "off": "dim"}
 
 
@@ -21,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "explain",
         help="what a rule means, when it fires, what to do",
-        description="Print the manual page of a rule; without one all rules, a line each, with what they say now if a recorder runs.",
+        description="Print the manual page of a rule; without one all rules, a sentence each, with what they say now if a recorder runs.",
     )
     parser.add_argument("rule", metavar="RULE", nargs="?", help="a rule, as in gpu-memory-held-idle, or its number, as in A2")
     return parser
@@ -59,23 +61,26 @@ def _page(word: str, runtime: Runtime, cells: int) -> Block:
 
 
 def _all(runtime: Runtime, cells: int) -> list[Block]:
-    """A line for each rule, group by group."""
+    """A sentence for each rule, group by group; whole wherever there is room for a column of words."""
     from gpuwatch.format import cut
-    from gpuwatch.report.lines import head
+    from gpuwatch.report.lines import head, wrapped
     from gpuwatch.rules.catalogue import RULES
     from gpuwatch.rules.manual import groups, summary
 
     words = _words(runtime)
     wide = max(len(name) for name in RULES)
     state = 13 if words else 0
+    before = wide + 7 + (state + 2 if state else 0)
+    room = cells - before
     blocks: list[Block] = []
     for title, rules in groups():
         block: Block = [head(title, cells)]
         for rule in rules:
             word = words.get(rule.id, "")
-            room = cells - wide - 7 - (state + 2 if state else 0)
             told = [(f"{word:<{state}}  ", _STYLES.get(word, ""))] if state else []
-            block.append([(f"{rule.code:<3}  ", "dim"), (f"{rule.id:<{wide}}  ", "bold"), *told, (cut(summary(rule), room), "")])
+            first, *rest = wrapped(summary(rule), room) if room >= _LEAST else [[(cut(summary(rule), room), "")]]
+            block.append([(f"{rule.code:<3}  ", "dim"), (f"{rule.id:<{wide}}  ", "bold"), *told, *first])
+            block += [[(" " * before, ""), *more] for more in rest]
         blocks.append(block)
     blocks.append([[("A page of one: ", "dim"), ("gpuwatch explain RULE", "accent")]])
     return blocks
