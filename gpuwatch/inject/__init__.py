@@ -1,1 +1,1 @@
-"""What runs inside training processes; a later issue fills this room. Standard library only, Python 3.9+."""
+"""What runs inside training processes; the agent and what scripts may say themselves. Standard library only, Python 3.9+."""
