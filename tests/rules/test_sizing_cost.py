@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpuwatch.names import Severity
+from gpuwatch.names import Basis, Severity
 from gpuwatch.rules.cost import joules_per_token_regression, token_cost_above_reference
 from gpuwatch.rules.looks import GpuDay, JobDay
 from gpuwatch.rules.sizing import share_or_mig_candidate, smaller_gpu_would_do
@@ -66,7 +66,8 @@ def test_servers_slices_and_unknown_days_are_not_judged_for_sharing() -> None:
     assert isinstance(stage.judge(share_or_mig_candidate, gpu=1), Clear)
     assert isinstance(held(GpuDay(**SMALL), mig_enabled=True).judge(share_or_mig_candidate, gpu=1), Clear)
     assert isinstance(held(None).judge(share_or_mig_candidate, gpu=1), NotEvaluated)
-    assert isinstance(held(GpuDay(**(SMALL | {"memory_p99": None}))).judge(share_or_mig_candidate, gpu=1), NotEvaluated)
+    for unknown in ("memory_p99", "utilization_p99"):
+        assert isinstance(held(GpuDay(**(SMALL | {unknown: None}))).judge(share_or_mig_candidate, gpu=1), NotEvaluated)
 
 
 # ------------------------------------------------------------------------------------------------------------------- H2
@@ -114,6 +115,7 @@ def server(day: JobDay | None, watts: float = 300.0, utilization: float = 0.5, s
 def test_tokens_that_cost_twice_the_best_hour_are_told_also_in_money() -> None:
     day = JobDay(24, hour_gpu_seconds_per_token=0.003, best_gpu_seconds_per_token=0.001)
     found = server(day).judge(token_cost_above_reference, job=7)
+    assert isinstance(found, Finding) and found.basis is Basis.INFERRED and found.gain.startswith("up to")
     assert isinstance(found, Finding)
     assert found.waste_gpus == pytest.approx(2 * 2 / 3)
     assert "3,000 GPU-seconds" in found.title and found.evidence[2].measured == "3.00 a million"

@@ -65,7 +65,7 @@ def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio:
         title=f"A million tokens of {job.facts.model or job.label} took {million:,.0f} GPU-seconds in the last hour, {ratio:.1f} times the best.",
         severity=Severity.NOTICE,
         confidence=Confidence.MEDIUM,
-        basis=Basis.MEASURED,
+        basis=Basis.INFERRED,
         evidence=(
             Evidence("GPU-seconds a million tokens", f"{million:,.0f}", f"{reference * 1e6:,.0f}", "tokens and ledger"),
             Evidence(
@@ -81,7 +81,7 @@ def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio:
         how="(1 - reference / now) times its GPUs. Other findings explain the same hours: do not add them.",
         try_first=tuple(f"gpuwatch explain {rule}" for rule in findings[:3]) or ("gpuwatch waste",),
         then="fewer replicas, if fewer ask than in its best hour",
-        gain=f"the GPU time of {1 - 1 / ratio:.0%} of its tokens",
+        gain=f"up to the GPU time of {1 - 1 / ratio:.0%} of its tokens",
         gain_source="your reference" if own else "its own best hour of seven days",
         wrong_if=("fewer ask than in that hour",),
         measured=1 - 1 / ratio,

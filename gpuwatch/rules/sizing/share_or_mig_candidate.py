@@ -71,7 +71,9 @@ def share_or_mig_candidate(gpu: GpuSubject, scene: Scene) -> Verdict:
         return CLEAR
     if day.memory_p99 >= max(ratio, scene.limits.of(ID, "memory_bytes")) or cores > scene.limits.of(ID, "cores"):
         return CLEAR
-    if (day.utilization_p99 or 0.0) > scene.limits.of(ID, "burst"):
+    if day.utilization_p99 is None:
+        return NotEvaluated("the spread of its utilization over a day")
+    if day.utilization_p99 > scene.limits.of(ID, "burst"):
         return Clear("its work comes in bursts")
     return _finding(gpu, scene, day, cores)
 
