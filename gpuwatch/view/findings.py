@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gpuwatch.dataclass import dataclass, field, replace
+from gpuwatch.ledger.ratios import WASTE
 from gpuwatch.names import Basis, Confidence, Severity
 from gpuwatch.prices import SECONDS_PER_HOUR, Prices
 from gpuwatch.rules.document import finding_of
@@ -132,6 +133,7 @@ def finding_view(
     texts = {}
     if told is not None:
         texts = {name: getattr(told, name) for name in ("bucket", "how", "try_first", "then", "gain", "gain_source", "wrong_if")}
+        texts["how"] = _how(told)
         texts["facts"] = tuple(EvidenceView(*each) for each in told.evidence)
     return FindingView(
         rule=row.rule,
@@ -159,6 +161,15 @@ def finding_view(
         sql=row.sql,
         **texts,
     )
+
+
+def _how(told: Finding) -> str:
+    """How the amount is computed; where the ledger books that time to no waste, that it is the finding's own."""
+    if not told.waste_gpus or told.bucket is None or told.bucket in WASTE:
+        return told.how
+    word = told.bucket.label.replace("_", " ").replace("sm", "SM")
+    how = f"{told.how.rstrip('.')}. " if told.how else ""
+    return f"{how}The finding's own estimate: the ledger books this time as {word}, which is no part of its waste."
 
 
 def parsed_text(row: FindingRow) -> Finding | None:

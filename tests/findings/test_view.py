@@ -99,6 +99,20 @@ def test_open_findings_that_are_not_muted_stand_in_the_view_the_gravest_and_cost
     assert held.try_first[0] == "kill 4711"
 
 
+def test_an_amount_that_the_ledger_does_not_count_as_waste_is_called_the_findings_own(advice: Advice) -> None:
+    common = {"last_ms": NOW_MS, "started_ms": T0 + 2 * MINUTE}
+    hang = held_idle(name="busy, no progress", how="The time since then x 8 GPUs.", bucket=Bucket.STALLED_SM)
+    advice.finding(hang, rule="busy-but-no-progress", **common)
+    advice.finding(held_idle(name="held idle", how="All of it.", gpus=(2,)), rule="gpu-memory-held-idle", **common)
+    with opened(advice) as window:
+        how = {one.name: one.how for one in view_at(window).findings}
+    assert how["busy, no progress"] == (
+        "The time since then x 8 GPUs. The finding's own estimate: the ledger books this time as stalled SM, "
+        "which is no part of its waste."
+    )
+    assert how["held idle"] == "All of it."
+
+
 def test_money_needs_a_price_and_is_what_the_gpu_time_cost(advice: Advice) -> None:
     filled(advice)
     with opened(advice) as window:
