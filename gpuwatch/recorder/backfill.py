@@ -83,13 +83,20 @@ def _fill(writer: StoreWriter, collector: Past, context: CollectorContext, now: 
         start = end
     _add(writer, merger, collector, fine, last, FINE_STEP_S)
     _add(writer, merger, collector, last, now, 1)
+    now = _catch_up(writer, merger, collector, context, now)
+    Closer(writer).finish(now * 1000)
+    _history(writer, now * 1000)
+    _catch_up(writer, merger, collector, context, now)  # a gap before the recorder's first tick would end all quiet runs
+    writer.end_session(clean=True)
+
+
+def _catch_up(writer: StoreWriter, merger: Merger, collector: Past, context: CollectorContext, now: int) -> int:
+    """Second by second up to the present, which it returns: what came before has taken its time."""
     while now < (present := int(context.clock.time())):
         _add(writer, merger, collector, now, present, 1)
         now = present
     writer.commit()
-    Closer(writer).finish(now * 1000)
-    _history(writer, now * 1000)
-    writer.end_session(clean=True)
+    return now
 
 
 def _history(writer: StoreWriter, now_ms: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 from gpuwatch.clock import FakeClock
 from gpuwatch.plugin import CollectorContext
 from gpuwatch.recorder import Closer, Recorder, load_collectors
+from gpuwatch.recorder import backfill as past
 from gpuwatch.recorder.backfill import backfill
 from gpuwatch.store.writer import StoreWriter
 
@@ -54,6 +55,21 @@ def test_the_live_recorder_goes_on_without_a_hole() -> None:
     assert any(quiet_ms > 300_000 for quiet_ms in held.values())
     assert all(quiet_ms == held[gpu] + 1000 for gpu, _, quiet_ms in rows if quiet_ms > 1000)
     assert writer.connection.execute("SELECT count(*) FROM gap").fetchone() == (0,)
+
+
+def test_what_summing_up_the_past_takes_is_recorded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    sums = past._history
+
+    def slow(writer: StoreWriter, now_ms: int) -> None:
+        sums(writer, now_ms)
+        clock.advance(9)
+
+    monkeypatch.setattr(past, "_history", slow)
+    writer, _ = filled(":memory:", clock)
+    newest = "SELECT max(k.ts_ms), max(s.dt_ms) FROM tick k JOIN gpu_sample s USING(tick_id) WHERE k.ts_ms>?"
+    now_ms = int(clock.time()) * 1000
+    assert writer.connection.execute(newest, (now_ms - 9000,)).fetchone() == (now_ms, 1000)
 
 
 @pytest.mark.parametrize("scenario", ["train", "mig"])
