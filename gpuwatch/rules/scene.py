@@ -187,12 +187,12 @@ class Scene:
         for gpu_id, gpu_facts in facts.gpus.items():
             gpu = self.gpus.get(gpu_id)
             if gpu is None:
-                gpu = self.gpus[gpu_id] = GpuSubject(gpu_facts, Series(worn=worn_gpu, fresh_ms=self._fresh(FRESH_GPU_MS)))
+                gpu = self.gpus[gpu_id] = GpuSubject(gpu_facts, Series(worn=worn_gpu, fresh_ms=self._fresh()))
             gpu.facts = gpu_facts
         for proc_id, process_facts in facts.processes.items():
             process = self.processes.get(proc_id)
             if process is None:
-                series: Series[ProcessLook] = Series(_PROCESS_MS, worn_process, self._fresh(FRESH_PROCESS_MS))
+                series: Series[ProcessLook] = Series(_PROCESS_MS, worn_process, FRESH_PROCESS_MS)
                 process = self.processes[proc_id] = ProcessSubject(process_facts, series)
             process.facts = process_facts
         _feed(look.t_ms, look.gpus, {i: g.series for i, g in self.gpus.items()})
@@ -206,9 +206,9 @@ class Scene:
         self.events = [e for e in (*self.events, *look.events) if e.ts_ms > look.t_ms - _EVENTS_MS or e.kind in LASTING]
         self._prune(facts)
 
-    def _fresh(self, usual_ms: int) -> int:
-        """How long looks are kept whole: longer where the user made a window longer."""
-        return max(usual_ms, round(min(self.limits.raised_seconds, _EVENTS_MS / 1000) * 1000) + 60_000)
+    def _fresh(self) -> int:
+        """How long looks of a GPU are kept whole: longer where the user made a window longer."""
+        return max(FRESH_GPU_MS, round(min(self.limits.raised_seconds, _EVENTS_MS / 1000) * 1000) + 60_000)
 
     def _feed_jobs(self, look: Look, facts: Facts) -> None:
         for job_facts in facts.jobs.values():

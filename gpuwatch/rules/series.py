@@ -82,10 +82,10 @@ class Series(Generic[L]):
     """Looks of one GPU, process, rank, server or the host, oldest first. A window of ``seconds`` ends with the newest look of all.
 
     ``None`` from a window means that the value was not known in any of its time. All windows are cut at whole looks. Looks that are
-    older than ``fresh_ms`` become what ``worn`` makes of them.
+    older than ``fresh_ms`` become what ``worn`` makes of them, given what it made of the one before.
     """
 
-    def __init__(self, keep_ms: int = _KEEP_MS, worn: Callable[[L], Any] | None = None, fresh_ms: int = _KEEP_MS) -> None:
+    def __init__(self, keep_ms: int = _KEEP_MS, worn: Callable[[L, Any], Any] | None = None, fresh_ms: int = _KEEP_MS) -> None:
         self._keep_ms, self._fresh_ms = keep_ms, fresh_ms
         self._worn = worn
         self._last_worn: tuple[Any, Any] = (None, None)
@@ -122,7 +122,7 @@ class Series(Generic[L]):
         while self._ends[number] < before_ms:
             look = self._looks[number]
             if look is not self._last_worn[0]:  # the looks of a thing that rests are one object
-                self._last_worn = look, self._worn(look)  # type: ignore[misc]
+                self._last_worn = look, self._worn(look, self._last_worn[1])  # type: ignore[misc]
             self._looks[number] = self._last_worn[1]
             number += 1
         self._worn_count = number

@@ -14,8 +14,8 @@ from gpuwatch.rules.looks import GpuLook, ProcessLook
 
 FRESH_GPU_MS = 31 * 60_000
 """Longer windows (an hour for memory, two for pauses, starts, ECC errors) and unbroken runs read worn looks too."""
-FRESH_PROCESS_MS = 16 * 60_000
-"""Longer ones ask for memory, cores, and runs of a state."""
+FRESH_PROCESS_MS = 15_000
+"""Of a process only the newest look tells what its GPUs do; most looks before it say the same as others, and are one object."""
 
 
 @dataclass(slots=True)
@@ -42,18 +42,22 @@ class WornGpuLook:
 
 @dataclass(slots=True)
 class WornProcessLook:
-    """A process, a quarter of an hour ago and more."""
+    """A process at any look before the newest; ``gpus`` tell the memory alone."""
 
     ms: int
-    gpus: Mapping[int, tuple[float | None, float | None]]
+    gpus: Mapping[int, tuple[float | None, None]]
     cpu: float | None
+    thread_cpu: float | None
+    cpu_throttled: float | None
+    read: float | None
+    write: float | None
     run_state: str
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
-def worn_gpu(look: GpuLook) -> Any:
+def worn_gpu(look: GpuLook, _before: WornGpuLook | None) -> Any:
     """What is kept of an old look of a GPU."""
     return WornGpuLook(
         look.ms,
@@ -72,6 +76,10 @@ def worn_gpu(look: GpuLook) -> Any:
     )
 
 
-def worn_process(look: ProcessLook) -> Any:
-    """What is kept of an old look of a process."""
-    return WornProcessLook(look.ms, look.gpus, look.cpu, look.run_state)
+def worn_process(look: ProcessLook, before: WornProcessLook | None) -> Any:
+    """What is kept of an old look of a process, where ``before`` is what is kept of the look before it."""
+    gpus: Mapping[int, tuple[float | None, None]] = {gpu_id: (memory, None) for gpu_id, (memory, _) in look.gpus.items()}
+    if before is not None and before.gpus == gpus:
+        gpus = before.gpus
+    kept = WornProcessLook(look.ms, gpus, look.cpu, look.thread_cpu, look.cpu_throttled, look.read, look.write, look.run_state)
+    return before if kept == before else kept
