@@ -33,6 +33,7 @@ class Recording:
         """Record until ``stop`` is set or ``duration`` seconds are over; 0 at once if somebody else does and we are not to wait."""
         if self._runtime.place.notice:
             self._say(self._runtime.place.notice)
+        _ = self._runtime.advice  # what the configuration says wrong is told before anything is written, or waited for
         lease = self._lease(stop, wait_for_lease)
         if lease is None:
             return 0
@@ -63,7 +64,7 @@ class Recording:
         from gpuwatch.recorder import Closer, CostMeter, Recorder
         from gpuwatch.recorder.advisor import Advisor
 
-        runtime, advice = self._runtime, self._runtime.advice  # what the configuration says wrong is told before anything is written
+        runtime, advice = self._runtime, self._runtime.advice
         _one_heap()
         if runtime.simulated:
             runtime.fill_demo()
