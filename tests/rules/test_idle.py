@@ -93,6 +93,17 @@ def test_held_memory_without_work_is_told_from_the_start_of_the_quiet_run() -> N
     assert isinstance(stage.judge(gpu_memory_held_idle, gpu=1), Clear)
 
 
+def test_a_quiet_run_that_began_anew_while_it_is_told_does_not_pass_for_the_whole() -> None:
+    stage = held()
+    stage.run(10, gpu=QUIET, process={"memory": 38 * GIB})
+    found(stage.judge(gpu_memory_held_idle, gpu=1))
+    stage.open(gpu_memory_held_idle, "gpu:GPU-1")
+    stage.run(10, gpu=BUSY)
+    stage.run(120, gpu=QUIET, process={"memory": 38 * GIB})
+    one = found(stage.judge(gpu_memory_held_idle, gpu=1))
+    assert "began anew 2 min ago" in one.how and "whole" not in one.how
+
+
 def test_a_notebook_has_an_hour_and_a_busy_holder_is_said_to_work_on_the_cpu() -> None:
     stage = held("python -m ipykernel_launcher", cpu=0.9)
     stage.run(1790, gpu=QUIET, process={"cpu": 0.9})

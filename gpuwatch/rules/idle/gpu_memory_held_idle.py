@@ -103,7 +103,7 @@ def _finding(gpu: GpuSubject, scene: Scene, now: GpuLook, holders: list[ProcessS
         ),
         gpus=(gpu.id,),
         waste_gpus=fraction,
-        how=f"The whole quiet run, from its start, times one GPU: {span(quiet)} = {gpu_hours(quiet * fraction)}.",
+        how=_how(quiet, fraction, limit),
         try_first=_try(holders, gpu),
         then="notebooks: c.MappingKernelManager.cull_idle_timeout = 3600; Ollama: OLLAMA_KEEP_ALIVE=5m",
         gain=("" if known else "up to ") + "all of it: one GPU for as long as it stays quiet",
@@ -115,6 +115,13 @@ def _finding(gpu: GpuSubject, scene: Scene, now: GpuLook, holders: list[ProcessS
         cost_gpu_seconds=quiet * fraction,
         sql=of_gpus("quiet_context_seconds, observed_seconds, memory_used_bytes", [gpu], max(quiet, 3600)),
     )
+
+
+def _how(quiet: float, fraction: float, limit: float) -> str:
+    """How its amount is made; a run below the limit is a later one than that which was told first."""
+    if quiet < limit:
+        return f"The time in which it held, times one GPU. The quiet run began anew {span(quiet)} ago, after a gap or a moment of work."
+    return f"The whole quiet run, from its start, times one GPU: {span(quiet)} = {gpu_hours(quiet * fraction)}."
 
 
 def _try(holders: list[ProcessSubject], gpu: GpuSubject) -> tuple[str, ...]:
