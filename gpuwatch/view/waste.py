@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 RESOLVED_MS = 7 * DAY_MS
 EFFECT_MS = 2_940_000
 """So long after it cleared its effect is known: half an hour, and until the ledger of that is final."""
-NOT_YET = "not measured yet: half an hour after it cleared"
+NOT_YET = "not measured yet: the time after it is still counted"
 _PREFIXES = ("no effect: ", "worse: ")
 
 
