@@ -107,18 +107,18 @@ def server(day: JobDay | None, watts: float = 300.0, utilization: float = 0.5, s
     if day is not None:
         stage.job_days[7] = day
     for number in (1, 2):
-        stage.gpu(number, price_per_hour=3.6, idle_power=70.0)
+        stage.gpu(number, idle_power=70.0)
     stage.run(seconds, {"utilization": utilization, "power": watts})
     return stage
 
 
-def test_tokens_that_cost_twice_the_best_hour_are_told_also_in_money() -> None:
+def test_tokens_that_cost_twice_the_best_hour_are_told() -> None:
     day = JobDay(24, hour_gpu_seconds_per_token=0.003, best_gpu_seconds_per_token=0.001)
     found = server(day).judge(token_cost_above_reference, job=7)
     assert isinstance(found, Finding) and found.basis is Basis.INFERRED and found.gain.startswith("up to")
     assert isinstance(found, Finding)
     assert found.waste_gpus == pytest.approx(2 * 2 / 3)
-    assert "3,000 GPU-seconds" in found.title and found.evidence[2].measured == "3.00 a million"
+    assert "3,000 GPU-seconds" in found.title and found.evidence[2].measured == "0.83"
 
 
 def test_a_reference_of_ones_own_goes_before_the_best_hour() -> None:

@@ -28,8 +28,8 @@ ID = "token-cost-above-reference"
 def token_cost_above_reference(job: JobSubject, scene: Scene) -> Verdict:
     """A million tokens took more than twice the GPU time of the best hour of the last seven days.
 
-    Fires by the last full hour, against the best hour whose share of prompt tokens was within 25 %, or against your reference. In money where
-    GPUs have a price.
+    Fires by the last full hour, against the best hour whose share of prompt tokens was within 25 %, or against your reference. Money is
+    not told here: prices are never kept in the store.
 
     Waste: (1 - reference / now) times its GPUs: the same hours that other findings explain, so look at those first.
     Try: the findings on the same server or training, by their buckets.
@@ -54,14 +54,11 @@ def token_cost_above_reference(job: JobSubject, scene: Scene) -> Verdict:
 
 
 def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio: float, own: bool) -> Finding:
-    prices = [gpu.facts.price_per_hour for gpu in job.gpus]
-    price = sum(p for p in prices if p is not None) / len(prices) if prices and all(p is not None for p in prices) else None
     million = now * 1e6
-    money = "set a price for your GPUs" if price is None else f"{million / 3600 * price:.2f} a million"
     held = sum(gpu.gpu.compute_fraction for gpu in job.gpus)
     findings = sorted({rule for rule, subject in scene.open if rule != ID and subject in (job.key, *(gpu.key for gpu in job.gpus))})
     return Finding(
-        name="dear tokens",
+        name="tokens cost more",
         title=f"A million tokens of {job.facts.model or job.label} took {million:,.0f} GPU-seconds in the last hour, {ratio:.1f} times the best.",
         severity=Severity.NOTICE,
         confidence=Confidence.MEDIUM,
@@ -74,7 +71,7 @@ def _finding(job: JobSubject, scene: Scene, now: float, reference: float, ratio:
                 f"{scene.limits.of(ID, 'ratio'):.1f}",
                 "your own" if own else "its best hour",
             ),
-            Evidence("in money", money, "–", "your prices"),
+            Evidence("GPU-hours a million tokens", f"{million / 3600:.2f}", f"{reference * 1e6 / 3600:.2f}", "tokens and ledger"),
         ),
         gpus=tuple(gpu.id for gpu in job.gpus),
         waste_gpus=(1 - 1 / ratio) * held if job.gpus else None,

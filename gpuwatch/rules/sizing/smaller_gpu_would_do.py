@@ -71,7 +71,6 @@ def smaller_gpu_would_do(gpu: GpuSubject, scene: Scene) -> Verdict:
 
 
 def _finding(gpu: GpuSubject, scene: Scene, card: Card, load: float, memory: float, sm: float) -> Finding:
-    price = gpu.facts.price_per_hour
     return Finding(
         name="smaller card would do",
         title=f"{gpu.label} needed {gib(memory)} and {percent(sm)} of its SMs in a day: one {card.name} would do.",
@@ -85,12 +84,7 @@ def _finding(gpu: GpuSubject, scene: Scene, card: Card, load: float, memory: flo
         ),
         gpus=(gpu.id,),
         waste_gpus=None,
-        how="No amount of time"
-        + (
-            f": an hour of this card costs {price:g} by your list; the other's price decides."
-            if price
-            else "; set prices to see money."
-        ),
+        how="No amount of time: what the two cards cost decides.",
         try_first=(f"the same work on one {card.name} for an hour, and its speed compared",),
         then="or share this card: share-or-mig-candidate",
         gain="up to the difference of the two prices",
