@@ -18,7 +18,8 @@ from gpuwatch.rules.looks import BINS
 Values = Sequence[int | None]
 FULL = 1000
 """A ratio of 1 in the store's per mille."""
-_KEPT = 4096
+_KEPT, _KEPT_BINS = 2048, 256
+"""So many numbers and distributions are looked up again; what looks keep of them lasts as long as they do."""
 _numbers: dict[float, float] = {}
 _wholes: dict[int, int] = {}
 _bins: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -181,7 +182,7 @@ def spread(rows: Rows, values: Values) -> tuple[int, ...]:
     bins = [0] * BINS
     for value, ms in zip(known, dt):
         bins[min(BINS - 1, max(0, value * BINS // FULL))] += ms
-    if len(_bins) > _KEPT:
+    if len(_bins) > _KEPT_BINS:
         _bins.clear()
     return _bins.setdefault(found := tuple(map(whole, bins)), found)
 
