@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gpuwatch.errors import UsageError, nearest
+from gpuwatch.errors import StoreError, UsageError, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +108,8 @@ def keep_mute(path: Path, mute: Mute, now_ms: int, *, lift: bool = False) -> int
 
     with Window(path) as window:
         host_id = window.host_id
+    if not host_id:
+        raise StoreError(f"nothing was ever recorded in {path}", "start a recorder with: gpuwatch record")
     with open_beside(path) as db:
         if lift:
             return mutes.lift(db, host_id, mute.rule, mute.subject, mute.command, now_ms)

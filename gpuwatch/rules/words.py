@@ -41,8 +41,10 @@ def gpu_hours(seconds: float) -> str:
 
 
 def who(process: ProcessSubject) -> str:
-    """``PID 4711 (ana, python train.py)``: what is known of it."""
+    """``PID 4711 (ana, python train.py)``: what is known of it; one of a person who was forgotten has no number."""
     facts = process.facts
+    if facts.pid <= 0:
+        return f"A process ({facts.user})" if facts.user else "A process"
     known = ", ".join(word for word in (facts.user, (facts.command or facts.name)[:60]) if word)
     return f"PID {facts.pid} ({known})" if known else f"PID {facts.pid}"
 

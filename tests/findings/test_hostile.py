@@ -94,6 +94,13 @@ def test_a_mute_that_cannot_be_kept_is_refused_in_one_line(words: tuple[str, ...
     assert advice.db.execute("SELECT count(*) FROM mute WHERE lifted_ms IS NULL").fetchone()[0] == 1
 
 
+def test_a_mute_needs_somebody_who_was_recorded(store: Path, advice: Advice) -> None:
+    advice.db.executescript("PRAGMA foreign_keys=off; DELETE FROM session; DELETE FROM host")
+    done = run(store, "mute", RULE, "--for", "1h")
+    assert done.returncode == 3
+    assert "nothing was ever recorded" in done.stderr
+
+
 def test_what_is_no_finding_is_known() -> None:
     good = held_idle(gpus=(2,))
     assert sound(good)

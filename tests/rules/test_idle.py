@@ -93,6 +93,15 @@ def test_held_memory_without_work_is_told_from_the_start_of_the_quiet_run() -> N
     assert isinstance(stage.judge(gpu_memory_held_idle, gpu=1), Clear)
 
 
+def test_who_was_forgotten_has_no_number_to_be_ended_by() -> None:
+    stage = Stage()
+    stage.process(-2, gpus=(1,), user="forgotten-1")
+    stage.run(1800, gpu=QUIET, process={"memory": 38 * GIB})
+    one = found(stage.judge(gpu_memory_held_idle, gpu=1))
+    assert one.title.startswith("A process (forgotten-1) holds")
+    assert not any("kill" in line for line in one.try_first)
+
+
 def test_a_quiet_run_that_began_anew_while_it_is_told_does_not_pass_for_the_whole() -> None:
     stage = held()
     stage.run(10, gpu=QUIET, process={"memory": 38 * GIB})

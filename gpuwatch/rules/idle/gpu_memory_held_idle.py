@@ -130,7 +130,8 @@ def _try(holders: list[ProcessSubject], gpu: GpuSubject) -> tuple[str, ...]:
         return (f"nvidia-smi -i {gpu.gpu.index} --query-compute-apps=pid,used_memory --format=csv", "fuser -v /dev/nvidia*")
     if interactive(holders):
         return ("restart or shut down the kernel in the notebook's own page", free)
-    return (f"kill {holders[0].facts.pid}", free)
+    pid = holders[0].facts.pid
+    return (f"kill {pid}", free) if pid > 0 else (free,)
 
 
 def _least(gpu: GpuSubject, scene: Scene) -> float:
