@@ -10,7 +10,6 @@ from gpuwatch.errors import StoreError, UsageError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gpuwatch.prices import Prices
     from gpuwatch.recorder.advice_settings import AdviceSettings
     from gpuwatch.rules.types import Mute
     from gpuwatch.settings import InferenceSettings, RulesSettings
@@ -59,9 +58,7 @@ def checked_rules(names: Sequence[str], where: str) -> None:
             raise UsageError(f"{where}: there is no rule '{name}'{near(name, RULES)}")
 
 
-def advice_settings(
-    rules: RulesSettings, prices: Prices, sources: Mapping[str, str], inference: InferenceSettings | None = None
-) -> AdviceSettings:
+def advice_settings(rules: RulesSettings, sources: Mapping[str, str], inference: InferenceSettings | None = None) -> AdviceSettings:
     """What the advisor is given. Raises :class:`UsageError` for a rule or a limit that there is not."""
     from gpuwatch.recorder.advice_settings import AdviceSettings
 
@@ -79,7 +76,6 @@ def advice_settings(
         off=rules.off,
         on=rules.on,
         limits={**_fast_enough(inference, sources), **checked_limits(rules.limits, where("limits"))},
-        prices=prices,
         patience_seconds=rules.patience_seconds,
         effect_seconds=round(rules.effect_seconds),
     )
@@ -123,7 +119,6 @@ def replay_terms(advice: AdviceSettings) -> Terms:
     return Terms(
         advice.limits,
         advice.judges,
-        lambda gpu, at_ms: advice.prices.gpu_hour(gpu.name, at_ms),
         lambda gpu: advice.reserves(gpu.index, gpu.uuid),
         advice.patience_seconds,
     )

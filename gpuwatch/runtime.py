@@ -203,7 +203,7 @@ class Runtime:
         """What the configuration says of rules. Raises :class:`UsageError` for a rule or a limit that there is not."""
         from gpuwatch.ruled import advice_settings
 
-        return advice_settings(self.settings.rules, self.terms.prices, self.loaded.sources, self.settings.inference)
+        return advice_settings(self.settings.rules, self.loaded.sources, self.settings.inference)
 
     def collectors(self) -> list[Collector]:
         """All collectors, made but not opened; one that cannot be loaded becomes a source that says so."""

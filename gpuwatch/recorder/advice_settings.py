@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gpuwatch.dataclass import dataclass, field
-from gpuwatch.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,6 @@ class AdviceSettings:
     """Rules that are off by default and are to judge."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """``{"rule.limit": value}`` in place of the table's default."""
-    prices: Prices = field(default_factory=Prices)
     patience_seconds: float = 300.0
     """So young a process is not judged."""
     effect_seconds: int = 1800

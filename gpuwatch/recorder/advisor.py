@@ -32,7 +32,7 @@ _PIECE_NS, _WARM_PIECE_NS = 800_000, 4_000_000
 _AT_ONCE_NS, _AT_ONCE_FIRST_MS, _AT_ONCE_WARM_MS = 150_000_000, 3000, 1_800_000
 """The same of a demo: a tick's share while looks wait, when it begins, and what of the time before the start is only looked at."""
 _WARM_PIECES, _LATE_PIECES = 10, 4
-"""So many at least, where time runs faster than the machine: a look has about forty."""
+"""So many at least, where time runs faster than the machine: a look has about fifty."""
 _MOST = 8
 """A look that waits while others come gets so many shares at most."""
 _LATE_MS = 60_000
@@ -135,7 +135,6 @@ class Advisor:
         terms = Terms(
             given.limits,
             given.judges,
-            lambda gpu, at_ms: given.prices.gpu_hour(gpu.name, at_ms),
             lambda gpu: given.reserves(gpu.index, gpu.uuid),
             given.patience_seconds,
         )

@@ -178,7 +178,7 @@ class Closer:
 
         def compute(gpu_id: int) -> None:
             own = inputs.of(gpu_id)
-            if own[0].quiet and own[0].context is None:  # whether somebody was there is told by what was before
+            if own[0].quiet and any(row.context is None for row in own):  # whether somebody was there is told by what was before
                 own = rollup.ledger_input(self._db, gpu_id, start - HOLD_MS, end)
             found[gpu_id] = self._split(gpu_id, own, owns[gpu_id], minute, ts_ms), may_be_unused(own, minute)
 

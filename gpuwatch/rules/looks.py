@@ -210,12 +210,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """A GPU: the driver's description, the power that it draws when nobody holds it (watts; ``None``: not learned), its price."""
+    """A GPU: the driver's description, the power that it draws when nobody holds it (watts; ``None``: not learned)."""
 
     gpu_id: int
     gpu: Gpu
     idle_power: float | None = None
-    price_per_hour: float | None = None
     reserved: bool = False
     """The user keeps it free on purpose (``[rules] reserve``): it is never called unallocated."""
 

@@ -48,27 +48,22 @@ _STEPS_MS = 60_000
 """How many steps a run has made is told of the newest minute only: the store keeps no more than the last count."""
 
 
-def _no_price(_gpu: Gpu, _at_ms: int) -> float | None:
-    return None
-
-
 def _not_reserved(_gpu: Gpu) -> bool:
     return False
 
 
 class FactsReader:
-    """Tells who is there, look after look. ``price`` (of a GPU at an instant) and ``reserved`` come from the configuration."""
+    """Tells who is there, look after look. ``reserved`` (whether a GPU is) comes from the configuration."""
 
     def __init__(
         self,
         db: sqlite3.Connection,
         host_id: int,
         *,
-        price: Callable[[Gpu, int], float | None] = _no_price,
         reserved: Callable[[Gpu], bool] = _not_reserved,
     ) -> None:
         self._db, self._host_id = db, host_id
-        self._price, self._reserved = price, reserved
+        self._reserved = reserved
         self._days = Days(db, host_id)
         self._seen: dict[int, int] = {}
         """Process -> end of the last look that it was in."""
@@ -94,7 +89,7 @@ class FactsReader:
             self._processes[row[0]] = self._process(row)
         yield Facts()
         processes = {proc_id: self._processes[proc_id] for proc_id in sorted(self._seen) if proc_id in self._processes}
-        gpus = {row[0]: self._gpu(row, t_ms) for row in self._db.execute(_GPUS, (self._host_id,))}
+        gpus = {row[0]: self._gpu(row) for row in self._db.execute(_GPUS, (self._host_id,))}
         ranks: dict[int, list[RankFacts]] = {}
         for workload_id, *told in self._rows(_RANKS, sorted(self._seen)):
             if told[_ATTACHED] <= t_ms:
@@ -151,10 +146,10 @@ class FactsReader:
         made: ProcessFacts = self._again("process", row[0], row, lambda row: ProcessFacts(*row))
         return made
 
-    def _gpu(self, row: tuple[Any, ...], t_ms: int) -> GpuFacts:
+    def _gpu(self, row: tuple[Any, ...]) -> GpuFacts:
         gpu: Gpu = self._again("gpu", row[0], row[2:], _described)
         idle = None if row[1] is None else row[1] / 1000
-        return GpuFacts(row[0], gpu, idle, self._price(gpu, t_ms), self._reserved(gpu))
+        return GpuFacts(row[0], gpu, idle, self._reserved(gpu))
 
     def _rank(self, row: list[Any], t_ms: int) -> RankFacts:
         proc_id, source, *told, first_step_ms, total_steps, ended_ms = row

@@ -29,23 +29,16 @@ def _every(_rule: str, on: bool) -> bool:
     return on
 
 
-def _no_price(_gpu: Gpu, _at_ms: int) -> float | None:
-    return None
-
-
 def _nobody(_gpu: Gpu) -> bool:
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What judges, and by what: ``limits`` as ``{"rule.limit": value}``; ``judges`` (rule, on by default); a GPU's price an hour at an
-    instant; whether a GPU is kept free on purpose; the patience with young processes in seconds.
-    """
+    """What judges, and by what: ``limits`` as ``{"rule.limit": value}``; ``judges`` (rule, on by default); whether a GPU is kept free on purpose; the patience with young processes in seconds."""
 
     limits: Mapping[str, float] = field(default_factory=dict)
     judges: Callable[[str, bool], bool] = _every
-    price: Callable[[Gpu, int], float | None] = _no_price
     reserved: Callable[[Gpu], bool] = _nobody
     patience_seconds: float = 300.0
 
@@ -59,7 +52,7 @@ class Terms:
 
     def facts(self, db: sqlite3.Connection, host_id: int) -> FactsReader:
         """Who is there."""
-        return FactsReader(db, host_id, price=self.price, reserved=self.reserved)
+        return FactsReader(db, host_id, reserved=self.reserved)
 
 
 def changes(

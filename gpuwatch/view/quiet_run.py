@@ -61,10 +61,10 @@ class QuietRun:
 def lead_in(run: QuietRun, first: LedgerRow) -> list[LedgerRow]:
     """What tells the ledger how the run of ``first`` began: the row before it, and its quiet time up to ``first`` in one row.
 
-    Empty when ``first`` is not of that run, or when its holder is known: then the beginning does not matter.
+    Empty when ``first`` is not of that run. It matters where the holder is unknown, be it only in some of the rows that follow.
     """
     begin = first.ts_ms - first.dt_ms
-    if first.quiet is not True or first.context is not None or begin < run.first_ms:
+    if first.quiet is not True or begin < run.first_ms:
         return []
     out = [] if run.before is None else [run.before]
     if begin > run.first_ms:

@@ -8,7 +8,6 @@ import pytest
 
 from gpuwatch import settings
 from gpuwatch.errors import UsageError
-from gpuwatch.prices import Prices
 from gpuwatch.ruled import advice_settings
 
 
@@ -115,7 +114,7 @@ def test_rules_take_lists_and_limits_from_files_and_variables(tmp_path: Path) ->
 def test_a_rule_or_limit_that_there_is_not_is_one_line(tmp_path: Path, text: str, said: str) -> None:
     loaded = load(tmp_path, text)
     with pytest.raises(UsageError) as caught:
-        advice_settings(loaded.settings.rules, Prices(), loaded.sources)
+        advice_settings(loaded.settings.rules, loaded.sources)
     assert said in caught.value.message
     assert "config.toml: rules." in caught.value.message
 
@@ -123,7 +122,7 @@ def test_a_rule_or_limit_that_there_is_not_is_one_line(tmp_path: Path, text: str
 def test_what_is_called_fast_enough_holds_for_the_rule_about_it_if_somebody_said_so(tmp_path: Path) -> None:
     def limits(text: str) -> dict[str, float]:
         loaded = load(tmp_path, text)
-        return dict(advice_settings(loaded.settings.rules, Prices(), loaded.sources, loaded.settings.inference).limits)
+        return dict(advice_settings(loaded.settings.rules, loaded.sources, loaded.settings.inference).limits)
 
     assert limits("[rules]\nenabled = true\n") == {}
     assert limits("[inference]\nttft_seconds = 0.3\n") == {"latency-slo-miss.ttft_seconds": 0.3}

@@ -213,7 +213,7 @@ def test_who_was_seen_is_told_for_ten_minutes_more(store: Store) -> None:
         store.tick(second, gpu_rows=[gpu_row()])
     db = store.db
     db.execute("UPDATE gpu SET idle_power_mw=73500 WHERE gpu_id=1")
-    reader = FactsReader(db, 1, price=lambda gpu, _at: 2.5 if gpu.index == 0 else None, reserved=lambda gpu: gpu.index == 1)
+    reader = FactsReader(db, 1, reserved=lambda gpu: gpu.index == 1)
     told = [reader.facts(look) for look in store.looks(620)]
     assert [len(facts.processes) for facts in told] == [1, 1, 0]
     assert [len(facts.jobs) for facts in told] == [1, 1, 0]
@@ -222,8 +222,8 @@ def test_who_was_seen_is_told_for_ten_minutes_more(store: Store) -> None:
     (job,) = told[0].jobs.values()
     assert (job.served, job.model, job.port, job.kind) == (True, "m", 8000, "inference")
     first, second = told[0].gpus.values()
-    assert (first.idle_power, first.price_per_hour, first.reserved) == (73.5, 2.5, False)
-    assert (second.idle_power, second.price_per_hour, second.reserved) == (None, None, True)
+    assert (first.idle_power, first.reserved) == (73.5, False)
+    assert (second.idle_power, second.reserved) == (None, True)
 
 
 def test_hundreds_of_short_processes_are_read_once_each(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

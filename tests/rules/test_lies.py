@@ -81,7 +81,7 @@ def _stage(dice: random.Random) -> Stage:
     stage.job_days = {
         number: JobDay(dice.choice((0.0, 24.0)), *days, *days[:2], failures=dice.choice((None, 0, 5))) for number in (5, 7)
     }
-    stage.gpu(1, idle_power=dice.choice((None, 0.0, 70.0)), price_per_hour=dice.choice((None, 0.0, 2.0)))
+    stage.gpu(1, idle_power=dice.choice((None, 0.0, 70.0)))
     return stage
 
 

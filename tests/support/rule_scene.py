@@ -75,8 +75,8 @@ class Stage:
     # ------------------------------------------------------------------------------------------------------------------ who
 
     def gpu(self, number: int, **fields: Any) -> None:
-        """Change what the driver says of a GPU, or what is known of it (idle_power, price_per_hour, reserved)."""
-        own = {name: fields.pop(name) for name in ("idle_power", "price_per_hour", "reserved") if name in fields}
+        """Change what the driver says of a GPU, or what is known of it (idle_power, reserved)."""
+        own = {name: fields.pop(name) for name in ("idle_power", "reserved") if name in fields}
         facts = self.gpus[number]
         self.gpus[number] = replace(facts, gpu=replace(facts.gpu, **fields), **own)
 

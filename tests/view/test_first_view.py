@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.story import Story
 
-from gpuwatch.names import Bucket
+from gpuwatch.names import Bucket, Context
 from gpuwatch.store.window import Window
 from gpuwatch.view.build import build_view
 
@@ -50,3 +50,22 @@ def test_without_an_active_row_before_it_the_run_is_of_nobody(tmp_path: Path):
     gpu.util = 1.0
     story.run(MINUTE + 10)
     assert buckets(tmp_path / "store.db", story.now_ms)[Bucket.IDLE_UNATTRIBUTED] == 239_000
+
+
+def test_a_holder_that_is_unknown_in_the_middle_of_a_quiet_run_leaves_it_a_wait(tmp_path: Path):
+    story = Story(tmp_path / "store.db", 1)
+    story.close_minutes()
+    (gpu,) = story.gpus
+    gpu.util, gpu.context = 1.0, Context.PROCESS
+    story.run(50)
+    gpu.util = 0.0
+    story.run(15)
+    gpu.context = None
+    story.run(10)
+    gpu.util = 1.0
+    story.run(75)
+    assert buckets(tmp_path / "store.db", story.now_ms)[Bucket.WAIT] == 25_000
+    assert story.closer is not None
+    story.closer.finish(story.now_ms)
+    booked = "SELECT bucket, sum(ms) FROM ledger_minute GROUP BY 1"
+    assert dict(story.writer.connection.execute(booked)).get(int(Bucket.IDLE_UNATTRIBUTED)) is None
