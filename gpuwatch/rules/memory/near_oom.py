@@ -39,8 +39,9 @@ def near_oom(gpu: GpuSubject, scene: Scene) -> Verdict:
     """A job may soon run out of GPU memory.
 
     Fires when for 5 minutes less than max(1 GiB, 3 %) of the memory is free, or memory grows so steadily (a straight line through 30 minutes
-    with R squared 0.8) that it is full within 30 minutes. What PyTorch keeps in its cache counts as free where the hook tells it. Servers
-    and frameworks that take all memory at their start are not judged.
+    with R squared 0.8) that it is full within 30 minutes. What PyTorch keeps in its cache counts as free where the hook tells it; without
+    the hook full memory is a notice, since PyTorch keeps what it once needed. Servers and frameworks that take all memory at their start
+    are not judged.
 
     Waste: none now. At risk are the GPU-hours since the last checkpoint.
     Try: a smaller micro-batch, gradient checkpointing, expandable segments; write a checkpoint.
@@ -104,14 +105,15 @@ def _finding(
     gpu: GpuSubject, scene: Scene, jobs: list[JobSubject], room: tuple[float, float], ahead: float | None, cached: float | None
 ) -> Finding:
     free, least = room
+    told = cached is not None or ahead is not None
     saved = [job.facts.run.last_checkpoint_ms for job in jobs if job.facts.run and job.facts.run.last_checkpoint_ms]
     risk = span((scene.t_ms - max(saved)) / 1000) if saved else "–"
     soon = f"{gpu.label} will be out of memory in about {span(ahead or 0)}: {gib(free)} are free, and it grows steadily."
     return Finding(
         name="nearly out of memory",
         title=f"{gib(free)} of {gib(gpu.gpu.memory_total_bytes)} are free on {gpu.label}." if ahead is None else soon,
-        severity=Severity.WARNING,
-        confidence=Confidence.HIGH if cached is not None or ahead is not None else Confidence.MEDIUM,
+        severity=Severity.WARNING if told else Severity.NOTICE,
+        confidence=Confidence.HIGH if told else Confidence.MEDIUM,
         basis=Basis.MEASURED if ahead is None else Basis.INFERRED,
         evidence=(
             Evidence("memory free" + (", PyTorch's cache counted" if cached else ""), gib(free), gib(least), "NVML memory, hook"),
