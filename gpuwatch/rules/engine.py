@@ -75,6 +75,7 @@ class Engine:
             return
         self.open[key] = found
         self.scene.open.add(key)
+        self.scene.started[key] = found.started_ms
         self._judged_ms[key] = found.last_ms
 
     # ------------------------------------------------------------------------------------------------------------- looks
@@ -175,6 +176,7 @@ class Engine:
         self._tell_whose(found, subject)
         self.open[key] = found
         self.scene.open.add(key)
+        self.scene.started[key] = found.started_ms
         self._courses[key].opened(t_ms)
         self._places.take(key, finding, t_ms)
         self._judged_ms[key] = t_ms
@@ -202,6 +204,7 @@ class Engine:
     def _clear(self, key: Key, t_ms: int, changes: list[Change]) -> None:
         known = self.open.pop(key)
         self.scene.open.discard(key)
+        self.scene.started.pop(key, None)
         self._judged_ms.pop(key, None)
         known.ended_ms = max(known.last_ms, known.started_ms)
         self._courses[key].cleared(t_ms)

@@ -139,6 +139,8 @@ class Scene:
     """Of the last 24 hours, oldest first; those of :data:`LASTING` kinds for as long as anybody looks."""
     open: set[tuple[str, str]] = field(default_factory=set)
     """(rule, subject key) that is open now: a rule clears at another limit than it fires at."""
+    started: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Since when each of these holds, unix milliseconds."""
     _ranks: dict[int, RankSubject] = field(default_factory=dict)
     _servers: dict[int, Series[ServerLook]] = field(default_factory=dict)
     _holders: dict[int, list[ProcessSubject]] = field(default_factory=dict)
@@ -150,6 +152,11 @@ class Scene:
     def is_open(self, rule: str, subject: GpuSubject | JobSubject | str) -> bool:
         """Whether a finding of this rule on this subject is open."""
         return (rule, subject if isinstance(subject, str) else subject.key) in self.open
+
+    def seconds_open(self, rule: str, subject: GpuSubject | JobSubject) -> float:
+        """Since when an open finding of this rule on this subject holds, in seconds up to now; 0 if there is none."""
+        started_ms = self.started.get((rule, subject.key))
+        return 0.0 if started_ms is None else (self.t_ms - started_ms) / 1000
 
     def holders(self, gpu: GpuSubject) -> Sequence[ProcessSubject]:
         """The processes that hold a GPU now, those with most memory first."""

@@ -90,9 +90,11 @@ def _finding(gpu: GpuSubject, scene: Scene, now: GpuLook, holders: list[ProcessS
     cpu = max((p.now.cpu for p in holders if p.now and p.now.cpu is not None), default=None)
     working = ", working on the CPU," if cpu is not None and cpu >= 0.5 else ""
     holder = who(holders[0]) if holders else "A process that is not visible from here"
+    longer = scene.seconds_open(ID, gpu)  # a recorder that starts again has missed some seconds, and a run ends at a gap
+    idle = f"no work of it was seen for {span(longer)}" if longer > quiet + 60 else f"has started no work for {span(quiet)}"
     return Finding(
         name="held idle",
-        title=f"{holder}{working} holds {gib(held)} and has started no work for {span(quiet)}.",
+        title=f"{holder}{working} holds {gib(held)} and {idle}.",
         severity=Severity.WARNING,
         confidence=Confidence.HIGH if known else Confidence.MEDIUM,
         basis=Basis.MEASURED if known else Basis.INFERRED,
