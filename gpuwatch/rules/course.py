@@ -70,5 +70,4 @@ class Course:
 def course_of(rule: Rule) -> Course:
     """A new one."""
     window = round(rule.window * 1000)
-    clears = min(window // 2, _MOST_CLEARING_MS) if rule.clears_after is None else round(rule.clears_after * 1000)
-    return Course(window, max(clears, 1))
+    return Course(window, min(window // 2, _MOST_CLEARING_MS))

@@ -33,8 +33,6 @@ class Rule:
     """False: off unless the configuration names it."""
     confirms_at_once: bool = False
     """Needs no second look before it is told (an error that has happened)."""
-    clears_after: float | None = None
-    """Seconds for which it must have held in less than half of the looks before it clears; None: half its window, two minutes at most."""
 
     @property
     def manual(self) -> str:
@@ -55,13 +53,12 @@ def rule(
     bucket: Bucket | None = None,
     on: bool = True,
     confirms_at_once: bool = False,
-    clears_after: float | None = None,
 ) -> Callable[[Callable[[Any, Scene], Verdict]], Rule]:
     """Make a :class:`Rule` of a function ``(subject, scene) -> Verdict``; the subject is a GPU, a job, or None for the host."""
 
     def made(check: Callable[[Any, Scene], Verdict]) -> Rule:
         own = of_rule(id, *limits)
-        return Rule(id, code, about, phase, severity, confidence, window, check, own, bucket, on, confirms_at_once, clears_after)
+        return Rule(id, code, about, phase, severity, confidence, window, check, own, bucket, on, confirms_at_once)
 
     return made
 

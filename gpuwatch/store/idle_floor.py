@@ -10,9 +10,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 
+from gpuwatch.ledger.facts import IDLE_PERCENTILE
 from gpuwatch.store.connection import transaction
 
-DAYS, LEAST_MINUTES, PERCENTILE = 7, 5, 5
+DAYS, LEAST_MINUTES = 7, 5
 _SLICE_S, _DAY_S = 2 * 3600, 86_400
 _STEP_MW = 100
 """Power is counted in steps of so many milliwatts."""
@@ -44,7 +45,7 @@ def floors(db: sqlite3.Connection) -> dict[str, float]:
 
 def _percentile(steps: Counter[int]) -> int:
     """The smallest step below or at which so many percent of the minutes are."""
-    wanted, below = steps.total() * PERCENTILE / 100, 0
+    wanted, below = steps.total() * IDLE_PERCENTILE / 100, 0
     for step in sorted(steps):
         below += steps[step]
         if below >= wanted:

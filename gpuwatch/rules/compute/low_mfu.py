@@ -67,13 +67,16 @@ def low_mfu(job: JobSubject, scene: Scene) -> Verdict:
     mfu, busy = _of_steps(job, scene), mean_of(job.gpus, "busy", WINDOW)
     if isinstance(mfu, Clear):
         return mfu
-    if mfu is None or not size:
+    achievable = achievable_share(job.gpus[0].gpu.name)
+    if mfu is None or not size or achievable is None:
         return NotEvaluated(
             "MFU: size of the model, tokens, precision, or the GPU's peak is not known", "gpuwatch_track.track(model=model)"
         )
+    if busy is None:
+        return NotEvaluated("utilization", "gpuwatch doctor")
     if mfu >= scene.limits.of(ID, "clear_mfu" if scene.is_open(ID, job) else "mfu"):
         return CLEAR
-    return _finding(job, scene, (mfu, 1.0 if busy is None else busy), size)
+    return _finding(job, scene, (mfu, mfu * achievable, busy), size)
 
 
 def _steps(look: GpuLook) -> bool | None:
@@ -102,11 +105,10 @@ def activity(gpus: tuple[GpuSubject, ...], seconds: float) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _finding(job: JobSubject, scene: Scene, shares: tuple[float, float], size: int) -> Finding:
-    mfu, busy = shares
+def _finding(job: JobSubject, scene: Scene, shares: tuple[float, float, float], size: int) -> Finding:
+    mfu, of_peak, busy = shares
     limit = scene.limits.of
-    achievable = achievable_share(job.gpus[0].gpu.name) or 0.8
-    of_peak, target, used = mfu * achievable, limit(ID, "target"), activity(job.gpus, WINDOW)
+    target, used = limit(ID, "target"), activity(job.gpus, WINDOW)
     waste = busy * max(0.0, 1 - of_peak / target) * fractions(job.gpus)
     beside = f"; OFU {percent(used)}, which counts all tensor work" if used is not None else ""
     severe = mfu < limit(ID, "warning_mfu")
